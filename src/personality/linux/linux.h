@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * linux: runs one foreign-CPU Linux program in this process and serves its system calls.
+ *
+ * The guest's address space is this process's; its threads, file descriptors, process ids and signals are the
+ * host's own, so that guests and host programs can live in one process tree. Structure layouts and numbers
+ * are converted here and nowhere else. Every execve() of the guest execs visor's own binary again
+ * (by a descriptor kept for that), so no binfmt_misc is needed.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_H
+#define VISOR_PERSONALITY_LINUX_H
+
+#include <stdbool.h>
+
+struct error;
+
+enum linux_trace {
+    LINUX_TRACE_SYSCALL = 1 << 0, /* an strace-like line per system call, to standard error */
+    LINUX_TRACE_SIGNAL = 1 << 1,
+    LINUX_TRACE_GUEST = 1 << 2, /* these three: what the translator prints of each region */
+    LINUX_TRACE_IR = 1 << 3,
+    LINUX_TRACE_HOST = 1 << 4,
+};
+
+struct linux_program {
+    const char *path;   /* of the program, in the root that this process has by now */
+    char **arguments;   /* NULL-terminated; arguments[0] is what the program sees as its name */
+    char **environment; /* NULL-terminated */
+    unsigned trace;     /* enum linux_trace bits */
+    bool interpret;     /* run by the IR interpreter: for tests */
+};
+
+/*
+ * Loads and runs the program. Returns only if it cannot be started: a negative errno and *error,
+ * of which -ENOENT means that the program does not exist (exit status 127), anything else 126. The program's exit ends
+ * this process with its status; its death by a signal ends it by the same signal.
+ */
+int linux_run(const struct linux_program *program, struct error *error);
+
+/*
+ * To be called first in main(): when this process was started by a guest's execve(), continues as
+ * that program and never returns.
+ */
+void linux_continue_exec(char **arguments, char **environment);
+
+#endif

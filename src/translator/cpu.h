@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cpu: the part of a virtual CPU that every guest has, first member of each guest's CPU structure.
+ *
+ * Owned by one thread, except `interrupt`. Fields are written by generated code, by the translator's
+ * run time and by IR helpers; the rest of the program uses the functions of translator.h.
+ */
+#ifndef VISOR_TRANSLATOR_CPU_H
+#define VISOR_TRANSLATOR_CPU_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "translator/ir/ir.h"
+
+struct translator;
+struct jump_cache_entry;
+
+/* Why translator_run() came back. The guest's program counter is in its register file. */
+enum translator_exit {
+    TRANSLATOR_NONE,        /* (internal) go on */
+    TRANSLATOR_SYSCALL,     /* payload: the instruction's immediate; pc is after the instruction */
+    TRANSLATOR_UNDEFINED,   /* payload: the instruction word; pc is at the instruction */
+    TRANSLATOR_BREAKPOINT,  /* payload: the immediate; pc is at the instruction */
+    TRANSLATOR_ALIGNMENT,   /* misaligned access; payload: the address; pc is at the instruction */
+    TRANSLATOR_FAULT,       /* memory access; payload: the address; `fault_info` has the rest */
+    TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
+    TRANSLATOR_INTERRUPTED, /* translator_interrupt() was called */
+    TRANSLATOR_LINK,        /* (internal) an unlinked exit was taken; payload: its number */
+    TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed; pc is the target */
+};
+
+/* Direct-mapped by (pc >> 2); empty entries hold an odd pc. */
+struct jump_cache_entry {
+    uint64_t pc;
+    const void *code;
+};
+#define JUMP_CACHE_BITS 12
+
+struct translator_cpu {
+    /* -- generated code ------------------------------------------------------------------------ */
+    struct jump_cache_entry *jump_cache; /* this thread's, or the empty one while interrupted */
+    uint64_t return_sp;                  /* host stack pointer of generated code: the return stack */
+    uint64_t host_sp;                    /* C stack pointer to go back to */
+    uint64_t exit_reason;                /* enum translator_exit */
+    uint64_t exit_payload;
+    uint32_t fp_control;                 /* host: MXCSR of the guest, sticky flags included */
+    uint32_t host_fp_control;            /* host: MXCSR of visor's own code */
+    uint64_t exclusive_address;          /* ~0: none is marked */
+    uint64_t exclusive_size;             /* log2 of bytes */
+    uint64_t exclusive_value[2];
+    _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */
+    uint32_t in_helper;         /* generated code is calling C: return_sp holds its place */
+    uint64_t spill[32];         /* temporaries of a block that found no host register */
+    union vector128 vector_spill[32];
+    union vector128 eval_arguments[3]; /* operands and result of an operation that the host code */
+    union vector128 eval_result;       /* generator leaves to ir_eval_op() */
+
+    /* -- run time ---------------------------------------------------------------------------------- */
+    struct translator *translator;
+    struct jump_cache_entry *own_jump_cache; /* owned */
+    uint8_t *return_stack;                   /* owned; lowest address, guard page first */
+    uint8_t *return_stack_top;
+    uint64_t cache_epoch; /* of the code cache when this thread last looked */
+    struct ir_region *region; /* owned, workspace of this thread's translations */
+    void *workspace;          /* owned, the host code generator's */
+    void *owner;              /* the personality's thread */
+    struct {
+        int signal; /* SIGSEGV or SIGBUS */
+        int code;   /* si_code */
+        bool write;
+    } fault_info;
+};
+
+#endif

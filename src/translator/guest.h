@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * guest: what the translator must know about a guest architecture. One constant struct per guest,
+ * defined in translator/guest/<isa>/.
+ */
+#ifndef VISOR_TRANSLATOR_GUEST_H
+#define VISOR_TRANSLATOR_GUEST_H
+
+#include "translator/cpu.h"
+
+struct guest_register {
+    char name[8];
+    uint8_t type;    /* IR_I64 or IR_V128 */
+    uint8_t rank;    /* 1 = the first to be kept in a host register; 0 = only in memory */
+    uint16_t offset; /* in the CPU structure */
+};
+
+/* How floating-point results that are not numbers are made, and when tininess is seen. */
+enum guest_fp_policy { GUEST_FP_ARM };
+
+struct guest_isa {
+    const char *name;
+    uint16_t elf_machine;
+    const struct guest_register *registers;
+    unsigned register_count;
+    size_t cpu_size;      /* of the CPU structure, which begins with struct translator_cpu */
+    uint16_t pc_offset;   /* uint64_t */
+    uint16_t flags_offset; /* uint16_t, packed as NZCV_* */
+    uint16_t qc_offset;   /* uint32_t made non-zero by saturating vector operations */
+    enum guest_fp_policy fp_policy;
+
+    /*
+     * Lifts one region that starts at guest address `pc` into `region` (already reset).
+     *
+     * `code` points to the guest's bytes at pc; bytes up to `limit` (at least one instruction, at
+     * most the end of the executable mapping) may be read. The lifter ends the region at an
+     * unconditional branch, at an instruction that leaves, at the limit, or after `max` instructions
+     * (1 .. IR_REGION_GUEST_MAX), then with a GOTO.
+     */
+    void (*lift)(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit, unsigned max);
+
+    /*
+     * True if the code at `pc` surely sets all condition flags before any of them is read: then an
+     * exit to it need not store them. Looks at a few instructions within the bytes given.
+     */
+    bool (*flags_dead)(uint64_t pc, const uint8_t *code, size_t limit);
+
+    /* Writes one instruction's text to `text`; for traces. */
+    void (*disassemble)(uint64_t pc, const uint8_t *code, char *text, size_t size);
+};
+
+#endif

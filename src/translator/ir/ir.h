@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ir: the language between guests and hosts.
+ *
+ * A region is a straight line of typed instructions with one entry at the top, side exits on the
+ * way, and one terminator at the end. Each instruction yields at most one value, named by the
+ * instruction's index; values are assigned once. Guest state is touched only by GET, SET and the
+ * flags operations, guest memory only by the operations of that section of ops.def.
+ *
+ * Rules that every region obeys (ir_verify checks them):
+ *  1. arguments are values of earlier instructions and have the types that ops.def gives;
+ *  2. INSN stands before the first operation of each guest instruction;
+ *  3. within one guest instruction no SET or SET_FLAGS comes before an operation that may fault
+ *     ('M'), so that a fault always finds the state as it was before the instruction;
+ *  4. FLAGS_OF directly follows the computation that it names;
+ *  5. the last instruction, and only it, is a terminator ('T').
+ *
+ * A region is a fixed-size workspace that each translating thread reuses: no allocation.
+ */
+#ifndef VISOR_TRANSLATOR_IR_H
+#define VISOR_TRANSLATOR_IR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "arch/nzcv.h"
+#include "base/vector.h"
+
+struct error;
+
+typedef uint16_t ir_value; /* index of the instruction that yields it */
+#define IR_NONE ((ir_value)0)
+
+enum ir_type { IR_VOID, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128, IR_FLAGS, IR_BOOL };
+
+enum ir_op {
+#define OP(name, result, arguments, flags) IR_##name,
+#include "translator/ir/ops.def"
+#undef OP
+    IR_OP_COUNT
+};
+
+/* Conditions over N Z C V, in Arm's numbering: XOR with 1 negates. */
+enum ir_cond {
+    IR_EQ, IR_NE,
+    IR_UGE, IR_ULT, /* C, !C */
+    IR_MI, IR_PL,
+    IR_VS, IR_VC,
+    IR_UGT, IR_ULE,
+    IR_SGE, IR_SLT,
+    IR_SGT, IR_SLE,
+};
+
+enum {
+    IR_SIGNED = 1 << 8,         /* VGET */
+    IR_CRC_CASTAGNOLI = 1 << 8, /* CRC32 */
+};
+
+/* aux of LOAD, STORE, ATOMIC, CAS and the exclusives */
+enum ir_mem {
+    IR_MEM_SIZE = 7,              /* log2 of the access size in bytes, 0..4 */
+    IR_MEM_SIGNED = 1 << 3,       /* a narrow integer load sign-extends; else zero-extends */
+    IR_MEM_SCALE_SHIFT = 4,       /* two bits: scale of b */
+    IR_MEM_SCALE = 3 << 4,
+    IR_MEM_ALIGNED = 1 << 6,      /* misaligned: raise TRANSLATOR_ALIGNMENT instead */
+    IR_MEM_ACQUIRE = 1 << 7,
+    IR_MEM_RELEASE = 1 << 8,
+    IR_MEM_SEQ_CST = 1 << 9,      /* store: ordered before later acquire loads (Arm STLR) */
+    IR_MEM_SINGLE_COPY = 1 << 10, /* a 16-byte access that must be atomic */
+};
+
+enum ir_atomic {
+    IR_ATOMIC_ADD, IR_ATOMIC_AND, IR_ATOMIC_OR, IR_ATOMIC_XOR,
+    IR_ATOMIC_SMAX, IR_ATOMIC_SMIN, IR_ATOMIC_UMAX, IR_ATOMIC_UMIN, IR_ATOMIC_SWAP,
+};
+
+enum ir_fence { IR_FENCE_FULL, IR_FENCE_LOAD, IR_FENCE_STORE };
+
+enum ir_round {
+    IR_ROUND_EVEN, IR_ROUND_UP, IR_ROUND_DOWN, IR_ROUND_ZERO, IR_ROUND_AWAY, /* ties away */
+    IR_ROUND_CURRENT,                                                       /* the guest's mode */
+    IR_ROUND_MODE = 7,
+    IR_ROUND_EXACT = 1 << 3, /* FROUND: raise inexact when the value changes */
+    IR_UNSIGNED = 1 << 4,    /* conversions to and from integers */
+};
+
+struct ir_insn {
+    uint8_t op;   /* enum ir_op */
+    uint8_t type; /* enum ir_type of the result, or of c for STORE, a for SET */
+    uint16_t aux;
+    ir_value a, b, c;
+    uint16_t reserved;
+    uint64_t imm;
+    uint64_t imm2;
+};
+
+/* Room for the largest region: IR_REGION_GUEST_MAX guest instructions of the longest lifting. */
+#define IR_REGION_MAX 4096
+#define IR_REGION_GUEST_MAX 64
+
+struct ir_region {
+    unsigned count; /* instructions in use; index 0 is a NOP, so that 0 can mean "none" */
+    bool overflow;  /* ran out of room: the lifter must end the region earlier */
+    uint64_t guest_start;
+    uint64_t guest_end; /* one past the last guest byte lifted */
+    struct ir_insn insns[IR_REGION_MAX];
+};
+
+/* A C function that a CALL runs. `cpu` is the guest's CPU structure with all registers in memory. */
+typedef uint64_t (*ir_helper)(void *cpu, uint64_t a, uint64_t b);
+
+struct ir_op_info {
+    const char *name;      /* lower case */
+    char result;           /* type letter */
+    const char *arguments; /* type letters */
+    const char *flags;
+    bool pure, may_fault, exits, terminates;
+};
+extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
+
+static inline unsigned ir_type_bytes(enum ir_type type)
+{
+    static const uint8_t bytes[] = {0, 4, 8, 4, 8, 16, 2, 1};
+    return bytes[type];
+}
+
+/* -- building ----------------------------------------------------------------------------------- */
+
+void ir_region_reset(struct ir_region *region, uint64_t guest_start);
+
+/*
+ * Appends an instruction and returns its value. Folds constants and drops identities (x + 0,
+ * zext of trunc, ...), so the value may be that of an earlier instruction. On overflow sets
+ * region->overflow and returns a harmless value.
+ */
+ir_value ir_emit(struct ir_region *region, enum ir_op op, enum ir_type type, unsigned aux, ir_value a,
+                 ir_value b, ir_value c, uint64_t imm, uint64_t imm2);
+
+/* Convenience wrappers: the type is taken from the arguments. */
+#include "translator/ir/build.h"
+
+/* -- looking -------------------------------------------------------------------------------------- */
+
+/* Prints a region, one instruction a line. `register_name` gives names for GET and SET, may be NULL. */
+void ir_print(FILE *stream, const struct ir_region *region, const char *(*register_name)(unsigned index));
+
+/* Returns 0, or -EINVAL with the first broken rule in *error. */
+int ir_verify(const struct ir_region *region, struct error *error);
+
+#endif

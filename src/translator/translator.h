@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * translator: runs guest code by dynamic translation.
+ *
+ * One `struct translator` per guest address space holds the code cache and the block table, shared
+ * by all of its CPUs; each guest thread has one CPU structure and calls translator_run() in a loop:
+ *
+ *     for (;;) {
+ *         switch (translator_run(cpu)) {
+ *         case TRANSLATOR_SYSCALL: ...
+ *
+ * Guest address = host address. Threads translate at once and run each other's code. Functions are safe from any
+ * thread; those marked [signal] also from signal handlers.
+ */
+#ifndef VISOR_TRANSLATOR_H
+#define VISOR_TRANSLATOR_H
+
+#include "translator/guest.h"
+
+struct translator_callbacks {
+    /*
+     * Asks whether guest code may be fetched at `pc`: returns the bytes that are readable and executable
+     * from pc on, 0 if none. Called without locks held.
+     */
+    size_t (*executable)(void *context, uint64_t pc);
+    void *context;
+};
+
+enum translator_trace {
+    TRANSLATOR_TRACE_GUEST = 1 << 0, /* guest instructions of each region when it is translated */
+    TRANSLATOR_TRACE_IR = 1 << 1,
+    TRANSLATOR_TRACE_HOST = 1 << 2,
+};
+
+struct translator_options {
+    size_t cache_size;  /* bytes of host code; 0 = 128 MiB of address space, used as needed */
+    unsigned trace;     /* enum translator_trace bits, written to trace_stream */
+    FILE *trace_stream;
+    unsigned region_max; /* guest instructions per region, 0 = the default */
+    bool interpret;     /* run the IR interpreter instead of host code: slow, for tests */
+};
+
+int translator_new(struct translator **out, const struct guest_isa *isa, const struct translator_options *options,
+                   const struct translator_callbacks *callbacks, struct error *error);
+void translator_free(struct translator *t);
+
+/* A zeroed CPU structure of isa->cpu_size bytes with its translator_cpu part ready; freed by cpu_free. */
+int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct error *error);
+void translator_cpu_free(struct translator_cpu *cpu);
+
+/* Runs the guest from its pc until something needs the caller. */
+enum translator_exit translator_run(struct translator_cpu *cpu);
+
+/* The guest's bytes in [start, start + length) changed or went away: forget their translations. All threads stop
+ * using them at their next block at the latest. */
+void translator_invalidate(struct translator *t, uint64_t start, uint64_t length);
+
+/*
+ * [signal] Makes a running CPU of the *calling thread* return TRANSLATOR_INTERRUPTED at its next
+ * block boundary; `ucontext` is the interrupted context. No effect on speed otherwise. The request stays until
+ * translator_run() has returned it.
+ */
+void translator_interrupt(struct translator_cpu *cpu, void *ucontext);
+
+/*
+ * [signal] For SIGSEGV, SIGBUS: true if the fault came from guest code of this CPU; then
+ * the CPU has its exact state, and the context is changed so that translator_run() returns TRANSLATOR_FAULT.
+ * Also repairs an overflow of the return stack (true, and the guest goes on).
+ */
+bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext);
+
+/* Around fork(): prepare takes the translator's locks; parent and child release them. */
+void translator_fork_prepare(struct translator *t);
+void translator_fork_parent(struct translator *t);
+void translator_fork_child(struct translator *t);
+
+#endif
