@@ -9,12 +9,14 @@
 #define VISOR_TRANSLATOR_CPU_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "translator/ir/ir.h"
 
 struct translator;
 struct jump_cache_entry;
+struct code_cache;
 
 /* Why translator_run() came back. The guest's program counter is in its register file. */
 enum translator_exit {
@@ -61,7 +63,10 @@ struct translator_cpu {
     struct jump_cache_entry *own_jump_cache; /* owned */
     uint8_t *return_stack;                   /* owned; lowest address, guard page first */
     uint8_t *return_stack_top;
-    uint64_t cache_epoch; /* of the code cache when this thread last looked */
+    uint64_t cache_epoch;     /* of the cache that the return stack points into */
+    struct code_cache *cache; /* that generated code of this thread belongs to; NULL outside */
+    struct translator_cpu *next; /* in the translator's list */
+    _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
     struct ir_region *region; /* owned, workspace of this thread's translations */
     void *workspace;          /* owned, the host code generator's */
     void *owner;              /* the personality's thread */

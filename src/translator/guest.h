@@ -29,6 +29,9 @@ struct guest_isa {
     uint16_t qc_offset;   /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
 
+    /* True if the guest asks for the default NaN instead of an operand's (Arm: FPCR.DN). NULL: never. */
+    bool (*default_nan)(const struct translator_cpu *cpu);
+
     /*
      * Lifts one region that starts at guest address `pc` into `region` (already reset).
      *
@@ -44,6 +47,9 @@ struct guest_isa {
      * exit to it need not store them. Looks at a few instructions within the bytes given.
      */
     bool (*flags_dead)(uint64_t pc, const uint8_t *code, size_t limit);
+
+    /* The name of a register index, for traces. */
+    const char *(*register_name)(unsigned index);
 
     /* Writes one instruction's text to `text`; for traces. */
     void (*disassemble)(uint64_t pc, const uint8_t *code, char *text, size_t size);

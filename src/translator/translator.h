@@ -72,6 +72,8 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
 /* Around fork(): prepare takes the translator's locks; parent and child release them. */
 void translator_fork_prepare(struct translator *t);
 void translator_fork_parent(struct translator *t);
-void translator_fork_child(struct translator *t);
+/* `self` is the CPU of the thread that forked, outside translator_run(); the other threads' CPUs are freed. 0, or a negative
+ * errno: the child cannot run. */
+int translator_fork_child(struct translator *t, struct translator_cpu *self);
 
 #endif

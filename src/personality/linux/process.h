@@ -5,6 +5,9 @@
  * One struct linux_process per process, one struct linux_thread per guest thread. A system call is a
  * function `linux_sys_NAME(thread, a)` that returns the guest's result: >= 0 or a negative Linux errno
  * (the numbers are the same for all architectures that visor serves on an x86-64 host).
+ *
+ * Guest addresses are host addresses: a system call whose structures have the same layout on both sides is passed
+ * on with the guest's own pointers, and the kernel finds bad ones (-EFAULT).
  */
 #ifndef VISOR_PERSONALITY_LINUX_PROCESS_H
 #define VISOR_PERSONALITY_LINUX_PROCESS_H
@@ -21,25 +24,38 @@
 #include "translator/translator.h"
 
 #define GUEST_PAGE_SIZE 4096ul
+/* First address that no user mapping of the host reaches. */
+#define GUEST_ADDRESS_END (1ull << 47)
 
 struct linux_process {
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace; /* enum linux_trace */
-    int visor_fd;   /* visor's own executable, for execve(); hidden from the guest */
-    char *exe_path; /* what the guest's /proc/self/exe reads; owned */
+    unsigned trace;  /* enum linux_trace */
+    bool interpret;  /* see struct linux_program */
+    int visor_fd;    /* visor's own executable, for execve(); hidden from the guest */
+    int exe_fd;      /* the guest's executable, open for reading; hidden from the guest */
+    char *exe_path;  /* what the guest's /proc/self/exe reads; owned */
     uint64_t brk_start, brk_end, brk_limit;
     uint64_t stack_start, stack_end; /* of the main thread */
     uint64_t auxv_address;
     uint32_t auxv_size;
+    uint64_t trampoline; /* guest address of the code that a signal handler returns to */
+    struct linux_memory *memory;   /* owned, private to memory.c */
+    struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */
+    _Atomic unsigned thread_count; /* of the guest */
+    pthread_mutex_t fork_lock;     /* one thread forks or starts a thread at a time */
 };
 
 struct linux_thread {
     struct translator_cpu *cpu; /* owned */
     struct linux_process *process;
     pid_t tid;
+    bool leader;              /* the thread whose id is the process id */
+    bool exiting;             /* linux_sys_exit() was called */
+    int exit_status;
     uint64_t clear_child_tid; /* guest address or 0 */
     uint64_t robust_list;     /* guest address of the head, or 0 */
+    _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
 };
 
@@ -53,14 +69,50 @@ ssize_t guest_strlen(uint64_t address, size_t max);
 /* A copy of a guest string in `buffer`; its length or a negative errno as above. */
 ssize_t guest_read_string(char *buffer, size_t size, uint64_t address);
 
-/* Makes a host system call by number; returns the result or a negative errno, never touching `errno`.
- * Use this, not libc's wrappers, to serve the guest: signals that interrupt it do so exactly once, before
- * it starts (-EINTR-like restart is handled) or in the kernel. */
+/* -- host system calls (host.c) -------------------------------------------------------------------------- */
+
+/* The result of a system call that did nothing because a signal has to be delivered first; the run loop makes
+ * the guest execute it again after the handler. A linux_sys_ function returns it unchanged. */
+#define LINUX_RESTART (-512)
+
+/*
+ * Makes a host system call by number; returns the result or a negative errno, never touching `errno`.
+ * Use this, not libc's wrappers, for everything that may block: a signal interrupts it exactly once, before
+ * it starts (LINUX_RESTART) or in the kernel (LINUX_RESTART or -EINTR, as the kernel and SA_RESTART
+ * decide). A system call that has had an effect already must not return LINUX_RESTART:
+ * for its further steps use linux_plain_syscall().
+ */
 int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                            uint64_t e, uint64_t f);
 
+/* The same without regard to signals: for calls that do not block. Never gives LINUX_RESTART; gives -EINTR only if
+ * the kernel does. */
+int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+
+/* -- descriptors (exec.c) -------------------------------------------------------------------------------- */
+
 /* True for descriptors that belong to visor, not to the guest: the guest sees -EBADF. */
 bool linux_is_own_fd(const struct linux_process *process, int fd);
+
+/* To be called before the guest makes `fd` itself (dup2, dup3, F_DUPFD gives other numbers by itself): if it
+ * is visor's own, visor moves to another number. 0 or a negative errno. */
+int linux_vacate_fd(struct linux_process *process, int fd);
+
+/* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
+int linux_hide_fd(int fd);
+
+/* -- signals (signal.c) ---------------------------------------------------------------------------------- */
+
+/*
+ * For ppoll, pselect6, epoll_pwait...: reads the guest's signal set at `address` (0: none is given, *host is
+ * left alone) of `size` bytes (must be 8) into *host, to be passed to the host's call with size 8, and remembers that a
+ * signal which interrupts this system call finds that mask. 0, -EINVAL or -EFAULT.
+ */
+int linux_temporary_mask(struct linux_thread *thread, uint64_t address, uint64_t size, uint64_t *host);
+
+/* Queues a signal for the calling thread as the kernel does for a fault: cannot be ignored or blocked. For
+ * run.c and the arch files. */
+void linux_force_signal(struct linux_thread *thread, int signal, int code, uint64_t address);
 
 /* The calling thread's structure. */
 struct linux_thread *linux_current(void);

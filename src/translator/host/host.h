@@ -21,6 +21,8 @@
 /* Fixed routines that the host emits once, at the start of the code cache. */
 enum host_routine {
     HOST_ENTER,       /* C: void enter(struct translator_cpu *cpu, const void *code) */
+    HOST_ENTER_CHECK, /* in HOST_ENTER: from here, where cpu->interrupt is looked at (if set, leaves with */
+    HOST_ENTER_END,   /* TRANSLATOR_INTERRUPTED), to here only temporaries and pins are written: restartable */
     HOST_LEAVE,       /* stores pinned registers and goes back to enter()'s caller; exit_reason is set */
     HOST_LINK,        /* eax = number of an unlinked exit: leaves with TRANSLATOR_LINK */
     HOST_LOOKUP,      /* target in rax: stores it as the guest pc, leaves with TRANSLATOR_LOOKUP */
@@ -30,6 +32,9 @@ enum host_routine {
     HOST_FIX_NAN,     /* (host private) */
     HOST_ROUTINE_COUNT,
 };
+
+/* Initial translator_cpu.fp_control: round to nearest, all exceptions masked, none raised (MXCSR). */
+#define HOST_FP_CONTROL_INIT 0x1f80u
 
 /* Where an exit of a block can be linked to another block: a 32-bit relative displacement, aligned to
  * four bytes, at `slot`. Unlinked, it leads to `stub`, which loads the exit's number and jumps to

@@ -48,10 +48,21 @@ static inline void ir_set_flags(struct ir_region *r, ir_value flags)
     ir_emit(r, IR_SET_FLAGS, IR_FLAGS, 0, flags, IR_NONE, IR_NONE, 0, 0);
 }
 
+/*
+ * The flags of the ADD SUB ADC SBC AND or ANDN that was emitted last, `computation` being what
+ * ir_emit() returned for it, folded or not.
+ */
 static inline ir_value ir_flags_of(struct ir_region *r, ir_value computation)
 {
     return ir_emit(r, IR_FLAGS_OF, IR_FLAGS, 0, computation, IR_NONE, IR_NONE, 0, 0);
 }
+
+/*
+ * A computation (as for ir_flags_of) together with its flags. `carry` is the FLAGS value that ADC
+ * and SBC take, else IR_NONE. Operations on constants give constants.
+ */
+ir_value ir_arith_flags(struct ir_region *r, enum ir_op op, ir_value a, ir_value b, ir_value carry,
+                        ir_value *flags_out);
 
 static inline ir_value ir_cond(struct ir_region *r, ir_value flags, enum ir_cond cond)
 {

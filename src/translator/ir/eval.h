@@ -9,10 +9,22 @@
 #include "translator/guest.h"
 
 /*
+ * Integer operations, CONST excepted, from ADD to SEXT of ops.def; operands and result zero-extended to 64 bits.
+ */
+uint64_t ir_eval_integer(enum ir_op op, enum ir_type type, unsigned aux, uint64_t imm, uint64_t a, uint64_t b);
+
+/* FLAGS_OF a computation `op` of type I32 or I64; `carry` is the FLAGS operand of ADC and SBC. NZCV_* bits. */
+uint16_t ir_eval_flags(enum ir_op op, enum ir_type type, uint64_t a, uint64_t b, uint16_t carry);
+
+/* Whether a condition holds of flags that are packed as NZCV_*. */
+bool ir_eval_cond(uint16_t flags, enum ir_cond cond);
+
+/*
  * Computes one operation without memory, control flow or guest-register access (integer, FP, vector
  * and cryptographic rows of ops.def). Arguments and result are in the low bytes of the vectors:
  * I32/F32 in w[0], I64/F64 in d[0], FLAGS in h[0], BOOL in b[0]; of the result the unused bytes are
- * zero. Rounds as the *host FPU's current mode* says and lets the host FPU collect exception
+ * zero. `insn` must have a_type and b_type filled in, as ir_emit() does; of it, a, b and c are not
+ * looked at. FLAGS_OF is not served: it needs the computation's operands, see ir_eval_flags(). Rounds as the *host FPU's current mode* says and lets the host FPU collect exception
  * flags; NaNs follow `isa->fp_policy` and, where that depends on guest control bits, the cpu. `cpu` takes the sticky saturation flag.
  */
 void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const struct ir_insn *insn,
@@ -22,6 +34,8 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
  * Runs a whole region on the CPU structure, with guest address = host address. Returns the exit
  * reason: TRANSLATOR_NONE for a branch (the guest pc is set), else as translator_run(); a
  * misaligned access stops the region with TRANSLATOR_ALIGNMENT and the state before the instruction.
+ * The guest pc is kept at the instruction being run, so that a memory fault finds it there. Runs with
+ * cpu->fp_control in the host FPU, and with the caller's control word again when it returns and in helpers.
  */
 enum translator_exit ir_interpret(const struct guest_isa *isa, struct translator_cpu *cpu,
                                   const struct ir_region *region);
@@ -29,7 +43,8 @@ enum translator_exit ir_interpret(const struct guest_isa *isa, struct translator
 /*
  * The result of a floating-point operation that the host computed as a NaN, corrected to the guest's
  * rules. op is the IR operation; operands and result are F32 or F64 bits (one lane). For FMA all
- * three operands count.
+ * three operands count; for a conversion, type is the result's. Scalar and vector operation codes alike. To be
+ * called with the guest's control word in the host FPU: 0 * inf + quiet NaN raises invalid there.
  */
 uint64_t ir_fp_fix_nan(const struct guest_isa *isa, struct translator_cpu *cpu, enum ir_op op, enum ir_type type,
                        uint64_t a, uint64_t b, uint64_t c);

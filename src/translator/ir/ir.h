@@ -91,7 +91,7 @@ struct ir_insn {
     uint8_t type; /* enum ir_type of the result, or of c for STORE, a for SET */
     uint16_t aux;
     ir_value a, b, c;
-    uint16_t reserved;
+    uint8_t a_type, b_type; /* types of the values a and b; ir_emit fills them in */
     uint64_t imm;
     uint64_t imm2;
 };
@@ -100,11 +100,22 @@ struct ir_insn {
 #define IR_REGION_MAX 4096
 #define IR_REGION_GUEST_MAX 64
 
+/* Guest registers below this index are forwarded from GET and SET to a later GET. */
+#define IR_KNOWN_REGISTERS 128
+
 struct ir_region {
     unsigned count; /* instructions in use; index 0 is a NOP, so that 0 can mean "none" */
     bool overflow;  /* ran out of room: the lifter must end the region earlier */
     uint64_t guest_start;
     uint64_t guest_end; /* one past the last guest byte lifted */
+    /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */
+    ir_value known[IR_KNOWN_REGISTERS];
+    ir_value known_flags;
+    /* Private to ir.c: the last computation that was folded, and the value that it became. */
+    struct {
+        uint8_t op, type;
+        ir_value a, b, c, value;
+    } folded;
     struct ir_insn insns[IR_REGION_MAX];
 };
 
@@ -131,9 +142,17 @@ static inline unsigned ir_type_bytes(enum ir_type type)
 void ir_region_reset(struct ir_region *region, uint64_t guest_start);
 
 /*
- * Appends an instruction and returns its value. Folds constants and drops identities (x + 0,
- * zext of trunc, ...), so the value may be that of an earlier instruction. On overflow sets
- * region->overflow and returns a harmless value.
+ * Takes back everything after the first `count` instructions and clears `overflow`: how a lifter
+ * undoes an instruction that did not fit. Room for one terminator is always left.
+ */
+void ir_region_truncate(struct ir_region *region, unsigned count);
+
+/*
+ * Appends an instruction and returns its value. Folds constants, drops identities (x + 0, trunc of
+ * zext, ...) and forwards guest registers and flags from an earlier GET or SET, so the value may be
+ * that of an earlier instruction. A folded computation may still be given to FLAGS_OF: see
+ * ir_flags_of(). On overflow sets region->overflow and returns IR_NONE, which is harmless as an
+ * argument of further ir_emit() calls.
  */
 ir_value ir_emit(struct ir_region *region, enum ir_op op, enum ir_type type, unsigned aux, ir_value a,
                  ir_value b, ir_value c, uint64_t imm, uint64_t imm2);

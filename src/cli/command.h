@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * command: what visor's commands are made of. Each command is one file that exports one struct
+ * command and one row of the table in commands.c; help, completion and the tests derive from these.
+ */
+#ifndef VISOR_CLI_COMMAND_H
+#define VISOR_CLI_COMMAND_H
+
+#include <stdbool.h>
+
+struct error;
+
+/* Exit statuses, as shells use them. */
+enum {
+    STATUS_OK = 0,
+    STATUS_FAILED = 1,
+    STATUS_USAGE = 2,
+    STATUS_CANNOT_RUN = 126,
+    STATUS_NOT_FOUND = 127,
+};
+
+struct command_option {
+    const char *name;     /* without "--" */
+    const char *argument; /* its name in the help, NULL if the option takes none */
+    const char *help;     /* one line */
+    bool is_file;         /* completion offers file names */
+    const char *choices;  /* completion offers these words, space-separated; or NULL */
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* of the usage line, after the options */
+    const char *summary;   /* one line */
+    const char *details;   /* further paragraphs of the help, or NULL */
+    const struct command_option *options; /* ends with a NULL name */
+
+    /*
+     * Handles options[index], with its argument or NULL. 0, or a negative errno and *error: a
+     * usage error. `state` is the command's own.
+     */
+    int (*option)(void *state, int index, const char *argument, struct error *error);
+    /* Runs with the words after the options. Returns the exit status, having reported its errors. */
+    int (*run)(void *state, int argument_count, char **arguments);
+    void *state;
+};
+
+extern const struct command *const commands[]; /* ends with NULL */
+
+const struct command *command_find(const char *name);
+void command_print_help(const struct command *command);
+void command_print_overview(void);
+
+/* Parses options up to the first other word and runs the command; returns its exit status. */
+int command_run(const struct command *command, int argument_count, char **arguments);
+
+extern const struct command command_run_domain, command_check, command_version, command_help, command_completion;
+
+#endif

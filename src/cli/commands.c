@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* commands: the table of commands, their options' parser and their help. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/command.h"
+
+#define OPTIONS_MAX 32
+
+const struct command *const commands[] = {
+    &command_run_domain, &command_check, &command_version, &command_help, &command_completion, NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+    for (unsigned i = 0; commands[i]; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+void command_print_overview(void)
+{
+    printf("Usage: visor COMMAND [OPTION…] [ARGUMENT…]\n\n"
+           "Runs every kind of virtual machine.\n\nCommands:\n");
+    for (unsigned i = 0; commands[i]; i++)
+        printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\n\"visor help COMMAND\" tells more about one; visor(1) tells everything.\n");
+}
+
+void command_print_help(const struct command *command)
+{
+    printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, command->options[0].name ? " [OPTION…]" : "",
+           command->arguments[0] ? " " : "", command->arguments, command->summary);
+    if (command->options[0].name)
+        printf("\nOptions:\n");
+    for (const struct command_option *o = command->options; o->name; o++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        printf("  %-24s %s\n", left, o->help);
+    }
+    if (command->details)
+        printf("\n%s", command->details);
+}
+
+static void usage_error(const struct command *command, const char *message)
+{
+    fprintf(stderr, "visor: %s: %s\n  hint: \"visor help %s\" lists its options\n", command->name, message,
+            command->name);
+}
+
+/* getopt's answer for words that it does not know. */
+static void report_unknown(const struct command *command, const char *word, bool lacks_argument)
+{
+    char message[256];
+    snprintf(message, sizeof message, lacks_argument ? "option %s needs an argument" : "unknown option %s", word);
+    usage_error(command, message);
+}
+
+static int parse_options(const struct command *command, int argument_count, char **arguments)
+{
+    struct option table[OPTIONS_MAX] = {0};
+    int known = 0;
+    for (; command->options[known].name && known < OPTIONS_MAX - 2; known++)
+        table[known] = (struct option){
+            .name = command->options[known].name,
+            .has_arg = command->options[known].argument ? required_argument : no_argument,
+        };
+    table[known] = (struct option){.name = "help", .has_arg = no_argument};
+
+    opterr = 0;
+    optind = 1;
+    for (;;) {
+        int index = -1;
+        int word = optind;
+        int c = getopt_long(argument_count, arguments, "+:h", table, &index);
+        if (c == -1)
+            return 0;
+        if (c == '?' || c == ':') {
+            report_unknown(command, arguments[word], c == ':');
+            return STATUS_USAGE;
+        }
+        if (c == 'h' || index == known) {
+            command_print_help(command);
+            return -1;
+        }
+        struct error error = ERROR_INIT;
+        if (command->option(command->state, index, optarg, &error) < 0) {
+            usage_error(command, error.message);
+            return STATUS_USAGE;
+        }
+    }
+}
+
+int command_run(const struct command *command, int argument_count, char **arguments)
+{
+    int status = parse_options(command, argument_count, arguments);
+    if (status != 0)
+        return status < 0 ? STATUS_OK : status;
+    return command->run(command->state, argument_count - optind, arguments + optind);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* completion: a shell's completion script for visor, made from the table of commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+static void print_words_bash(const struct command *command)
+{
+    printf("        %s) words=\"--help", command->name);
+    for (const struct command_option *o = command->options; o->name; o++)
+        printf(" --%s", o->name);
+    printf("\" ;;\n");
+}
+
+static void print_values_bash(const struct command *command)
+{
+    for (const struct command_option *o = command->options; o->name; o++) {
+        if (!o->argument)
+            continue;
+        printf("        %s:--%s) ", command->name, o->name);
+        if (o->choices)
+            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))", o->choices);
+        else if (o->is_file)
+            printf("compopt -o default; COMPREPLY=()");
+        else
+            printf("COMPREPLY=()");
+        printf("; return ;;\n");
+    }
+}
+
+static void print_bash(void)
+{
+    printf("# bash completion for visor\n"
+           "_visor() {\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words\n"
+           "    local command=${COMP_WORDS[1]}\n"
+           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+           "        COMPREPLY=($(compgen -W \"");
+    for (unsigned i = 0; commands[i]; i++)
+        printf("%s%s", i ? " " : "", commands[i]->name);
+    printf("\" -- \"$word\"))\n"
+           "        return\n"
+           "    fi\n"
+           "    case $command:$previous in\n");
+    for (unsigned i = 0; commands[i]; i++)
+        print_values_bash(commands[i]);
+    printf("    esac\n"
+           "    case $command in\n");
+    for (unsigned i = 0; commands[i]; i++)
+        print_words_bash(commands[i]);
+    printf("    esac\n"
+           "    if [[ $word == -* ]]; then\n"
+           "        COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+           "    elif [ \"$command\" = help ]; then\n"
+           "        COMPREPLY=($(compgen -W \"");
+    for (unsigned i = 0; commands[i]; i++)
+        printf("%s%s", i ? " " : "", commands[i]->name);
+    printf("\" -- \"$word\"))\n"
+           "    else\n"
+           "        compopt -o default\n"
+           "        COMPREPLY=()\n"
+           "    fi\n"
+           "}\n"
+           "complete -F _visor visor\n");
+}
+
+static void print_fish(void)
+{
+    printf("# fish completion for visor\n");
+    for (unsigned i = 0; commands[i]; i++) {
+        const struct command *c = commands[i];
+        printf("complete -c visor -n __fish_use_subcommand -f -a %s -d '%s'\n", c->name, c->summary);
+        for (const struct command_option *o = c->options; o->name; o++) {
+            printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o->name,
+                   o->argument ? " -r" : "", o->help);
+            if (o->choices)
+                printf(" -f -a '%s'", o->choices);
+            putchar('\n');
+        }
+    }
+}
+
+static int run_completion(void *state, int count, char **words)
+{
+    (void)state;
+    if (count == 1 && strcmp(words[0], "bash") == 0) {
+        print_bash();
+    } else if (count == 1 && strcmp(words[0], "zsh") == 0) {
+        printf("autoload -U +X bashcompinit && bashcompinit\n");
+        print_bash();
+    } else if (count == 1 && strcmp(words[0], "fish") == 0) {
+        print_fish();
+    } else {
+        fprintf(stderr, "visor: completion: name one shell: bash, zsh or fish\n");
+        return STATUS_USAGE;
+    }
+    return STATUS_OK;
+}
+
+static const struct command_option options[] = {{0}};
+
+const struct command command_completion = {
+    .name = "completion",
+    .arguments = "bash|zsh|fish",
+    .summary = "Prints a completion script for a shell",
+    .options = options,
+    .run = run_completion,
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: runs one program of another CPU, in a root of its own if asked. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "cli/command.h"
+#include "cli/root.h"
+#include "personality/linux/linux.h"
+
+#define VARIABLES_MAX 256
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE };
+
+static const struct command_option options[] = {
+    [ARCH] = {.name = "arch", .argument = "ARCH", .help = "CPU of the program: arm64 (found out if not given)",
+              .choices = "arm64"},
+    [ROOT] = {.name = "root", .argument = "DIR", .help = "Run inside this root directory; no rights needed",
+              .is_file = true},
+    [ENV] = {.name = "env", .argument = "K=V", .help = "Set an environment variable (may be repeated)"},
+    [WORKDIR] = {.name = "workdir", .argument = "DIR", .help = "Start in this directory of the root",
+                 .is_file = true},
+    [VOLUME] = {.name = "volume", .argument = "SRC:DST", .help = "Show host path SRC as DST inside (:ro to protect it)",
+                .is_file = true},
+    [TRACE] = {.name = "trace", .argument = "T,…", .help = "Trace to standard error: syscall signal guest ir host",
+               .choices = "syscall signal guest ir host"},
+    {0},
+};
+
+static const char details[] =
+    "PROGRAM is looked up in PATH unless it has a slash. With --root it is a path inside DIR,\n"
+    "PATH and HOME are set for root, and without PROGRAM a shell is run. Exit status and death by\n"
+    "a signal are the program's own; 126 means it could not be run, 127 that it was not found.\n"
+    "\n"
+    "Examples:\n"
+    "  visor run ./hello-arm64\n"
+    "  visor run --root ~/debian-arm64 apt-get update\n"
+    "  visor run --trace syscall --root ~/debian-arm64 ls /\n";
+
+struct run_state {
+    struct root root;
+    struct linux_program program;
+    const char *workdir;
+    char *variables[VARIABLES_MAX]; /* NAME=VALUE, of --env; borrowed from the command line */
+    unsigned variable_count;
+};
+
+static struct run_state run_state;
+
+static int set_trace(struct run_state *state, const char *names, struct error *error)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } traces[] = {
+        {"syscall", LINUX_TRACE_SYSCALL}, {"signal", LINUX_TRACE_SIGNAL}, {"guest", LINUX_TRACE_GUEST},
+        {"ir", LINUX_TRACE_IR},           {"host", LINUX_TRACE_HOST},
+    };
+
+    while (*names) {
+        size_t length = strcspn(names, ",");
+        unsigned bit = 0;
+        for (unsigned i = 0; i < ARRAY_SIZE(traces); i++) {
+            if (strlen(traces[i].name) == length && strncmp(traces[i].name, names, length) == 0)
+                bit = traces[i].bit;
+        }
+        if (!bit)
+            return error_set(error, -EINVAL, "there is no trace \"%.*s\"; there are syscall, signal, guest, ir and host",
+                             (int)length, names);
+        state->program.trace |= bit;
+        names += length + (names[length] == ',');
+    }
+    return 0;
+}
+
+static int add_volume(struct root *root, const char *text, struct error *error)
+{
+    if (root->volume_count == ROOT_VOLUMES_MAX)
+        return error_set(error, -E2BIG, "more than %d volumes", ROOT_VOLUMES_MAX);
+
+    char *copy = strdup(text); /* lives as long as the process */
+    char *destination = copy ? strchr(copy, ':') : NULL;
+    if (!destination || destination == copy || destination[1] != '/') {
+        free(copy);
+        return error_set(error, -EINVAL, "volume \"%s\" is not SRC:DST with an absolute DST", text);
+    }
+    *destination++ = '\0';
+    struct root_volume volume = {.source = copy, .destination = destination};
+    char *suffix = strchr(destination, ':');
+    if (suffix) {
+        volume.read_only = strcmp(suffix, ":ro") == 0;
+        if (!volume.read_only && strcmp(suffix, ":rw") != 0)
+            return error_set(error, -EINVAL, "volume \"%s\" ends neither in :ro nor :rw", text);
+        *suffix = '\0';
+    }
+    root->volumes[root->volume_count++] = volume;
+    return 0;
+}
+
+static int set_option(void *context, int index, const char *argument, struct error *error)
+{
+    struct run_state *state = context;
+    switch ((enum option)index) {
+    case ARCH:
+        if (strcmp(argument, "arm64") != 0 && strcmp(argument, "aarch64") != 0)
+            return error_set(error, -EINVAL, "no translator for \"%s\"; there is one for arm64", argument);
+        return 0;
+    case ROOT: state->root.directory = argument; return 0;
+    case ENV:
+        if (argument[0] == '=' || !strchr(argument, '='))
+            return error_set(error, -EINVAL, "--env \"%s\" is not NAME=VALUE", argument);
+        if (state->variable_count == VARIABLES_MAX)
+            return error_set(error, -E2BIG, "--env given more than %d times", VARIABLES_MAX);
+        state->variables[state->variable_count++] = (char *)argument;
+        return 0;
+    case WORKDIR: state->workdir = argument; return 0;
+    case VOLUME: return add_volume(&state->root, argument, error);
+    case TRACE: return set_trace(state, argument, error);
+    }
+    return error_set(error, -EINVAL, "unknown option");
+}
+
+/* The program's path: as given, or the first executable file of that name in PATH. False: there is none. */
+static bool find_program(const char *name, char *path)
+{
+    if (strchr(name, '/')) {
+        snprintf(path, PATH_MAX, "%s", name);
+        return true;
+    }
+    const char *directories = getenv("PATH");
+    bool found = false; /* something that may not be executed: better to report than "not found" */
+    for (const char *d = directories ? directories : DEFAULT_PATH; *d;) {
+        size_t length = strcspn(d, ":");
+        char candidate[PATH_MAX];
+        struct stat status;
+        snprintf(candidate, sizeof candidate, "%.*s/%s", length ? (int)length : 1, length ? d : ".", name);
+        if (stat(candidate, &status) == 0 && S_ISREG(status.st_mode)) {
+            bool executable = access(candidate, X_OK) == 0;
+            if (executable || !found)
+                memcpy(path, candidate, sizeof candidate);
+            found = true;
+            if (executable)
+                return true;
+        }
+        d += length + (d[length] == ':');
+    }
+    return found;
+}
+
+/* Inside another root the host user's PATH and HOME mean nothing. --env wins. */
+static int set_environment(const struct run_state *state, struct error *error)
+{
+    if (state->root.directory && (setenv("PATH", DEFAULT_PATH, 1) < 0 || setenv("HOME", "/root", 1) < 0))
+        return error_set(error, -ENOMEM, "cannot set the environment: out of memory");
+    for (unsigned i = 0; i < state->variable_count; i++) {
+        if (putenv(state->variables[i]) != 0)
+            return error_set(error, -ENOMEM, "cannot set the environment: out of memory");
+    }
+    return 0;
+}
+
+static int start(struct run_state *state, char **arguments, struct error *error)
+{
+    int code = root_enter(&state->root, error);
+    if (code < 0)
+        return code == -ENOENT ? -EINVAL : code; /* the root is missing, not the program */
+    code = set_environment(state, error);
+    if (code < 0)
+        return code;
+    if (state->workdir && chdir(state->workdir) < 0) {
+        int saved = errno;
+        return error_set(error, saved == ENOENT ? -EINVAL : -saved, "cannot change to directory %s: %s",
+                         state->workdir, strerror(saved));
+    }
+    char path[PATH_MAX];
+    if (!find_program(arguments[0], path)) {
+        error_set(error, -ENOENT, "%s: not found in PATH", arguments[0]);
+        error_hint(error, "PATH is %s", getenv("PATH") ? getenv("PATH") : DEFAULT_PATH);
+        return -ENOENT;
+    }
+    state->program.path = path;
+    state->program.arguments = arguments;
+    state->program.environment = environ;
+    return linux_run(&state->program, error);
+}
+
+static int run_run(void *context, int count, char **words)
+{
+    struct run_state *state = context;
+    static char *shell[] = {"/bin/sh", NULL};
+    if (count == 0) {
+        if (!state->root.directory) {
+            fprintf(stderr, "visor: run: name the program to run\n  hint: visor run [OPTION…] PROGRAM [ARG…]\n");
+            return STATUS_USAGE;
+        }
+        words = shell;
+    }
+    struct error error = ERROR_INIT;
+    int code = start(state, words, &error);
+    error_report(&error);
+    return code == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+}
+
+const struct command command_run_domain = {
+    .name = "run",
+    .arguments = "PROGRAM [ARG…]",
+    .summary = "Runs a program of another CPU",
+    .details = details,
+    .options = options,
+    .option = set_option,
+    .run = run_run,
+    .state = &run_state,
+};

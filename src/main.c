@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* main: picks the command, nothing else. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "personality/linux/linux.h"
+
+int main(int argument_count, char **arguments)
+{
+    linux_continue_exec(arguments, environ);
+
+    if (argument_count < 2) {
+        command_print_overview();
+        return STATUS_USAGE;
+    }
+    const char *name = arguments[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    else if (strcmp(name, "--version") == 0)
+        name = "version";
+
+    const struct command *command = command_find(name);
+    if (!command) {
+        fprintf(stderr, "visor: there is no command \"%s\"\n  hint: \"visor help\" lists the commands\n", name);
+        return STATUS_USAGE;
+    }
+    return command_run(command, argument_count - 1, arguments + 1);
+}

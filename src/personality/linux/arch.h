@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * arch: what the Linux personality must know about a guest's processor: system call convention, program start,
+ * signal frames. One constant struct per guest. Private to this folder.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_ARCH_H
+#define VISOR_PERSONALITY_LINUX_ARCH_H
+
+#include "personality/linux/process.h"
+
+/* A signal on its way to a guest handler. */
+struct linux_signal_frame {
+    siginfo_t info;
+    uint64_t handler;
+    uint64_t flags;    /* SA_* of the guest's action */
+    uint64_t restorer; /* meaningful with SA_RESTORER */
+    uint64_t mask;     /* blocked before the handler, restored after it */
+    uint64_t sp;       /* where the frame goes: the interrupted or the alternate stack's top */
+    uint64_t stack_base, stack_size; /* sigaltstack's values, to be saved */
+    int32_t stack_flags;
+};
+
+struct linux_arch {
+    const struct guest_isa *isa;
+    const char *machine;  /* uname -m, AT_PLATFORM */
+    const char *program;  /* "an arm64 program", for messages */
+    uint64_t hwcap, hwcap2;
+    uint32_t minimum_signal_stack;
+    uint32_t syscall_size;      /* bytes of the system call instruction */
+    const void *trampoline;     /* code that calls rt_sigreturn */
+    size_t trampoline_size;
+
+    /* A fresh CPU is made ready to run from `entry`. */
+    void (*start)(struct translator_cpu *cpu, uint64_t entry, uint64_t sp);
+    /* The registers of a new thread or process: those of its creator, with result 0. */
+    void (*copy)(struct translator_cpu *to, const struct translator_cpu *from);
+    void (*set_sp)(struct translator_cpu *cpu, uint64_t sp);
+    void (*set_thread_pointer)(struct translator_cpu *cpu, uint64_t value);
+
+    uint64_t (*sp)(const struct translator_cpu *cpu);
+    uint64_t (*pc)(const struct translator_cpu *cpu);
+    void (*set_pc)(struct translator_cpu *cpu, uint64_t pc);
+
+    /* Of a CPU that stopped for TRANSLATOR_SYSCALL. `a` has six elements. */
+    uint64_t (*syscall_arguments)(const struct translator_cpu *cpu, uint64_t *a);
+    void (*set_result)(struct translator_cpu *cpu, int64_t result);
+    /* Makes it execute the system call instruction again; `a` as it was at the first try. */
+    void (*restart)(struct translator_cpu *cpu, const uint64_t *a);
+
+    /* Builds the frame of a handler and makes the CPU enter it: 0 or -EFAULT. */
+    int (*push_frame)(struct linux_thread *thread, const struct linux_signal_frame *frame);
+    /* rt_sigreturn: restores the registers; fills mask and stack_ fields. 0, -EFAULT or -EINVAL. */
+    int (*pop_frame)(struct linux_thread *thread, struct linux_signal_frame *frame);
+
+    /* clone()'s arguments in the order flags, stack, parent_tid, child_tid, tls. */
+    void (*clone_arguments)(const uint64_t *a, uint64_t *ordered);
+};
+
+extern const struct linux_arch linux_arm64;
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * file: system calls on paths and descriptors that need more than passing them on: flags with other values,
+ * struct stat, files of /proc that are the guest's own, and descriptors that are visor's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "personality/linux/convert.h"
+#include "personality/linux/proc.h"
+#include "personality/linux/syscalls.h"
+
+static bool is_own(struct linux_thread *thread, uint64_t fd)
+{
+    return linux_is_own_fd(thread->process, (int)fd);
+}
+
+/* -- open ---------------------------------------------------------------------------------------------- */
+
+/* Opens a file that linux_proc_find() found; `flags` are the host's. */
+static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags)
+{
+    if (file == LINUX_PROC_OWN_FD)
+        return -ENOENT;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    if (file != LINUX_PROC_EXE)
+        return linux_proc_open(thread, file, flags);
+
+    /* The file behind the link: a running program cannot be written. */
+    if ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
+        return -ETXTBSY;
+    return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)thread->process->exe_path, flags, 0,
+                              0, 0);
+}
+
+/* O_NOFOLLOW on /proc/self/exe concerns the link itself, which is the host's as well as the guest's. */
+static enum linux_proc_file find_proc_to_open(struct linux_thread *thread, int dirfd, uint64_t path,
+                                              uint64_t flags)
+{
+    enum linux_proc_file file = linux_proc_find(thread, dirfd, path);
+    return file == LINUX_PROC_EXE && (flags & O_NOFOLLOW) ? LINUX_PROC_NONE : file;
+}
+
+int64_t linux_sys_openat(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t flags = linux_open_flags_to_host((uint32_t)a[2]);
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    enum linux_proc_file file = find_proc_to_open(thread, (int)a[0], a[1], flags);
+    if (UNLIKELY(file != LINUX_PROC_NONE))
+        return open_proc(thread, file, flags);
+    return linux_host_syscall(thread, SYS_openat, a[0], a[1], flags, a[3], 0, 0);
+}
+
+int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
+{
+    /* The structure may be longer than visor knows: the kernel judges the rest. */
+    union {
+        struct open_how how;
+        uint8_t bytes[GUEST_PAGE_SIZE];
+    } buffer;
+    if (a[3] < sizeof buffer.how)
+        return -EINVAL;
+    if (a[3] > sizeof buffer)
+        return -E2BIG;
+    int result = guest_read(&buffer, a[2], a[3]);
+    if (result < 0)
+        return result;
+    if (is_own(thread, a[0]))
+        return -EBADF;
+
+    buffer.how.flags = linux_open_flags_to_host(buffer.how.flags);
+    enum linux_proc_file file = LINUX_PROC_NONE;
+    if (!buffer.how.resolve)
+        file = find_proc_to_open(thread, (int)a[0], a[1], buffer.how.flags);
+    if (file != LINUX_PROC_NONE)
+        return open_proc(thread, file, buffer.how.flags);
+    return linux_host_syscall(thread, SYS_openat2, a[0], a[1], (uint64_t)&buffer, a[3], 0, 0);
+}
+
+int64_t linux_sys_open_by_handle_at(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_open_by_handle_at, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]),
+                              0, 0, 0);
+}
+
+int64_t linux_sys_fanotify_init(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_fanotify_init, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0, 0,
+                              0);
+}
+
+int64_t linux_sys_pipe2(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_pipe2, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0, 0, 0);
+}
+
+/* -- descriptors --------------------------------------------------------------------------------------- */
+
+int64_t linux_sys_close(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_close, a[0], 0, 0, 0, 0, 0);
+}
+
+/* Works on the ranges before, between and after visor's own descriptors. */
+int64_t linux_sys_close_range(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t first = (uint32_t)a[0], last = (uint32_t)a[1];
+    int64_t own[] = {thread->process->visor_fd, thread->process->exe_fd};
+    if (own[0] > own[1]) {
+        int64_t high = own[0];
+        own[0] = own[1];
+        own[1] = high;
+    }
+    if (first > last)
+        return -EINVAL;
+
+    int64_t result = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(own) && result >= 0; i++) {
+        if (own[i] < (int64_t)first || own[i] > (int64_t)last)
+            continue;
+        if (own[i] > (int64_t)first)
+            result = linux_plain_syscall(SYS_close_range, first, (uint64_t)own[i] - 1, a[2], 0, 0, 0);
+        first = (uint64_t)own[i] + 1;
+    }
+    if (result >= 0 && first <= last)
+        result = linux_plain_syscall(SYS_close_range, first, last, a[2], 0, 0, 0);
+    return result;
+}
+
+int64_t linux_sys_dup3(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    if (is_own(thread, a[1])) {
+        int result = linux_vacate_fd(thread->process, (int)a[1]);
+        if (result < 0)
+            return result;
+    }
+    return linux_host_syscall(thread, SYS_dup3, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]), 0, 0, 0);
+}
+
+int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t argument = a[2];
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    if ((uint32_t)a[1] == F_SETFL)
+        argument = linux_open_flags_to_host((uint32_t)argument);
+    int64_t result = linux_host_syscall(thread, SYS_fcntl, a[0], a[1], argument, 0, 0, 0);
+    if ((uint32_t)a[1] == F_GETFL && result >= 0)
+        result = (int64_t)linux_open_flags_from_host((uint64_t)result);
+    return result;
+}
+
+/* -- stat and friends ---------------------------------------------------------------------------------- */
+
+/*
+ * Replaces the arguments `*dirfd` and `*path` of a call that looks at a file without opening it, for /proc/self/exe:
+ * then the path is empty and the call needs AT_EMPTY_PATH. A call that does not follow links sees the host's link,
+ * which is right.
+ */
+static int redirect_path(struct linux_thread *thread, uint64_t *dirfd, uint64_t *path, bool follow)
+{
+    if (is_own(thread, *dirfd))
+        return -EBADF;
+    enum linux_proc_file file = linux_proc_find(thread, (int)*dirfd, *path);
+    if (file == LINUX_PROC_OWN_FD)
+        return -ENOENT;
+    if (file == LINUX_PROC_EXE && follow) {
+        *dirfd = (uint64_t)thread->process->exe_fd;
+        *path = (uint64_t) "";
+    }
+    return 0;
+}
+
+int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t dirfd = a[0], path = a[1];
+    int result = redirect_path(thread, &dirfd, &path, !(a[3] & AT_SYMLINK_NOFOLLOW));
+    if (result < 0)
+        return result;
+
+    struct stat host;
+    struct arm64_stat guest;
+    uint64_t flags = a[3] | (path != a[1] ? AT_EMPTY_PATH : 0);
+    int64_t status = linux_host_syscall(thread, SYS_newfstatat, dirfd, path, (uint64_t)&host, flags, 0, 0);
+    if (status < 0)
+        return status;
+    linux_stat_from_host(&guest, &host);
+    return guest_write(a[2], &guest, sizeof guest);
+}
+
+int64_t linux_sys_fstat(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct stat host;
+    struct arm64_stat guest;
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    int64_t status = linux_host_syscall(thread, SYS_fstat, a[0], (uint64_t)&host, 0, 0, 0, 0);
+    if (status < 0)
+        return status;
+    linux_stat_from_host(&guest, &host);
+    return guest_write(a[1], &guest, sizeof guest);
+}
+
+int64_t linux_sys_statx(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t dirfd = a[0], path = a[1];
+    int result = redirect_path(thread, &dirfd, &path, !(a[2] & AT_SYMLINK_NOFOLLOW));
+    if (result < 0)
+        return result;
+    uint64_t flags = a[2] | (path != a[1] ? AT_EMPTY_PATH : 0);
+    return linux_host_syscall(thread, SYS_statx, dirfd, path, flags, a[3], a[4], 0);
+}
+
+int64_t linux_sys_faccessat(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t dirfd = a[0], path = a[1];
+    int result = redirect_path(thread, &dirfd, &path, true);
+    if (result < 0)
+        return result;
+    if (path != a[1])
+        return linux_host_syscall(thread, SYS_faccessat2, dirfd, path, a[2], AT_EMPTY_PATH, 0, 0);
+    return linux_host_syscall(thread, SYS_faccessat, dirfd, path, a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_faccessat2(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t dirfd = a[0], path = a[1];
+    int result = redirect_path(thread, &dirfd, &path, !(a[3] & AT_SYMLINK_NOFOLLOW));
+    if (result < 0)
+        return result;
+    uint64_t flags = a[3] | (path != a[1] ? AT_EMPTY_PATH : 0);
+    return linux_host_syscall(thread, SYS_faccessat2, dirfd, path, a[2], flags, 0, 0);
+}
+
+int64_t linux_sys_readlinkat(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    enum linux_proc_file file = linux_proc_find(thread, (int)a[0], a[1]);
+    if (file == LINUX_PROC_OWN_FD)
+        return -ENOENT;
+    if (file != LINUX_PROC_EXE)
+        return linux_host_syscall(thread, SYS_readlinkat, a[0], a[1], a[2], a[3], 0, 0);
+
+    if ((int)a[3] <= 0)
+        return -EINVAL;
+    size_t length = MIN(strlen(thread->process->exe_path), (size_t)(int)a[3]);
+    int result = guest_write(a[2], thread->process->exe_path, length);
+    return result < 0 ? result : (int64_t)length;
+}
+
+/* -- directories --------------------------------------------------------------------------------------- */
+
+struct directory_entry { /* struct linux_dirent64, the same on both */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t length;
+    uint8_t type;
+    char name[13]; /* as much as a descriptor's number needs */
+} __attribute__((packed));
+
+#define ENTRY_NAME_OFFSET offsetof(struct directory_entry, name)
+
+/* True if the entry's name is one of visor's descriptors. */
+static bool is_own_entry(struct linux_thread *thread, const struct directory_entry *entry)
+{
+    char *end;
+    char name[sizeof entry->name];
+    memcpy(name, entry->name, sizeof name);
+    name[sizeof name - 1] = '\0';
+    if (name[0] < '0' || name[0] > '9')
+        return false;
+    unsigned long fd = strtoul(name, &end, 10);
+    return *end == '\0' && fd <= INT_MAX && is_own(thread, fd);
+}
+
+/* Takes visor's descriptors out of `length` bytes of entries in guest memory; returns the new length. */
+static int64_t hide_own_entries(struct linux_thread *thread, uint64_t buffer, uint64_t length)
+{
+    uint64_t position = 0;
+    while (position + ENTRY_NAME_OFFSET < length) {
+        struct directory_entry entry = {0};
+        size_t head = MIN(sizeof entry, (size_t)(length - position));
+        if (guest_read(&entry, buffer + position, head) < 0)
+            return -EFAULT;
+        uint64_t next = position + entry.length;
+        if (entry.length < ENTRY_NAME_OFFSET || next > length)
+            break; /* the guest is changing it under our hands */
+        if (!is_own_entry(thread, &entry)) {
+            position = next;
+            continue;
+        }
+        for (uint64_t from = next, to = position; from < length;) {
+            uint8_t chunk[1024];
+            size_t size = MIN(sizeof chunk, (size_t)(length - from));
+            if (guest_read(chunk, buffer + from, size) < 0 || guest_write(buffer + to, chunk, size) < 0)
+                return -EFAULT;
+            from += size;
+            to += size;
+        }
+        length -= entry.length;
+    }
+    return (int64_t)length;
+}
+
+int64_t linux_sys_getdents64(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (is_own(thread, a[0]))
+        return -EBADF;
+    for (;;) {
+        int64_t result = linux_host_syscall(thread, SYS_getdents64, a[0], a[1], a[2], 0, 0, 0);
+        if (result <= 0 || !linux_proc_is_fd_directory(thread, (int)a[0]))
+            return result;
+        result = hide_own_entries(thread, a[1], (uint64_t)result);
+        if (result != 0)
+            return result;
+        /* Nothing but visor's entry was there: 0 would mean the directory's end. */
+    }
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* memory: see memory.h. The kernel keeps the maps; only what it cannot know is kept here. */
+#include "personality/linux/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/statfs.h>
+
+#include "base/macros.h"
+#include "personality/linux/ranges.h"
+#include "personality/linux/syscalls.h"
+
+/* Bits of mmap's flags that only x86 has: MAP_32BIT and MAP_ABOVE4G. */
+#define HOST_ONLY_MAP_FLAGS 0xc0u
+#define HEAP_ROOM           (256ull << 20)
+#define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef ST_NOEXEC
+#define ST_NOEXEC 8
+#endif
+
+/* Lock order: `lock`, then the translator's. */
+struct linux_memory {
+    pthread_mutex_t lock; /* held across the host's call, as the kernel holds its own */
+    struct address_ranges executable;
+    struct address_ranges own; /* visor's, constant after the start */
+};
+
+/* -- start ----------------------------------------------------------------------------------------------- */
+
+/* Best effort: what visor maps later lies where the kernel puts it, which no guest has a reason to name. */
+static int note_own_ranges(struct address_ranges *own)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps)
+        return 0;
+
+    char line[512];
+    int code = 0;
+    while (!code && fgets(line, sizeof line, maps)) {
+        unsigned long start, end;
+        if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+            continue;
+        if (strstr(line, "[heap]"))
+            end += HEAP_ROOM;
+        code = ranges_reserve(own);
+        if (!code)
+            ranges_add(own, start, end);
+    }
+    fclose(maps);
+    return code;
+}
+
+int linux_memory_new(struct linux_process *process)
+{
+    struct linux_memory *memory = calloc(1, sizeof *memory);
+    if (!memory)
+        return -ENOMEM;
+    pthread_mutex_init(&memory->lock, NULL);
+    process->memory = memory;
+    return note_own_ranges(&memory->own);
+}
+
+void linux_memory_free(struct linux_process *process)
+{
+    struct linux_memory *memory = process->memory;
+    if (!memory)
+        return;
+    ranges_free(&memory->executable);
+    ranges_free(&memory->own);
+    pthread_mutex_destroy(&memory->lock);
+    free(memory);
+    process->memory = NULL;
+}
+
+void linux_memory_lock(struct linux_process *process)
+{
+    pthread_mutex_lock(&process->memory->lock);
+}
+
+void linux_memory_unlock(struct linux_process *process)
+{
+    pthread_mutex_unlock(&process->memory->lock);
+}
+
+/* -- what may be executed ---------------------------------------------------------------------------------- */
+
+size_t linux_memory_executable(void *context, uint64_t pc)
+{
+    struct linux_memory *memory = ((struct linux_process *)context)->memory;
+    pthread_mutex_lock(&memory->lock);
+    uint64_t end = ranges_end(&memory->executable, pc);
+    pthread_mutex_unlock(&memory->lock);
+    return end ? end - pc : 0;
+}
+
+bool linux_memory_is_mapped(uint64_t address)
+{
+    unsigned char resident;
+    return linux_plain_syscall(SYS_mincore, ALIGN_DOWN(address, GUEST_PAGE_SIZE), GUEST_PAGE_SIZE,
+                               (uintptr_t)&resident, 0, 0, 0) == 0;
+}
+
+/* Records that the pages of [start, start + length) are now executable or not, and forgets translations of what was
+ * there before. With the lock held, after ranges_reserve(). */
+static void note_executable(struct linux_process *process, uint64_t start, uint64_t length, bool executable)
+{
+    struct address_ranges *set = &process->memory->executable;
+    uint64_t end = start + ALIGN_UP(length, GUEST_PAGE_SIZE);
+    bool was = ranges_overlap(set, start, end);
+
+    if (executable)
+        ranges_add(set, start, end);
+    else if (was)
+        ranges_remove(set, start, end);
+    if (was)
+        translator_invalidate(process->translator, start, end - start);
+}
+
+static bool overlaps_own(const struct linux_process *process, uint64_t start, uint64_t length)
+{
+    return ranges_overlap(&process->memory->own, start, start + length);
+}
+
+static bool beyond_end(uint64_t start, uint64_t length)
+{
+    return length > GUEST_ADDRESS_END || start > GUEST_ADDRESS_END - length;
+}
+
+static unsigned host_protection(unsigned protection)
+{
+    unsigned host = protection & (PROT_READ | PROT_WRITE | PROT_GROWSDOWN | PROT_GROWSUP);
+    return protection & PROT_EXEC ? host | PROT_READ : host;
+}
+
+/* -- mapping ------------------------------------------------------------------------------------------------ */
+
+/* The kernel would refuse to map a file of such a file system as executable; it is not asked to. */
+static bool is_noexec(int fd)
+{
+    struct statfs fs;
+    return linux_plain_syscall(SYS_fstatfs, (uint64_t)fd, (uintptr_t)&fs, 0, 0, 0, 0) == 0 &&
+           fs.f_flags & ST_NOEXEC;
+}
+
+int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection,
+                         unsigned flags, int fd, uint64_t offset)
+{
+    bool executable = protection & PROT_EXEC;
+
+    flags &= ~HOST_ONLY_MAP_FLAGS;
+    if (beyond_end(address, length)) {
+        if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+            return -ENOMEM;
+        address = 0; /* only a hint, which a host with larger addresses might follow */
+    }
+    if (flags & MAP_FIXED && overlaps_own(process, address, length))
+        return -ENOMEM;
+    if (executable && !(flags & MAP_ANONYMOUS) && is_noexec(fd))
+        return -EPERM;
+
+    linux_memory_lock(process);
+    int64_t result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_mmap, address, length, host_protection(protection), flags, (uint64_t)fd,
+                                     offset);
+    if (result >= 0)
+        note_executable(process, (uint64_t)result, length, executable);
+    linux_memory_unlock(process);
+    return result;
+}
+
+int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint64_t length)
+{
+    if (beyond_end(address, length) || overlaps_own(process, address, length))
+        return -EINVAL;
+
+    linux_memory_lock(process);
+    int64_t result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_munmap, address, length, 0, 0, 0, 0);
+    if (result >= 0)
+        note_executable(process, address, length, false);
+    linux_memory_unlock(process);
+    return result;
+}
+
+int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection)
+{
+    if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP))
+        return -EINVAL;
+    if (beyond_end(address, length) || overlaps_own(process, address, length))
+        return -ENOMEM;
+
+    linux_memory_lock(process);
+    int64_t result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_mprotect, address, length, host_protection(protection), 0, 0, 0);
+    if (result >= 0)
+        note_executable(process, address, length, protection & PROT_EXEC);
+    linux_memory_unlock(process);
+    return result;
+}
+
+int64_t linux_sys_mmap(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (!(a[3] & MAP_ANONYMOUS) && linux_is_own_fd(thread->process, (int)a[4]))
+        return -EBADF;
+    return linux_memory_map(thread->process, a[0], a[1], (unsigned)a[2], (unsigned)a[3], (int)a[4], a[5]);
+}
+
+int64_t linux_sys_munmap(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_memory_unmap(thread->process, a[0], a[1]);
+}
+
+int64_t linux_sys_mprotect(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_memory_protect(thread->process, a[0], a[1], (unsigned)a[2]);
+}
+
+int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_process *process = thread->process;
+    uint64_t old = a[0], old_length = a[1], length = a[2];
+
+    if (beyond_end(old, old_length) || overlaps_own(process, old, old_length))
+        return -EFAULT;
+    if (a[3] & MREMAP_FIXED && (beyond_end(a[4], length) || overlaps_own(process, a[4], length)))
+        return -EINVAL;
+
+    linux_memory_lock(process);
+    int64_t result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_mremap, old, old_length, length, a[3], a[4], 0);
+    if (result >= 0) {
+        bool executable = ranges_end(&process->memory->executable, old) != 0;
+        note_executable(process, old, old_length, false);
+        if (ranges_reserve(&process->memory->executable) == 0)
+            note_executable(process, (uint64_t)result, length, executable);
+    }
+    linux_memory_unlock(process);
+    return result;
+}
+
+/* Never fails: returns the break that is in force afterwards. */
+int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_process *process = thread->process;
+    uint64_t wanted = a[0];
+
+    linux_memory_lock(process);
+    uint64_t old_top = ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE);
+    if (wanted >= process->brk_start && wanted <= process->brk_limit) {
+        uint64_t top = ALIGN_UP(wanted, GUEST_PAGE_SIZE);
+        int64_t result = 0;
+        if (top > old_top)
+            result = linux_plain_syscall(SYS_mmap, old_top, top - old_top, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
+        else if (top < old_top)
+            result = linux_plain_syscall(SYS_munmap, top, old_top - top, 0, 0, 0, 0);
+        if (result >= 0)
+            process->brk_end = wanted;
+    }
+    int64_t end = (int64_t)process->brk_end;
+    linux_memory_unlock(process);
+    return end;
+}
+
+/* -- the rest of mm/ ------------------------------------------------------------------------------------------ */
+
+int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_process *process = thread->process;
+    if (beyond_end(a[0], a[1]) || overlaps_own(process, a[0], a[1]))
+        return -ENOMEM;
+
+    int64_t result = linux_plain_syscall(SYS_madvise, a[0], a[1], a[2], 0, 0, 0);
+    bool discards = a[2] == MADV_DONTNEED || a[2] == MADV_FREE || a[2] == MADV_REMOVE;
+    if (result >= 0 && discards) {
+        linux_memory_lock(process);
+        if (ranges_overlap(&process->memory->executable, a[0], a[0] + a[1]))
+            translator_invalidate(process->translator, a[0], a[1]);
+        linux_memory_unlock(process);
+    }
+    return result;
+}
+
+int64_t linux_sys_process_madvise(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+}
+
+int64_t linux_sys_msync(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_msync, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_mincore, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_mlock(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_mlock, a[0], a[1], 0, 0, 0, 0);
+}
+
+int64_t linux_sys_mlock2(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_mlock2, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_munlock(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_munlock, a[0], a[1], 0, 0, 0, 0);
+}
+
+/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be filled. */
+int64_t linux_sys_mlockall(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (!a[0] || a[0] == MCL_ONFAULT || a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+        return -EINVAL;
+    return linux_host_syscall(thread, SYS_mlockall, a[0] | MCL_ONFAULT, 0, 0, 0, 0, 0);
+}
+
+int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)a;
+    return linux_host_syscall(thread, SYS_munlockall, 0, 0, 0, 0, 0, 0);
+}
+
+int64_t linux_sys_memfd_create(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_memfd_create, a[0], a[1], 0, 0, 0, 0);
+}
+
+/* -- System V shared memory ------------------------------------------------------------------------------------- */
+
+int64_t linux_sys_shmget(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_shmget, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_shmctl(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_shmctl, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_process *process = thread->process;
+    struct shmid_ds segment;
+
+    int64_t result = linux_plain_syscall(SYS_shmctl, a[0], IPC_STAT, (uintptr_t)&segment, 0, 0, 0);
+    if (result < 0)
+        return result;
+    if (a[1] && (beyond_end(a[1], segment.shm_segsz) || overlaps_own(process, a[1], segment.shm_segsz)))
+        return -EINVAL;
+
+    linux_memory_lock(process);
+    result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_shmat, a[0], a[1], a[2] & ~(uint64_t)SHM_EXEC, 0, 0, 0);
+    if (result >= 0)
+        note_executable(process, (uint64_t)result, segment.shm_segsz, a[2] & SHM_EXEC);
+    linux_memory_unlock(process);
+    return result;
+}
+
+int64_t linux_sys_shmdt(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_process *process = thread->process;
+
+    linux_memory_lock(process);
+    uint64_t end = ranges_end(&process->memory->executable, a[0]);
+    int64_t result = ranges_reserve(&process->memory->executable);
+    if (!result)
+        result = linux_plain_syscall(SYS_shmdt, a[0], 0, 0, 0, 0, 0);
+    if (result >= 0 && end && !linux_memory_is_mapped(a[0]))
+        note_executable(process, a[0], end - a[0], false);
+    linux_memory_unlock(process);
+    return result;
+}

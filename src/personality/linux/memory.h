@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * memory: the guest's address space, which is this process's. Private to this folder.
+ *
+ * The host is never given guest memory as executable: guest code is only read. Which ranges the guest may
+ * execute is recorded here, for the translator and for faults.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_MEMORY_H
+#define VISOR_PERSONALITY_LINUX_MEMORY_H
+
+#include "personality/linux/process.h"
+
+/* Takes note of what visor occupies by now. 0 or -ENOMEM. */
+int linux_memory_new(struct linux_process *process);
+void linux_memory_free(struct linux_process *process);
+
+/* translator_callbacks.executable; the context is the struct linux_process. */
+size_t linux_memory_executable(void *context, uint64_t pc);
+
+/* mmap() as the guest sees it: `protection` may have PROT_EXEC. The address or a negative errno. */
+int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection,
+                         unsigned flags, int fd, uint64_t offset);
+int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint64_t length);
+int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection);
+
+/* True if any mapping, the guest's or visor's, has this address. */
+bool linux_memory_is_mapped(uint64_t address);
+
+/* Around fork(): no other thread is changing the maps meanwhile. */
+void linux_memory_lock(struct linux_process *process);
+void linux_memory_unlock(struct linux_process *process);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* proc: files of /proc that are the guest's own truth. See proc.h. */
+#include "personality/linux/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arch/arm64/features.h"
+#include "base/macros.h"
+#include "personality/linux/arch.h"
+
+/* -- which file a path names ----------------------------------------------------------------------------- */
+
+/* Is `id` this process or one of its threads? /proc shows directories for both. */
+static bool is_own_task(long id)
+{
+    long pid = linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    return id == pid || (id > 0 && !linux_plain_syscall(SYS_tgkill, (uint64_t)pid, (uint64_t)id, 0, 0, 0, 0));
+}
+
+/* If the path begins with /proc/self or another name of that directory: what follows it. NULL if not. */
+static const char *skip_own_directory(const char *path)
+{
+    char *end;
+    if (strncmp(path, "/proc/", 6) != 0)
+        return NULL;
+    path += 6;
+    if (strncmp(path, "self", 4) == 0 && (path[4] == '/' || !path[4])) {
+        path += 4;
+    } else if (strncmp(path, "thread-self", 11) == 0 && (path[11] == '/' || !path[11])) {
+        path += 11;
+    } else {
+        long id = strtol(path, &end, 10);
+        if (end == path || *path < '1' || *path > '9' || (*end && *end != '/') || !is_own_task(id))
+            return NULL;
+        path = end;
+    }
+    if (strncmp(path, "/task/", 6) == 0) {
+        strtol(path + 6, &end, 10);
+        if (end != path + 6 && (!*end || *end == '/'))
+            path = end;
+    }
+    return path;
+}
+
+/* What `name` in the directory with this canonical path is; `own` is its meaning in /proc/self. */
+static enum linux_proc_file judge(const char *directory, enum linux_proc_file file)
+{
+    if (file == LINUX_PROC_CPUINFO)
+        return strcmp(directory, "/proc") == 0 ? file : LINUX_PROC_NONE;
+    if (file == LINUX_PROC_ARCH)
+        return strcmp(directory, "/proc/sys/kernel") == 0 ? file : LINUX_PROC_NONE;
+
+    const char *rest = skip_own_directory(directory);
+    if (!rest)
+        return LINUX_PROC_NONE;
+    if (file == LINUX_PROC_OWN_FD)
+        return strcmp(rest, "/fd") == 0 || strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
+    return *rest ? LINUX_PROC_NONE : file;
+}
+
+/* What a file of this name might be. */
+static enum linux_proc_file judge_name(const struct linux_process *process, const char *name)
+{
+    static const struct {
+        char name[8];
+        enum linux_proc_file file;
+    } names[] = {
+        {"exe", LINUX_PROC_EXE},   {"cpuinfo", LINUX_PROC_CPUINFO}, {"maps", LINUX_PROC_MAPS},
+        {"auxv", LINUX_PROC_AUXV}, {"arch", LINUX_PROC_ARCH},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strncmp(name, names[i].name, sizeof names[i].name) == 0)
+            return names[i].file;
+    }
+    if (*name >= '0' && *name <= '9') {
+        char *end;
+        unsigned long fd = strtoul(name, &end, 10);
+        if (!*end && fd <= INT_MAX && linux_is_own_fd(process, (int)fd))
+            return LINUX_PROC_OWN_FD;
+    }
+    return LINUX_PROC_NONE;
+}
+
+/* Reads a link of /proc/self: 0 or a negative errno. */
+static int read_own_link(char *to, size_t size, const char *link)
+{
+    int64_t length = linux_plain_syscall(SYS_readlinkat, (uint64_t)AT_FDCWD, (uint64_t)link, (uint64_t)to,
+                                         size - 1, 0, 0);
+    if (length < 0)
+        return (int)length;
+    to[length] = '\0';
+    return 0;
+}
+
+static int descriptor_path(char *to, size_t size, int fd)
+{
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    return read_own_link(to, size, link);
+}
+
+/* The canonical path of a directory: 0 or a negative errno. `directory` "": dirfd itself. */
+static int resolve_directory(char *to, size_t size, int dirfd, const char *directory)
+{
+    if (!*directory)
+        return dirfd == AT_FDCWD ? read_own_link(to, size, "/proc/self/cwd") : descriptor_path(to, size, dirfd);
+
+    int64_t fd = linux_plain_syscall(SYS_openat, (uint64_t)dirfd, (uint64_t)directory,
+                                     O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+    if (fd < 0)
+        return (int)fd;
+    int result = descriptor_path(to, size, (int)fd);
+    linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    return result;
+}
+
+enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address)
+{
+    char path[PATH_MAX], resolved[PATH_MAX];
+    if (guest_read_string(path, sizeof path, address) <= 0)
+        return LINUX_PROC_NONE;
+
+    char *slash = strrchr(path, '/');
+    enum linux_proc_file file = judge_name(thread->process, slash ? slash + 1 : path);
+    if (LIKELY(file == LINUX_PROC_NONE))
+        return file;
+
+    /* The directory, first by its text, then, as there are links and relative paths, by what it is. */
+    if (slash == path)
+        return LINUX_PROC_NONE;
+    if (slash)
+        *slash = '\0';
+    const char *directory = slash ? path : "";
+    enum linux_proc_file found = judge(directory, file);
+    if (found != LINUX_PROC_NONE || file == LINUX_PROC_ARCH)
+        return found;
+    if (resolve_directory(resolved, sizeof resolved, dirfd, directory) < 0)
+        return LINUX_PROC_NONE;
+    return judge(resolved, file);
+}
+
+bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
+{
+    char path[PATH_MAX];
+    (void)thread;
+    return descriptor_path(path, sizeof path, dirfd) == 0 && judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
+}
+
+/* -- contents -------------------------------------------------------------------------------------------- */
+
+/* As the arm64 kernel prints it, one block per CPU. */
+static void write_cpuinfo(FILE *stream)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    for (long i = 0; i < MAX(count, 1); i++) {
+        fprintf(stream, "processor\t: %ld\nBogoMIPS\t: 100.00\nFeatures\t:", i);
+        for (size_t f = 0; f < ARRAY_SIZE(arm64_features); f++)
+            fprintf(stream, " %s", arm64_features[f].name);
+        fprintf(stream,
+                "\nCPU implementer\t: 0x%02x\nCPU architecture: 8\nCPU variant\t: 0x%x\n"
+                "CPU part\t: 0x%03x\nCPU revision\t: %u\n\n",
+                ARM64_MIDR >> 24, (ARM64_MIDR >> 20) & 0xf, (ARM64_MIDR >> 4) & 0xfff, ARM64_MIDR & 0xf);
+    }
+}
+
+static int write_auxv(FILE *stream, const struct linux_process *process)
+{
+    uint8_t buffer[1024];
+    for (uint32_t at = 0; at < process->auxv_size; at += sizeof buffer) {
+        size_t size = MIN(sizeof buffer, (size_t)(process->auxv_size - at));
+        if (guest_read(buffer, process->auxv_address + at, size) < 0)
+            return -EFAULT;
+        fwrite(buffer, 1, size, stream);
+    }
+    return 0;
+}
+
+static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_proc_file file)
+{
+    switch (file) {
+    case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
+    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process);
+    case LINUX_PROC_AUXV: return write_auxv(stream, thread->process);
+    case LINUX_PROC_ARCH: fprintf(stream, "%s\n", thread->process->arch->machine); return 0;
+    default: return -ENOENT;
+    }
+}
+
+/* A file in memory that cannot be changed any more: its descriptor or a negative errno. */
+static int64_t make_file(const char *name, const char *contents, size_t size, uint64_t flags)
+{
+    int64_t fd = linux_plain_syscall(SYS_memfd_create, (uint64_t)name,
+                                     MFD_ALLOW_SEALING | (flags & O_CLOEXEC ? MFD_CLOEXEC : 0), 0, 0, 0, 0);
+    if (fd < 0)
+        return fd;
+    int64_t result = size ? linux_plain_syscall(SYS_pwrite64, (uint64_t)fd, (uint64_t)contents, size, 0, 0, 0) : 0;
+    if (result == (int64_t)size)
+        result = linux_plain_syscall(SYS_fchmod, (uint64_t)fd, 0444, 0, 0, 0, 0);
+    if (result == 0)
+        result = linux_plain_syscall(SYS_fcntl, (uint64_t)fd, F_ADD_SEALS,
+                                     F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL, 0, 0, 0);
+    if (result == 0)
+        return fd;
+    linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    return result < 0 ? result : -EIO;
+}
+
+int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags)
+{
+    char *contents = NULL;
+    size_t size = 0;
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    if ((flags & O_ACCMODE) != O_RDONLY)
+        return -EACCES;
+
+    FILE *stream = open_memstream(&contents, &size);
+    if (!stream)
+        return -ENOMEM;
+    int64_t result = write_contents(stream, thread, file);
+    if (fclose(stream) != 0 && result == 0)
+        result = -ENOMEM;
+    if (result == 0)
+        result = make_file("proc", contents, size, flags);
+    free(contents);
+    return result;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * proc: files of /proc that would show visor and the host's CPU instead of the guest.
+ *
+ * A call that takes a path asks linux_proc_find() first and, if the path is one of these files,
+ * serves it by the functions below instead of the host's file. All other files of /proc are right as the
+ * host has them, because the guest's process is a process of the host.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_PROC_H
+#define VISOR_PERSONALITY_LINUX_PROC_H
+
+#include <stdio.h>
+
+#include "personality/linux/process.h"
+
+enum linux_proc_file {
+    LINUX_PROC_NONE,    /* not ours */
+    LINUX_PROC_OWN_FD,  /* /proc/self/fd/N of a descriptor of visor: does not exist */
+    LINUX_PROC_EXE,     /* /proc/self/exe: the link to process->exe_path */
+    LINUX_PROC_CPUINFO, /* these have contents, see linux_proc_open() */
+    LINUX_PROC_MAPS,
+    LINUX_PROC_AUXV,
+    LINUX_PROC_ARCH, /* /proc/sys/kernel/arch */
+};
+
+/* What the path at guest address `path`, relative to `dirfd`, names. A bad address gives LINUX_PROC_NONE. */
+enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path);
+
+/* True if `dirfd` is open on this process's /proc/self/fd or fdinfo. */
+bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd);
+
+/* A new descriptor with the file's contents at this moment, or a negative errno. `flags`: the host's. */
+int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags);
+
+/* Writes /proc/self/maps as the guest sees it (maps.c): 0 or a negative errno. */
+int linux_proc_write_maps(FILE *stream, const struct linux_process *process);
+
+#endif

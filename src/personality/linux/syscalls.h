@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * syscalls: the functions behind the rows of syscalls.def. Private to this folder.
+ *
+ * linux_sys_NAME() serves a CALL row and is written by hand; linux_pass_NAME() serves a PASS row and is
+ * made by passthrough.c.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_SYSCALLS_H
+#define VISOR_PERSONALITY_LINUX_SYSCALLS_H
+
+#include <sys/syscall.h>
+
+#include "personality/linux/process.h"
+
+/* Newer than the host's headers may be. From 424 on the numbers are the same on all architectures. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+#ifndef SYS_futex_wake
+#define SYS_futex_wake    454
+#define SYS_futex_wait    455
+#define SYS_futex_requeue 456
+#endif
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#define SYS_listmount 458
+#endif
+#ifndef SYS_lsm_get_self_attr
+#define SYS_lsm_get_self_attr 459
+#define SYS_lsm_set_self_attr 460
+#define SYS_lsm_list_modules  461
+#endif
+#ifndef SYS_setxattrat
+#define SYS_setxattrat    463
+#define SYS_getxattrat    464
+#define SYS_listxattrat   465
+#define SYS_removexattrat 466
+#endif
+
+#define CALL(number, name, format) int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6]);
+#define PASS(number, name, format) int64_t linux_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
+#define NONE(number, name, format)
+#include "personality/linux/syscalls.def"
+#undef CALL
+#undef PASS
+#undef NONE
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * terminal: ioctl(). Request numbers and structures of terminals, sockets, block devices and so on are the same on
+ * both sides, as both use the kernel's generic ones and lay out 64-bit structures alike: so requests that
+ * visor has never heard of go through as well. The exceptions are here.
+ */
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/ioctl.h>
+
+#include "personality/linux/convert.h"
+#include "personality/linux/syscalls.h"
+
+/* The type of /dev/kvm's requests: they are about the host's kind of CPU, which the guest does not know. */
+#define IOCTL_TYPE_KVM 0xae
+
+/* Kinds whose argument is a descriptor. */
+static bool takes_descriptor(uint32_t request)
+{
+    return request == FICLONE;
+}
+
+int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint32_t request = (uint32_t)a[1];
+    uint64_t argument = a[2];
+
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    if (takes_descriptor(request) && linux_is_own_fd(thread->process, (int)argument))
+        return -EBADF;
+    if (_IOC_TYPE(request) == IOCTL_TYPE_KVM && _IOC_DIR(request) != _IOC_NONE)
+        return -ENOTTY;
+    if (request == TIOCGPTPEER) /* opens the other side of a pseudoterminal, with these flags */
+        argument = linux_open_flags_to_host((uint32_t)argument);
+    return linux_host_syscall(thread, SYS_ioctl, a[0], a[1], argument, 0, 0, 0);
+}

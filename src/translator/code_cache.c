@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define _GNU_SOURCE
+#include "translator/code_cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+
+#define GUEST_PAGE_BITS 12
+#define ROUTINES_MAX 16384
+
+/* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
+#define BYTES_PER_BLOCK 64
+#define BYTES_PER_EXIT 16
+#define BYTES_PER_RESTART 32
+#define BYTES_PER_INSN 4
+
+static void *reserve(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(void *p, size_t size)
+{
+    if (p)
+        munmap(p, size);
+}
+
+/* -- memory ------------------------------------------------------------------------------------------ */
+
+/* Maps fresh memory at both of the cache's addresses, or at new ones if it has none yet. */
+static int map_memory(struct code_cache *cache)
+{
+    int fd = memfd_create("visor-code", MFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+
+    int code = 0;
+    int fixed = cache->writable ? MAP_FIXED : 0;
+    if (ftruncate(fd, (off_t)cache->size) < 0) {
+        code = -errno;
+    } else {
+        void *w = mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
+        void *x = mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
+        if (w == MAP_FAILED || x == MAP_FAILED) {
+            code = -errno;
+            release(w == MAP_FAILED ? NULL : w, cache->size);
+            release(x == MAP_FAILED ? NULL : x, cache->size);
+            w = x = NULL;
+        }
+        cache->writable = w;
+        cache->executable = x;
+    }
+    close(fd);
+    return code;
+}
+
+static int allocate_tables(struct code_cache *cache)
+{
+    cache->blocks = reserve(cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
+    cache->exits = reserve(cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
+    cache->restarts = reserve(cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
+    cache->insns = reserve(cache->size / BYTES_PER_INSN * sizeof *cache->insns);
+    cache->by_pc_size = 4096;
+    cache->by_pc = calloc(cache->by_pc_size, sizeof *cache->by_pc);
+    cache->by_page_size = 512;
+    cache->by_page = calloc(cache->by_page_size, sizeof *cache->by_page);
+    if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc || !cache->by_page)
+        return -ENOMEM;
+    return 0;
+}
+
+int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error)
+{
+    struct code_cache *cache = calloc(1, sizeof *cache);
+    if (!cache)
+        return error_set(error, -ENOMEM, "cannot make a code cache: out of memory");
+
+    cache->size = ALIGN_UP(size, (size_t)4096);
+    int code = map_memory(cache);
+    if (code == 0)
+        code = allocate_tables(cache);
+    if (code < 0) {
+        code_cache_free(cache);
+        return error_set(error, code, "cannot make a code cache of %zu MiB: %s", size >> 20, strerror(-code));
+    }
+    cache->used = host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
+    cache->routines_end = (uint32_t)cache->used;
+    *out = cache;
+    return 0;
+}
+
+void code_cache_free(struct code_cache *cache)
+{
+    if (!cache)
+        return;
+    release(cache->writable, cache->size);
+    release((void *)cache->executable, cache->size);
+    release(cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
+    release(cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
+    release(cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
+    release(cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns);
+    free(cache->by_pc);
+    free(cache->by_page);
+    free(cache);
+}
+
+int code_cache_unshare(struct code_cache *cache)
+{
+    uint8_t *copy = reserve(cache->used);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, cache->writable, cache->used);
+    int code = map_memory(cache);
+    if (code == 0)
+        memcpy(cache->writable, copy, cache->used);
+    release(copy, cache->used);
+    return code;
+}
+
+/* -- finding ------------------------------------------------------------------------------------------ */
+
+static uint32_t hash(uint64_t key)
+{
+    return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
+}
+
+static struct block_entry *find_entry(const struct code_cache *cache, uint64_t pc)
+{
+    uint32_t mask = cache->by_pc_size - 1;
+    uint32_t i = hash(pc >> 2) & mask;
+    while (cache->by_pc[i].pc && cache->by_pc[i].pc != pc + 1)
+        i = (i + 1) & mask;
+    return &cache->by_pc[i];
+}
+
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc)
+{
+    const struct block_entry *entry = find_entry(cache, pc);
+    if (!entry->pc || !cache->blocks[entry->block].valid)
+        return NO_BLOCK;
+    return entry->block;
+}
+
+static bool grow_by_pc(struct code_cache *cache)
+{
+    struct block_entry *old = cache->by_pc;
+    uint32_t old_size = cache->by_pc_size;
+
+    struct block_entry *table = calloc(old_size * 2, sizeof *table);
+    if (!table)
+        return false;
+    cache->by_pc = table;
+    cache->by_pc_size = old_size * 2;
+    for (uint32_t i = 0; i < old_size; i++) {
+        if (old[i].pc)
+            *find_entry(cache, old[i].pc - 1) = old[i];
+    }
+    free(old);
+    return true;
+}
+
+static struct page_entry *find_page(const struct code_cache *cache, uint64_t page)
+{
+    uint32_t mask = cache->by_page_size - 1;
+    uint32_t i = hash(page) & mask;
+    while (cache->by_page[i].page && cache->by_page[i].page != page + 1)
+        i = (i + 1) & mask;
+    return &cache->by_page[i];
+}
+
+static bool grow_by_page(struct code_cache *cache)
+{
+    struct page_entry *old = cache->by_page;
+    uint32_t old_size = cache->by_page_size;
+
+    struct page_entry *table = calloc(old_size * 2, sizeof *table);
+    if (!table)
+        return false;
+    cache->by_page = table;
+    cache->by_page_size = old_size * 2;
+    for (uint32_t i = 0; i < old_size; i++) {
+        if (old[i].page)
+            *find_page(cache, old[i].page - 1) = old[i];
+    }
+    free(old);
+    return true;
+}
+
+uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc)
+{
+    if (!code_cache_contains(cache, host_pc))
+        return NO_BLOCK;
+
+    uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable);
+    uint32_t low = 0, high = atomic_load_explicit(&cache->block_count, memory_order_acquire);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (cache->blocks[middle].code + cache->blocks[middle].size <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == atomic_load_explicit(&cache->block_count, memory_order_acquire) ||
+        cache->blocks[low].code > offset)
+        return NO_BLOCK;
+    return low;
+}
+
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t index, uint64_t host_pc)
+{
+    const struct code_block *block = &cache->blocks[index];
+    uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable) - block->code;
+    const struct code_insn *insns = &cache->insns[block->insns];
+    uint32_t delta = 0;
+    for (unsigned i = 0; i < block->insn_count && insns[i].start <= offset; i++)
+        delta = insns[i].pc_delta;
+    return block->pc + delta;
+}
+
+uint64_t code_cache_restart(const struct code_cache *cache, uint32_t index, uint64_t host_pc)
+{
+    const struct code_block *block = &cache->blocks[index];
+    uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable) - block->code;
+    for (unsigned i = 0; i < block->restart_count; i++) {
+        const struct host_restart *r = &cache->restarts[block->restarts + i];
+        if (offset >= r->start && offset < r->end)
+            return host_pc - (offset - r->start);
+    }
+    return host_pc;
+}
+
+/* -- adding ------------------------------------------------------------------------------------------- */
+
+static void store_displacement(struct code_cache *cache, uint32_t slot, uint32_t destination)
+{
+    /* Aligned, so that threads that run this code see the old displacement or the new one. */
+    uint32_t *p = (uint32_t *)(void *)(cache->writable + slot);
+    __atomic_store_n(p, destination - (slot + 4), __ATOMIC_SEQ_CST);
+}
+
+static void put32(struct code_cache *cache, uint32_t offset, uint32_t value)
+{
+    memcpy(cache->writable + offset, &value, sizeof value);
+}
+
+static bool has_room(struct code_cache *cache, const struct host_code *code)
+{
+    if (cache->used + code->size + 64 > cache->size ||
+        atomic_load(&cache->block_count) + 1 >= cache->size / BYTES_PER_BLOCK ||
+        cache->exit_count + code->exit_count >= cache->size / BYTES_PER_EXIT ||
+        cache->restart_count + code->restart_count >= cache->size / BYTES_PER_RESTART ||
+        cache->insn_count + code->insn_count >= cache->size / BYTES_PER_INSN)
+        return false;
+    if ((cache->by_pc_used + 1) * 2 > cache->by_pc_size && !grow_by_pc(cache))
+        return false;
+    return (cache->by_page_used + 2) * 2 <= cache->by_page_size || grow_by_page(cache);
+}
+
+static void copy_code(struct code_cache *cache, struct code_block *block, const struct host_code *code)
+{
+    memcpy(cache->writable + block->code, code->bytes, code->size);
+    for (unsigned i = 0; i < code->reloc_count; i++) {
+        uint32_t at = block->code + code->relocs[i].offset;
+        put32(cache, at, cache->routines[code->relocs[i].routine] - (at + 4));
+    }
+    for (unsigned i = 0; i < code->exit_count; i++) {
+        const struct host_exit *from = &code->exits[i];
+        cache->exits[block->exits + i] = (struct block_exit){
+            .target = from->target,
+            .slot = block->code + from->slot,
+            .stub = block->code + from->stub,
+            .linked = NO_BLOCK,
+            .next = NO_EXIT,
+        };
+        put32(cache, block->code + from->number, block->exits + i);
+        store_displacement(cache, block->code + from->slot, block->code + from->stub);
+    }
+    memcpy(&cache->restarts[block->restarts], code->restarts, code->restart_count * sizeof *code->restarts);
+    for (unsigned i = 0; i < code->insn_count; i++)
+        cache->insns[block->insns + i] =
+            (struct code_insn){.start = code->insns[i].start, .pc_delta = code->insns[i].pc_delta};
+}
+
+static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which, uint64_t address)
+{
+    struct page_entry *entry = find_page(cache, address >> GUEST_PAGE_BITS);
+    if (!entry->page) {
+        entry->page = (address >> GUEST_PAGE_BITS) + 1;
+        entry->first = NO_BLOCK;
+        cache->by_page_used++;
+    }
+    cache->blocks[index].next_in_page[which] = entry->first;
+    entry->first = index;
+}
+
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
+                        const struct host_code *code)
+{
+    if (!has_room(cache, code))
+        return NO_BLOCK;
+
+    uint32_t index = atomic_load(&cache->block_count);
+    struct code_block *block = &cache->blocks[index];
+    *block = (struct code_block){
+        .pc = pc,
+        .guest_start = start,
+        .guest_end = end,
+        .code = (uint32_t)ALIGN_UP(cache->used, (size_t)64),
+        .size = code->size,
+        .exits = cache->exit_count,
+        .restarts = cache->restart_count,
+        .insns = cache->insn_count,
+        .exit_count = (uint16_t)code->exit_count,
+        .restart_count = (uint16_t)code->restart_count,
+        .insn_count = (uint16_t)code->insn_count,
+        .valid = true,
+        .incoming = NO_EXIT,
+        .next_in_page = {NO_BLOCK, NO_BLOCK},
+    };
+    copy_code(cache, block, code);
+    cache->used = block->code + block->size;
+    cache->exit_count += code->exit_count;
+    cache->restart_count += code->restart_count;
+    cache->insn_count += code->insn_count;
+
+    struct block_entry *entry = find_entry(cache, pc);
+    if (!entry->pc)
+        cache->by_pc_used++;
+    *entry = (struct block_entry){.pc = pc + 1, .block = index};
+    add_to_page(cache, index, 0, start);
+    if ((start ^ (end - 1)) >> GUEST_PAGE_BITS)
+        add_to_page(cache, index, 1, end - 1);
+
+    atomic_store_explicit(&cache->block_count, index + 1, memory_order_release);
+    return index;
+}
+
+/* -- joining and forgetting ---------------------------------------------------------------------------- */
+
+void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t block, const _Atomic uint32_t *interrupts)
+{
+    struct block_exit *exit = &cache->exits[exit_index];
+
+    if (exit->linked != block) {
+        exit->linked = block;
+        exit->next = cache->blocks[block].incoming;
+        cache->blocks[block].incoming = exit_index;
+    }
+    store_displacement(cache, exit->slot, cache->blocks[block].code);
+    /* A signal handler that unlinked this exit just before has raised the count before: seen here. */
+    if (atomic_load(interrupts))
+        store_displacement(cache, exit->slot, exit->stub);
+}
+
+void code_cache_unlink(struct code_cache *cache, uint32_t exit)
+{
+    store_displacement(cache, cache->exits[exit].slot, cache->exits[exit].stub);
+}
+
+void code_cache_unlink_block(struct code_cache *cache, uint32_t block)
+{
+    for (unsigned i = 0; i < cache->blocks[block].exit_count; i++)
+        code_cache_unlink(cache, cache->blocks[block].exits + i);
+}
+
+static void drop(struct code_cache *cache, uint32_t index)
+{
+    struct code_block *block = &cache->blocks[index];
+
+    block->valid = false;
+    for (uint32_t e = block->incoming; e != NO_EXIT;) {
+        uint32_t next = cache->exits[e].next;
+        code_cache_unlink(cache, e);
+        cache->exits[e].linked = NO_BLOCK;
+        cache->exits[e].next = NO_EXIT;
+        e = next;
+    }
+    block->incoming = NO_EXIT;
+}
+
+static uint32_t *next_in_page(struct code_cache *cache, uint32_t index, uint64_t page)
+{
+    struct code_block *block = &cache->blocks[index];
+    return &block->next_in_page[block->guest_start >> GUEST_PAGE_BITS == page ? 0 : 1];
+}
+
+static void invalidate_page(struct code_cache *cache, struct page_entry *entry, uint64_t start, uint64_t end,
+                            void (*dropped)(void *context, const struct code_block *block), void *context)
+{
+    uint64_t page = entry->page - 1;
+    uint32_t *from = &entry->first;
+
+    while (*from != NO_BLOCK) {
+        uint32_t index = *from;
+        struct code_block *block = &cache->blocks[index];
+        uint32_t *next = next_in_page(cache, index, page);
+        if (block->valid && block->guest_start < end && block->guest_end > start) {
+            drop(cache, index);
+            dropped(context, block);
+        }
+        if (block->valid)
+            from = next;
+        else
+            *from = *next; /* the other page's list drops it when it is walked */
+    }
+}
+
+void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t end,
+                           void (*dropped)(void *context, const struct code_block *block), void *context)
+{
+    if (start >= end)
+        return;
+
+    uint64_t first = start >> GUEST_PAGE_BITS, last = (end - 1) >> GUEST_PAGE_BITS;
+    if (last - first >= cache->by_page_size) {
+        for (uint32_t i = 0; i < cache->by_page_size; i++) {
+            struct page_entry *entry = &cache->by_page[i];
+            if (entry->page && entry->page - 1 >= first && entry->page - 1 <= last)
+                invalidate_page(cache, entry, start, end, dropped, context);
+        }
+        return;
+    }
+    for (uint64_t page = first; page <= last; page++) {
+        struct page_entry *entry = find_page(cache, page);
+        if (entry->page)
+            invalidate_page(cache, entry, start, end, dropped, context);
+    }
+}
+
+void code_cache_retire(struct code_cache *cache)
+{
+    for (uint32_t i = 0; i < cache->exit_count; i++)
+        code_cache_unlink(cache, i);
+}

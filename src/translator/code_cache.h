@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * code_cache: where translated blocks live, how they are found, joined and forgotten. Private to
+ * the translator's run time.
+ *
+ * Memory: one memfd, mapped twice, writable and executable: no mapping is both. Blocks are appended
+ * and never moved; a cache that is full is retired as a whole and a new one begun. A retired cache has all of
+ * its exits unlinked, so that threads leave it at their next exit; it is freed when the last one has.
+ *
+ * Lock: every function needs the translator's lock, but for those marked [signal], which only read
+ * published entries and store single aligned words.
+ */
+#ifndef VISOR_TRANSLATOR_CODE_CACHE_H
+#define VISOR_TRANSLATOR_CODE_CACHE_H
+
+#include "translator/host/host.h"
+
+struct error;
+
+#define NO_BLOCK UINT32_MAX
+#define NO_EXIT UINT32_MAX
+
+/* A place in the code where it leaves for a known guest address. */
+struct block_exit {
+    uint64_t target;   /* guest address */
+    uint32_t slot;     /* offset in the cache of the rel32 */
+    uint32_t stub;     /* offset in the cache of its unlinked destination */
+    uint32_t linked;   /* block that the slot leads to, or NO_BLOCK */
+    uint32_t next;     /* next exit that leads to the same block */
+};
+
+struct code_block {
+    uint64_t pc;             /* guest address of the first instruction */
+    uint64_t guest_start;    /* guest bytes that the code depends on: a change of any */
+    uint64_t guest_end;      /* of them makes it invalid */
+    uint32_t code, size;     /* in the cache, bytes */
+    uint32_t exits;          /* index of the first exit; they are consecutive */
+    uint32_t restarts;       /* index of the first restart range, likewise */
+    uint32_t insns;          /* index of the first instruction entry, likewise */
+    uint16_t exit_count, restart_count, insn_count;
+    bool valid;
+    uint32_t incoming;       /* first exit that leads here, or NO_EXIT */
+    uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
+};
+
+/* Entry of a block's map from host code to guest instructions; offsets are relative to the block. */
+struct code_insn {
+    uint32_t start;
+    uint32_t pc_delta;
+};
+
+struct page_entry {
+    uint64_t page;  /* guest address / GUEST_PAGE, plus 1; 0 = empty */
+    uint32_t first; /* block, or NO_BLOCK */
+};
+
+struct block_entry {
+    uint64_t pc; /* plus 1; 0 = empty */
+    uint32_t block;
+};
+
+struct code_cache {
+    uint8_t *writable;         /* owned mapping */
+    const uint8_t *executable; /* owned mapping of the same memory */
+    size_t size, used;
+    uint32_t routines[HOST_ROUTINE_COUNT]; /* offsets */
+    uint32_t routines_end;
+
+    struct code_block *blocks;   /* owned, ascending by `code`; address space for the most there can be */
+    _Atomic uint32_t block_count; /* published last: [signal] readers search below it */
+    struct block_exit *exits;    /* owned, likewise */
+    uint32_t exit_count;
+    struct host_restart *restarts; /* owned, likewise, relative to the block */
+    uint32_t restart_count;
+    struct code_insn *insns; /* owned, likewise */
+    uint32_t insn_count;
+
+    struct block_entry *by_pc; /* owned hash table, linear probing, power of two */
+    uint32_t by_pc_size, by_pc_used;
+    struct page_entry *by_page; /* owned, likewise */
+    uint32_t by_page_size, by_page_used;
+
+    uint64_t epoch;          /* differs between the caches of one translator */
+    unsigned users;          /* threads that may be inside */
+    struct code_cache *next; /* older retired cache */
+};
+
+int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error);
+void code_cache_free(struct code_cache *cache);
+
+/* In the child of a fork: the memory is still shared with the parent; makes a private copy in place. */
+int code_cache_unshare(struct code_cache *cache);
+
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc);
+
+/* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index, or
+ * NO_BLOCK if the cache is full. */
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
+                        const struct host_code *code);
+
+/* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */
+void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block, const _Atomic uint32_t *interrupts);
+
+/* [signal] Makes an exit, or all exits of a block, lead to the run time again. The link's record stays: linking again
+ * is one store. */
+void code_cache_unlink(struct code_cache *cache, uint32_t exit);
+void code_cache_unlink_block(struct code_cache *cache, uint32_t block);
+
+/* Forgets blocks that depend on any of [start, end). Calls `dropped` for each. */
+void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t end,
+                           void (*dropped)(void *context, const struct code_block *block), void *context);
+
+/* Unlinks everything, so that no thread stays inside. */
+void code_cache_retire(struct code_cache *cache);
+
+/* [signal] The block whose code contains a host address, or NO_BLOCK. */
+uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc);
+
+/* [signal] Guest address of the instruction that the code at an offset of a block belongs to. */
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uint64_t host_pc);
+
+/* [signal] Start of the restart range that contains host_pc, or host_pc itself. */
+uint64_t code_cache_restart(const struct code_cache *cache, uint32_t block, uint64_t host_pc);
+
+static inline const void *code_cache_code(const struct code_cache *cache, uint32_t block)
+{
+    return cache->executable + cache->blocks[block].code;
+}
+
+static inline const void *code_cache_routine(const struct code_cache *cache, enum host_routine routine)
+{
+    return cache->executable + cache->routines[routine];
+}
+
+/* [signal] Whether a host address lies in the cache at all. */
+static inline bool code_cache_contains(const struct code_cache *cache, uint64_t host_pc)
+{
+    return host_pc - (uintptr_t)cache->executable < cache->size;
+}
+
+#endif

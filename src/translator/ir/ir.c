@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ir: building a region. Every instruction that a lifter asks for comes through ir_emit(), which
+ * folds what is known at translation time. Folding never changes what a region does, only how many
+ * instructions say it, and it looks no further than the instruction's own arguments: this is on the
+ * path of every translated guest instruction.
+ */
+#include "translator/ir/ir.h"
+
+#include <string.h>
+
+#include "base/macros.h"
+#include "translator/ir/eval.h"
+
+/* Whether a flag letter stands in a row of ops.def; a constant expression. */
+#define HAS(flags, letter) (__builtin_strchr(flags, letter) != NULL)
+
+const struct ir_op_info ir_op_info[IR_OP_COUNT] = {
+#define OP(op_name, op_result, op_arguments, op_flags)                                                       \
+    [IR_##op_name] = {                                                                                       \
+        .name = #op_name,                                                                                    \
+        .result = op_result[0],                                                                              \
+        .arguments = op_arguments,                                                                           \
+        .flags = op_flags,                                                                                   \
+        .pure = HAS(op_flags, 'P'),                                                                          \
+        .may_fault = HAS(op_flags, 'M'),                                                                     \
+        .exits = HAS(op_flags, 'X'),                                                                         \
+        .terminates = HAS(op_flags, 'T'),                                                                    \
+    },
+#include "translator/ir/ops.def"
+#undef OP
+};
+
+static void forget_guest_state(struct ir_region *r)
+{
+    memset(r->known, 0, sizeof r->known);
+    r->known_flags = IR_NONE;
+}
+
+void ir_region_reset(struct ir_region *r, uint64_t guest_start)
+{
+    r->count = 1;
+    r->overflow = false;
+    r->guest_start = guest_start;
+    r->guest_end = guest_start;
+    memset(&r->folded, 0, sizeof r->folded);
+    memset(&r->insns[0], 0, sizeof r->insns[0]); /* the NOP that stands for IR_NONE */
+    forget_guest_state(r);
+}
+
+void ir_region_truncate(struct ir_region *r, unsigned count)
+{
+    r->count = count;
+    r->overflow = false;
+    memset(&r->folded, 0, sizeof r->folded);
+    /* What was known may be a value that is gone now. */
+    forget_guest_state(r);
+}
+
+static inline bool is_terminator(unsigned op)
+{
+    return op >= IR_GOTO && op <= IR_RAISE;
+}
+
+static inline ir_value append(struct ir_region *r, const struct ir_insn *n)
+{
+    if (UNLIKELY(r->count >= IR_REGION_MAX - 1)) {
+        if (r->count >= IR_REGION_MAX || !is_terminator(n->op)) {
+            r->overflow = true;
+            return IR_NONE;
+        }
+    }
+    struct ir_insn *to = &r->insns[r->count];
+    *to = *n;
+    to->a_type = r->insns[n->a].type;
+    to->b_type = r->insns[n->b].type;
+    return (ir_value)r->count++;
+}
+
+static inline bool is_const(const struct ir_region *r, ir_value v)
+{
+    return r->insns[v].op == IR_CONST;
+}
+
+static inline uint64_t type_mask(unsigned type)
+{
+    return type == IR_I32 ? 0xffffffffu : ~0ull;
+}
+
+/* The helpers below either return the value that stands for the instruction, or rewrite *n and return
+ * IR_NONE: then *n is to be appended. */
+
+static inline ir_value become_const(struct ir_insn *n, uint64_t imm)
+{
+    n->op = IR_CONST;
+    n->aux = 0;
+    n->a = n->b = n->c = IR_NONE;
+    n->imm = imm & type_mask(n->type);
+    return IR_NONE;
+}
+
+static inline ir_value become_vconst(struct ir_insn *n, uint64_t low, uint64_t high)
+{
+    n->op = IR_VCONST;
+    n->aux = 0;
+    n->a = n->b = n->c = IR_NONE;
+    n->imm = low;
+    n->imm2 = high;
+    return IR_NONE;
+}
+
+static inline ir_value become_unary(struct ir_insn *n, enum ir_op op, ir_value a)
+{
+    n->op = (uint8_t)op;
+    n->a = a;
+    n->b = IR_NONE;
+    return IR_NONE;
+}
+
+static inline ir_value become_imm_binary(struct ir_region *r, struct ir_insn *n, enum ir_op op, uint64_t imm)
+{
+    struct ir_insn constant = {.op = IR_CONST, .type = n->type, .imm = imm & type_mask(n->type)};
+    n->op = (uint8_t)op;
+    n->b = append(r, &constant);
+    return IR_NONE;
+}
+
+static inline void swap_arguments(struct ir_insn *n)
+{
+    ir_value a = n->a;
+    n->a = n->b;
+    n->b = a;
+}
+
+/* x op b, where b is the constant k. */
+static ir_value fold_right_constant(struct ir_region *r, struct ir_insn *n, uint64_t k)
+{
+    const uint64_t mask = type_mask(n->type);
+    const unsigned width = n->type == IR_I32 ? 32 : 64;
+
+    switch (n->op) {
+    case IR_ADD:
+    case IR_SUB: return k == 0 ? n->a : IR_NONE;
+    case IR_OR:
+        if (k == mask)
+            return n->b;
+        return k == 0 ? n->a : IR_NONE;
+    case IR_AND:
+        if (k == 0)
+            return n->b;
+        return k == mask ? n->a : IR_NONE;
+    case IR_XOR:
+        if (k == mask)
+            return become_unary(n, IR_NOT, n->a);
+        return k == 0 ? n->a : IR_NONE;
+    case IR_ANDN:
+        if (k == 0)
+            return n->a;
+        return k == mask ? become_const(n, 0) : become_imm_binary(r, n, IR_AND, ~k);
+    case IR_ORN:
+        if (k == mask)
+            return n->a;
+        return k == 0 ? become_const(n, mask) : become_imm_binary(r, n, IR_OR, ~k);
+    case IR_XORN:
+        if (k == mask)
+            return n->a;
+        return k == 0 ? become_unary(n, IR_NOT, n->a) : become_imm_binary(r, n, IR_XOR, ~k);
+    case IR_MUL:
+        if (k == 0)
+            return n->b;
+        return k == 1 ? n->a : IR_NONE;
+    case IR_UDIV:
+    case IR_SDIV:
+        if (k == 0)
+            return n->b;
+        return k == 1 ? n->a : IR_NONE;
+    case IR_UMULH: return k == 0 ? n->b : k == 1 ? become_const(n, 0) : IR_NONE;
+    case IR_SMULH: return k == 0 ? n->b : IR_NONE;
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROR: return (k & (width - 1)) == 0 ? n->a : IR_NONE;
+    default: return IR_NONE;
+    }
+}
+
+/* a op b of integers, a not a constant if b is one and the operation commutes. */
+static ir_value fold_binary(struct ir_region *r, struct ir_insn *n)
+{
+    bool a_const = is_const(r, n->a), b_const = is_const(r, n->b);
+
+    if (b_const) {
+        uint64_t k = r->insns[n->b].imm;
+        if (a_const)
+            return become_const(n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, k));
+        return fold_right_constant(r, n, k);
+    }
+    if (a_const) {
+        uint64_t k = r->insns[n->a].imm;
+        switch (n->op) {
+        case IR_ADD:
+        case IR_AND:
+        case IR_OR:
+        case IR_XOR:
+        case IR_MUL:
+        case IR_UMULH:
+        case IR_SMULH: swap_arguments(n); return fold_right_constant(r, n, k);
+        case IR_SUB: return k == 0 ? become_unary(n, IR_NEG, n->b) : IR_NONE;
+        case IR_ORN: return k == 0 ? become_unary(n, IR_NOT, n->b) : IR_NONE;
+        case IR_XORN: return k == 0 ? become_unary(n, IR_NOT, n->b) : IR_NONE;
+        case IR_ANDN:
+        case IR_SHL:
+        case IR_SHR: return k == 0 ? n->a : IR_NONE;
+        default: return IR_NONE;
+        }
+    }
+    if (n->a == n->b) {
+        switch (n->op) {
+        case IR_AND:
+        case IR_OR: return n->a;
+        case IR_SUB:
+        case IR_XOR:
+        case IR_ANDN: return become_const(n, 0);
+        case IR_ORN:
+        case IR_XORN: return become_const(n, type_mask(n->type));
+        default: return IR_NONE;
+        }
+    }
+    return IR_NONE;
+}
+
+/* One integer argument. */
+static ir_value fold_unary(struct ir_region *r, struct ir_insn *n)
+{
+    const struct ir_insn *a = &r->insns[n->a];
+    const unsigned width = n->type == IR_I32 ? 32 : 64;
+
+    if (a->op == IR_CONST)
+        return become_const(n, ir_eval_integer(n->op, n->type, n->aux, n->imm, a->imm, 0));
+
+    switch (n->op) {
+    case IR_NOT:
+    case IR_NEG:
+    case IR_RBIT: return a->op == n->op ? a->a : IR_NONE;
+    case IR_BSWAP: return a->op == IR_BSWAP && a->aux == n->aux ? a->a : IR_NONE;
+    case IR_CLZ: return a->op == IR_RBIT ? become_unary(n, IR_CTZ, a->a) : IR_NONE;
+    case IR_UBFX:
+    case IR_SBFX: return n->aux == width << 8 ? n->a : IR_NONE;
+    case IR_TRUNC: return a->op == IR_ZEXT || a->op == IR_SEXT ? a->a : IR_NONE;
+    default: return IR_NONE;
+    }
+}
+
+static ir_value fold_extr(struct ir_region *r, struct ir_insn *n)
+{
+    if (n->imm == 0)
+        return n->b;
+    if (is_const(r, n->a) && is_const(r, n->b))
+        return become_const(
+            n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
+    if (n->a == n->b) {
+        uint64_t amount = n->imm;
+        n->imm = 0;
+        return become_imm_binary(r, n, IR_ROR, amount);
+    }
+    return IR_NONE;
+}
+
+static ir_value fold_bfi(struct ir_region *r, struct ir_insn *n)
+{
+    if (n->aux == (n->type == IR_I32 ? 32 : 64) << 8)
+        return n->b;
+    if (is_const(r, n->a) && is_const(r, n->b))
+        return become_const(
+            n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
+    return IR_NONE;
+}
+
+/* What a BOOL is at translation time: 0, 1, or -1 if it is not known. */
+static int known_bool(const struct ir_region *r, ir_value v)
+{
+    const struct ir_insn *n = &r->insns[v];
+    const struct ir_insn *a = &r->insns[n->a];
+
+    switch (n->op) {
+    case IR_COND: return a->op == IR_FLAGS_CONST ? ir_eval_cond((uint16_t)a->imm, n->aux) : -1;
+    case IR_BIT: return a->op == IR_CONST ? (int)(a->imm >> n->imm & 1) ^ (n->aux & 1) : -1;
+    case IR_CMP:
+        if (a->op != IR_CONST || !is_const(r, n->b))
+            return -1;
+        return ir_eval_cond(ir_eval_flags(IR_SUB, a->type, a->imm, r->insns[n->b].imm, 0), n->aux);
+    default: return -1;
+    }
+}
+
+static ir_value fold_select(struct ir_region *r, struct ir_insn *n)
+{
+    if (n->b == n->c)
+        return n->b;
+    int known = known_bool(r, n->a);
+    return known < 0 ? IR_NONE : known ? n->b : n->c;
+}
+
+static ir_value fold_flags_select(struct ir_region *r, struct ir_insn *n)
+{
+    int known = known_bool(r, n->a);
+    if (known > 0)
+        return n->b;
+    if (known == 0) {
+        n->op = IR_FLAGS_CONST;
+        n->a = n->b = IR_NONE;
+    }
+    return IR_NONE;
+}
+
+/* Guest state: values that it is known to have. */
+
+static ir_value fold_get(struct ir_region *r, struct ir_insn *n)
+{
+    if (n->aux < IR_KNOWN_REGISTERS) {
+        ir_value v = r->known[n->aux];
+        if (v && r->insns[v].type == n->type)
+            return v;
+    }
+    ir_value v = append(r, n);
+    if (n->aux < IR_KNOWN_REGISTERS)
+        r->known[n->aux] = v;
+    return v;
+}
+
+static void emit_set(struct ir_region *r, struct ir_insn *n)
+{
+    if (n->aux < IR_KNOWN_REGISTERS) {
+        if (r->known[n->aux] == n->a && n->a)
+            return;
+        r->known[n->aux] = n->a;
+    }
+    append(r, n);
+}
+
+/* Floating point and vectors: only what removes the detour of scalars through vector registers,
+ * register moves and constants. */
+static ir_value fold_vector(struct ir_region *r, struct ir_insn *n)
+{
+    const struct ir_insn *a = &r->insns[n->a];
+
+    switch (n->op) {
+    case IR_VGET_FLOAT:
+        if (n->imm == 0 && a->op == IR_VFROM_FLOAT && a->a_type == n->type)
+            return a->a;
+        return IR_NONE;
+    case IR_FTO_BITS:
+        if (a->op == IR_FCONST)
+            return become_const(n, a->imm);
+        return a->op == IR_FFROM_BITS && a->a_type == n->type ? a->a : IR_NONE;
+    case IR_FFROM_BITS:
+        if (a->op == IR_CONST) {
+            n->op = IR_FCONST;
+            n->imm = a->imm;
+            n->a = IR_NONE;
+            return IR_NONE;
+        }
+        return a->op == IR_FTO_BITS && a->a_type == n->type ? a->a : IR_NONE;
+    case IR_VFROM_FLOAT: return a->op == IR_FCONST ? become_vconst(n, a->imm, 0) : IR_NONE;
+    case IR_VFROM_INT: return a->op == IR_CONST ? become_vconst(n, a->imm, 0) : IR_NONE;
+    case IR_VDUP:
+        if (a->op == IR_CONST) {
+            static const uint64_t repeat[] = {0x0101010101010101, 0x0001000100010001, 0x100000001, 1};
+            uint64_t lane = n->aux >= 3 ? a->imm : a->imm & ((1ull << (8 << n->aux)) - 1);
+            return become_vconst(n, lane * repeat[n->aux & 3], lane * repeat[n->aux & 3]);
+        }
+        return IR_NONE;
+    case IR_VGET:
+        if (n->imm == 0 && a->op == IR_VFROM_INT && a->a_type == n->type &&
+            (n->aux & 3) == (n->type == IR_I32 ? 2 : 3))
+            return a->a;
+        return IR_NONE;
+    case IR_VLOW:
+        if (a->op == IR_VFROM_FLOAT || a->op == IR_VFROM_INT)
+            return ir_type_bytes(a->a_type) <= 1u << n->aux ? n->a : IR_NONE;
+        if (a->op == IR_VLOW)
+            return a->aux <= n->aux ? n->a : IR_NONE;
+        if (a->op == IR_VCONST)
+            return become_vconst(n, n->aux >= 3 ? a->imm : a->imm & ((1ull << (8 << n->aux)) - 1), 0);
+        return IR_NONE;
+    case IR_VNOT: return a->op == IR_VCONST ? become_vconst(n, ~a->imm, ~a->imm2) : IR_NONE;
+    case IR_VAND:
+    case IR_VOR: return n->a == n->b ? n->a : IR_NONE;
+    case IR_VXOR: return n->a == n->b ? become_vconst(n, 0, 0) : IR_NONE;
+    default: return IR_NONE;
+    }
+}
+
+static inline bool makes_flags(unsigned op)
+{
+    switch (op) {
+    case IR_ADD:
+    case IR_SUB:
+    case IR_ADC:
+    case IR_SBC:
+    case IR_AND:
+    case IR_ANDN: return true;
+    default: return false;
+    }
+}
+
+/* FLAGS_OF of a computation that may have been folded or may not be the last instruction any more. */
+static ir_value emit_flags_of(struct ir_region *r, ir_value v)
+{
+    struct ir_insn n = {.type = IR_I64};
+    struct ir_insn flags = {.op = IR_FLAGS_OF, .type = IR_FLAGS, .a = v};
+
+    if (r->folded.value == v && v) {
+        n.op = r->folded.op;
+        n.type = r->folded.type;
+        n.a = r->folded.a;
+        n.b = r->folded.b;
+        n.c = r->folded.c;
+    } else if (!makes_flags(r->insns[v].op) || v == r->count - 1) {
+        /* The usual case; or nothing that this can be the flags of, which ir_verify() will name. */
+        return append(r, &flags);
+    } else {
+        n = r->insns[v];
+    }
+
+    bool carry = n.op == IR_ADC || n.op == IR_SBC;
+    if (is_const(r, n.a) && is_const(r, n.b) && (!carry || r->insns[n.c].op == IR_FLAGS_CONST)) {
+        flags.op = IR_FLAGS_CONST;
+        flags.a = IR_NONE;
+        flags.imm = ir_eval_flags(n.op, n.type, r->insns[n.a].imm, r->insns[n.b].imm,
+                                  carry ? (uint16_t)r->insns[n.c].imm : 0);
+    } else {
+        flags.a = append(r, &n);
+    }
+    return append(r, &flags);
+}
+
+ir_value ir_arith_flags(struct ir_region *r, enum ir_op op, ir_value a, ir_value b, ir_value carry,
+                        ir_value *flags_out)
+{
+    struct ir_insn n = {.op = (uint8_t)op, .type = r->insns[a].type, .a = a, .b = b, .c = carry};
+    bool constant = is_const(r, a) && is_const(r, b) && (!carry || r->insns[carry].op == IR_FLAGS_CONST);
+    ir_value v;
+
+    if (constant) {
+        v = ir_emit(r, op, n.type, 0, a, b, carry, 0, 0);
+    } else {
+        if ((op == IR_ADD || op == IR_AND) && is_const(r, a))
+            swap_arguments(&n);
+        v = append(r, &n);
+    }
+    *flags_out = emit_flags_of(r, v);
+    return v;
+}
+
+/* a + b + C or a + ~b + C with everything known. */
+static ir_value fold_carry(struct ir_region *r, struct ir_insn *n)
+{
+    if (!is_const(r, n->a) || !is_const(r, n->b) || r->insns[n->c].op != IR_FLAGS_CONST)
+        return IR_NONE;
+    uint64_t b = r->insns[n->b].imm;
+    uint64_t carry = r->insns[n->c].imm & NZCV_B ? 0 : 1;
+    return become_const(n, r->insns[n->a].imm + (n->op == IR_SBC ? ~b : b) + carry);
+}
+
+static inline void note_folded(struct ir_region *r, const struct ir_insn *n, ir_value v)
+{
+    r->folded.op = n->op;
+    r->folded.type = n->type;
+    r->folded.a = n->a;
+    r->folded.b = n->b;
+    r->folded.c = n->c;
+    r->folded.value = v;
+}
+
+/* ADD SUB AND ANDN ADC SBC: after a fold, FLAGS_OF must still find the computation. */
+static ir_value emit_arithmetic(struct ir_region *r, struct ir_insn *n)
+{
+    struct ir_insn original = *n;
+    ir_value v = n->op == IR_ADC || n->op == IR_SBC ? fold_carry(r, n) : fold_binary(r, n);
+    bool folded = v != IR_NONE;
+    if (!folded)
+        v = append(r, n);
+    /* ANDN of a constant, now an AND, still has the right flags. */
+    if (folded || (n->op != original.op && n->op != IR_AND))
+        note_folded(r, &original, v);
+    else
+        r->folded.value = IR_NONE;
+    return v;
+}
+
+ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned aux, ir_value a, ir_value b,
+                 ir_value c, uint64_t imm, uint64_t imm2)
+{
+    struct ir_insn n = {
+        .op = (uint8_t)op,
+        .type = (uint8_t)type,
+        .aux = (uint16_t)aux,
+        .a = a,
+        .b = b,
+        .c = c,
+        .imm = imm,
+        .imm2 = imm2,
+    };
+    ir_value v = IR_NONE;
+
+    switch (op) {
+    case IR_ADD:
+    case IR_SUB:
+    case IR_AND:
+    case IR_ANDN:
+    case IR_ADC:
+    case IR_SBC: return emit_arithmetic(r, &n);
+
+    case IR_MUL:
+    case IR_UMULH:
+    case IR_SMULH:
+    case IR_UDIV:
+    case IR_SDIV:
+    case IR_OR:
+    case IR_XOR:
+    case IR_ORN:
+    case IR_XORN:
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROR: v = fold_binary(r, &n); break;
+
+    case IR_NOT:
+    case IR_NEG:
+    case IR_CLZ:
+    case IR_CTZ:
+    case IR_RBIT:
+    case IR_BSWAP:
+    case IR_UBFX:
+    case IR_SBFX:
+    case IR_TRUNC:
+    case IR_ZEXT:
+    case IR_SEXT: v = fold_unary(r, &n); break;
+
+    case IR_EXTR: v = fold_extr(r, &n); break;
+    case IR_BFI: v = fold_bfi(r, &n); break;
+    case IR_SELECT: v = fold_select(r, &n); break;
+
+    case IR_GET: return fold_get(r, &n);
+    case IR_SET: emit_set(r, &n); return IR_NONE;
+    case IR_GET_FLAGS:
+        if (!r->known_flags)
+            r->known_flags = append(r, &n);
+        return r->known_flags;
+    case IR_SET_FLAGS:
+        if (r->known_flags == a && a)
+            return IR_NONE;
+        r->known_flags = a;
+        break;
+    case IR_FLAGS_OF: return emit_flags_of(r, a);
+    case IR_FLAGS_SELECT: v = fold_flags_select(r, &n); break;
+    case IR_FLAGS_PACK:
+        if (r->insns[a].op == IR_FLAGS_CONST)
+            become_const(&n, r->insns[a].imm & NZCV_MASK);
+        break;
+    case IR_FLAGS_UNPACK:
+        if (is_const(r, a)) {
+            n.op = IR_FLAGS_CONST;
+            n.imm = r->insns[a].imm & NZCV_MASK;
+            n.a = IR_NONE;
+        }
+        break;
+
+    case IR_EXIT_IF:
+        if (known_bool(r, a) == 0)
+            return IR_NONE;
+        break;
+    case IR_CALL: forget_guest_state(r); break;
+
+    case IR_VGET_FLOAT:
+    case IR_FTO_BITS:
+    case IR_FFROM_BITS:
+    case IR_VFROM_FLOAT:
+    case IR_VFROM_INT:
+    case IR_VDUP:
+    case IR_VGET:
+    case IR_VLOW:
+    case IR_VNOT:
+    case IR_VAND:
+    case IR_VOR:
+    case IR_VXOR: v = fold_vector(r, &n); break;
+    default: break;
+    }
+    return v ? v : append(r, &n);
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run: the loop around generated code, and how signals get a thread out of it.
+ *
+ * Generated code polls nothing. To stop a thread at its next block boundary a signal handler, which
+ * runs on that very thread, takes away every way on: it unlinks the exits of the block that the thread is in, makes
+ * the top of the return stack a mismatch, and points the thread at an empty jump cache; code that is
+ * already past such a decision is sent back to where the decision is made ("restart ranges").
+ * Whatever exit the block then takes comes here. Other threads that share the unlinked block come here once as
+ * well, find no interrupt of their own, and go on; links are made again when no interrupt is under way.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "translator/ir/eval.h"
+#include "translator/runtime.h"
+
+/* An odd address is no guest pc. */
+#define NO_PC (~(uint64_t)0)
+
+typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
+
+static unsigned jump_index(uint64_t pc)
+{
+    return (pc >> 2) & ((1u << JUMP_CACHE_BITS) - 1);
+}
+
+static void clear_jumps(struct jump_cache_entry *cache)
+{
+    for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++)
+        __atomic_store_n(&cache[i].pc, NO_PC, __ATOMIC_RELAXED);
+}
+
+static void reset_return_stack(struct translator_cpu *cpu)
+{
+    /* One entry that matches no return, so that the bottom needs no test. */
+    uint64_t *bottom = (uint64_t *)(void *)(cpu->return_stack_top - 16);
+    bottom[0] = 0;
+    bottom[1] = NO_PC;
+    cpu->return_sp = (uintptr_t)bottom;
+}
+
+/* -- making and ending -------------------------------------------------------------------------------- */
+
+int translator_new(struct translator **out, const struct guest_isa *isa, const struct translator_options *options,
+                   const struct translator_callbacks *callbacks, struct error *error)
+{
+    int code = host_probe(error);
+    if (code < 0)
+        return code;
+
+    struct translator *t = calloc(1, sizeof *t);
+    if (t)
+        t->no_jumps = calloc(1u << JUMP_CACHE_BITS, sizeof *t->no_jumps);
+    if (!t || !t->no_jumps) {
+        free(t);
+        return error_set(error, -ENOMEM, "cannot make a translator: out of memory");
+    }
+    t->isa = isa;
+    t->options = *options;
+    t->callbacks = *callbacks;
+    if (!t->options.cache_size)
+        t->options.cache_size = CODE_CACHE_DEFAULT;
+    if (!t->options.region_max || t->options.region_max > IR_REGION_GUEST_MAX)
+        t->options.region_max = REGION_MAX_DEFAULT;
+    clear_jumps(t->no_jumps);
+    pthread_mutex_init(&t->lock, NULL);
+
+    code = code_cache_new(&t->cache, isa, t->options.cache_size, error);
+    if (code < 0) {
+        translator_free(t);
+        return code;
+    }
+    *out = t;
+    return 0;
+}
+
+void translator_free(struct translator *t)
+{
+    if (!t)
+        return;
+    code_cache_free(t->cache);
+    while (t->retired) {
+        struct code_cache *next = t->retired->next;
+        code_cache_free(t->retired);
+        t->retired = next;
+    }
+    pthread_mutex_destroy(&t->lock);
+    free(t->no_jumps);
+    free(t);
+}
+
+static bool allocate_cpu_parts(struct translator_cpu *cpu)
+{
+    cpu->own_jump_cache = calloc(1u << JUMP_CACHE_BITS, sizeof *cpu->own_jump_cache);
+    cpu->region = malloc(sizeof *cpu->region);
+    cpu->workspace = malloc(sizeof(struct host_code));
+    cpu->return_stack = mmap(NULL, RETURN_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (cpu->return_stack == MAP_FAILED)
+        cpu->return_stack = NULL;
+    return cpu->own_jump_cache && cpu->region && cpu->workspace && cpu->return_stack &&
+           mprotect(cpu->return_stack, RETURN_STACK_GUARD, PROT_NONE) == 0;
+}
+
+static void free_cpu_parts(struct translator_cpu *cpu)
+{
+    if (cpu->return_stack)
+        munmap(cpu->return_stack, RETURN_STACK_SIZE);
+    free(cpu->own_jump_cache);
+    free(cpu->region);
+    free(cpu->workspace);
+    free(cpu);
+}
+
+int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct error *error)
+{
+    size_t size = ALIGN_UP(t->isa->cpu_size, (size_t)64);
+    struct translator_cpu *cpu = aligned_alloc(64, size);
+    if (!cpu)
+        return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
+    memset(cpu, 0, size);
+    if (!allocate_cpu_parts(cpu)) {
+        free_cpu_parts(cpu);
+        return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
+    }
+    cpu->translator = t;
+    cpu->return_stack_top = cpu->return_stack + RETURN_STACK_SIZE;
+    cpu->exclusive_address = NO_PC;
+    cpu->fp_control = HOST_FP_CONTROL_INIT;
+    cpu->jump_cache = cpu->own_jump_cache;
+    clear_jumps(cpu->own_jump_cache);
+    reset_return_stack(cpu);
+
+    pthread_mutex_lock(&t->lock);
+    cpu->next = t->cpus;
+    t->cpus = cpu;
+    pthread_mutex_unlock(&t->lock);
+    *out = cpu;
+    return 0;
+}
+
+void translator_cpu_free(struct translator_cpu *cpu)
+{
+    if (!cpu)
+        return;
+    struct translator *t = cpu->translator;
+    pthread_mutex_lock(&t->lock);
+    struct translator_cpu **from = &t->cpus;
+    while (*from != cpu)
+        from = &(*from)->next;
+    *from = cpu->next;
+    pthread_mutex_unlock(&t->lock);
+    free_cpu_parts(cpu);
+}
+
+/* -- caches come and go ---------------------------------------------------------------------------------- */
+
+static void free_unused_caches(struct translator *t)
+{
+    struct code_cache **from = &t->retired;
+    while (*from) {
+        struct code_cache *cache = *from;
+        if (cache->users) {
+            from = &cache->next;
+            continue;
+        }
+        *from = cache->next;
+        code_cache_free(cache);
+    }
+}
+
+static void leave_cache(struct translator_cpu *cpu)
+{
+    struct code_cache *cache = cpu->cache;
+    cpu->cache = NULL; /* from here on translator_interrupt() leaves generated code alone */
+    if (atomic_exchange(&cpu->redirected, 0)) {
+        cpu->jump_cache = cpu->own_jump_cache;
+        atomic_fetch_sub(&cpu->translator->interrupts, 1);
+    }
+    if (cache && --cache->users == 0 && cpu->translator->retired)
+        free_unused_caches(cpu->translator);
+}
+
+static void enter_cache(struct translator_cpu *cpu)
+{
+    struct code_cache *cache = cpu->translator->cache;
+    if (cpu->cache_epoch != cache->epoch) {
+        reset_return_stack(cpu); /* it holds addresses in the old cache */
+        cpu->cache_epoch = cache->epoch;
+    }
+    cache->users++;
+    cpu->cache = cache;
+}
+
+/* The cache is full: begins another one. */
+static int replace_cache(struct translator *t, struct error *error)
+{
+    struct code_cache *cache = NULL;
+    int code = code_cache_new(&cache, t->isa, t->options.cache_size, error);
+    if (code < 0)
+        return code;
+
+    cache->epoch = t->cache->epoch + 1;
+    code_cache_retire(t->cache);
+    t->cache->next = t->retired;
+    t->retired = t->cache;
+    t->cache = cache;
+    for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next)
+        clear_jumps(cpu->own_jump_cache);
+    free_unused_caches(t);
+    return 0;
+}
+
+/* -- the loop ------------------------------------------------------------------------------------------------- */
+
+/* The block for the CPU's pc in the current cache, translated if need be. NO_BLOCK: *exit says why. */
+static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_exit *exit)
+{
+    struct translator *t = cpu->translator;
+    uint64_t pc = guest_pc(cpu);
+
+    for (;;) {
+        uint32_t block = code_cache_find(t->cache, pc);
+        if (block != NO_BLOCK)
+            return block;
+        uint64_t epoch = t->cache->epoch;
+        uint64_t invalidations = atomic_load(&t->invalidations);
+        block = translate(cpu, pc, exit);
+        if (block != NO_BLOCK || *exit != TRANSLATOR_NONE)
+            return block;
+        if (epoch != t->cache->epoch || invalidations != atomic_load(&t->invalidations))
+            continue;
+        struct error error = ERROR_INIT;
+        if (replace_cache(t, &error) < 0) {
+            error_report(&error);
+            *exit = TRANSLATOR_FETCH_FAULT;
+            return NO_BLOCK;
+        }
+    }
+}
+
+static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
+{
+    uint64_t pc = guest_pc(cpu);
+    struct jump_cache_entry *entry = &cpu->own_jump_cache[jump_index(pc)];
+    entry->code = code_cache_code(cpu->cache, block);
+    entry->pc = pc;
+}
+
+/*
+ * One stay in generated code, from the CPU's pc on. `from` is the exit that brought the thread here, to be linked, or
+ * NO_EXIT. Called and returns with the lock held.
+ */
+static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, bool indirect)
+{
+    struct translator *t = cpu->translator;
+    enum translator_exit exit = TRANSLATOR_NONE;
+    uint32_t block = find_or_translate(cpu, &exit);
+    if (block == NO_BLOCK)
+        return exit;
+
+    if (cpu->cache != t->cache) {
+        leave_cache(cpu);
+        enter_cache(cpu);
+    } else if (from != NO_EXIT) {
+        code_cache_link(cpu->cache, from, block, &t->interrupts);
+    }
+    if (indirect)
+        use_jump_cache(cpu, block);
+
+    enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
+    const void *code = code_cache_code(cpu->cache, block);
+    pthread_mutex_unlock(&t->lock);
+    enter(cpu, code);
+    pthread_mutex_lock(&t->lock);
+    return (enum translator_exit)cpu->exit_reason;
+}
+
+static enum translator_exit run_generated(struct translator_cpu *cpu)
+{
+    struct translator *t = cpu->translator;
+    uint32_t from = NO_EXIT;
+    bool indirect = false;
+    enum translator_exit exit;
+
+    pthread_mutex_lock(&t->lock);
+    enter_cache(cpu);
+    for (;;) {
+        if (atomic_load(&cpu->interrupt)) {
+            exit = TRANSLATOR_INTERRUPTED;
+            break;
+        }
+        exit = run_once(cpu, from, indirect);
+        from = NO_EXIT;
+        indirect = exit == TRANSLATOR_LOOKUP;
+        if (exit == TRANSLATOR_LINK) {
+            from = (uint32_t)cpu->exit_payload;
+            set_guest_pc(cpu, cpu->cache->exits[from].target);
+        } else if (exit != TRANSLATOR_LOOKUP && exit != TRANSLATOR_INTERRUPTED) {
+            break;
+        }
+    }
+    leave_cache(cpu);
+    pthread_mutex_unlock(&t->lock);
+    return exit;
+}
+
+static enum translator_exit run_interpreted(struct translator_cpu *cpu)
+{
+    enum translator_exit exit = TRANSLATOR_NONE;
+    while (exit == TRANSLATOR_NONE) {
+        if (atomic_load(&cpu->interrupt))
+            return TRANSLATOR_INTERRUPTED;
+        if (!lift_region(cpu, guest_pc(cpu), cpu->translator->options.region_max))
+            return TRANSLATOR_FETCH_FAULT;
+        exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
+    }
+    return exit;
+}
+
+enum translator_exit translator_run(struct translator_cpu *cpu)
+{
+    enum translator_exit exit = cpu->translator->options.interpret ? run_interpreted(cpu) : run_generated(cpu);
+    if (exit == TRANSLATOR_INTERRUPTED)
+        atomic_store(&cpu->interrupt, 0);
+    else if (exit == TRANSLATOR_FETCH_FAULT)
+        cpu->exit_payload = guest_pc(cpu);
+    return exit;
+}
+
+/* -- changed code ---------------------------------------------------------------------------------------------- */
+
+static void forget_jumps(void *context, const struct code_block *block)
+{
+    struct translator *t = context;
+    unsigned i = jump_index(block->pc);
+    for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
+        if (cpu->own_jump_cache[i].pc == block->pc)
+            __atomic_store_n(&cpu->own_jump_cache[i].pc, NO_PC, __ATOMIC_SEQ_CST);
+    }
+}
+
+void translator_invalidate(struct translator *t, uint64_t start, uint64_t length)
+{
+    uint64_t end = start + length < start ? UINT64_MAX : start + length;
+
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add(&t->invalidations, 1);
+    code_cache_invalidate(t->cache, start, end, forget_jumps, t);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* -- signals ------------------------------------------------------------------------------------------------------ */
+
+static bool on_return_stack(const struct translator_cpu *cpu, uint64_t sp)
+{
+    return sp - (uintptr_t)cpu->return_stack < RETURN_STACK_SIZE;
+}
+
+/*
+ * The block that the interrupted thread is in or will come back to, and the stack pointer that it has, or will
+ * have, there. NO_BLOCK: it is in the run time and will look at cpu->interrupt itself.
+ */
+static uint32_t interrupted_block(struct translator_cpu *cpu, uint64_t pc, uint64_t *sp)
+{
+    uint32_t block = code_cache_block_at(cpu->cache, pc);
+    if (block != NO_BLOCK)
+        return block;
+
+    /* In a fixed routine or in a helper: a return address into the block is on the return stack. */
+    if (!on_return_stack(cpu, *sp)) {
+        if (!cpu->in_helper)
+            return NO_BLOCK;
+        *sp = cpu->return_sp;
+    } else if (!code_cache_contains(cpu->cache, pc)) {
+        return NO_BLOCK;
+    }
+    uint64_t return_address = *(const uint64_t *)*sp;
+    *sp += 8;
+    return code_cache_block_at(cpu->cache, return_address);
+}
+
+void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
+{
+    struct translator *t = cpu->translator;
+
+    atomic_store(&cpu->interrupt, 1);
+    if (!cpu->cache)
+        return;
+    if (!atomic_exchange(&cpu->redirected, 1))
+        atomic_fetch_add(&t->interrupts, 1);
+    cpu->jump_cache = t->no_jumps;
+
+    uint64_t pc = host_context_pc(ucontext), sp = host_context_sp(ucontext);
+    uint64_t check = (uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER_CHECK);
+    if (pc >= check && pc < (uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER_END)) {
+        host_context_set_pc(ucontext, check);
+        return;
+    }
+    uint32_t block = interrupted_block(cpu, pc, &sp);
+    if (block == NO_BLOCK)
+        return;
+    code_cache_unlink_block(cpu->cache, block);
+    /* Between the two pushes of a call the stack is uneven, and the block has no return to take. */
+    if (sp % 16 == 0)
+        ((uint64_t *)sp)[1] = NO_PC;
+    host_context_set_pc(ucontext, code_cache_restart(cpu->cache, block, pc));
+}
+
+/* The return stack ran into its guard: moves its newest part to the top, where the guest goes on. The rest is lost,
+ * which only costs predictions. */
+static void repair_return_stack(struct translator_cpu *cpu, void *ucontext)
+{
+    uint64_t sp = host_context_sp(ucontext);
+    uint64_t top = (uintptr_t)cpu->return_stack_top;
+    uint64_t moved = MIN(top - sp, RETURN_STACK_KEEP + sp % 16);
+
+    memmove((void *)(top - 16 - moved), (void *)sp, moved);
+    host_context_set_sp(ucontext, top - 16 - moved);
+}
+
+bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext)
+{
+    const siginfo_t *info = siginfo;
+    if (!cpu->cache)
+        return false;
+
+    uint64_t pc = host_context_pc(ucontext);
+    uint32_t block = code_cache_block_at(cpu->cache, pc);
+    uint64_t address = (uintptr_t)info->si_addr;
+    if (signal == SIGSEGV && address - (uintptr_t)cpu->return_stack < RETURN_STACK_GUARD &&
+        code_cache_contains(cpu->cache, pc)) {
+        repair_return_stack(cpu, ucontext);
+        return true;
+    }
+    if (block == NO_BLOCK)
+        return false;
+
+    set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc));
+    cpu->fault_info.signal = signal;
+    cpu->fault_info.code = info->si_code;
+    cpu->fault_info.write = host_context_is_write(ucontext);
+    cpu->exit_reason = TRANSLATOR_FAULT;
+    cpu->exit_payload = address;
+    host_context_set_pc(ucontext, (uintptr_t)code_cache_routine(cpu->cache, HOST_LEAVE));
+    return true;
+}
+
+/* -- fork ------------------------------------------------------------------------------------------------------------ */
+
+void translator_fork_prepare(struct translator *t)
+{
+    pthread_mutex_lock(&t->lock);
+}
+
+void translator_fork_parent(struct translator *t)
+{
+    pthread_mutex_unlock(&t->lock);
+}
+
+int translator_fork_child(struct translator *t, struct translator_cpu *self)
+{
+    for (struct translator_cpu *cpu = t->cpus, *next; cpu; cpu = next) {
+        next = cpu->next;
+        if (cpu != self)
+            free_cpu_parts(cpu);
+    }
+    t->cpus = self;
+    self->next = NULL;
+    atomic_store(&t->interrupts, 0);
+
+    t->cache->users = 0;
+    for (struct code_cache *cache = t->retired; cache; cache = cache->next)
+        cache->users = 0;
+    free_unused_caches(t);
+    int code = code_cache_unshare(t->cache);
+    pthread_mutex_unlock(&t->lock);
+    return code;
+}

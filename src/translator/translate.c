@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* translate: from guest bytes to a block in the code cache. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "translator/runtime.h"
+
+/* How far from a region the code at one of its exits is looked at for dead flags: that code becomes part of what
+ * the block depends on, and a block may depend on two pages at most. */
+#define LOOK_AHEAD_REACH 1024
+#define LOOK_AHEAD_BYTES 64
+#define GUEST_PAGE 4096
+
+struct look_ahead {
+    const struct translator *translator;
+    uint64_t start, end; /* the guest bytes that the block depends on so far */
+};
+
+/* Flags need not be stored for an exit to code that sets them before it reads them. */
+static bool exit_flags_dead(void *context, uint64_t pc)
+{
+    struct look_ahead *look = context;
+    const struct translator *t = look->translator;
+
+    if (pc + LOOK_AHEAD_REACH < look->start || pc > look->end + LOOK_AHEAD_REACH)
+        return false;
+    size_t limit = t->callbacks.executable(t->callbacks.context, pc);
+    limit = MIN(limit, (size_t)LOOK_AHEAD_BYTES);
+    if (limit == 0)
+        return false;
+
+    uint64_t start = MIN(look->start, pc), end = MAX(look->end, pc + limit);
+    if (ALIGN_DOWN(end - 1, GUEST_PAGE) - ALIGN_DOWN(start, GUEST_PAGE) > GUEST_PAGE)
+        return false;
+    if (!t->isa->flags_dead(pc, (const uint8_t *)pc, limit))
+        return false;
+    look->start = start;
+    look->end = end;
+    return true;
+}
+
+bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
+{
+    struct translator *t = cpu->translator;
+    size_t limit = t->callbacks.executable(t->callbacks.context, pc);
+    if (limit == 0)
+        return false;
+    do {
+        ir_region_reset(cpu->region, pc);
+        t->isa->lift(cpu->region, pc, (const uint8_t *)pc, limit, max);
+        max /= 2;
+    } while (cpu->region->overflow && max > 0);
+    return true;
+}
+
+static void trace_guest(const struct translator *t, const struct ir_region *region)
+{
+    FILE *stream = t->options.trace_stream;
+    fprintf(stream, "---- region 0x%llx\n", (unsigned long long)region->guest_start);
+    for (unsigned i = 0; i < region->count; i++) {
+        if (region->insns[i].op != IR_INSN)
+            continue;
+        char text[96];
+        uint64_t pc = region->insns[i].imm;
+        t->isa->disassemble(pc, (const uint8_t *)pc, text, sizeof text);
+        fprintf(stream, "0x%llx:  %s\n", (unsigned long long)pc, text);
+    }
+}
+
+static void trace_region(const struct translator *t, const struct ir_region *region)
+{
+    if (t->options.trace & TRANSLATOR_TRACE_GUEST)
+        trace_guest(t, region);
+    if (t->options.trace & TRANSLATOR_TRACE_IR)
+        ir_print(t->options.trace_stream, region, t->isa->register_name);
+}
+
+/* Lifts and emits, with shorter regions while the code does not fit its workspace. */
+static bool make_code(struct translator_cpu *cpu, uint64_t pc, struct look_ahead *look)
+{
+    struct translator *t = cpu->translator;
+    struct host_code *code = cpu->workspace;
+
+    for (unsigned max = t->options.region_max; max > 0; max /= 2) {
+        if (!lift_region(cpu, pc, max))
+            return false;
+        look->start = pc;
+        look->end = cpu->region->guest_end;
+        host_emit(t->isa, cpu->region, exit_flags_dead, look, code);
+        if (!code->overflow)
+            break;
+    }
+    return true;
+}
+
+uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit *exit)
+{
+    struct translator *t = cpu->translator;
+    struct look_ahead look = {.translator = t};
+    uint64_t seen = atomic_load(&t->invalidations);
+
+    pthread_mutex_unlock(&t->lock);
+    bool made = make_code(cpu, pc, &look);
+    pthread_mutex_lock(&t->lock);
+
+    if (!made) {
+        *exit = TRANSLATOR_FETCH_FAULT;
+        return NO_BLOCK;
+    }
+    *exit = TRANSLATOR_NONE;
+    if (seen != atomic_load(&t->invalidations))
+        return NO_BLOCK; /* the bytes may have changed while they were read */
+
+    uint32_t block = code_cache_find(t->cache, pc);
+    if (block != NO_BLOCK)
+        return block; /* another thread was faster */
+
+    struct host_code *code = cpu->workspace;
+    block = code_cache_add(t->cache, pc, look.start, look.end, code);
+    if (block != NO_BLOCK && t->options.trace) {
+        trace_region(t, cpu->region);
+        if (t->options.trace & TRANSLATOR_TRACE_HOST)
+            host_disassemble(t->options.trace_stream, code_cache_code(t->cache, block), code->size,
+                             (uintptr_t)code_cache_code(t->cache, block));
+    }
+    return block;
+}
