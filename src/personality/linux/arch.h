@@ -24,9 +24,8 @@ struct linux_arch {
     const struct guest_isa *isa;
     const char *machine;  /* uname -m, AT_PLATFORM */
     const char *program;  /* "an arm64 program", for messages */
-    uint64_t hwcap, hwcap2;
+    uint64_t (*hwcap)(void);  /* AT_HWCAP */
     uint32_t minimum_signal_stack;
-    uint32_t syscall_size;      /* bytes of the system call instruction */
     const void *trampoline;     /* code that calls rt_sigreturn */
     size_t trampoline_size;
 

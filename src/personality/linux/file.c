@@ -35,8 +35,8 @@ static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file,
     /* The file behind the link: a running program cannot be written. */
     if ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
         return -ETXTBSY;
-    return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)thread->process->exe_path, flags, 0,
-                              0, 0);
+    return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)thread->process->exe_path,
+                              flags, 0, 0, 0);
 }
 
 /* O_NOFOLLOW on /proc/self/exe concerns the link itself, which is the host's as well as the guest's. */
@@ -88,14 +88,14 @@ int64_t linux_sys_open_by_handle_at(struct linux_thread *thread, const uint64_t 
 {
     if (is_own(thread, a[0]))
         return -EBADF;
-    return linux_host_syscall(thread, SYS_open_by_handle_at, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]),
-                              0, 0, 0);
+    return linux_host_syscall(thread, SYS_open_by_handle_at, a[0], a[1],
+                              linux_open_flags_to_host((uint32_t)a[2]), 0, 0, 0);
 }
 
 int64_t linux_sys_fanotify_init(struct linux_thread *thread, const uint64_t a[6])
 {
-    return linux_host_syscall(thread, SYS_fanotify_init, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0, 0,
-                              0);
+    return linux_host_syscall(thread, SYS_fanotify_init, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0,
+                              0, 0);
 }
 
 int64_t linux_sys_pipe2(struct linux_thread *thread, const uint64_t a[6])
@@ -147,7 +147,8 @@ int64_t linux_sys_dup3(struct linux_thread *thread, const uint64_t a[6])
         if (result < 0)
             return result;
     }
-    return linux_host_syscall(thread, SYS_dup3, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]), 0, 0, 0);
+    return linux_host_syscall(thread, SYS_dup3, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]), 0, 0,
+                              0);
 }
 
 int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
@@ -166,9 +167,9 @@ int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
 /* -- stat and friends ---------------------------------------------------------------------------------- */
 
 /*
- * Replaces the arguments `*dirfd` and `*path` of a call that looks at a file without opening it, for /proc/self/exe:
- * then the path is empty and the call needs AT_EMPTY_PATH. A call that does not follow links sees the host's link,
- * which is right.
+ * Replaces the arguments `*dirfd` and `*path` of a call that looks at a file without opening it, for
+ * /proc/self/exe: then the path is empty and the call needs AT_EMPTY_PATH. A call that does not follow links
+ * sees the host's link, which is right.
  */
 static int redirect_path(struct linux_thread *thread, uint64_t *dirfd, uint64_t *path, bool follow)
 {

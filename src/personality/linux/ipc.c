@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ipc: System V semaphores, whose struct semid64_ds has its own layout on x86-64. Message queues are passed on by
- * the table; shared memory is mapped memory and so memory.c's.
+ * ipc: System V semaphores, whose struct semid64_ds has its own layout on x86-64. Message queues are passed
+ * on by the table; shared memory is mapped memory and so memory.c's.
  */
 #include <sys/ipc.h>
 #include <sys/sem.h>

@@ -28,6 +28,7 @@ struct linux_program {
     char **environment; /* NULL-terminated */
     unsigned trace;     /* enum linux_trace bits */
     bool interpret;     /* run by the IR interpreter: for tests */
+    int visor_fd;       /* visor's own program file, opened before any chroot(); taken over. 0: /proc/self/exe */
 };
 
 /*

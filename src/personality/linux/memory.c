@@ -101,6 +101,30 @@ size_t linux_memory_executable(void *context, uint64_t pc)
     return end ? end - pc : 0;
 }
 
+static bool next_range(const struct address_ranges *set, uint64_t address, struct address_range *range)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->ranges[i].end > address) {
+            *range = set->ranges[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool linux_memory_next_executable(struct linux_process *process, uint64_t address, struct address_range *range)
+{
+    linux_memory_lock(process);
+    bool found = next_range(&process->memory->executable, address, range);
+    linux_memory_unlock(process);
+    return found;
+}
+
+bool linux_memory_next_own(struct linux_process *process, uint64_t address, struct address_range *range)
+{
+    return next_range(&process->memory->own, address, range);
+}
+
 bool linux_memory_is_mapped(uint64_t address)
 {
     unsigned char resident;

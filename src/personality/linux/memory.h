@@ -9,6 +9,7 @@
 #define VISOR_PERSONALITY_LINUX_MEMORY_H
 
 #include "personality/linux/process.h"
+#include "personality/linux/ranges.h"
 
 /* Takes note of what visor occupies by now. 0 or -ENOMEM. */
 int linux_memory_new(struct linux_process *process);
@@ -25,6 +26,11 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
 
 /* True if any mapping, the guest's or visor's, has this address. */
 bool linux_memory_is_mapped(uint64_t address);
+
+/* The first range that ends above `address`, of those that the guest may execute or that were visor's when the
+ * program started. False if there is none. */
+bool linux_memory_next_executable(struct linux_process *process, uint64_t address, struct address_range *range);
+bool linux_memory_next_own(struct linux_process *process, uint64_t address, struct address_range *range);
 
 /* Around fork(): no other thread is changing the maps meanwhile. */
 void linux_memory_lock(struct linux_process *process);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * poll: waiting for descriptors. struct epoll_event is packed on x86-64 and nowhere else; signal masks that stand
- * for the time of the call go through signal.c. What is polled for and time limits are the same.
+ * poll: waiting for descriptors. struct epoll_event is packed on x86-64 and nowhere else; signal masks that
+ * stand for the time of the call go through signal.c. What is polled for and time limits are the same.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,8 +19,8 @@ static bool is_own(struct linux_thread *thread, uint64_t fd)
 #define SIGNAL_SET_SIZE 8
 
 /*
- * Like linux_temporary_mask(); *host_address becomes what the host's call takes: the address of *host, or 0 if the guest
- * gave no mask.
+ * Like linux_temporary_mask(); *host_address becomes what the host's call takes: the address of *host, or 0
+ * if the guest gave no mask.
  */
 static int take_mask(struct linux_thread *thread, uint64_t address, uint64_t size, uint64_t *host,
                      uint64_t *host_address)
@@ -102,8 +102,8 @@ int64_t linux_sys_epoll_ctl(struct linux_thread *thread, const uint64_t a[6])
 }
 
 /*
- * Makes `count` packed events at `buffer` into the guest's longer ones, in place: from the last to the first, in groups,
- * since each event moves to a higher address.
+ * Makes `count` packed events at `buffer` into the guest's longer ones, in place: from the last to the first,
+ * in groups, since each event moves to a higher address.
  */
 static int expand_events(uint64_t buffer, uint64_t count)
 {

@@ -94,8 +94,8 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
 /* Reads a link of /proc/self: 0 or a negative errno. */
 static int read_own_link(char *to, size_t size, const char *link)
 {
-    int64_t length = linux_plain_syscall(SYS_readlinkat, (uint64_t)AT_FDCWD, (uint64_t)link, (uint64_t)to,
-                                         size - 1, 0, 0);
+    int64_t length =
+        linux_plain_syscall(SYS_readlinkat, (uint64_t)AT_FDCWD, (uint64_t)link, (uint64_t)to, size - 1, 0, 0);
     if (length < 0)
         return (int)length;
     to[length] = '\0';
@@ -113,7 +113,8 @@ static int descriptor_path(char *to, size_t size, int fd)
 static int resolve_directory(char *to, size_t size, int dirfd, const char *directory)
 {
     if (!*directory)
-        return dirfd == AT_FDCWD ? read_own_link(to, size, "/proc/self/cwd") : descriptor_path(to, size, dirfd);
+        return dirfd == AT_FDCWD ? read_own_link(to, size, "/proc/self/cwd")
+                                 : descriptor_path(to, size, dirfd);
 
     int64_t fd = linux_plain_syscall(SYS_openat, (uint64_t)dirfd, (uint64_t)directory,
                                      O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
@@ -153,7 +154,8 @@ bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
 {
     char path[PATH_MAX];
     (void)thread;
-    return descriptor_path(path, sizeof path, dirfd) == 0 && judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
+    return descriptor_path(path, sizeof path, dirfd) == 0 &&
+           judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
 }
 
 /* -- contents -------------------------------------------------------------------------------------------- */
@@ -203,7 +205,8 @@ static int64_t make_file(const char *name, const char *contents, size_t size, ui
                                      MFD_ALLOW_SEALING | (flags & O_CLOEXEC ? MFD_CLOEXEC : 0), 0, 0, 0, 0);
     if (fd < 0)
         return fd;
-    int64_t result = size ? linux_plain_syscall(SYS_pwrite64, (uint64_t)fd, (uint64_t)contents, size, 0, 0, 0) : 0;
+    int64_t result =
+        size ? linux_plain_syscall(SYS_pwrite64, (uint64_t)fd, (uint64_t)contents, size, 0, 0, 0) : 0;
     if (result == (int64_t)size)
         result = linux_plain_syscall(SYS_fchmod, (uint64_t)fd, 0444, 0, 0, 0, 0);
     if (result == 0)

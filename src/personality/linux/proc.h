@@ -33,6 +33,6 @@ bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd);
 int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags);
 
 /* Writes /proc/self/maps as the guest sees it (maps.c): 0 or a negative errno. */
-int linux_proc_write_maps(FILE *stream, const struct linux_process *process);
+int linux_proc_write_maps(FILE *stream, struct linux_process *process);
 
 #endif

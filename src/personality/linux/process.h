@@ -42,8 +42,6 @@ struct linux_process {
     uint64_t trampoline; /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
     struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */
-    _Atomic unsigned thread_count; /* of the guest */
-    pthread_mutex_t fork_lock;     /* one thread forks or starts a thread at a time */
 };
 
 struct linux_thread {
@@ -52,6 +50,7 @@ struct linux_thread {
     pid_t tid;
     bool leader;              /* the thread whose id is the process id */
     bool exiting;             /* linux_sys_exit() was called */
+    bool keep_result;         /* the system call has set all registers itself */
     int exit_status;
     uint64_t clear_child_tid; /* guest address or 0 */
     uint64_t robust_list;     /* guest address of the head, or 0 */
@@ -110,8 +109,7 @@ int linux_hide_fd(int fd);
  */
 int linux_temporary_mask(struct linux_thread *thread, uint64_t address, uint64_t size, uint64_t *host);
 
-/* Queues a signal for the calling thread as the kernel does for a fault: cannot be ignored or blocked. For
- * run.c and the arch files. */
+/* Gives the calling thread a signal as the kernel does for a fault: it cannot be ignored or blocked. For run.c. */
 void linux_force_signal(struct linux_thread *thread, int signal, int code, uint64_t address);
 
 /* The calling thread's structure. */

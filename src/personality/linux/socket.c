@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * socket: messages that may carry descriptors. Everything else about sockets is the same on both sides and passed on by
- * the table.
+ * socket: messages that may carry descriptors. Everything else about sockets is the same on both sides and
+ * passed on by the table.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -9,7 +9,8 @@
 #include "base/macros.h"
 #include "personality/linux/syscalls.h"
 
-/* True if the control data of the message, `length` bytes at `address`, would send a descriptor of visor's. */
+/* True if the control data of the message, `length` bytes at `address`, would send a descriptor of visor's.
+ */
 static bool sends_own_fd(struct linux_thread *thread, uint64_t address, uint64_t length)
 {
     while (length >= sizeof(struct cmsghdr)) {

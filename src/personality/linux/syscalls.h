@@ -41,7 +41,8 @@
 #endif
 
 #define CALL(number, name, format) int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6]);
-#define PASS(number, name, format) int64_t linux_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
+#define PASS(number, name, format)                                                                           \
+    int64_t linux_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
 #define NONE(number, name, format)
 #include "personality/linux/syscalls.def"
 #undef CALL

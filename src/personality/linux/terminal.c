@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * terminal: ioctl(). Request numbers and structures of terminals, sockets, block devices and so on are the same on
- * both sides, as both use the kernel's generic ones and lay out 64-bit structures alike: so requests that
- * visor has never heard of go through as well. The exceptions are here.
+ * terminal: ioctl(). Request numbers and structures of terminals, sockets, block devices and so on are the
+ * same on both sides, as both use the kernel's generic ones and lay out 64-bit structures alike: so requests
+ * that visor has never heard of go through as well. The exceptions are here.
  */
 #include <asm/ioctls.h>
 #include <errno.h>

@@ -106,6 +106,10 @@ static inline bool fp_is_zero(enum ir_type type, uint64_t x)
  * signals. */
 uint64_t ir_fp_process_nan(const struct evaluation *e, enum ir_type type, uint64_t x);
 
+/* FADD FSUB FMUL FDIV FMA FCONVERT by the host, with the flags and flushing of tiny results that Arm defines.
+ * A NaN is not corrected. `type` is the result's. */
+uint64_t ir_fp_compute(enum ir_op op, enum ir_type type, uint64_t a, uint64_t b, uint64_t c);
+
 /* Conversions (eval_convert.c). `bits` is what IR_ROUND_* and IR_UNSIGNED bits the operation has. */
 uint64_t ir_fp_round(const struct evaluation *e, enum ir_type type, unsigned bits, uint64_t x);
 uint64_t ir_fp_to_int(enum ir_type from, unsigned width, unsigned bits, unsigned scale, uint64_t x);
@@ -118,8 +122,8 @@ uint64_t ir_fp_narrow_odd(const struct evaluation *e, uint64_t x);
 /* Estimates (eval_estimate.c) */
 uint64_t ir_fp_recip_estimate(const struct evaluation *e, enum ir_type type, uint64_t x);
 uint64_t ir_fp_rsqrt_estimate(const struct evaluation *e, enum ir_type type, uint64_t x);
-uint64_t ir_fp_recip_step(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b);
-uint64_t ir_fp_rsqrt_step(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b);
+uint64_t ir_fp_recip_step(enum ir_type type, uint64_t a, uint64_t b);
+uint64_t ir_fp_rsqrt_step(enum ir_type type, uint64_t a, uint64_t b);
 uint64_t ir_fp_recip_exponent(const struct evaluation *e, enum ir_type type, uint64_t x);
 uint32_t ir_unsigned_recip_estimate(uint32_t x);
 uint32_t ir_unsigned_rsqrt_estimate(uint32_t x);

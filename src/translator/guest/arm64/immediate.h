@@ -8,9 +8,11 @@
 
 /*
  * DecodeBitMasks() for the logical instructions: a run of imms + 1 ones in an element of 2 .. 64
- * bits, rotated right by immr and repeated. False if the encoding is reserved. With sf = 0 the upper half is zero.
+ * bits, rotated right by immr and repeated. False if the encoding is reserved. With sf = 0 the upper half is
+ * zero.
  */
-static inline bool arm64_logical_immediate(unsigned sf, unsigned n, unsigned immr, unsigned imms, uint64_t *value)
+static inline bool arm64_logical_immediate(unsigned sf, unsigned n, unsigned immr, unsigned imms,
+                                           uint64_t *value)
 {
     unsigned selector = n << 6 | (~imms & 63);
     if (selector < 2 || n > sf)

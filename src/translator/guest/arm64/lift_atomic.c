@@ -38,14 +38,15 @@ static void write_pair(struct lift *l, unsigned sf, unsigned n, unsigned n2, ir_
     lift_write(l, n2, high);
 }
 
-/* -- exclusives ------------------------------------------------------------------------------------------- */
+/* -- exclusives -------------------------------------------------------------------------------- */
 
 /* LDXR, LDAXR */
 bool lift_load_exclusive(struct lift *l, const struct arm64_load_exclusive *f)
 {
     ir_value address = lift_read_sp(l, 1, f->rn);
     unsigned mem = memory_bits(f->size, f->o0, false);
-    lift_write(l, f->rt, ir_emit(l->ir, IR_LOAD_EXCL, type_of(f->size), mem, address, IR_NONE, IR_NONE, 0, 0));
+    lift_write(l, f->rt,
+               ir_emit(l->ir, IR_LOAD_EXCL, type_of(f->size), mem, address, IR_NONE, IR_NONE, 0, 0));
     return true;
 }
 
@@ -64,7 +65,8 @@ bool lift_load_exclusive_pair(struct lift *l, const struct arm64_load_exclusive_
     ir_value address = lift_read_sp(l, 1, f->rn);
     unsigned mem = memory_bits(3 + f->sf, f->o0, false);
     enum ir_type type = f->sf ? IR_V128 : IR_I64;
-    write_pair(l, f->sf, f->rt, f->rt2, ir_emit(l->ir, IR_LOAD_EXCL, type, mem, address, IR_NONE, IR_NONE, 0, 0));
+    write_pair(l, f->sf, f->rt, f->rt2,
+               ir_emit(l->ir, IR_LOAD_EXCL, type, mem, address, IR_NONE, IR_NONE, 0, 0));
     return true;
 }
 
@@ -77,7 +79,7 @@ bool lift_store_exclusive_pair(struct lift *l, const struct arm64_store_exclusiv
     return true;
 }
 
-/* -- ordered ------------------------------------------------------------------------------------------------ */
+/* -- ordered ----------------------------------------------------------------------------------- */
 
 /* LDAR, and LDLAR, which orders less */
 bool lift_load_acquire(struct lift *l, const struct arm64_load_acquire *f)
@@ -95,7 +97,7 @@ bool lift_store_release(struct lift *l, const struct arm64_store_release *f)
     return true;
 }
 
-/* -- FEAT_LSE -------------------------------------------------------------------------------------------------- */
+/* -- FEAT_LSE ---------------------------------------------------------------------------------- */
 
 /* CAS, CASA, CASL, CASAL and their B and H forms */
 bool lift_cas(struct lift *l, const struct arm64_cas *f)
@@ -113,7 +115,8 @@ bool lift_casp(struct lift *l, const struct arm64_casp *f)
     if (f->rs & 1 || f->rt & 1)
         return false;
     ir_value address = lift_read_sp(l, 1, f->rn);
-    ir_value expected = read_pair(l, f->sf, f->rs, f->rs + 1), desired = read_pair(l, f->sf, f->rt, f->rt + 1);
+    ir_value expected = read_pair(l, f->sf, f->rs, f->rs + 1),
+             desired = read_pair(l, f->sf, f->rt, f->rt + 1);
     unsigned mem = memory_bits(3 + f->sf, f->acquire, f->release);
     enum ir_type type = f->sf ? IR_V128 : IR_I64;
     write_pair(l, f->sf, f->rs, f->rs + 1,
@@ -121,11 +124,13 @@ bool lift_casp(struct lift *l, const struct arm64_casp *f)
     return true;
 }
 
-/* LDADD, LDCLR, LDEOR, LDSET, LDSMAX, LDSMIN, LDUMAX, LDUMIN, SWP with A, L, B and H forms; ST... is rt = 31 */
+/* LDADD, LDCLR, LDEOR, LDSET, LDSMAX, LDSMIN, LDUMAX, LDUMIN, SWP with A, L, B and H forms; ST... is rt = 31
+ */
 bool lift_atomic(struct lift *l, const struct arm64_atomic *f)
 {
-    static const enum ir_atomic operations[] = {IR_ATOMIC_ADD,  IR_ATOMIC_AND,  IR_ATOMIC_XOR,  IR_ATOMIC_OR,
-                                                IR_ATOMIC_SMAX, IR_ATOMIC_SMIN, IR_ATOMIC_UMAX, IR_ATOMIC_UMIN};
+    static const enum ir_atomic operations[] = {IR_ATOMIC_ADD,  IR_ATOMIC_AND,  IR_ATOMIC_XOR,
+                                                IR_ATOMIC_OR,   IR_ATOMIC_SMAX, IR_ATOMIC_SMIN,
+                                                IR_ATOMIC_UMAX, IR_ATOMIC_UMIN};
     ir_value address = lift_read_sp(l, 1, f->rn), operand = lift_read(l, f->size == 3, f->rs);
     enum ir_atomic operation = f->swap ? IR_ATOMIC_SWAP : operations[f->opc];
     if (operation == IR_ATOMIC_AND) /* LDCLR clears the operand's ones */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * lift_branch: branches and exceptions. Arm ARM (DDI 0487) C6.2. A conditional branch leaves the region if it is
- * taken; the region goes on behind it.
+ * lift_branch: branches and exceptions. Arm ARM (DDI 0487) C6.2. A conditional branch leaves the region if it
+ * is taken; the region goes on behind it.
  */
 #include "arm64_decode.h"
 

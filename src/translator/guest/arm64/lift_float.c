@@ -77,12 +77,12 @@ bool lift_float_convert(struct lift *l, const struct arm64_float_convert *f)
         lift_write_v(l, f->rd, simd_from_int(l, half));
         return true;
     }
-    lift_write_f(l, f->rd,
-                 ir_emit(l->ir, IR_FCONVERT, simd_float_type(f->to), 0, n, IR_NONE, IR_NONE, 0, 0));
+    lift_write_f(l, f->rd, ir_emit(l->ir, IR_FCONVERT, simd_float_type(f->to), 0, n, IR_NONE, IR_NONE, 0, 0));
     return true;
 }
 
-/* -- compare and select -------------------------------------------------------------------------------------- */
+/* -- compare and select
+ * -------------------------------------------------------------------------------------- */
 
 static ir_value float_zero(struct lift *l, unsigned ft)
 {
@@ -116,8 +116,8 @@ bool lift_float_conditional_compare(struct lift *l, const struct arm64_float_con
     }
     ir_value zero = float_zero(l, f->ft);
     ir_value condition = lift_cond(l, f->cond);
-    ir_value flags = float_flags(l, ir_select(l->ir, condition, n, zero), ir_select(l->ir, condition, m, zero),
-                                 f->signal);
+    ir_value flags =
+        float_flags(l, ir_select(l->ir, condition, n, zero), ir_select(l->ir, condition, m, zero), f->signal);
     unsigned nzcv = (f->nzcv & 8 ? NZCV_N : 0) | (f->nzcv & 4 ? NZCV_Z : 0) | (f->nzcv & 2 ? 0 : NZCV_B) |
                     (f->nzcv & 1 ? NZCV_V : 0);
     ir_set_flags(l->ir, ir_emit(l->ir, IR_FLAGS_SELECT, IR_FLAGS, 0, condition, flags, IR_NONE, nzcv, 0));
@@ -133,7 +133,8 @@ bool lift_float_select(struct lift *l, const struct arm64_float_select *f)
     return true;
 }
 
-/* -- general registers: conversions to and from integers and fixed point, moves ------------------------------- */
+/* -- general registers: conversions to and from integers and fixed point, moves
+ * ------------------------------- */
 
 /* The number of fraction bits, or -1 if the scale is not one of a 32-bit register. */
 static int float_fraction_bits(unsigned fixed, unsigned sf, unsigned scale)
@@ -150,8 +151,8 @@ bool lift_float_to_int(struct lift *l, const struct arm64_float_to_int *f)
         return false;
     unsigned aux = simd_round(f->round) | (f->u ? IR_UNSIGNED : 0);
     lift_write(l, f->rd,
-               ir_emit(l->ir, IR_FTO_INT, simd_int_type(f->sf), aux, lift_read_f(l, f->ft, f->rn), IR_NONE, IR_NONE,
-                       (uint64_t)fraction, 0));
+               ir_emit(l->ir, IR_FTO_INT, simd_int_type(f->sf), aux, lift_read_f(l, f->ft, f->rn), IR_NONE,
+                       IR_NONE, (uint64_t)fraction, 0));
     return true;
 }
 
@@ -168,7 +169,8 @@ bool lift_float_from_int(struct lift *l, const struct arm64_float_from_int *f)
 
 bool lift_float_to_general(struct lift *l, const struct arm64_float_to_general *f)
 {
-    lift_write(l, f->rd, simd_get_lane(l, simd_int_type(f->size == 3), f->size, 0, lift_read_v(l, f->rn), f->lane));
+    lift_write(l, f->rd,
+               simd_get_lane(l, simd_int_type(f->size == 3), f->size, 0, lift_read_v(l, f->rn), f->lane));
     return true;
 }
 

@@ -31,26 +31,16 @@ static ir_value read_shifted(struct lift *l, unsigned sf, unsigned n, unsigned s
     return n == 31 ? lift_read(l, sf, n) : shift_by(l, lift_read(l, sf, n), shift, amount);
 }
 
-/*
- * Computes a OP b and sets the flags from it. This must go through here only, because FLAGS_OF wants
- * the very operation, which ir_emit() might fold.
- */
-static ir_value compute_flags(struct lift *l, enum ir_op op, ir_value a, ir_value b, ir_value *flags)
-{
-    ir_value v = ir_binary(l->ir, op, a, b);
-    *flags = ir_flags_of(l->ir, v);
-    return v;
-}
-
+/* a OP b, and the flags from it. */
 static ir_value compute_set_flags(struct lift *l, enum ir_op op, ir_value a, ir_value b)
 {
     ir_value flags;
-    ir_value v = compute_flags(l, op, a, b, &flags);
+    ir_value v = ir_arith_flags(l->ir, op, a, b, IR_NONE, &flags);
     ir_set_flags(l->ir, flags);
     return v;
 }
 
-/* -- addresses and constants ----------------------------------------------------------------------------- */
+/* -- addresses and constants ------------------------------------------------------------------- */
 
 /* ADR, ADRP */
 bool lift_adr(struct lift *l, const struct arm64_adr *f)
@@ -77,11 +67,11 @@ bool lift_movewide(struct lift *l, const struct arm64_movewide *f)
     return true;
 }
 
-/* -- addition and subtraction ------------------------------------------------------------------------------- */
+/* -- addition and subtraction ------------------------------------------------------------------ */
 
 /* The common end of ADD, ADDS, SUB, SUBS: ADDS and SUBS write to XZR what the others write to SP. */
-static void add_or_subtract(struct lift *l, bool subtract, bool set_flags, bool rd_is_sp, unsigned rd, ir_value a,
-                            ir_value b)
+static void add_or_subtract(struct lift *l, bool subtract, bool set_flags, bool rd_is_sp, unsigned rd,
+                            ir_value a, ir_value b)
 {
     enum ir_op op = subtract ? IR_SUB : IR_ADD;
     if (set_flags)
@@ -142,14 +132,19 @@ bool lift_addsub_ext(struct lift *l, const struct arm64_addsub_ext *f)
 bool lift_addsub_carry(struct lift *l, const struct arm64_addsub_carry *f)
 {
     ir_value a = lift_read(l, f->sf, f->rn), b = lift_read(l, f->sf, f->rm);
-    ir_value v = ir_emit(l->ir, f->sub ? IR_SBC : IR_ADC, type_of(f->sf), 0, a, b, ir_get_flags(l->ir), 0, 0);
-    if (f->setflags)
-        ir_set_flags(l->ir, ir_flags_of(l->ir, v));
-    lift_write(l, f->rd, v);
+    ir_value carry = ir_get_flags(l->ir), flags;
+    enum ir_op op = f->sub ? IR_SBC : IR_ADC;
+    if (f->setflags) {
+        ir_value v = ir_arith_flags(l->ir, op, a, b, carry, &flags);
+        ir_set_flags(l->ir, flags);
+        lift_write(l, f->rd, v);
+    } else {
+        lift_write(l, f->rd, ir_emit(l->ir, op, type_of(f->sf), 0, a, b, carry, 0, 0));
+    }
     return true;
 }
 
-/* -- logic ------------------------------------------------------------------------------------------------------ */
+/* -- logic ------------------------------------------------------------------------------------- */
 
 /* AND, ORR, EOR, ANDS (immediate) */
 bool lift_logical_imm(struct lift *l, const struct arm64_logical_imm *f)
@@ -173,7 +168,8 @@ bool lift_logical_imm(struct lift *l, const struct arm64_logical_imm *f)
 /* AND, BIC, ORR, ORN, EOR, EON, ANDS, BICS (shifted register); MOV and MVN are ORR and ORN of XZR */
 bool lift_logical_reg(struct lift *l, const struct arm64_logical_reg *f)
 {
-    static const enum ir_op ops[2][4] = {{IR_AND, IR_OR, IR_XOR, IR_AND}, {IR_ANDN, IR_ORN, IR_XORN, IR_ANDN}};
+    static const enum ir_op ops[2][4] = {{IR_AND, IR_OR, IR_XOR, IR_AND},
+                                         {IR_ANDN, IR_ORN, IR_XORN, IR_ANDN}};
     if (!f->sf && f->amount > 31)
         return false;
     ir_value b = read_shifted(l, f->sf, f->rm, f->shift, f->amount);
@@ -189,10 +185,11 @@ bool lift_logical_reg(struct lift *l, const struct arm64_logical_reg *f)
     return true;
 }
 
-/* -- bit fields ---------------------------------------------------------------------------------------------------- */
+/* -- bit fields -------------------------------------------------------------------------------- */
 
 /* The field of `width` bits at `lsb`, extended: UBFX, SBFX, LSR, ASR, UXTB, SXTW ... */
-static ir_value extract_field(struct lift *l, unsigned sf, bool is_signed, unsigned n, unsigned lsb, unsigned width)
+static ir_value extract_field(struct lift *l, unsigned sf, bool is_signed, unsigned n, unsigned lsb,
+                              unsigned width)
 {
     if (sf && lsb == 0 && width == 32)
         return (is_signed ? ir_sext : ir_zext)(l->ir, lift_read(l, 0, n));
@@ -241,7 +238,7 @@ bool lift_extr(struct lift *l, const struct arm64_extr *f)
     return true;
 }
 
-/* -- conditional ------------------------------------------------------------------------------------------------------ */
+/* -- conditional ------------------------------------------------------------------------------- */
 
 /* CSEL, CSINC, CSINV, CSNEG; conditions 14 and 15 are both "always" */
 bool lift_csel(struct lift *l, const struct arm64_csel *f)
@@ -267,19 +264,20 @@ bool lift_ccmp(struct lift *l, const struct arm64_ccmp *f)
     ir_value a = lift_read(l, f->sf, f->rn);
     ir_value b = f->is_imm ? ir_const(l->ir, type_of(f->sf), f->rm) : lift_read(l, f->sf, f->rm);
     ir_value flags;
-    compute_flags(l, f->sub ? IR_SUB : IR_ADD, a, b, &flags);
+    ir_arith_flags(l->ir, f->sub ? IR_SUB : IR_ADD, a, b, IR_NONE, &flags);
     if (condition != IR_NONE) {
-        uint64_t otherwise = (f->nzcv & 8 ? NZCV_N : 0) | (f->nzcv & 4 ? NZCV_Z : 0) | (f->nzcv & 2 ? 0 : NZCV_B) |
-                             (f->nzcv & 1 ? NZCV_V : 0);
+        uint64_t otherwise = (f->nzcv & 8 ? NZCV_N : 0) | (f->nzcv & 4 ? NZCV_Z : 0) |
+                             (f->nzcv & 2 ? 0 : NZCV_B) | (f->nzcv & 1 ? NZCV_V : 0);
         flags = ir_emit(l->ir, IR_FLAGS_SELECT, IR_FLAGS, 0, condition, flags, IR_NONE, otherwise, 0);
     }
     ir_set_flags(l->ir, flags);
     return true;
 }
 
-/* -- multiplication and division -------------------------------------------------------------------------------------- */
+/* -- multiplication and division --------------------------------------------------------------- */
 
-static void write_product(struct lift *l, unsigned sub, unsigned rd, unsigned sf, unsigned ra, ir_value product)
+static void write_product(struct lift *l, unsigned sub, unsigned rd, unsigned sf, unsigned ra,
+                          ir_value product)
 {
     if (ra != 31)
         product = ir_binary(l->ir, sub ? IR_SUB : IR_ADD, lift_read(l, sf, ra), product);
@@ -299,7 +297,7 @@ bool lift_madd(struct lift *l, const struct arm64_madd *f)
 /* SMADDL, SMSUBL, UMADDL, UMSUBL */
 bool lift_maddl(struct lift *l, const struct arm64_maddl *f)
 {
-    ir_value (*extend)(struct ir_region *r, ir_value a) = f->is_signed ? ir_sext : ir_zext;
+    ir_value (*extend)(struct ir_region * r, ir_value a) = f->is_signed ? ir_sext : ir_zext;
     ir_value a = extend(l->ir, lift_read(l, 0, f->rn)), b = extend(l->ir, lift_read(l, 0, f->rm));
     write_product(l, f->sub, f->rd, 1, f->ra, ir_binary(l->ir, IR_MUL, a, b));
     return true;
@@ -325,7 +323,8 @@ bool lift_divide(struct lift *l, const struct arm64_divide *f)
 bool lift_shift_var(struct lift *l, const struct arm64_shift_var *f)
 {
     static const enum ir_op ops[] = {IR_SHL, IR_SHR, IR_SAR, IR_ROR};
-    lift_write(l, f->rd, ir_binary(l->ir, ops[f->shift], lift_read(l, f->sf, f->rn), lift_read(l, f->sf, f->rm)));
+    lift_write(l, f->rd,
+               ir_binary(l->ir, ops[f->shift], lift_read(l, f->sf, f->rn), lift_read(l, f->sf, f->rm)));
     return true;
 }
 
@@ -338,7 +337,7 @@ bool lift_crc32(struct lift *l, const struct arm64_crc32 *f)
     return true;
 }
 
-/* -- one operand ---------------------------------------------------------------------------------------------------------- */
+/* -- one operand ------------------------------------------------------------------------------- */
 
 bool lift_rbit(struct lift *l, const struct arm64_rbit *f)
 {

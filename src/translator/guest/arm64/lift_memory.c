@@ -48,11 +48,12 @@ static bool decode_access(unsigned size, unsigned v, unsigned opc, struct access
 
 static ir_value load_from(struct lift *l, const struct access *access, const struct address *address)
 {
-    return ir_emit(l->ir, IR_LOAD, access->type, access->mem | address->scale << IR_MEM_SCALE_SHIFT, address->base,
-                   address->index, IR_NONE, (uint64_t)address->offset, 0);
+    return ir_emit(l->ir, IR_LOAD, access->type, access->mem | address->scale << IR_MEM_SCALE_SHIFT,
+                   address->base, address->index, IR_NONE, (uint64_t)address->offset, 0);
 }
 
-static void store_to(struct lift *l, const struct access *access, const struct address *address, ir_value value)
+static void store_to(struct lift *l, const struct access *access, const struct address *address,
+                     ir_value value)
 {
     ir_emit(l->ir, IR_STORE, access->type, access->mem | address->scale << IR_MEM_SCALE_SHIFT, address->base,
             address->index, value, (uint64_t)address->offset, 0);

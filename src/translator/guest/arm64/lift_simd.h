@@ -106,13 +106,14 @@ static inline ir_value simd_float_fma(struct lift *l, ir_value a, ir_value b, ir
 }
 
 /* An integer lane, zero-extended or, with IR_SIGNED in `sign`, sign-extended. */
-static inline ir_value simd_get_lane(struct lift *l, enum ir_type type, unsigned esize, unsigned sign, ir_value v,
-                                     unsigned lane)
+static inline ir_value simd_get_lane(struct lift *l, enum ir_type type, unsigned esize, unsigned sign,
+                                     ir_value v, unsigned lane)
 {
     return ir_emit(l->ir, IR_VGET, type, esize | sign, v, IR_NONE, IR_NONE, lane, 0);
 }
 
-static inline ir_value simd_set_lane(struct lift *l, unsigned esize, ir_value v, unsigned lane, ir_value value)
+static inline ir_value simd_set_lane(struct lift *l, unsigned esize, ir_value v, unsigned lane,
+                                     ir_value value)
 {
     return ir_emit(l->ir, IR_VSET, IR_V128, esize, v, value, IR_NONE, lane, 0);
 }

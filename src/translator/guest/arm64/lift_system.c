@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * lift_system: hints, barriers, cache maintenance and system registers as EL0 sees them under Linux.
- * Arm ARM (DDI 0487) C5.2 "Special-purpose registers", C5.3 "A64 system instructions for cache maintenance", C6.2.
+ * Arm ARM (DDI 0487) C5.2 "Special-purpose registers", C5.3 "A64 system instructions for cache maintenance",
+ * C6.2.
  */
 #include <time.h>
 
@@ -10,12 +11,12 @@
 #include "translator/translator.h"
 
 /*
- * CTR_EL0: instruction and data cache lines of 64 bytes (IminLine, DminLine = 4), exclusives and write-back granules
- * of 64 bytes, PIPT instruction cache; IDC = DIC = 0, so that programs clean and invalidate what they
- * write before they run it.
+ * CTR_EL0: instruction and data cache lines of 64 bytes (IminLine, DminLine = 4), exclusives and write-back
+ * granules of 64 bytes, PIPT instruction cache; IDC = DIC = 0, so that programs clean and invalidate what
+ * they write before they run it.
  */
-#define CTR_EL0 0x8444c004u
-#define DCZID_EL0 4u /* DC ZVA is allowed; log2 of its block size in words */
+#define CTR_EL0    0x8444c004u
+#define DCZID_EL0  4u /* DC ZVA is allowed; log2 of its block size in words */
 #define CACHE_LINE 64
 
 /* Leaves the region, because what follows may have been translated from old bytes. */
@@ -25,7 +26,7 @@ static void end_region(struct lift *l)
     l->ended = true;
 }
 
-/* -- hints and barriers -------------------------------------------------------------------------------------- */
+/* -- hints and barriers ------------------------------------------------------------------------ */
 
 bool lift_hint(struct lift *l, const struct arm64_hint *f)
 {
@@ -55,7 +56,7 @@ bool lift_isb(struct lift *l, const struct arm64_isb *f)
     return true;
 }
 
-/* -- cache maintenance ------------------------------------------------------------------------------------------ */
+/* -- cache maintenance ------------------------------------------------------------------------- */
 
 static uint64_t invalidate_line(void *opaque, uint64_t address, uint64_t unused)
 {
@@ -81,7 +82,7 @@ bool lift_dc_zva(struct lift *l, const struct arm64_dc_zva *f)
     return true;
 }
 
-/* -- system registers --------------------------------------------------------------------------------------------- */
+/* -- system registers -------------------------------------------------------------------------- */
 
 /* The virtual counter counts nanoseconds of the host's monotonic clock. Real counters are slower, but
  * any frequency is allowed (D12.1.2), and this one needs no arithmetic. */

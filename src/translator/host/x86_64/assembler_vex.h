@@ -1,37 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * assembler_vex: the VEX-encoded instructions that floating-point and vector code is made of.
+ * assembler_vex: the VEX-encoded instructions that floating-point and vector code is made of, beyond those of
+ * assembler.h, whose encoding constants these are: map (1 = 0F, 2 = 0F38, 3 = 0F3A), mandatory prefix (0 =
+ * none, 1 = 66, 2 = F3, 3 = F2), W, opcode. The shift groups also hold their /digit, see asm_vex_shift().
  *
- * An instruction is an enum value that holds its encoding: opcode, map (1 = 0F, 2 = 0F38, 3 = 0F3A), mandatory prefix
- * (0 = none, 1 = 66, 2 = F3, 3 = F2), W, and the /digit of the shift groups. All are 128 bits wide.
+ * Floating-point instructions are named by their packed-single form; vex_float() makes the other three.
  */
 #ifndef VISOR_TRANSLATOR_HOST_X86_64_ASSEMBLER_VEX_H
 #define VISOR_TRANSLATOR_HOST_X86_64_ASSEMBLER_VEX_H
 
-#define VEX(map, prefix, w, opcode) ((opcode) | (map) << 8 | (prefix) << 10 | (w) << 12)
-#define VEX_GROUP(opcode, digit) (VEX(1, 1, 0, opcode) | (digit) << 13)
+#include "translator/host/x86_64/assembler.h"
+
+#define VEX(map, prefix, w, opcode) ((opcode) | (prefix) << 8 | (w) << 12 | (map) << 16)
+#define VEX_GROUP(opcode, digit)    (VEX(1, 1, 0, opcode) | (digit) << 20)
 
 enum vex {
-    /* moves: register and memory forms */
-    VMOVAPS = VEX(1, 0, 0, 0x28),
-    VMOVAPS_STORE = VEX(1, 0, 0, 0x29),
-    VMOVDQA = VEX(1, 1, 0, 0x6f),
-    VMOVQ = VEX(1, 2, 0, 0x7e),        /* low half, clears the rest */
-    VMOVD_FROM_GPR = VEX(1, 1, 0, 0x6e),
-    VMOVQ_FROM_GPR = VEX(1, 1, 1, 0x6e),
-    VMOVD_TO_GPR = VEX(1, 1, 0, 0x7e), /* the vector is the reg operand */
-    VMOVQ_TO_GPR = VEX(1, 1, 1, 0x7e),
-    VMOVSS = VEX(1, 2, 0, 0x10),       /* registers: lane 0 of the last, the rest of the middle one */
+    /* moves */
+    VMOVSS = VEX(1, 2, 0, 0x10), /* registers: lane 0 of the last, the rest of the middle one */
     VMOVSD = VEX(1, 3, 0, 0x10),
     VINSERTPS = VEX(3, 1, 0, 0x21),
     VPINSRB = VEX(3, 1, 0, 0x20),
     VPINSRW = VEX(1, 1, 0, 0xc4),
     VPINSRD = VEX(3, 1, 0, 0x22),
-    VPINSRQ = VEX(3, 1, 1, 0x22),
-    VPEXTRB = VEX(3, 1, 0, 0x14), /* the vector is the reg operand */
-    VPEXTRW = VEX(3, 1, 0, 0x15),
     VPEXTRD = VEX(3, 1, 0, 0x16),
-    VPEXTRQ = VEX(3, 1, 1, 0x16),
     VPBROADCASTB = VEX(2, 1, 0, 0x78),
     VPBROADCASTW = VEX(2, 1, 0, 0x79),
     VPBROADCASTD = VEX(2, 1, 0, 0x58),
@@ -82,7 +73,6 @@ enum vex {
     VPAND = VEX(1, 1, 0, 0xdb),
     VPANDN = VEX(1, 1, 0, 0xdf), /* ~a & b */
     VPOR = VEX(1, 1, 0, 0xeb),
-    VPXOR = VEX(1, 1, 0, 0xef),
     VPADDB = VEX(1, 1, 0, 0xfc),
     VPADDW = VEX(1, 1, 0, 0xfd),
     VPADDD = VEX(1, 1, 0, 0xfe),
@@ -162,9 +152,6 @@ enum vex {
     VANDPS = VEX(1, 0, 0, 0x54),
     VANDNPS = VEX(1, 0, 0, 0x55),
     VORPS = VEX(1, 0, 0, 0x56),
-    VXORPS = VEX(1, 0, 0, 0x57),
-    VUCOMISS = VEX(1, 0, 0, 0x2e),
-    VUCOMISD = VEX(1, 1, 0, 0x2e),
     VCMPPS = VEX(1, 0, 0, 0xc2),
     VROUNDPS = VEX(3, 1, 0, 0x08),
     VROUNDPD = VEX(3, 1, 0, 0x09),
@@ -188,9 +175,6 @@ enum vex {
     VFMADD213PS = VEX(2, 1, 0, 0xa8),
     VFMADD231PS = VEX(2, 1, 0, 0xb8),
     VFNMADD231PS = VEX(2, 1, 0, 0xbc),
-    VFMADD213SS = VEX(2, 1, 0, 0xa9),
-    VFMADD231SS = VEX(2, 1, 0, 0xb9),
-    VFNMADD231SS = VEX(2, 1, 0, 0xbd),
 
     /* cryptography */
     VAESENC = VEX(2, 1, 0, 0xdc),
@@ -201,4 +185,22 @@ enum vex {
     VPCLMULQDQ = VEX(3, 1, 0, 0x44),
 };
 
-enum { VEX_W = 1 << 12 };
+/* A VxxxPS instruction as one on doubles, and on lane 0 only. */
+static inline uint32_t vex_float(uint32_t packed_single, bool is_double, bool scalar)
+{
+    return packed_single + ((unsigned)is_double << 8) + ((unsigned)scalar << 9);
+}
+
+/* The same for VFMADDxxxPS. */
+static inline uint32_t vex_fma(uint32_t packed_single, bool is_double, bool scalar)
+{
+    return packed_single + (is_double ? VEX_W1 : 0) + scalar;
+}
+
+/* Shifts by immediate: d = s OP count. */
+static inline void asm_vex_shift(struct assembler *a, uint32_t insn, unsigned d, unsigned s, unsigned count)
+{
+    asm_vex_imm(a, insn & 0xfffff, insn >> 20, d, rm_reg(s), (uint8_t)count);
+}
+
+#endif

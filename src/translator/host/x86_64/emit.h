@@ -33,7 +33,7 @@
 #include "translator/host/x86_64/assembler.h"
 #include "translator/ir/ir.h"
 
-/* -- register convention: the only place that knows it is pins.c ------------------------------------- */
+/* -- register convention: the only place that knows it is allocate.c ------------------------------------- */
 
 /*
  * rbp = CPU structure + bias (see cpu_bias). rsp = the return stack. Temporaries: rax rcx rdx rsi, xmm0..4.
@@ -123,7 +123,9 @@ struct emit {
     const struct ir_region *region;
     struct host_code *code;
     int32_t bias;
-    uint32_t locked;    /* register places that the current instruction uses */
+    uint32_t locked;    /* register places that hold operands of the current instruction */
+    uint32_t scratch;   /* ... that it got as scratch registers or for its result */
+    uint32_t dying_spill, dying_vector_spill; /* slots to free after the current instruction */
     uint32_t free_spill, free_vector_spill;
     ir_value current;   /* instruction being emitted */
     ir_value insn;      /* INSN of the current guest instruction */
@@ -131,6 +133,7 @@ struct emit {
     /* flags: see emit_flags.c */
     ir_value eflags;    /* the FLAGS value in EFLAGS, IR_NONE if none */
     enum flags_kind eflags_kind;
+    bool flags_held;      /* EFLAGS hold an intermediate result of the current instruction */
     ir_value guest_flags; /* the value of the guest's flags, IR_NONE: that of the block's entry */
     ir_value home_flags;  /* the value in the CPU structure's flags; IR_NONE: that of the block's entry */
 
@@ -224,7 +227,7 @@ void emit_clobber_flags(struct emit *e);
 /* Whether EFLAGS hold something of use: then code that leaves them alone is preferable (mov r,0 for xor r,r; lea for add). */
 static inline bool emit_flags_busy(const struct emit *e)
 {
-    return e->eflags != IR_NONE;
+    return e->eflags != IR_NONE || e->flags_held;
 }
 
 /* -- cold code, evaluation ------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Everything a developer types. meson does the building; each target installs the packages it misses.
+
+BUILD := build
+PREFIX ?= /usr/local
+
+.PHONY: all run check check-long bench fuzz format install clean setup
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja: meson.build
+	@command -v meson >/dev/null || { echo "meson is missing: run \"make setup\"" >&2; exit 1; }
+	@meson setup $(BUILD) --prefix=$(PREFIX) $(if $(wildcard $(BUILD)/meson-private),--reconfigure)
+
+setup:
+	@scripts/setup build root check bench
+
+run:
+	@scripts/setup build root
+	@$(MAKE) --no-print-directory all
+	@scripts/run
+
+check:
+	@scripts/setup build root check
+	@scripts/check short
+
+check-long:
+	@scripts/setup build root check
+	@scripts/check long
+
+bench:
+	@scripts/setup build root bench
+	@$(MAKE) --no-print-directory all
+	@bench/run
+
+fuzz:
+	@scripts/setup build check
+	@scripts/fuzz
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	@rm -rf $(BUILD) $(BUILD)-*

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * exec: execve() of the guest, and how visor keeps and hides its own descriptors.
+ *
+ * A guest program is started by a real execve() of visor's own binary with the guest's arguments and
+ * environment, so that all that the kernel does at execve() happens: close-on-exec, death of the other
+ * threads, the command line that ps shows. One variable in front of the environment carries the rest:
+ *
+ *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD TRACE INTERPRET LENGTH_OF_EXEC_NAME EXEC_NAME PATH
+ *
+ * Programs for the host's CPU are executed as they are.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "personality/linux/signal.h"
+#include "personality/linux/start.h"
+#include "personality/linux/syscalls.h"
+
+#define OWN_VARIABLE      "VISOR_INTERNAL="
+#define OWN_FD_MIN        1000
+#define ARGUMENTS_MAX     (1u << 20)
+#define EXIT_NOT_RUNNABLE 126
+
+/* -- descriptors -------------------------------------------------------------------------------------------- */
+
+bool linux_is_own_fd(const struct linux_process *process, int fd)
+{
+    return fd >= 0 && (fd == process->visor_fd || fd == process->exe_fd);
+}
+
+/* A number from 1000 on, or the highest that the limit allows. */
+static int duplicate_high(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN);
+    if (copy >= 0)
+        return copy;
+
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    for (int at = (int)MIN(limit.rlim_cur, (rlim_t)OWN_FD_MIN) - 1; at > fd; at--) {
+        if (fcntl(at, F_GETFD) < 0 && errno == EBADF)
+            return dup3(fd, at, O_CLOEXEC) < 0 ? -errno : at;
+    }
+    return -EMFILE;
+}
+
+int linux_hide_fd(int fd)
+{
+    int copy = duplicate_high(fd);
+    if (copy < 0) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        return fd; /* better visible than lost */
+    }
+    close(fd);
+    return copy;
+}
+
+int linux_vacate_fd(struct linux_process *process, int fd)
+{
+    if (!linux_is_own_fd(process, fd))
+        return 0;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, MAX(fd + 1, OWN_FD_MIN));
+    if (copy < 0)
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return -errno;
+    if (fd == process->visor_fd)
+        process->visor_fd = copy;
+    else
+        process->exe_fd = copy;
+    return 0;
+}
+
+/* -- the guest's vectors ---------------------------------------------------------------------------------------- */
+
+/* Number of pointers before the NULL at a guest address, or a negative errno. */
+static int64_t count_pointers(uint64_t address)
+{
+    uint64_t pointer;
+    for (unsigned n = 0; address && n < ARGUMENTS_MAX; n++) {
+        if (guest_read(&pointer, address + n * 8ull, sizeof pointer) < 0)
+            return -EFAULT;
+        if (!pointer)
+            return n;
+    }
+    return address ? -E2BIG : 0;
+}
+
+/* A vector of `prefix_count` own strings, then the guest's from index `skip` on. NULL with *code set if it cannot
+ * be made. The strings themselves stay where they are: the kernel reads them. */
+static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t address, unsigned skip, int64_t *code)
+{
+    int64_t count = *code = count_pointers(address);
+    if (count < 0)
+        return NULL;
+    skip = (unsigned)MIN((int64_t)skip, count);
+    count -= skip;
+    char **vector = malloc((prefix_count + (size_t)count + 1) * sizeof *vector);
+    if (!vector) {
+        *code = -ENOMEM;
+        return NULL;
+    }
+    memcpy(vector, prefix, prefix_count * sizeof *vector);
+    if (count && guest_read(vector + prefix_count, address + skip * 8ull, (size_t)count * 8) < 0) {
+        free(vector);
+        *code = -EFAULT;
+        return NULL;
+    }
+    vector[prefix_count + (size_t)count] = NULL;
+    return vector;
+}
+
+/* -- execve ------------------------------------------------------------------------------------------------------ */
+
+/* The host's call, with the signal state that the new program is to find. Returns only on failure. */
+static int64_t host_exec(struct linux_thread *thread, int directory, const char *path, uint64_t arguments,
+                         uint64_t environment, int flags)
+{
+    linux_signals_before_exec(thread);
+    int64_t result = linux_host_syscall(thread, SYS_execveat, (uint64_t)directory, (uintptr_t)path, arguments,
+                                        environment, (uint64_t)flags, 0);
+    linux_signals_after_exec(thread);
+    return result;
+}
+
+static void set_close_on_exec(int fd, bool on)
+{
+    fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0);
+}
+
+static int64_t exec_guest(struct linux_thread *thread, struct linux_target *target, const uint64_t vectors[2])
+{
+    struct linux_process *process = thread->process;
+    char *variable = NULL;
+    int64_t result;
+
+    target->fd = linux_hide_fd(target->fd);
+    if (asprintf(&variable, OWN_VARIABLE "%d %d %u %d %zu %s %s", process->visor_fd, target->fd, process->trace,
+                 process->interpret, strlen(target->exec_name), target->exec_name, target->path) < 0)
+        return -ENOMEM;
+    char **arguments = make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0,
+                                   &result);
+    char **environment = arguments ? make_vector(&variable, 1, vectors[1], 0, &result) : NULL;
+    if (environment) {
+        set_close_on_exec(process->visor_fd, false);
+        set_close_on_exec(target->fd, false);
+        result = host_exec(thread, process->visor_fd, "", (uintptr_t)arguments, (uintptr_t)environment,
+                           AT_EMPTY_PATH);
+        set_close_on_exec(process->visor_fd, true);
+    }
+    free(environment);
+    free(arguments);
+    free(variable);
+    return result;
+}
+
+static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file, const uint64_t vectors[2])
+{
+    struct linux_process *process = thread->process;
+    struct linux_target *target = malloc(sizeof *target);
+    struct error error = ERROR_INIT;
+    int64_t result = target ? 0 : -ENOMEM;
+
+    if (!result && !linux_signals_block(thread)) {
+        free(target);
+        return LINUX_RESTART;
+    }
+    if (!result) {
+        result = linux_target_find(target, process, file, &error);
+        if (!result && target->native)
+            result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
+        else if (!result)
+            result = exec_guest(thread, target, vectors);
+        linux_target_release(target);
+        free(target);
+    }
+    if (!thread->signal_pending)
+        linux_signals_unblock(thread);
+    return result;
+}
+
+int64_t linux_sys_execve(struct linux_thread *thread, const uint64_t a[6])
+{
+    char path[PATH_MAX];
+    ssize_t length = guest_read_string(path, sizeof path, a[0]);
+    if (length < 0)
+        return length;
+    if (!length)
+        return -ENOENT;
+    const struct linux_program_file file = {AT_FDCWD, path, 0};
+    return exec(thread, &file, a + 1);
+}
+
+int64_t linux_sys_execveat(struct linux_thread *thread, const uint64_t a[6])
+{
+    char path[PATH_MAX];
+    ssize_t length = guest_read_string(path, sizeof path, a[1]);
+    if (length < 0)
+        return length;
+    if (a[4] & ~(uint64_t)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    if (!length && !(a[4] & AT_EMPTY_PATH))
+        return -ENOENT;
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    const struct linux_program_file file = {(int)a[0], path, (int)a[4]};
+    return exec(thread, &file, a + 2);
+}
+
+/* -- the other side ---------------------------------------------------------------------------------------------- */
+
+void linux_continue_exec(char **arguments, char **environment)
+{
+    struct linux_start start = {.arguments = arguments};
+    struct error error = ERROR_INIT;
+    unsigned interpret, length;
+    int used = 0;
+
+    const char *own = environment[0];
+    if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
+        return;
+    own += strlen(OWN_VARIABLE);
+    if (sscanf(own, "%d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace, &interpret, &length,
+               &used) != 5 ||
+        !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ')
+        return; /* somebody else's variable */
+
+    char *exec_name = strndup(own + used, length);
+    start.exec_name = exec_name ? exec_name : "";
+    start.path = own + used + length + 1;
+    start.interpret = interpret;
+    start.environment = environment + 1;
+    set_close_on_exec(start.visor_fd, true);
+    set_close_on_exec(start.program_fd, true);
+    linux_start(&start, &error);
+    error_report(&error);
+    _exit(EXIT_NOT_RUNNABLE);
+}
+
+static int open_visor(const struct linux_program *program, struct error *error)
+{
+    int fd = program->visor_fd > 0 ? program->visor_fd : open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot open visor's own program file /proc/self/exe: %s", strerror(errno));
+    return linux_hide_fd(fd);
+}
+
+/* The argument list as a script's interpreter gets it. NULL: out of memory. */
+static char **script_arguments(const struct linux_target *target, char **arguments)
+{
+    size_t count = 0;
+    while (arguments[count])
+        count++;
+    size_t rest = count ? count - 1 : 0;
+    char **all = calloc(target->prefix_count + rest + 1, sizeof *all);
+    if (!all)
+        return NULL;
+    memcpy(all, target->prefix, target->prefix_count * sizeof *all);
+    if (rest)
+        memcpy(all + target->prefix_count, arguments + 1, rest * sizeof *all);
+    return all;
+}
+
+int linux_run(const struct linux_program *program, struct error *error)
+{
+    struct linux_start start = {.environment = program->environment,
+                                .arguments = program->arguments,
+                                .trace = program->trace,
+                                .interpret = program->interpret};
+    const struct linux_program_file file = {AT_FDCWD, program->path, 0};
+    struct linux_target *target = calloc(1, sizeof *target);
+    if (!target)
+        return error_set(error, -ENOMEM, "out of memory");
+
+    int code = linux_target_find(target, NULL, &file, error);
+    if (code < 0)
+        return code;
+    if (target->native) {
+        execve(program->path, program->arguments, program->environment);
+        code = -errno;
+        return error_set(error, code, "cannot run %s: %s", program->path,
+                         code == -ENOEXEC ? "it is no program that this system knows" : strerror(-code));
+    }
+    start.visor_fd = open_visor(program, error);
+    if (start.visor_fd < 0)
+        return start.visor_fd;
+    if (target->prefix_count)
+        start.arguments = script_arguments(target, program->arguments);
+    if (!start.arguments)
+        return error_set(error, -ENOMEM, "out of memory");
+    start.program_fd = linux_hide_fd(target->fd);
+    start.path = target->path;
+    start.exec_name = target->exec_name;
+    return linux_start(&start, error);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * exec find: which ELF file a program path leads to, and all that can be wrong with it. The kernel cannot
+ * tell the guest, since what it executes is visor; so what it would check is checked here first.
+ */
+#include <ctype.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "personality/linux/arch.h"
+#include "personality/linux/start.h"
+
+#define SCRIPT_HEAD_SIZE 256 /* the kernel's BINPRM_BUF_SIZE */
+#define SCRIPT_DEPTH_MAX 5
+#define PREFIX_MAX       ((unsigned)ARRAY_SIZE(((struct linux_target *)0)->prefix))
+
+/* "/proc/self/exe" is visor to the kernel. */
+static bool is_own_exe(const char *path)
+{
+    char by_pid[40];
+    snprintf(by_pid, sizeof by_pid, "/proc/%d/exe", getpid());
+    return !strcmp(path, "/proc/self/exe") || !strcmp(path, "/proc/thread-self/exe") || !strcmp(path, by_pid);
+}
+
+static int open_file(const struct linux_process *process, const struct linux_program_file *file,
+                     struct error *error)
+{
+    int fd;
+    if (process && is_own_exe(file->path)) {
+        fd = fcntl(process->exe_fd, F_DUPFD_CLOEXEC, 0);
+    } else if (file->flags & AT_EMPTY_PATH && !file->path[0]) {
+        /* Opened anew: the descriptor may be O_PATH or for writing. */
+        char link[64];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", file->directory);
+        fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && errno == ENOENT)
+            fd = fcntl(file->directory, F_DUPFD_CLOEXEC, 0);
+    } else {
+        int nofollow = file->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
+        fd = openat(file->directory, file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | nofollow);
+    }
+    if (fd < 0)
+        return error_set(error, -errno, "cannot run %s: %s", file->path, strerror(errno));
+    return fd;
+}
+
+static int check_permission(int fd, const char *path, struct error *error)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return error_set(error, -errno, "cannot look at %s: %s", path, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return error_set(error, -EACCES, "cannot run %s: it is a directory", path);
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, -EACCES, "cannot run %s: it is not a regular file", path);
+
+    int64_t code = linux_plain_syscall(SYS_faccessat2, (uint64_t)fd, (uintptr_t) "", X_OK,
+                                       AT_EMPTY_PATH | AT_EACCESS, 0, 0);
+    if (code == -EACCES || code == -EPERM) {
+        error_set(error, -EACCES, "cannot run %s: permission denied", path);
+        if (!(status.st_mode & 0111))
+            error_hint(error, "the file is not marked as executable: chmod +x");
+        return -EACCES;
+    }
+    return 0;
+}
+
+/* Splits a "#!" line: the interpreter, and the rest of the line as one argument or NULL, both in `head`. */
+static int parse_script(char *head, size_t size, char **interpreter, char **argument)
+{
+    char *end = memchr(head, '\n', size);
+    if (!end) {
+        /* The line may go on, but the interpreter's name must have ended. */
+        end = head + size;
+        char *name = head + 2;
+        while (name < end && (*name == ' ' || *name == '\t'))
+            name++;
+        while (name < end && *name && *name != ' ' && *name != '\t')
+            name++;
+        if (name == end && size == SCRIPT_HEAD_SIZE)
+            return -ENOEXEC;
+    }
+    *end = '\0';
+    while (end > head + 2 && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = '\0';
+
+    char *name = head + 2;
+    name += strspn(name, " \t");
+    if (!*name)
+        return -ENOEXEC;
+    *interpreter = name;
+    *argument = NULL;
+    char *space = name + strcspn(name, " \t");
+    if (*space) {
+        *space++ = '\0';
+        space += strspn(space, " \t");
+        if (*space)
+            *argument = space;
+    }
+    return 0;
+}
+
+/* The name by which the script is given to its interpreter. */
+static char *script_name(const struct linux_program_file *file)
+{
+    char *name = NULL;
+    if (file->directory == AT_FDCWD || file->path[0] == '/')
+        return strdup(file->path);
+    int length = file->path[0] ? asprintf(&name, "/dev/fd/%d/%s", file->directory, file->path)
+                               : asprintf(&name, "/dev/fd/%d", file->directory);
+    return length < 0 ? NULL : name;
+}
+
+/* The script takes the place of the argument list's first: interpreter, argument, script, then what followed.
+ */
+static int add_prefix(struct linux_target *target, const char *interpreter, const char *argument,
+                      char *script)
+{
+    unsigned added = argument ? 2 : 1, kept = target->prefix_count;
+    char *first = script ? strdup(interpreter) : NULL;
+    char *second = argument ? strdup(argument) : NULL;
+
+    if (!first || (argument && !second) || kept + added + 1 > PREFIX_MAX) {
+        free(first);
+        free(second);
+        free(script);
+        return first ? -ELOOP : -ENOMEM;
+    }
+    /* An inner interpreter's own first argument, its name, becomes the path it was found by. */
+    if (kept) {
+        free(target->prefix[0]);
+        kept--;
+        memmove(target->prefix + added + 1, target->prefix + 1, kept * sizeof *target->prefix);
+    }
+    target->prefix[0] = first;
+    if (argument)
+        target->prefix[1] = second;
+    target->prefix[added] = script;
+    target->prefix_count = kept + added + 1;
+    return 0;
+}
+
+static int check_loader(const struct linux_target *target, const struct elf_image *image, uint16_t machine,
+                        struct error *error)
+{
+    char path[PATH_MAX];
+    struct elf_image loader;
+
+    int code = elf_read_interpreter(target->fd, image, path, sizeof path, error);
+    if (code < 0)
+        return code;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        code = -errno;
+        error_set(error, code, "cannot run %s: its loader %s cannot be opened: %s", target->path, path,
+                  strerror(errno));
+        if (code == -ENOENT)
+            error_hint(error, "give the directory of a system for that CPU with --root DIRECTORY");
+        return code;
+    }
+    code = check_permission(fd, path, error);
+    if (code == 0 && elf_read(fd, machine, &loader, error) < 0) {
+        error_prefix(error, "cannot run %s: its loader %s is not usable: ", target->path, path);
+        code = -ELIBBAD;
+    }
+    close(fd);
+    return code;
+}
+
+/* Decides about an open file: 0 with target->native or a checked guest program, or 1 for a script, whose
+ * first line is then in `head`. */
+static int judge(struct linux_target *target, const struct linux_arch *arch, char head[SCRIPT_HEAD_SIZE + 1],
+                 size_t *size, struct error *error)
+{
+    ssize_t n = pread(target->fd, head, SCRIPT_HEAD_SIZE, 0);
+    if (n < 0)
+        return error_set(error, -errno, "cannot read %s: %s", target->path, strerror(errno));
+    head[n] = '\0';
+    *size = (size_t)n;
+    if (n >= 2 && head[0] == '#' && head[1] == '!')
+        return 1;
+    if (elf_machine_of((const uint8_t *)head, (size_t)n) != arch->isa->elf_machine) {
+        target->native = true;
+        return 0;
+    }
+
+    struct elf_image image;
+    int code = elf_read(target->fd, arch->isa->elf_machine, &image, error);
+    if (code < 0) {
+        error_prefix(error, "cannot run %s: ", target->path);
+        return code;
+    }
+    return image.interpreter_size ? check_loader(target, &image, arch->isa->elf_machine, error) : 0;
+}
+
+int linux_target_find(struct linux_target *target, const struct linux_process *process,
+                      const struct linux_program_file *file, struct error *error)
+{
+    const struct linux_arch *arch = process ? process->arch : &linux_arm64;
+    struct linux_program_file next = *file;
+    char head[SCRIPT_HEAD_SIZE + 1], *interpreter, *argument;
+    size_t size = 0;
+
+    memset(target, 0, sizeof *target);
+    target->fd = -1;
+    char *name = script_name(file);
+    snprintf(target->exec_name, sizeof target->exec_name, "%s", name ? name : file->path);
+    free(name);
+
+    for (unsigned depth = 0; depth <= SCRIPT_DEPTH_MAX; depth++) {
+        snprintf(target->path, sizeof target->path, "%s", next.path[0] ? next.path : target->exec_name);
+        if (target->fd >= 0)
+            close(target->fd);
+        target->fd = open_file(process, &next, error);
+        if (target->fd == -EACCES && linux_plain_syscall(SYS_faccessat2, (uint64_t)next.directory,
+                                                         (uintptr_t)next.path, X_OK, AT_EACCESS, 0, 0) == 0) {
+            target->native = true; /* not readable, but the kernel may still run it */
+            return 0;
+        }
+        if (target->fd < 0)
+            return target->fd;
+        int code = check_permission(target->fd, target->path, error);
+        if (code == 0)
+            code = judge(target, arch, head, &size, error);
+        if (code <= 0)
+            return code;
+        if (parse_script(head, size, &interpreter, &argument) < 0)
+            return error_set(error, -ENOEXEC, "cannot run %s: its first line names no interpreter",
+                             target->path);
+        code = add_prefix(target, interpreter, argument, script_name(&next));
+        if (code < 0)
+            return error_set(error, code, "cannot run %s: %s", target->path, strerror(-code));
+        next = (struct linux_program_file){AT_FDCWD, target->prefix[0], 0};
+    }
+    return error_set(error, -ELOOP, "cannot run %s: too many scripts that run scripts", file->path);
+}
+
+void linux_target_release(struct linux_target *target)
+{
+    if (target->fd >= 0)
+        close(target->fd);
+    for (unsigned i = 0; i < target->prefix_count; i++)
+        free(target->prefix[i]);
+    target->fd = -1;
+    target->prefix_count = 0;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: starts a program in this process, and the loop of each of its threads. See linux.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "personality/linux/memory.h"
+#include "personality/linux/signal.h"
+#include "personality/linux/start.h"
+
+/* Where position-independent programs go: two thirds up of half the address space, away from the host's own
+ * programs, its mmap() area and the address ranges that the sanitizers' shadows need. */
+#define PROGRAM_HINT 0x2aaaaaaa0000ull
+/* The name that programs see comes from here, as after execve(). */
+#define COMMAND_SIZE 16
+
+/* -- the loop of a thread ------------------------------------------------------------------------------------ */
+
+static void serve_syscall(struct linux_thread *thread)
+{
+    const struct linux_arch *arch = thread->process->arch;
+    struct linux_call call;
+    uint64_t number = arch->syscall_arguments(thread->cpu, call.arguments);
+
+    if (thread->signal_pending) { /* came before the call */
+        arch->restart(thread->cpu, call.arguments);
+        return;
+    }
+    const struct linux_syscall *syscall = linux_syscall_by_number(number);
+    bool trace = thread->process->trace & LINUX_TRACE_SYSCALL && syscall;
+    if (trace)
+        linux_trace_enter(thread, syscall, call.arguments);
+    thread->keep_result = false;
+    call.result = syscall && syscall->run ? syscall->run(thread, call.arguments) : -ENOSYS;
+    if (trace)
+        linux_trace_leave(thread, syscall, call.arguments, call.result);
+
+    if (thread->keep_result && call.result != LINUX_RESTART)
+        return;
+    if (call.result == LINUX_RESTART || thread->signal_pending)
+        linux_signals_deliver(thread, &call);
+    else
+        arch->set_result(thread->cpu, call.result);
+    thread->signals->has_temporary_mask = false;
+}
+
+/* The CPU reports where the access was; what kind of fault the kernel would see in it is decided here. */
+static void serve_fault(struct linux_thread *thread)
+{
+    const struct translator_cpu *cpu = thread->cpu;
+    int code = cpu->fault_info.code;
+    uint64_t address = cpu->exit_payload;
+
+    if (code == SI_KERNEL || code <= 0) /* the host says this of addresses beyond its own */
+        code = SEGV_MAPERR;
+    linux_force_signal(thread, cpu->fault_info.signal == SIGBUS ? SIGBUS : SIGSEGV, code, address);
+}
+
+static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
+{
+    uint64_t pc = thread->process->arch->pc(thread->cpu);
+
+    switch (exit) {
+    case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
+    case TRANSLATOR_UNDEFINED: linux_force_signal(thread, SIGILL, ILL_ILLOPC, pc); break;
+    case TRANSLATOR_BREAKPOINT: linux_force_signal(thread, SIGTRAP, TRAP_BRKPT, pc); break;
+    case TRANSLATOR_ALIGNMENT:
+        linux_force_signal(thread, SIGBUS, BUS_ADRALN, thread->cpu->exit_payload);
+        break;
+    case TRANSLATOR_FAULT: serve_fault(thread); break;
+    case TRANSLATOR_FETCH_FAULT:
+        if (pc & 3)
+            linux_force_signal(thread, SIGBUS, BUS_ADRALN, pc);
+        else
+            linux_force_signal(thread, SIGSEGV, linux_memory_is_mapped(pc) ? SEGV_ACCERR : SEGV_MAPERR, pc);
+        break;
+    default: break; /* interrupted: the signal is delivered by the loop */
+    }
+}
+
+void linux_thread_run(struct linux_thread *thread)
+{
+    while (!thread->exiting) {
+        if (thread->signal_pending)
+            linux_signals_deliver(thread, NULL);
+        else
+            serve_exit(thread, translator_run(thread->cpu));
+    }
+}
+
+/* -- start ------------------------------------------------------------------------------------------------------- */
+
+static int new_translator(struct linux_process *process, const struct linux_start *start, struct error *error)
+{
+    const struct translator_options options = {
+        .trace = (start->trace & LINUX_TRACE_GUEST ? TRANSLATOR_TRACE_GUEST : 0) |
+                 (start->trace & LINUX_TRACE_IR ? TRANSLATOR_TRACE_IR : 0) |
+                 (start->trace & LINUX_TRACE_HOST ? TRANSLATOR_TRACE_HOST : 0),
+        .trace_stream = stderr,
+        .interpret = start->interpret,
+    };
+    const struct translator_callbacks callbacks = {linux_memory_executable, process};
+    return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
+}
+
+static struct linux_process *new_process(const struct linux_start *start, struct error *error)
+{
+    struct linux_process *process = calloc(1, sizeof *process);
+    if (!process) {
+        error_set(error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    process->arch = &linux_arm64;
+    process->trace = start->trace;
+    process->interpret = start->interpret;
+    process->visor_fd = start->visor_fd;
+    process->exe_fd = start->program_fd;
+    if (new_translator(process, start, error) < 0)
+        return NULL;
+    return process;
+}
+
+/* The path by which the kernel knows the file; without /proc the one that was given. */
+static char *path_of(int fd, const char *fallback)
+{
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length <= 0)
+        return strdup(fallback);
+    path[length] = '\0';
+    return strdup(path);
+}
+
+static int load_interpreter(struct linux_process *process, int program_fd, const struct elf_image *program,
+                            uint64_t *base, uint64_t *entry, struct error *error)
+{
+    char path[PATH_MAX];
+    struct elf_image image;
+
+    int code = elf_read_interpreter(program_fd, program, path, sizeof path, error);
+    if (code < 0)
+        return code;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot open its loader %s: %s", path, strerror(errno));
+    code = elf_read(fd, process->arch->isa->elf_machine, &image, error);
+    if (code == 0)
+        code = elf_load(process, fd, &image, 0, base, error);
+    close(fd);
+    if (code < 0) {
+        error_prefix(error, "%s: ", path);
+        return code;
+    }
+    *entry = image.entry + *base;
+    *base += image.low; /* AT_BASE: where its first segment is */
+    return 0;
+}
+
+static int map_trampoline(struct linux_process *process, struct error *error)
+{
+    const struct linux_arch *arch = process->arch;
+    int64_t at = linux_memory_map(process, 0, GUEST_PAGE_SIZE, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 || guest_write((uint64_t)at, arch->trampoline, arch->trampoline_size) < 0 ||
+        linux_memory_protect(process, (uint64_t)at, GUEST_PAGE_SIZE, PROT_READ | PROT_EXEC) < 0)
+        return error_set(error, -ENOMEM, "cannot map the page for signal handlers: out of memory");
+    process->trampoline = (uint64_t)at;
+    return 0;
+}
+
+static int load_program(struct linux_process *process, const struct linux_start *start, uint64_t *entry,
+                        uint64_t *sp, struct error *error)
+{
+    struct linux_layout layout = {
+        .exec_name = start->exec_name, .arguments = start->arguments, .environment = start->environment};
+    struct elf_image image;
+    uint64_t bias;
+
+    int code = elf_read(start->program_fd, process->arch->isa->elf_machine, &image, error);
+    if (code == 0)
+        code = elf_load(process, start->program_fd, &image, PROGRAM_HINT, &bias, error);
+    if (code < 0)
+        return code;
+    process->brk_start = process->brk_end = image.high + bias;
+    process->brk_limit = GUEST_ADDRESS_END - GUEST_PAGE_SIZE;
+
+    layout.entry = *entry = image.entry + bias;
+    layout.program_headers = image.program_headers ? image.program_headers + bias : 0;
+    layout.program_header_count = image.program_header_count;
+    layout.executable_stack = image.executable_stack;
+    if (image.interpreter_size)
+        code = load_interpreter(process, start->program_fd, &image, &layout.interpreter_base, entry, error);
+    if (code == 0)
+        code = map_trampoline(process, error);
+    if (code == 0)
+        code = linux_stack_new(process, &layout, sp, error);
+    return code;
+}
+
+static void set_command(const char *exec_name)
+{
+    char command[COMMAND_SIZE];
+    const char *slash = strrchr(exec_name, '/');
+    snprintf(command, sizeof command, "%s", slash ? slash + 1 : exec_name);
+    prctl(PR_SET_NAME, command);
+}
+
+int linux_start(const struct linux_start *start, struct error *error)
+{
+    uint64_t entry, sp;
+    struct linux_process *process = new_process(start, error);
+    if (!process)
+        return error->code;
+    struct linux_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return error_set(error, -ENOMEM, "out of memory");
+    process->exe_path = path_of(start->program_fd, start->path);
+    thread->process = process;
+    thread->leader = true;
+    thread->tid = gettid();
+
+    int code = translator_cpu_new(process->translator, &thread->cpu, error);
+    if (code < 0)
+        return code;
+    thread->cpu->owner = thread;
+    if (!process->exe_path || linux_memory_new(process) < 0 || linux_signals_new_process(process) < 0 || linux_signals_new_thread(thread, NULL) < 0)
+        return error_set(error, -ENOMEM, "out of memory");
+
+    code = load_program(process, start, &entry, &sp, error);
+    if (code < 0) {
+        error_prefix(error, "%s: ", start->path);
+        return code;
+    }
+    set_command(start->exec_name);
+    process->arch->start(thread->cpu, entry, sp);
+    linux_signals_enter(thread);
+    linux_thread_run(thread);
+    linux_thread_finish(thread);
+    return -EINVAL; /* not reached: the leader's end is that of its host thread */
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * signal: how host signals become guest signals. Private to this folder.
+ *
+ * The kernel keeps pending signals and chooses the thread: a guest thread's mask is its host thread's mask, and signals
+ * that the guest ignores or leaves to their default are so on the host. One that the guest handles is
+ * taken by visor's host handler, which notes it in the thread and blocks all others; it is delivered, that
+ * is the guest's frame is built, when the thread comes to the border of a block or of a system call. Then the
+ * thread's mask becomes what the guest's handler runs with, and the kernel may send the next.
+ *
+ * Exceptions: SIGSEGV and SIGBUS are always handled and never blocked on the host, since guest code and
+ * guest_read() may fault at any time. If the guest blocks them, those that were sent are held back here.
+ */
+#ifndef VISOR_PERSONALITY_LINUX_SIGNAL_H
+#define VISOR_PERSONALITY_LINUX_SIGNAL_H
+
+#include "personality/linux/arch.h"
+#include "personality/linux/host.h"
+#include "personality/linux/process.h"
+
+#define SIGNAL_COUNT   64
+#define SIGNAL_BIT(s)  (1ull << ((s) - 1))
+#define UNBLOCKABLE    (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+#define ALWAYS_HANDLED (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS))
+
+/* The guest's actions; the layout is that of the kernel's struct sigaction on both sides. */
+struct linux_actions {
+    pthread_mutex_t lock; /* innermost */
+    struct host_sigaction actions[SIGNAL_COUNT + 1];
+};
+
+struct linux_thread_signals {
+    uint64_t mask;           /* what the guest has blocked */
+    uint64_t temporary_mask; /* by ppoll() and the like, meanwhile */
+    bool has_temporary_mask;
+
+    /* Written by the host handler; read while it is blocked. */
+    volatile bool taken;
+    siginfo_t taken_info;
+    volatile bool held[2]; /* SIGSEGV, SIGBUS that were sent */
+    siginfo_t held_info[2];
+
+    bool forced; /* by linux_force_signal() */
+    siginfo_t forced_info;
+
+    uint64_t stack_base, stack_size; /* the guest's sigaltstack() */
+    int32_t stack_flags;             /* SS_DISABLE, SS_AUTODISARM */
+
+    uint8_t *host_stack; /* owned: the host handler runs on it */
+};
+
+/* A system call that has just been made, in case a signal interrupted it. */
+struct linux_call {
+    uint64_t arguments[6];
+    int64_t result;
+};
+
+/* -- life cycle (signal.c) -------------------------------------------------------------------------------- */
+
+/* Takes over the dispositions that this process was started with. */
+int linux_signals_new_process(struct linux_process *process);
+/* Signal state for a new thread; `creator` is NULL for the first one: its mask is the host's. */
+int linux_signals_new_thread(struct linux_thread *thread, const struct linux_thread *creator);
+/* Makes `thread` the calling thread's: handlers work and the mask is set from here on. */
+void linux_signals_enter(struct linux_thread *thread);
+/* The calling thread has no guest any more. All signals stay blocked. */
+void linux_signals_leave(struct linux_thread *thread);
+
+/* Blocks everything for a step that must not be interrupted. False: a signal was taken already; nothing is
+ * blocked but what was, and the system call is to be restarted. */
+bool linux_signals_block(struct linux_thread *thread);
+void linux_signals_unblock(struct linux_thread *thread);
+
+/* Around the host's execve(): dispositions and mask as the guest sees them; back if it failed. To be used
+ * between block and unblock. */
+void linux_signals_before_exec(struct linux_thread *thread);
+void linux_signals_after_exec(struct linux_thread *thread);
+
+/* In the child, between block and unblock: it has no pending signals. */
+void linux_signals_fork_child(struct linux_thread *thread);
+
+/* Gives the host the action that fits the guest's. With the lock held. */
+int linux_action_install(struct linux_actions *actions, int signal);
+
+/* -- delivery (signal_delivery.c) -------------------------------------------------------------------------- */
+
+/*
+ * Enters the guest's handlers of all signals that wait. `call` is the system call that the guest is
+ * returning from, or NULL: it gets its result, or is made to be executed again.
+ */
+void linux_signals_deliver(struct linux_thread *thread, const struct linux_call *call);
+
+/* Ends the process by this signal's default action. */
+_Noreturn void linux_die(int signal);
+
+/* True if `sp` is on the guest's alternate stack. */
+bool linux_on_signal_stack(const struct linux_thread_signals *signals, uint64_t sp);
+
+/* Sets the alternate stack as sigaltstack() does. */
+int linux_set_signal_stack(struct linux_thread *thread, uint64_t base, int32_t flags, uint64_t size);
+
+/* Sets what the guest has blocked, on the host too. All host signals have to be blocked. */
+void linux_signals_set_mask(struct linux_thread *thread, uint64_t mask);
+
+#endif

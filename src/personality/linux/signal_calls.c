@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* signal calls: the system calls about signals. */
+#include <errno.h>
+#include <string.h>
+
+#include "personality/linux/signal.h"
+#include "personality/linux/syscalls.h"
+
+/* Flags of sigaction() that the kernel knows; it clears the others. SA_RESTORER and SA_EXPOSE_TAGBITS included. */
+#define KNOWN_FLAGS                                                                                          \
+    ((uint64_t)(uint32_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |  \
+                          SA_RESETHAND) |                                                                    \
+     0x04000000u | 0x800u)
+
+int64_t linux_sys_rt_sigaction(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_actions *actions = thread->process->actions;
+    struct host_sigaction new, old;
+    int signal = (int)a[0];
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (a[1] && guest_read(&new, a[1], sizeof new) < 0)
+        return -EFAULT;
+    if (signal < 1 || signal > SIGNAL_COUNT || (a[1] && SIGNAL_BIT(signal) & UNBLOCKABLE))
+        return -EINVAL;
+
+    /* No signal may come that the guest and the host see differently. */
+    if (!linux_signals_block(thread))
+        return LINUX_RESTART;
+    pthread_mutex_lock(&actions->lock);
+    old = actions->actions[signal];
+    int result = 0;
+    if (a[1]) {
+        new.flags &= KNOWN_FLAGS;
+        new.mask &= ~UNBLOCKABLE;
+        actions->actions[signal] = new;
+        result = linux_action_install(actions, signal);
+    }
+    pthread_mutex_unlock(&actions->lock);
+    linux_signals_unblock(thread);
+
+    if (!result && a[2] && guest_write(a[2], &old, sizeof old) < 0)
+        return -EFAULT;
+    return result;
+}
+
+static bool held_is_unblocked(const struct linux_thread_signals *signals)
+{
+    return (signals->held[0] && !(signals->mask & SIGNAL_BIT(SIGSEGV))) ||
+           (signals->held[1] && !(signals->mask & SIGNAL_BIT(SIGBUS)));
+}
+
+int64_t linux_sys_rt_sigprocmask(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_thread_signals *signals = thread->signals;
+    uint64_t old = signals->mask, set;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (a[1]) {
+        if (guest_read(&set, a[1], sizeof set) < 0)
+            return -EFAULT;
+        switch ((int)a[0]) {
+        case SIG_BLOCK: set = old | set; break;
+        case SIG_UNBLOCK: set = old & ~set; break;
+        case SIG_SETMASK: break;
+        default: return -EINVAL;
+        }
+        set &= ~UNBLOCKABLE;
+        uint64_t host = set & ~ALWAYS_HANDLED;
+        if ((set ^ old) & ~ALWAYS_HANDLED) {
+            int64_t result =
+                linux_host_syscall(thread, SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&host, 0, 8, 0, 0);
+            if (result < 0)
+                return result;
+        }
+        signals->mask = set;
+        if (held_is_unblocked(signals))
+            thread->signal_pending = 1;
+    }
+    if (a[2] && guest_write(a[2], &old, sizeof old) < 0)
+        return -EFAULT;
+    return 0;
+}
+
+int64_t linux_sys_rt_sigpending(struct linux_thread *thread, const uint64_t a[6])
+{
+    const struct linux_thread_signals *signals = thread->signals;
+    uint64_t set = 0;
+
+    if (a[1] > 8)
+        return -EINVAL;
+    int64_t result = linux_host_syscall(thread, SYS_rt_sigpending, (uintptr_t)&set, 8, 0, 0, 0, 0);
+    if (result < 0)
+        return result;
+    set |= (signals->held[0] ? SIGNAL_BIT(SIGSEGV) : 0) | (signals->held[1] ? SIGNAL_BIT(SIGBUS) : 0);
+    return guest_write(a[0], &set, a[1]);
+}
+
+int linux_temporary_mask(struct linux_thread *thread, uint64_t address, uint64_t size, uint64_t *host)
+{
+    struct linux_thread_signals *signals = thread->signals;
+    uint64_t mask;
+
+    if (!address)
+        return 0;
+    if (size != 8)
+        return -EINVAL;
+    if (guest_read(&mask, address, sizeof mask) < 0)
+        return -EFAULT;
+    signals->temporary_mask = mask & ~UNBLOCKABLE;
+    signals->has_temporary_mask = true;
+    *host = signals->temporary_mask & ~ALWAYS_HANDLED;
+    return 0;
+}
+
+int64_t linux_sys_rt_sigsuspend(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t mask;
+
+    if (a[1] != 8)
+        return -EINVAL;
+    int code = a[0] ? linux_temporary_mask(thread, a[0], a[1], &mask) : -EFAULT;
+    if (code < 0)
+        return code;
+    return linux_host_syscall(thread, SYS_rt_sigsuspend, (uintptr_t)&mask, 8, 0, 0, 0, 0);
+}
+
+int64_t linux_sys_rt_sigtimedwait(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_rt_sigtimedwait, a[0], a[1], a[2], a[3], 0, 0);
+}
+
+int64_t linux_sys_rt_sigqueueinfo(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_rt_sigqueueinfo, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_rt_tgsigqueueinfo(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_rt_tgsigqueueinfo, a[0], a[1], a[2], a[3], 0, 0);
+}
+
+int64_t linux_sys_kill(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_kill, a[0], a[1], 0, 0, 0, 0);
+}
+
+int64_t linux_sys_tkill(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_tkill, a[0], a[1], 0, 0, 0, 0);
+}
+
+int64_t linux_sys_tgkill(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_tgkill, a[0], a[1], a[2], 0, 0, 0);
+}
+
+int64_t linux_sys_pidfd_send_signal(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_pidfd_send_signal, a[0], a[1], a[2], a[3], 0, 0);
+}
+
+struct guest_stack {
+    uint64_t base;
+    int32_t flags;
+    uint32_t pad;
+    uint64_t size;
+};
+
+int64_t linux_sys_sigaltstack(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_thread_signals *signals = thread->signals;
+    struct guest_stack old = {signals->stack_base, 0, 0, signals->stack_size}, new;
+
+    if (a[0] && guest_read(&new, a[0], sizeof new) < 0)
+        return -EFAULT;
+    if (!signals->stack_size)
+        old.flags = SS_DISABLE;
+    else if (linux_on_signal_stack(signals, thread->process->arch->sp(thread->cpu)))
+        old.flags = SS_ONSTACK;
+    old.flags |= signals->stack_flags & (int32_t)(1u << 31); /* SS_AUTODISARM */
+
+    int code = a[0] ? linux_set_signal_stack(thread, new.base, new.flags, new.size) : 0;
+    if (!code && a[1])
+        code = guest_write(a[1], &old, sizeof old);
+    return code;
+}
+
+int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct linux_signal_frame frame;
+    (void)a;
+
+    if (!linux_signals_block(thread))
+        return LINUX_RESTART;
+    thread->keep_result = true;
+    if (thread->process->arch->pop_frame(thread, &frame) < 0) {
+        linux_force_signal(thread, SIGSEGV, SI_KERNEL, 0);
+        return 0;
+    }
+    linux_set_signal_stack(thread, frame.stack_base, frame.stack_flags, frame.stack_size);
+    linux_signals_set_mask(thread, frame.mask);
+    if (held_is_unblocked(thread->signals))
+        thread->signal_pending = 1;
+    return 0;
+}

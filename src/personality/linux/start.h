@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* start: what makes a fresh process run a program: shared by run.c, exec.c and stack.c. Private to this folder. */
+#ifndef VISOR_PERSONALITY_LINUX_START_H
+#define VISOR_PERSONALITY_LINUX_START_H
+
+#include <limits.h>
+
+#include "base/error.h"
+#include "personality/linux/elf.h"
+#include "personality/linux/process.h"
+
+/* A program found and checked, ready to be started. */
+struct linux_target {
+    int fd;                   /* the ELF file, open for reading, or -1; owned */
+    bool native;              /* for the host's CPU, or of a format that only the host's kernel may know */
+    char path[PATH_MAX];      /* of the ELF file, for messages */
+    char exec_name[PATH_MAX]; /* what AT_EXECFN says: the file that was asked for */
+
+    /* From "#!" lines, outermost last: these arguments replace the program's argument 0. */
+    unsigned prefix_count; /* 0: no script */
+    char *prefix[16];      /* owned */
+};
+
+/* Where the file is, as execveat() takes it. */
+struct linux_program_file {
+    int directory;    /* AT_FDCWD or a descriptor */
+    const char *path; /* in visor's memory */
+    int flags;        /* AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW */
+};
+
+/*
+ * Finds the file, follows "#!" lines, checks that it can be run and that its loader is there. 0 or what execve()
+ * gives, with *error set; the target is to be released in any case.
+ */
+int linux_target_find(struct linux_target *target, const struct linux_process *process,
+                      const struct linux_program_file *file, struct error *error);
+void linux_target_release(struct linux_target *target);
+
+/* What linux_run() and a program started by execve() have in common. */
+struct linux_start {
+    char **arguments, **environment;
+    unsigned trace;
+    bool interpret;
+    int visor_fd;
+    int program_fd; /* taken over */
+    const char *path, *exec_name;
+};
+
+/* Never returns, or returns a negative errno. */
+int linux_start(const struct linux_start *start, struct error *error);
+
+/* For the stack: where things are. */
+struct linux_layout {
+    const char *exec_name;
+    char **arguments, **environment;
+    uint64_t program_headers, program_header_count;
+    uint64_t entry;            /* of the program */
+    uint64_t interpreter_base; /* 0: none */
+    bool executable_stack;
+};
+
+/* Maps the main thread's stack and fills it (stack.c): *sp is its pointer at the start. */
+int linux_stack_new(struct linux_process *process, const struct linux_layout *layout, uint64_t *sp,
+                    struct error *error);
+
+/* Runs the calling thread's guest until the thread exits (run.c). */
+void linux_thread_run(struct linux_thread *thread);
+
+/* Ends the calling thread: what the kernel does for the guest at this point, then the structure (thread.c). */
+void linux_thread_finish(struct linux_thread *thread);
+
+#endif

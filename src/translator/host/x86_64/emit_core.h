@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* emit_core: what the core's own files share beyond emit.h. */
+#ifndef VISOR_TRANSLATOR_HOST_X86_64_EMIT_CORE_H
+#define VISOR_TRANSLATOR_HOST_X86_64_EMIT_CORE_H
+
+#include "base/macros.h"
+#include "translator/host/x86_64/emit.h"
+
+/* rbp - address of the CPU structure: puts the guest's flags and most integer registers into reach of a one-byte
+ * displacement. */
+static inline int32_t cpu_bias(const struct guest_isa *isa)
+{
+    return (int32_t)isa->flags_offset - 112;
+}
+
+static inline const struct ir_insn *emit_insn(const struct emit *e, ir_value v)
+{
+    return &e->region->insns[v];
+}
+
+static inline bool type_is_wide(unsigned type)
+{
+    return type == IR_I64;
+}
+
+static inline bool type_is_vector(unsigned type)
+{
+    return type == IR_V128 || type == IR_F32 || type == IR_F64;
+}
+
+/* -- allocate.c ------------------------------------------------------------------------------------ */
+
+void allocate_reset(struct emit *e);
+/* Value v is from now on in this place; a register's former contents are forgotten. */
+void allocate_set_place(struct emit *e, ir_value v, unsigned place);
+/* All values of place `from` are now in place `to`, which holds the same bits. */
+void allocate_repoint(struct emit *e, unsigned from, unsigned to);
+/* Takes one use of v for the instruction being emitted. */
+void allocate_consume(struct emit *e, ir_value v);
+/* Moves live values out of a register place, to another register or to memory. */
+void allocate_evacuate(struct emit *e, unsigned place);
+/* No copies of guest registers are in this register place any more. */
+void allocate_forget(struct emit *e, unsigned place);
+/* All temporaries' live values go to memory, copies are forgotten; with `pins`, values that live in pins or in the guest's
+ * registers in memory as well. */
+void allocate_flush(struct emit *e, bool pins);
+/* As emit_def_gpr_last(), but prefers `reg` if that is an operand's temporary whose value ends here. */
+unsigned emit_def_gpr_near(struct emit *e, ir_value v, unsigned reg);
+/* Moves an operand's value to a given register. */
+void emit_load_gpr(struct emit *e, unsigned dst, ir_value v);
+void emit_get(struct emit *e, const struct ir_insn *insn, ir_value v);
+void emit_set(struct emit *e, const struct ir_insn *insn, ir_value v);
+/* mov of a constant, shortest form that the flags allow */
+void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm);
+/* The place's address if it is in memory. */
+struct mem allocate_mem(const struct emit *e, unsigned place);
+
+/* -- emit.c ------------------------------------------------------------------------------------------- */
+
+/* A jump to a fixed routine: the displacement at `at` is its to resolve. */
+void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine);
+struct cold *emit_cold(struct emit *e, cold_function emit);
+
+/* -- emit_flags.c ----------------------------------------------------------------------------------------- */
+
+/* How to test a condition: jump or move if `cc`, but for FCMP equality, which needs two tests. */
+struct condition {
+    uint8_t cc;
+    enum { CONDITION_PLAIN, CONDITION_FCMP_EQ, CONDITION_FCMP_NE } how;
+};
+
+ir_value flags_resolve(const struct emit *e, ir_value flags);
+/* EFLAGS now hold FLAGS value f. */
+void flags_define(struct emit *e, ir_value f, enum flags_kind kind);
+/* Saves EFLAGS to memory if their value has further use; they are unchanged unless they came from ucomis. */
+void flags_save(struct emit *e);
+/* Makes the CPU structure's flags those of the guest. */
+void flags_flush(struct emit *e);
+/* Before an access that may fault, and before exits: as flags_flush() if anybody will look. */
+void flags_before_fault(struct emit *e);
+/* True if the guest's flags are in EFLAGS only and a COND of them can be tested as it stands. */
+bool flags_testable(struct emit *e, ir_value condition);
+/* Code that stores the guest's flags from EFLAGS; changes rax and rcx. Changes nothing in *e. */
+void flags_store(struct emit *e, struct mem home, enum flags_kind kind);
+/* Makes CF the carry of f (or its inverse). */
+void flags_load_carry(struct emit *e, ir_value f, bool inverted);
+struct mem flags_home(const struct emit *e);
+/* Emits the test of BOOL value v. */
+struct condition flags_condition(struct emit *e, ir_value v);
+
+/* -- emitters ---------------------------------------------------------------------------------------------- */
+
+#define EMITTER(name) void emit_op_##name(struct emit *e, const struct ir_insn *insn, ir_value v)
+
+#endif

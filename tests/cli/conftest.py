@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the command tests share: the binary, the Debian arm64 root, a way to run."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+VISOR = pathlib.Path(os.environ.get("VISOR", TOP / "build/visor"))
+ROOT = pathlib.Path(os.environ.get("VISOR_TEST_ROOT", TOP / "build/roots/test-arm64"))
+
+
+def run_visor(*arguments, stdin="", timeout=120, **options):
+    """Runs visor; returns the completed process with text output."""
+    return subprocess.run(
+        [VISOR, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=timeout, **options)
+
+
+@pytest.fixture
+def visor():
+    return run_visor
+
+
+@pytest.fixture
+def in_root():
+    """Runs a program inside the Debian arm64 root."""
+    if not (ROOT / "bin/sh").exists():
+        pytest.fail(f"no arm64 root at {ROOT}: scripts/debian-root makes it")
+
+    def run(*arguments, options=(), **keywords):
+        return run_visor("run", "--root", ROOT, *options, *arguments, **keywords)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def arm64_compiler(tmp_path_factory):
+    """Compiles C source text to an arm64 executable; returns its path."""
+    directory = tmp_path_factory.mktemp("arm64")
+
+    def compile_source(name, source, *flags):
+        path = directory / name
+        (directory / f"{name}.c").write_text(source)
+        subprocess.run(["aarch64-linux-gnu-gcc", "-O1", "-static", "-o", path, directory / f"{name}.c", *flags],
+                       check=True)
+        return path
+
+    return compile_source
