@@ -17,7 +17,7 @@
 #define VARIABLES_MAX 256
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE };
+enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE, INTERPRET };
 
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch", .argument = "ARCH", .help = "CPU of the program: arm64 (found out if not given)",
@@ -31,6 +31,7 @@ static const struct command_option options[] = {
                 .is_file = true},
     [TRACE] = {.name = "trace", .argument = "T,…", .help = "Trace to standard error: syscall signal guest ir host",
                .choices = "syscall signal guest ir host"},
+    [INTERPRET] = {.name = "interpret", .help = "Use the slow IR interpreter: to find faults of the translator"},
     {0},
 };
 
@@ -123,6 +124,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     case WORKDIR: state->workdir = argument; return 0;
     case VOLUME: return add_volume(&state->root, argument, error);
     case TRACE: return set_trace(state, argument, error);
+    case INTERPRET: state->program.interpret = true; return 0;
     }
     return error_set(error, -EINVAL, "unknown option");
 }

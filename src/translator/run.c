@@ -9,7 +9,6 @@
  * Whatever exit the block then takes comes here. Other threads that share the unlinked block come here once as
  * well, find no interrupt of their own, and go on; links are made again when no interrupt is under way.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

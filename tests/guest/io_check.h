@@ -37,7 +37,7 @@ static char *volatile bad_pointer __attribute__((unused)) = (char *)16;
         errno = 0;                                                                                           \
         long check_result = (long)(call);                                                                    \
         if (check_result != -1 || errno != (expected)) {                                                     \
-            fprintf(stderr, "%s:%d: %s gave %ld with errno %d, not -1 with %d\n", __FILE__, __LINE__, #call,  \
+            fprintf(stderr, "%s:%d: %s gave %ld with errno %d, not -1 with %d\n", __FILE__, __LINE__, #call, \
                     check_result, errno, (expected));                                                        \
             check_failures++;                                                                                \
         }                                                                                                    \

@@ -135,7 +135,8 @@ static void test_copy(void)
     if (AVAILABLE(copied))
         CHECK(copied == 4 && in == 4);
     char text[16] = "";
-    CHECK(pread(to, text, 8, 0) == (copied == 4 ? 8 : 4) && memcmp(text, "thiscopy", copied == 4 ? 8 : 4) == 0);
+    CHECK(pread(to, text, 8, 0) == (copied == 4 ? 8 : 4) &&
+          memcmp(text, "thiscopy", copied == 4 ? 8 : 4) == 0);
     close(from);
     close(to);
 }
@@ -174,7 +175,8 @@ static void test_stat(void)
     struct statfs f;
     struct statvfs v;
     CHECK(statfs(".", &f) == 0 && statvfs(".", &v) == 0);
-    CHECK(f.f_bsize > 0 && (unsigned long)f.f_bsize == v.f_bsize && f.f_namelen == 255 && f.f_blocks == v.f_blocks);
+    CHECK(f.f_bsize > 0 && (unsigned long)f.f_bsize == v.f_bsize && f.f_namelen == 255 &&
+          f.f_blocks == v.f_blocks);
 }
 
 static void test_names(void)

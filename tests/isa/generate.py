@@ -38,7 +38,7 @@ EXCEPTIONS_TO_EXCLUDED = {"dc_zva"}
 
 FPCR_BITS = 0x03C00000  # DN, FZ, RMode
 FPSR_BITS = 0x0800009F
-LENGTHS = (1, 1, 2, 2, 3, 4, 5, 6, 8)
+LENGTHS = (1, 1, 1, 2, 2, 3, 4, 5, 6, 8, 8, 12, 24)
 WILD = 0.01  # share of loads, stores and indirect branches that are to fault
 # Nothing is there. The top byte is zero: visor does not ignore it as the architecture's TBI has it.
 NOWHERE = (0, 1, 8, 0x1000, 0x7FFF8, 0x123450, 0x1000000001, 0x10000000000, 0x60000000)
@@ -154,7 +154,6 @@ def structure_access(word: int) -> Access:
     access = Access(word >> 5 & 31, 64)
     if word >> 23 & 1:
         access.step_register = word >> 16 & 31
-        access.outputs = (access.base,)
     return access
 
 
@@ -370,7 +369,7 @@ class Builder:
         target = rng.choice(NOWHERE) if is_wild else self._target(access)
         if access.exclusive == "store" and self.monitor:
             address, size = self.monitor
-            if size == access.size and rng.random() < 0.8:
+            if size == access.size and not address & size - 1 and rng.random() < 0.8:
                 target = address
             elif abs(target - address) < 128:
                 return None  # an unpredictable mixture
@@ -439,6 +438,8 @@ class Builder:
             self.monitor = None
         before = self.known[access.base]
         self._write(*access.outputs)
+        if access.step_register is not None:
+            self._write(access.base)
         if access.step and access.base not in access.outputs:
             self.known[access.base] = before + access.step & MASK
         return adjusted
@@ -466,20 +467,19 @@ class Builder:
 class Generator:
     """Sequences of a seed. The same seed and group always give the same."""
 
-    def __init__(self, decoder: Decoder, group: str | None = None):
+    def __init__(self, decoder: Decoder, group: str | None = None, without: str | None = None):
+        """Of the patterns that match `group` and do not match `without`."""
         patterns = [p for p in decoder.patterns if decoder.is_enabled(p) and not is_excluded(p)]
-        if group:
-            patterns = [p for p in patterns if matches_group(p, group)]
-            if not patterns:
-                raise ValueError(f"no pattern matches the group '{group}'")
+        patterns = [p for p in patterns if not (group and not matches_group(p, group))
+                    and not (without and matches_group(p, without))]
+        if not patterns:
+            raise ValueError(f"no pattern matches the group '{group}'")
         self.decoder = decoder
-        self.by_name = {p.name: p for p in patterns}
         self.makers = [Maker(p) for p in patterns]
         self.weights = [0.0]
         for maker in self.makers:
             self.weights.append(self.weights[-1] + maker.weight)
         del self.weights[0]
-        self.unsuitable: set[str] = set()
 
     def sequence(self, rng: random.Random, address: int) -> Sequence:
         builder = Builder(rng, address, rng.choice(LENGTHS))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * arch: what the Linux personality must know about a guest's processor: system call convention, program start,
- * signal frames. One constant struct per guest. Private to this folder.
+ * arch: what the Linux personality must know about a guest's processor: system call convention, program
+ * start, signal frames. One constant struct per guest. Private to this folder.
  */
 #ifndef VISOR_PERSONALITY_LINUX_ARCH_H
 #define VISOR_PERSONALITY_LINUX_ARCH_H
@@ -12,21 +12,21 @@
 struct linux_signal_frame {
     siginfo_t info;
     uint64_t handler;
-    uint64_t flags;    /* SA_* of the guest's action */
-    uint64_t restorer; /* meaningful with SA_RESTORER */
-    uint64_t mask;     /* blocked before the handler, restored after it */
-    uint64_t sp;       /* where the frame goes: the interrupted or the alternate stack's top */
+    uint64_t flags;                  /* SA_* of the guest's action */
+    uint64_t restorer;               /* meaningful with SA_RESTORER */
+    uint64_t mask;                   /* blocked before the handler, restored after it */
+    uint64_t sp;                     /* where the frame goes: the interrupted or the alternate stack's top */
     uint64_t stack_base, stack_size; /* sigaltstack's values, to be saved */
     int32_t stack_flags;
 };
 
 struct linux_arch {
     const struct guest_isa *isa;
-    const char *machine;  /* uname -m, AT_PLATFORM */
-    const char *program;  /* "an arm64 program", for messages */
-    uint64_t (*hwcap)(void);  /* AT_HWCAP */
+    const char *machine;     /* uname -m, AT_PLATFORM */
+    const char *program;     /* "an arm64 program", for messages */
+    uint64_t (*hwcap)(void); /* AT_HWCAP */
     uint32_t minimum_signal_stack;
-    const void *trampoline;     /* code that calls rt_sigreturn */
+    const void *trampoline; /* code that calls rt_sigreturn */
     size_t trampoline_size;
 
     /* A fresh CPU is made ready to run from `entry`. */

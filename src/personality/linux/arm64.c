@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * arm64: AArch64 programs under Linux. Layouts are those of the kernel's arch/arm64/include/uapi/asm/sigcontext.h
- * and ucontext.h; registers at a system call: number in x8, arguments in x0..x5, result in x0.
+ * arm64: AArch64 programs under Linux. Layouts are those of the kernel's
+ * arch/arm64/include/uapi/asm/sigcontext.h and ucontext.h; registers at a system call: number in x8,
+ * arguments in x0..x5, result in x0.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -72,7 +73,8 @@ static const struct arm64_state *state_of(const struct translator_cpu *cpu)
     return &((const struct arm64_cpu *)cpu)->state;
 }
 
-/* -- registers --------------------------------------------------------------------------------------------- */
+/* -- registers ---------------------------------------------------------------------------------------------
+ */
 
 static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
 {
@@ -146,9 +148,11 @@ static void clone_arguments(const uint64_t *a, uint64_t *ordered)
     ordered[4] = a[3];
 }
 
-/* -- signal frames ------------------------------------------------------------------------------------------- */
+/* -- signal frames
+ * ------------------------------------------------------------------------------------------- */
 
-/* The exception syndrome that the hardware would have given for a fault of user code, ESR_EL1 (Arm ARM D17.2.37). */
+/* The exception syndrome that the hardware would have given for a fault of user code, ESR_EL1 (Arm ARM
+ * D17.2.37). */
 static uint64_t syndrome(const struct translator_cpu *cpu, const siginfo_t *info)
 {
     bool fetch = cpu->exit_reason == TRANSLATOR_FETCH_FAULT;

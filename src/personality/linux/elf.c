@@ -18,7 +18,8 @@
 #define ALIGNMENT_MAX     (1ull << 30)
 #define PROGRAM_PATH_SIZE 4096
 
-/* -- names --------------------------------------------------------------------------------------------------- */
+/* -- names
+ * --------------------------------------------------------------------------------------------------- */
 
 int elf_machine_of(const uint8_t *bytes, size_t size)
 {
@@ -33,13 +34,26 @@ const char *elf_machine_name(int machine)
         int machine;
         const char *name;
     } names[] = {
-        {EM_386, "an i386 program"},      {EM_X86_64, "an x86-64 program"}, {EM_AARCH64, "an arm64 program"},
-        {EM_ARM, "a 32-bit Arm program"}, {EM_RISCV, "a RISC-V program"},   {EM_PPC64, "a 64-bit PowerPC program"},
-        {EM_PPC, "a PowerPC program"},    {EM_S390, "an s390x program"},    {EM_MIPS, "a MIPS program"},
-        {EM_SPARC, "a SPARC program"},    {EM_SPARCV9, "a SPARC program"},  {EM_ALPHA, "an Alpha program"},
-        {0x9026, "an Alpha program"},     {EM_68K, "an m68k program"},      {EM_PARISC, "a PA-RISC program"},
-        {EM_SH, "a SuperH program"},      {EM_IA_64, "an Itanium program"}, {258, "a LoongArch program"},
-        {EM_MICROBLAZE, "a MicroBlaze program"}, {EM_CRIS, "a CRIS program"},
+        {EM_386, "an i386 program"},
+        {EM_X86_64, "an x86-64 program"},
+        {EM_AARCH64, "an arm64 program"},
+        {EM_ARM, "a 32-bit Arm program"},
+        {EM_RISCV, "a RISC-V program"},
+        {EM_PPC64, "a 64-bit PowerPC program"},
+        {EM_PPC, "a PowerPC program"},
+        {EM_S390, "an s390x program"},
+        {EM_MIPS, "a MIPS program"},
+        {EM_SPARC, "a SPARC program"},
+        {EM_SPARCV9, "a SPARC program"},
+        {EM_ALPHA, "an Alpha program"},
+        {0x9026, "an Alpha program"},
+        {EM_68K, "an m68k program"},
+        {EM_PARISC, "a PA-RISC program"},
+        {EM_SH, "a SuperH program"},
+        {EM_IA_64, "an Itanium program"},
+        {258, "a LoongArch program"},
+        {EM_MICROBLAZE, "a MicroBlaze program"},
+        {EM_CRIS, "a CRIS program"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (names[i].machine == machine)
@@ -48,7 +62,8 @@ const char *elf_machine_name(int machine)
     return "a program for an unknown CPU";
 }
 
-/* -- parsing --------------------------------------------------------------------------------------------------- */
+/* -- parsing
+ * --------------------------------------------------------------------------------------------------- */
 
 static int check_identification(const uint8_t *bytes, size_t size, uint16_t machine, struct error *error)
 {
@@ -125,8 +140,7 @@ static int add_program_header(struct elf_image *image, const Elf64_Phdr *ph, uin
                               struct error *error)
 {
     switch (ph->p_type) {
-    case PT_LOAD:
-        return add_segment(image, ph, file_size, error);
+    case PT_LOAD: return add_segment(image, ph, file_size, error);
     case PT_INTERP:
         if (image->interpreter_size)
             return 0; /* the first counts */
@@ -138,11 +152,8 @@ static int add_program_header(struct elf_image *image, const Elf64_Phdr *ph, uin
         image->interpreter_offset = ph->p_offset;
         image->interpreter_size = ph->p_filesz;
         return 0;
-    case PT_GNU_STACK:
-        image->executable_stack = ph->p_flags & PF_X;
-        return 0;
-    default:
-        return 0;
+    case PT_GNU_STACK: image->executable_stack = ph->p_flags & PF_X; return 0;
+    default: return 0;
     }
 }
 
@@ -158,8 +169,8 @@ static void find_program_headers(struct elf_image *image, uint64_t offset)
     }
 }
 
-int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_t machine, struct elf_image *image,
-                  struct error *error)
+int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_t machine,
+                  struct elf_image *image, struct error *error)
 {
     Elf64_Ehdr header;
 
@@ -194,12 +205,14 @@ int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_
     return 0;
 }
 
-int elf_parse(const uint8_t *bytes, size_t size, uint64_t file_size, struct elf_image *image, struct error *error)
+int elf_parse(const uint8_t *bytes, size_t size, uint64_t file_size, struct elf_image *image,
+              struct error *error)
 {
     return elf_parse_for(bytes, size, file_size, MACHINE_ANY, image, error);
 }
 
-/* -- reading ---------------------------------------------------------------------------------------------------- */
+/* -- reading
+ * ---------------------------------------------------------------------------------------------------- */
 
 static int read_at(int fd, void *buffer, size_t size, uint64_t offset, struct error *error)
 {

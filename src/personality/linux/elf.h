@@ -23,7 +23,7 @@ struct elf_segment {
     uint64_t memory_size; /* >= file_size */
     uint64_t offset;      /* in the file; equals `address` modulo the page size */
     uint64_t file_size;
-    unsigned protection;  /* PROT_* */
+    unsigned protection; /* PROT_* */
 };
 
 /* A 64-bit little-endian executable or shared object for Linux. */
@@ -33,7 +33,8 @@ struct elf_image {
     uint64_t entry;
     uint64_t program_headers; /* their address in memory, 0 if no segment holds them */
     uint16_t program_header_count;
-    uint64_t interpreter_offset, interpreter_size; /* of PT_INTERP in the file; size 0: none. The NUL counts */
+    uint64_t interpreter_offset,
+        interpreter_size; /* of PT_INTERP in the file; size 0: none. The NUL counts */
     bool executable_stack;
     uint64_t low, high; /* all segments lie in [low, high), page-aligned */
     uint64_t alignment; /* that the load address needs, a power of two */
@@ -48,11 +49,12 @@ struct elf_image {
  * a 64-bit or 32-bit program for another CPU fails with that CPU's name in the message.
  * `machine` is the CPU wanted.
  */
-int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_t machine, struct elf_image *image,
-                  struct error *error);
+int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_t machine,
+                  struct elf_image *image, struct error *error);
 
 /* The same for any CPU. */
-int elf_parse(const uint8_t *bytes, size_t size, uint64_t file_size, struct elf_image *image, struct error *error);
+int elf_parse(const uint8_t *bytes, size_t size, uint64_t file_size, struct elf_image *image,
+              struct error *error);
 
 /* e_machine of an ELF file of any class and byte order, or -1 if the bytes are not ELF. */
 int elf_machine_of(const uint8_t *bytes, size_t size);
@@ -67,10 +69,10 @@ int elf_read(int fd, uint16_t machine, struct elf_image *image, struct error *er
 int elf_read_interpreter(int fd, const struct elf_image *image, char *path, size_t size, struct error *error);
 
 /*
- * Maps the image. A relocatable one goes near `hint` if that is not 0, else where the kernel likes. *bias is what
- * is to be added to the image's addresses.
+ * Maps the image. A relocatable one goes near `hint` if that is not 0, else where the kernel likes. *bias is
+ * what is to be added to the image's addresses.
  */
-int elf_load(struct linux_process *process, int fd, const struct elf_image *image, uint64_t hint, uint64_t *bias,
-             struct error *error);
+int elf_load(struct linux_process *process, int fd, const struct elf_image *image, uint64_t hint,
+             uint64_t *bias, struct error *error);
 
 #endif

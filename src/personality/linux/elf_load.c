@@ -60,8 +60,8 @@ static int64_t map_zeros(struct linux_process *process, const struct elf_segment
                             flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-static int64_t map_segment(struct linux_process *process, int fd, const struct elf_segment *segment, uint64_t bias,
-                           unsigned flags)
+static int64_t map_segment(struct linux_process *process, int fd, const struct elf_segment *segment,
+                           uint64_t bias, unsigned flags)
 {
     uint64_t start = ALIGN_DOWN(segment->address, GUEST_PAGE_SIZE);
 
@@ -82,7 +82,8 @@ static void release_holes(const struct elf_image *image, uint64_t bias)
         uint64_t next = image->high, covered = 0;
         for (unsigned i = 0; i < image->segment_count; i++) {
             uint64_t start = ALIGN_DOWN(image->segments[i].address, GUEST_PAGE_SIZE);
-            uint64_t end = ALIGN_UP(image->segments[i].address + image->segments[i].memory_size, GUEST_PAGE_SIZE);
+            uint64_t end =
+                ALIGN_UP(image->segments[i].address + image->segments[i].memory_size, GUEST_PAGE_SIZE);
             if (start <= at && at < end)
                 covered = MAX(covered, end);
             else if (start > at)
@@ -94,8 +95,8 @@ static void release_holes(const struct elf_image *image, uint64_t bias)
     }
 }
 
-int elf_load(struct linux_process *process, int fd, const struct elf_image *image, uint64_t hint, uint64_t *bias,
-             struct error *error)
+int elf_load(struct linux_process *process, int fd, const struct elf_image *image, uint64_t hint,
+             uint64_t *bias, struct error *error)
 {
     unsigned flags = MAP_FIXED;
 

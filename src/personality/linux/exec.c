@@ -30,7 +30,8 @@
 #define ARGUMENTS_MAX     (1u << 20)
 #define EXIT_NOT_RUNNABLE 126
 
-/* -- descriptors -------------------------------------------------------------------------------------------- */
+/* -- descriptors --------------------------------------------------------------------------------------------
+ */
 
 bool linux_is_own_fd(const struct linux_process *process, int fd)
 {
@@ -81,7 +82,8 @@ int linux_vacate_fd(struct linux_process *process, int fd)
     return 0;
 }
 
-/* -- the guest's vectors ---------------------------------------------------------------------------------------- */
+/* -- the guest's vectors
+ * ---------------------------------------------------------------------------------------- */
 
 /* Number of pointers before the NULL at a guest address, or a negative errno. */
 static int64_t count_pointers(uint64_t address)
@@ -96,9 +98,10 @@ static int64_t count_pointers(uint64_t address)
     return address ? -E2BIG : 0;
 }
 
-/* A vector of `prefix_count` own strings, then the guest's from index `skip` on. NULL with *code set if it cannot
- * be made. The strings themselves stay where they are: the kernel reads them. */
-static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t address, unsigned skip, int64_t *code)
+/* A vector of `prefix_count` own strings, then the guest's from index `skip` on. NULL with *code set if it
+ * cannot be made. The strings themselves stay where they are: the kernel reads them. */
+static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t address, unsigned skip,
+                          int64_t *code)
 {
     int64_t count = *code = count_pointers(address);
     if (count < 0)
@@ -120,7 +123,8 @@ static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t a
     return vector;
 }
 
-/* -- execve ------------------------------------------------------------------------------------------------------ */
+/* -- execve
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The host's call, with the signal state that the new program is to find. Returns only on failure. */
 static int64_t host_exec(struct linux_thread *thread, int directory, const char *path, uint64_t arguments,
@@ -145,11 +149,12 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     int64_t result;
 
     target->fd = linux_hide_fd(target->fd);
-    if (asprintf(&variable, OWN_VARIABLE "%d %d %u %d %zu %s %s", process->visor_fd, target->fd, process->trace,
-                 process->interpret, strlen(target->exec_name), target->exec_name, target->path) < 0)
+    if (asprintf(&variable, OWN_VARIABLE "%d %d %u %d %zu %s %s", process->visor_fd, target->fd,
+                 process->trace, process->interpret, strlen(target->exec_name), target->exec_name,
+                 target->path) < 0)
         return -ENOMEM;
-    char **arguments = make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0,
-                                   &result);
+    char **arguments =
+        make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
     char **environment = arguments ? make_vector(&variable, 1, vectors[1], 0, &result) : NULL;
     if (environment) {
         set_close_on_exec(process->visor_fd, false);
@@ -164,7 +169,8 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     return result;
 }
 
-static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file, const uint64_t vectors[2])
+static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file,
+                    const uint64_t vectors[2])
 {
     struct linux_process *process = thread->process;
     struct linux_target *target = malloc(sizeof *target);
@@ -217,7 +223,8 @@ int64_t linux_sys_execveat(struct linux_thread *thread, const uint64_t a[6])
     return exec(thread, &file, a + 2);
 }
 
-/* -- the other side ---------------------------------------------------------------------------------------------- */
+/* -- the other side
+ * ---------------------------------------------------------------------------------------------- */
 
 void linux_continue_exec(char **arguments, char **environment)
 {
@@ -230,8 +237,8 @@ void linux_continue_exec(char **arguments, char **environment)
     if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
         return;
     own += strlen(OWN_VARIABLE);
-    if (sscanf(own, "%d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace, &interpret, &length,
-               &used) != 5 ||
+    if (sscanf(own, "%d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace, &interpret,
+               &length, &used) != 5 ||
         !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ')
         return; /* somebody else's variable */
 
@@ -251,7 +258,8 @@ static int open_visor(const struct linux_program *program, struct error *error)
 {
     int fd = program->visor_fd > 0 ? program->visor_fd : open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return error_set(error, -errno, "cannot open visor's own program file /proc/self/exe: %s", strerror(errno));
+        return error_set(error, -errno, "cannot open visor's own program file /proc/self/exe: %s",
+                         strerror(errno));
     return linux_hide_fd(fd);
 }
 

@@ -20,41 +20,44 @@ static bool is_own(struct linux_thread *thread, uint64_t fd)
     return linux_is_own_fd(thread->process, (int)fd);
 }
 
-/* -- open ---------------------------------------------------------------------------------------------- */
+/* -- open ------------------------------------------------------------------------------- */
 
-/* Opens a file that linux_proc_find() found; `flags` are the host's. */
-static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags)
+/* Opens a file that linux_proc_find() found, with `target`; `flags` are the host's. */
+static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file, const char *target,
+                         uint64_t flags)
 {
     if (file == LINUX_PROC_OWN_FD)
         return -ENOENT;
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (file != LINUX_PROC_EXE)
+    if (file != LINUX_PROC_EXE && file != LINUX_PROC_OTHER_EXE)
         return linux_proc_open(thread, file, flags);
 
     /* The file behind the link: a running program cannot be written. */
     if ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
         return -ETXTBSY;
-    return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)thread->process->exe_path,
-                              flags, 0, 0, 0);
+    const char *path = file == LINUX_PROC_EXE ? thread->process->exe_path : target;
+    return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path, flags, 0, 0, 0);
 }
 
 /* O_NOFOLLOW on /proc/self/exe concerns the link itself, which is the host's as well as the guest's. */
 static enum linux_proc_file find_proc_to_open(struct linux_thread *thread, int dirfd, uint64_t path,
-                                              uint64_t flags)
+                                              uint64_t flags, char target[PATH_MAX])
 {
-    enum linux_proc_file file = linux_proc_find(thread, dirfd, path);
-    return file == LINUX_PROC_EXE && (flags & O_NOFOLLOW) ? LINUX_PROC_NONE : file;
+    enum linux_proc_file file = linux_proc_find(thread, dirfd, path, target);
+    bool link = file == LINUX_PROC_EXE || file == LINUX_PROC_OTHER_EXE;
+    return link && (flags & O_NOFOLLOW) ? LINUX_PROC_NONE : file;
 }
 
 int64_t linux_sys_openat(struct linux_thread *thread, const uint64_t a[6])
 {
+    char target[PATH_MAX];
     uint64_t flags = linux_open_flags_to_host((uint32_t)a[2]);
     if (is_own(thread, a[0]))
         return -EBADF;
-    enum linux_proc_file file = find_proc_to_open(thread, (int)a[0], a[1], flags);
+    enum linux_proc_file file = find_proc_to_open(thread, (int)a[0], a[1], flags, target);
     if (UNLIKELY(file != LINUX_PROC_NONE))
-        return open_proc(thread, file, flags);
+        return open_proc(thread, file, target, flags);
     return linux_host_syscall(thread, SYS_openat, a[0], a[1], flags, a[3], 0, 0);
 }
 
@@ -65,6 +68,7 @@ int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
         struct open_how how;
         uint8_t bytes[GUEST_PAGE_SIZE];
     } buffer;
+    char target[PATH_MAX];
     if (a[3] < sizeof buffer.how)
         return -EINVAL;
     if (a[3] > sizeof buffer)
@@ -78,9 +82,9 @@ int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
     buffer.how.flags = linux_open_flags_to_host(buffer.how.flags);
     enum linux_proc_file file = LINUX_PROC_NONE;
     if (!buffer.how.resolve)
-        file = find_proc_to_open(thread, (int)a[0], a[1], buffer.how.flags);
+        file = find_proc_to_open(thread, (int)a[0], a[1], buffer.how.flags, target);
     if (file != LINUX_PROC_NONE)
-        return open_proc(thread, file, buffer.how.flags);
+        return open_proc(thread, file, target, buffer.how.flags);
     return linux_host_syscall(thread, SYS_openat2, a[0], a[1], (uint64_t)&buffer, a[3], 0, 0);
 }
 
@@ -103,7 +107,7 @@ int64_t linux_sys_pipe2(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_pipe2, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0, 0, 0);
 }
 
-/* -- descriptors --------------------------------------------------------------------------------------- */
+/* -- descriptors ------------------------------------------------------------------------ */
 
 int64_t linux_sys_close(struct linux_thread *thread, const uint64_t a[6])
 {
@@ -164,38 +168,54 @@ int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
     return result;
 }
 
-/* -- stat and friends ---------------------------------------------------------------------------------- */
+/* -- stat and friends ------------------------------------------------------------------- */
+
+/* The file that a call looks at without opening it. */
+struct place {
+    uint64_t dirfd;
+    uint64_t path;
+    uint64_t flags; /* the call's, or AT_EMPTY_PATH in addition */
+    char target[PATH_MAX];
+};
 
 /*
- * Replaces the arguments `*dirfd` and `*path` of a call that looks at a file without opening it, for
- * /proc/self/exe: then the path is empty and the call needs AT_EMPTY_PATH. A call that does not follow links
- * sees the host's link, which is right.
+ * Finds the place for the arguments that the guest gave: the same, except for /proc/self/exe. A call that
+ * does not follow links sees the host's link, which is right. 0 or a negative errno.
  */
-static int redirect_path(struct linux_thread *thread, uint64_t *dirfd, uint64_t *path, bool follow)
+static int find_place(struct linux_thread *thread, uint64_t dirfd, uint64_t path, uint64_t flags,
+                      struct place *place)
 {
-    if (is_own(thread, *dirfd))
+    place->dirfd = dirfd;
+    place->path = path;
+    place->flags = flags;
+    if (is_own(thread, dirfd))
         return -EBADF;
-    enum linux_proc_file file = linux_proc_find(thread, (int)*dirfd, *path);
+    enum linux_proc_file file = linux_proc_find(thread, (int)dirfd, path, place->target);
     if (file == LINUX_PROC_OWN_FD)
         return -ENOENT;
-    if (file == LINUX_PROC_EXE && follow) {
-        *dirfd = (uint64_t)thread->process->exe_fd;
-        *path = (uint64_t) "";
+    if (flags & AT_SYMLINK_NOFOLLOW)
+        return 0;
+    if (file == LINUX_PROC_EXE) {
+        place->dirfd = (uint64_t)thread->process->exe_fd;
+        place->path = (uint64_t) "";
+        place->flags |= AT_EMPTY_PATH;
+    } else if (file == LINUX_PROC_OTHER_EXE) {
+        place->dirfd = (uint64_t)AT_FDCWD;
+        place->path = (uint64_t)place->target;
     }
     return 0;
 }
 
 int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
 {
-    uint64_t dirfd = a[0], path = a[1];
-    int result = redirect_path(thread, &dirfd, &path, !(a[3] & AT_SYMLINK_NOFOLLOW));
-    if (result < 0)
-        return result;
-
+    struct place place;
     struct stat host;
     struct arm64_stat guest;
-    uint64_t flags = a[3] | (path != a[1] ? AT_EMPTY_PATH : 0);
-    int64_t status = linux_host_syscall(thread, SYS_newfstatat, dirfd, path, (uint64_t)&host, flags, 0, 0);
+    int result = find_place(thread, a[0], a[1], a[3], &place);
+    if (result < 0)
+        return result;
+    int64_t status = linux_host_syscall(thread, SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host,
+                                        place.flags, 0, 0);
     if (status < 0)
         return status;
     linux_stat_from_host(&guest, &host);
@@ -217,53 +237,53 @@ int64_t linux_sys_fstat(struct linux_thread *thread, const uint64_t a[6])
 
 int64_t linux_sys_statx(struct linux_thread *thread, const uint64_t a[6])
 {
-    uint64_t dirfd = a[0], path = a[1];
-    int result = redirect_path(thread, &dirfd, &path, !(a[2] & AT_SYMLINK_NOFOLLOW));
+    struct place place;
+    int result = find_place(thread, a[0], a[1], a[2], &place);
     if (result < 0)
         return result;
-    uint64_t flags = a[2] | (path != a[1] ? AT_EMPTY_PATH : 0);
-    return linux_host_syscall(thread, SYS_statx, dirfd, path, flags, a[3], a[4], 0);
+    return linux_host_syscall(thread, SYS_statx, place.dirfd, place.path, place.flags, a[3], a[4], 0);
 }
 
 int64_t linux_sys_faccessat(struct linux_thread *thread, const uint64_t a[6])
 {
-    uint64_t dirfd = a[0], path = a[1];
-    int result = redirect_path(thread, &dirfd, &path, true);
+    struct place place;
+    int result = find_place(thread, a[0], a[1], 0, &place); /* this call has no flags */
     if (result < 0)
         return result;
-    if (path != a[1])
-        return linux_host_syscall(thread, SYS_faccessat2, dirfd, path, a[2], AT_EMPTY_PATH, 0, 0);
-    return linux_host_syscall(thread, SYS_faccessat, dirfd, path, a[2], 0, 0, 0);
+    if (place.flags)
+        return linux_host_syscall(thread, SYS_faccessat2, place.dirfd, place.path, a[2], place.flags, 0, 0);
+    return linux_host_syscall(thread, SYS_faccessat, place.dirfd, place.path, a[2], 0, 0, 0);
 }
 
 int64_t linux_sys_faccessat2(struct linux_thread *thread, const uint64_t a[6])
 {
-    uint64_t dirfd = a[0], path = a[1];
-    int result = redirect_path(thread, &dirfd, &path, !(a[3] & AT_SYMLINK_NOFOLLOW));
+    struct place place;
+    int result = find_place(thread, a[0], a[1], a[3], &place);
     if (result < 0)
         return result;
-    uint64_t flags = a[3] | (path != a[1] ? AT_EMPTY_PATH : 0);
-    return linux_host_syscall(thread, SYS_faccessat2, dirfd, path, a[2], flags, 0, 0);
+    return linux_host_syscall(thread, SYS_faccessat2, place.dirfd, place.path, a[2], place.flags, 0, 0);
 }
 
 int64_t linux_sys_readlinkat(struct linux_thread *thread, const uint64_t a[6])
 {
+    char target[PATH_MAX];
     if (is_own(thread, a[0]))
         return -EBADF;
-    enum linux_proc_file file = linux_proc_find(thread, (int)a[0], a[1]);
+    enum linux_proc_file file = linux_proc_find(thread, (int)a[0], a[1], target);
     if (file == LINUX_PROC_OWN_FD)
         return -ENOENT;
-    if (file != LINUX_PROC_EXE)
+    if (file != LINUX_PROC_EXE && file != LINUX_PROC_OTHER_EXE)
         return linux_host_syscall(thread, SYS_readlinkat, a[0], a[1], a[2], a[3], 0, 0);
 
     if ((int)a[3] <= 0)
         return -EINVAL;
-    size_t length = MIN(strlen(thread->process->exe_path), (size_t)(int)a[3]);
-    int result = guest_write(a[2], thread->process->exe_path, length);
+    const char *path = file == LINUX_PROC_EXE ? thread->process->exe_path : target;
+    size_t length = MIN(strlen(path), (size_t)(int)a[3]);
+    int result = guest_write(a[2], path, length);
     return result < 0 ? result : (int64_t)length;
 }
 
-/* -- directories --------------------------------------------------------------------------------------- */
+/* -- directories ------------------------------------------------------------------------ */
 
 struct directory_entry { /* struct linux_dirent64, the same on both */
     uint64_t inode;

@@ -27,81 +27,90 @@
 int64_t host_syscall_stub(const _Atomic uint32_t *pending, const uint64_t *number_and_arguments);
 int64_t host_copy(void *to, const void *from, size_t length);
 int64_t host_strnlen(const char *string, size_t max);
+int64_t host_compare_exchange(uint64_t address, uint32_t expected, uint32_t wanted, uint32_t *found);
 void host_restorer(void);
 extern const char host_syscall_begin[], host_syscall_end[], host_syscall_restart[];
 extern const char host_copy_begin[], host_copy_end[], host_copy_fault[];
 
 _Static_assert(LINUX_RESTART == -512 && EFAULT == 14, "numbers in the assembly");
 
-__asm__(".text\n"
-        ".globl host_syscall_stub, host_syscall_begin, host_syscall_end, host_syscall_restart\n"
-        ".hidden host_syscall_stub, host_syscall_begin, host_syscall_end, host_syscall_restart\n"
-        ".type host_syscall_stub, @function\n"
-        "host_syscall_stub:\n"
-        "    mov %rdi, %rcx\n"
-        "    mov (%rsi), %rax\n"
-        "    mov 8(%rsi), %rdi\n"
-        "    mov 24(%rsi), %rdx\n"
-        "    mov 32(%rsi), %r10\n"
-        "    mov 40(%rsi), %r8\n"
-        "    mov 48(%rsi), %r9\n"
-        "    mov 16(%rsi), %rsi\n"
-        "host_syscall_begin:\n"
-        "    cmpl $0, (%rcx)\n"
-        "    jne host_syscall_restart\n"
-        "    syscall\n"
-        "host_syscall_end:\n"
-        "    ret\n"
-        "host_syscall_restart:\n"
-        "    mov $-512, %rax\n"
-        "    ret\n"
-        ".size host_syscall_stub, . - host_syscall_stub\n"
+__asm__(
+    ".text\n"
+    ".globl host_syscall_stub, host_syscall_begin, host_syscall_end, host_syscall_restart\n"
+    ".hidden host_syscall_stub, host_syscall_begin, host_syscall_end, host_syscall_restart\n"
+    ".type host_syscall_stub, @function\n"
+    "host_syscall_stub:\n"
+    "    mov %rdi, %rcx\n"
+    "    mov (%rsi), %rax\n"
+    "    mov 8(%rsi), %rdi\n"
+    "    mov 24(%rsi), %rdx\n"
+    "    mov 32(%rsi), %r10\n"
+    "    mov 40(%rsi), %r8\n"
+    "    mov 48(%rsi), %r9\n"
+    "    mov 16(%rsi), %rsi\n"
+    "host_syscall_begin:\n"
+    "    cmpl $0, (%rcx)\n"
+    "    jne host_syscall_restart\n"
+    "    syscall\n"
+    "host_syscall_end:\n"
+    "    ret\n"
+    "host_syscall_restart:\n"
+    "    mov $-512, %rax\n"
+    "    ret\n"
+    ".size host_syscall_stub, . - host_syscall_stub\n"
 
-        ".globl host_copy, host_strnlen, host_copy_begin, host_copy_end, host_copy_fault\n"
-        ".hidden host_copy, host_strnlen, host_copy_begin, host_copy_end, host_copy_fault\n"
-        ".type host_copy, @function\n"
-        "host_copy_begin:\n"
-        "host_copy:\n"
-        "    mov %rdx, %rcx\n"
-        "    cmp $8, %rcx\n"
-        "    je 1f\n"
-        "    cmp $4, %rcx\n"
-        "    je 2f\n"
-        "    rep movsb\n"
-        "    xor %eax, %eax\n"
-        "    ret\n"
-        "1:  mov (%rsi), %rax\n"
-        "    mov %rax, (%rdi)\n"
-        "    xor %eax, %eax\n"
-        "    ret\n"
-        "2:  mov (%rsi), %eax\n" /* one access each: the guest may use futexes on it */
-        "    mov %eax, (%rdi)\n"
-        "    xor %eax, %eax\n"
-        "    ret\n"
-        ".size host_copy, . - host_copy\n"
-        ".type host_strnlen, @function\n"
-        "host_strnlen:\n"
-        "    xor %eax, %eax\n"
-        "3:  cmp %rsi, %rax\n"
-        "    jae 4f\n"
-        "    cmpb $0, (%rdi,%rax)\n"
-        "    je 4f\n"
-        "    inc %rax\n"
-        "    jmp 3b\n"
-        "4:  ret\n"
-        "host_copy_end:\n"
-        "host_copy_fault:\n"
-        "    mov $-14, %rax\n"
-        "    ret\n"
-        ".size host_strnlen, . - host_strnlen\n"
+    ".globl host_copy, host_strnlen, host_compare_exchange, host_copy_begin, host_copy_end, host_copy_fault\n"
+    ".hidden host_copy, host_strnlen, host_compare_exchange, host_copy_begin, host_copy_end, host_copy_fault\n"
+    ".type host_copy, @function\n"
+    "host_copy_begin:\n"
+    "host_copy:\n"
+    "    mov %rdx, %rcx\n"
+    "    cmp $8, %rcx\n"
+    "    je 1f\n"
+    "    cmp $4, %rcx\n"
+    "    je 2f\n"
+    "    rep movsb\n"
+    "    xor %eax, %eax\n"
+    "    ret\n"
+    "1:  mov (%rsi), %rax\n"
+    "    mov %rax, (%rdi)\n"
+    "    xor %eax, %eax\n"
+    "    ret\n"
+    "2:  mov (%rsi), %eax\n" /* one access each: the guest may use futexes on it */
+    "    mov %eax, (%rdi)\n"
+    "    xor %eax, %eax\n"
+    "    ret\n"
+    ".size host_copy, . - host_copy\n"
+    ".type host_strnlen, @function\n"
+    "host_strnlen:\n"
+    "    xor %eax, %eax\n"
+    "3:  cmp %rsi, %rax\n"
+    "    jae 4f\n"
+    "    cmpb $0, (%rdi,%rax)\n"
+    "    je 4f\n"
+    "    inc %rax\n"
+    "    jmp 3b\n"
+    "4:  ret\n"
+    ".type host_compare_exchange, @function\n"
+    "host_compare_exchange:\n"
+    "    mov %esi, %eax\n"
+    "    lock cmpxchg %edx, (%rdi)\n"
+    "    mov %eax, (%rcx)\n"
+    "    xor %eax, %eax\n"
+    "    ret\n"
+    "host_copy_end:\n"
+    "host_copy_fault:\n"
+    "    mov $-14, %rax\n"
+    "    ret\n"
+    ".size host_strnlen, . - host_strnlen\n"
 
-        ".globl host_restorer\n"
-        ".hidden host_restorer\n"
-        ".type host_restorer, @function\n"
-        "host_restorer:\n"
-        "    mov $15, %eax\n" /* rt_sigreturn */
-        "    syscall\n"
-        ".size host_restorer, . - host_restorer\n");
+    ".globl host_restorer\n"
+    ".hidden host_restorer\n"
+    ".type host_restorer, @function\n"
+    "host_restorer:\n"
+    "    mov $15, %eax\n" /* rt_sigreturn */
+    "    syscall\n"
+    ".size host_restorer, . - host_restorer\n");
 
 int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a, uint64_t b, uint64_t c,
                            uint64_t d, uint64_t e, uint64_t f)
@@ -110,7 +119,8 @@ int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a,
     return host_syscall_stub(&thread->signal_pending, arguments);
 }
 
-int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                            uint64_t f)
 {
     register uint64_t r10 __asm__("r10") = d;
     register uint64_t r8 __asm__("r8") = e;
@@ -165,6 +175,11 @@ int guest_read(void *to, uint64_t from, size_t length)
 int guest_write(uint64_t to, const void *from, size_t length)
 {
     return (int)host_copy((void *)to, from, length);
+}
+
+int guest_compare_exchange(uint64_t address, uint32_t expected, uint32_t wanted, uint32_t *found)
+{
+    return (int)host_compare_exchange(address, expected, wanted, found);
 }
 
 ssize_t guest_strlen(uint64_t address, size_t max)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * host: the parts of the Linux personality that depend on the host's processor: system calls that a signal can
- * restart, copies that survive a fault, and the context of a signal handler. Private to this folder.
+ * host: the parts of the Linux personality that depend on the host's processor: system calls that a signal
+ * can restart, copies that survive a fault, and the context of a signal handler. Private to this folder.
  */
 #ifndef VISOR_PERSONALITY_LINUX_HOST_H
 #define VISOR_PERSONALITY_LINUX_HOST_H
@@ -12,8 +12,8 @@
 #include "personality/linux/process.h"
 
 /*
- * [signal] For a handler that has just set thread->signal_pending: if the interrupted code was about to enter the
- * kernel in linux_host_syscall(), makes that return LINUX_RESTART instead.
+ * [signal] For a handler that has just set thread->signal_pending: if the interrupted code was about to enter
+ * the kernel in linux_host_syscall(), makes that return LINUX_RESTART instead.
  */
 void host_restart_syscall(void *ucontext);
 
@@ -31,8 +31,8 @@ struct host_sigaction {
     uint64_t mask;
 };
 
-/* Sets the handler of a host signal, and/or reads the current one: `action`, `old` may be NULL. The handler is a
- * siginfo handler. 0 or a negative errno. */
+/* Sets the handler of a host signal, and/or reads the current one: `action`, `old` may be NULL. The handler
+ * is a siginfo handler. 0 or a negative errno. */
 int host_sigaction(int signal, const struct host_sigaction *action, struct host_sigaction *old);
 
 #endif

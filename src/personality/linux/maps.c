@@ -33,31 +33,53 @@ static bool parse_mapping(struct mapping *mapping, char *line)
     return true;
 }
 
+/* Where the guest's heap begins: its data may fill the page before only in part. */
+static uint64_t heap_start(const struct linux_process *process)
+{
+    return ALIGN_UP(process->brk_start, GUEST_PAGE_SIZE);
+}
+
 /* The host's names for its heap, stack and vDSO mean nothing to the guest; other names are of files. */
 static const char *guest_name(const struct linux_process *process, const struct mapping *mapping)
 {
-    if (process->brk_end > process->brk_start &&
-        mapping->start >= ALIGN_DOWN(process->brk_start, GUEST_PAGE_SIZE) &&
-        mapping->start < process->brk_end)
+    if (mapping->start >= heap_start(process) && mapping->start < process->brk_end)
         return "[heap]";
     if (mapping->start >= process->stack_start && mapping->start < process->stack_end)
         return "[stack]";
     return strcmp(mapping->name, "[heap]") == 0 || strcmp(mapping->name, "[stack]") == 0 ? "" : mapping->name;
 }
 
-static void print_mapping(FILE *stream, const struct linux_process *process, struct mapping mapping,
-                          uint64_t start, uint64_t end, bool executable)
+static void print_mapping(FILE *stream, const struct linux_process *process, const struct mapping *mapping)
 {
-    if (mapping.inode)
-        mapping.offset += start - mapping.start;
-    mapping.start = start;
-    mapping.permissions[2] = executable ? 'x' : '-';
-    int length = fprintf(stream, "%08" PRIx64 "-%08" PRIx64 " %s %08" PRIx64 " %s %" PRIu64 " ", start, end,
-                         mapping.permissions, mapping.offset, mapping.device, mapping.inode);
-    const char *name = guest_name(process, &mapping);
+    int length =
+        fprintf(stream, "%08" PRIx64 "-%08" PRIx64 " %s %08" PRIx64 " %s %" PRIu64 " ", mapping->start,
+                mapping->end, mapping->permissions, mapping->offset, mapping->device, mapping->inode);
+    const char *name = guest_name(process, mapping);
     if (*name)
         fprintf(stream, "%*s%s", MAX(73 - length, 0), "", name); /* the kernel's column */
     fputc('\n', stream);
+}
+
+/* Prints a part of a mapping; the kernel may have joined the heap or the stack with what lies beside it. */
+static void print_part(FILE *stream, const struct linux_process *process, struct mapping mapping,
+                       uint64_t start, uint64_t end, bool executable)
+{
+    const uint64_t borders[] = {heap_start(process), ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE),
+                                process->stack_start, process->stack_end};
+    mapping.permissions[2] = executable ? 'x' : '-';
+    while (start < end) {
+        uint64_t border = end;
+        for (size_t i = 0; i < ARRAY_SIZE(borders); i++) {
+            if (borders[i] > start && borders[i] < border)
+                border = borders[i];
+        }
+        if (mapping.inode)
+            mapping.offset += start - mapping.start;
+        mapping.start = start;
+        mapping.end = border;
+        print_mapping(stream, process, &mapping);
+        start = border;
+    }
 }
 
 /* The host knows nothing of what the guest may execute: a mapping of its may be several of the guest's. */
@@ -69,9 +91,9 @@ static void split_mapping(FILE *stream, struct linux_process *process, const str
         if (!linux_memory_next_executable(process, at, &code) || code.start >= end)
             code.start = code.end = end;
         if (at < code.start)
-            print_mapping(stream, process, *mapping, at, code.start, false);
+            print_part(stream, process, *mapping, at, code.start, false);
         if (code.start < code.end)
-            print_mapping(stream, process, *mapping, MAX(at, code.start), MIN(code.end, end), true);
+            print_part(stream, process, *mapping, MAX(at, code.start), MIN(code.end, end), true);
         at = code.end;
     }
 }

@@ -90,7 +90,8 @@ void linux_memory_unlock(struct linux_process *process)
     pthread_mutex_unlock(&process->memory->lock);
 }
 
-/* -- what may be executed ---------------------------------------------------------------------------------- */
+/* -- what may be executed ----------------------------------------------------------------------------------
+ */
 
 size_t linux_memory_executable(void *context, uint64_t pc)
 {
@@ -112,7 +113,8 @@ static bool next_range(const struct address_ranges *set, uint64_t address, struc
     return false;
 }
 
-bool linux_memory_next_executable(struct linux_process *process, uint64_t address, struct address_range *range)
+bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
+                                  struct address_range *range)
 {
     linux_memory_lock(process);
     bool found = next_range(&process->memory->executable, address, range);
@@ -132,8 +134,8 @@ bool linux_memory_is_mapped(uint64_t address)
                                (uintptr_t)&resident, 0, 0, 0) == 0;
 }
 
-/* Records that the pages of [start, start + length) are now executable or not, and forgets translations of what was
- * there before. With the lock held, after ranges_reserve(). */
+/* Records that the pages of [start, start + length) are now executable or not, and forgets translations of
+ * what was there before. With the lock held, after ranges_reserve(). */
 static void note_executable(struct linux_process *process, uint64_t start, uint64_t length, bool executable)
 {
     struct address_ranges *set = &process->memory->executable;
@@ -164,7 +166,8 @@ static unsigned host_protection(unsigned protection)
     return protection & PROT_EXEC ? host | PROT_READ : host;
 }
 
-/* -- mapping ------------------------------------------------------------------------------------------------ */
+/* -- mapping ------------------------------------------------------------------------------------------------
+ */
 
 /* The kernel would refuse to map a file of such a file system as executable; it is not asked to. */
 static bool is_noexec(int fd)
@@ -174,8 +177,8 @@ static bool is_noexec(int fd)
            fs.f_flags & ST_NOEXEC;
 }
 
-int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection,
-                         unsigned flags, int fd, uint64_t offset)
+int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
+                         unsigned protection, unsigned flags, int fd, uint64_t offset)
 {
     bool executable = protection & PROT_EXEC;
 
@@ -193,8 +196,8 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
     linux_memory_lock(process);
     int64_t result = ranges_reserve(&process->memory->executable);
     if (!result)
-        result = linux_plain_syscall(SYS_mmap, address, length, host_protection(protection), flags, (uint64_t)fd,
-                                     offset);
+        result = linux_plain_syscall(SYS_mmap, address, length, host_protection(protection), flags,
+                                     (uint64_t)fd, offset);
     if (result >= 0)
         note_executable(process, (uint64_t)result, length, executable);
     linux_memory_unlock(process);
@@ -216,7 +219,8 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
     return result;
 }
 
-int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection)
+int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length,
+                             unsigned protection)
 {
     if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP))
         return -EINVAL;
@@ -298,7 +302,8 @@ int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
     return end;
 }
 
-/* -- the rest of mm/ ------------------------------------------------------------------------------------------ */
+/* -- the rest of mm/
+ * ------------------------------------------------------------------------------------------ */
 
 int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
 {
@@ -349,7 +354,8 @@ int64_t linux_sys_munlock(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_munlock, a[0], a[1], 0, 0, 0, 0);
 }
 
-/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be filled. */
+/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be
+ * filled. */
 int64_t linux_sys_mlockall(struct linux_thread *thread, const uint64_t a[6])
 {
     if (!a[0] || a[0] == MCL_ONFAULT || a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
@@ -368,7 +374,8 @@ int64_t linux_sys_memfd_create(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_memfd_create, a[0], a[1], 0, 0, 0, 0);
 }
 
-/* -- System V shared memory ------------------------------------------------------------------------------------- */
+/* -- System V shared memory
+ * ------------------------------------------------------------------------------------- */
 
 int64_t linux_sys_shmget(struct linux_thread *thread, const uint64_t a[6])
 {
@@ -414,4 +421,12 @@ int64_t linux_sys_shmdt(struct linux_thread *thread, const uint64_t a[6])
         note_executable(process, a[0], end - a[0], false);
     linux_memory_unlock(process);
     return result;
+}
+
+/* Of no use since Linux 4.0, which emulates it slowly. */
+int64_t linux_sys_remap_file_pages(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)thread;
+    (void)a;
+    return -ENOSYS;
 }

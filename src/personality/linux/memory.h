@@ -19,17 +19,19 @@ void linux_memory_free(struct linux_process *process);
 size_t linux_memory_executable(void *context, uint64_t pc);
 
 /* mmap() as the guest sees it: `protection` may have PROT_EXEC. The address or a negative errno. */
-int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection,
-                         unsigned flags, int fd, uint64_t offset);
+int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
+                         unsigned protection, unsigned flags, int fd, uint64_t offset);
 int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint64_t length);
-int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length, unsigned protection);
+int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length,
+                             unsigned protection);
 
 /* True if any mapping, the guest's or visor's, has this address. */
 bool linux_memory_is_mapped(uint64_t address);
 
-/* The first range that ends above `address`, of those that the guest may execute or that were visor's when the
- * program started. False if there is none. */
-bool linux_memory_next_executable(struct linux_process *process, uint64_t address, struct address_range *range);
+/* The first range that ends above `address`, of those that the guest may execute or that were visor's when
+ * the program started. False if there is none. */
+bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
+                                  struct address_range *range);
 bool linux_memory_next_own(struct linux_process *process, uint64_t address, struct address_range *range);
 
 /* Around fork(): no other thread is changing the maps meanwhile. */

@@ -82,7 +82,7 @@ int64_t linux_sys_io_pgetevents(struct linux_thread *thread, const uint64_t a[6]
     return linux_host_syscall(thread, SYS_io_pgetevents, a[0], a[1], a[2], a[3], a[4], argument_address);
 }
 
-/* -- epoll --------------------------------------------------------------------------------------------- */
+/* -- epoll ------------------------------------------------------------------------------ */
 
 int64_t linux_sys_epoll_ctl(struct linux_thread *thread, const uint64_t a[6])
 {

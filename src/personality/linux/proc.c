@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 #include "base/macros.h"
 #include "personality/linux/arch.h"
 
-/* -- which file a path names ----------------------------------------------------------------------------- */
+/* -- which file a path names ------------------------------------------------------------ */
 
 /* Is `id` this process or one of its threads? /proc shows directories for both. */
 static bool is_own_task(long id)
@@ -72,14 +71,15 @@ static enum linux_proc_file judge(const char *directory, enum linux_proc_file fi
 static enum linux_proc_file judge_name(const struct linux_process *process, const char *name)
 {
     static const struct {
-        char name[8];
+        const char *name;
         enum linux_proc_file file;
     } names[] = {
-        {"exe", LINUX_PROC_EXE},   {"cpuinfo", LINUX_PROC_CPUINFO}, {"maps", LINUX_PROC_MAPS},
-        {"auxv", LINUX_PROC_AUXV}, {"arch", LINUX_PROC_ARCH},
+        {"exe", LINUX_PROC_EXE},         {"cpuinfo", LINUX_PROC_CPUINFO}, {"maps", LINUX_PROC_MAPS},
+        {"auxv", LINUX_PROC_AUXV},       {"arch", LINUX_PROC_ARCH},       {"cmdline", LINUX_PROC_CMDLINE},
+        {"environ", LINUX_PROC_ENVIRON},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strncmp(name, names[i].name, sizeof names[i].name) == 0)
+        if (strcmp(name, names[i].name) == 0)
             return names[i].file;
     }
     if (*name >= '0' && *name <= '9') {
@@ -89,6 +89,12 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
             return LINUX_PROC_OWN_FD;
     }
     return LINUX_PROC_NONE;
+}
+
+/* Files that the host has right if it could be told. */
+static bool is_published(enum linux_proc_file file)
+{
+    return file == LINUX_PROC_AUXV || file == LINUX_PROC_CMDLINE || file == LINUX_PROC_ENVIRON;
 }
 
 /* Reads a link of /proc/self: 0 or a negative errno. */
@@ -125,7 +131,21 @@ static int resolve_directory(char *to, size_t size, int dirfd, const char *direc
     return result;
 }
 
-enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address)
+/* A link `exe` in the directory of another process that runs a guest, perhaps. */
+static enum linux_proc_file judge_other_exe(const struct linux_process *process, const char *directory,
+                                            char *target)
+{
+    char *end;
+    if (strncmp(directory, "/proc/", 6) != 0 || directory[6] < '1' || directory[6] > '9')
+        return LINUX_PROC_NONE;
+    long pid = strtol(directory + 6, &end, 10);
+    if (*end || !linux_proc_other_exe(process, (pid_t)pid, target))
+        return LINUX_PROC_NONE;
+    return LINUX_PROC_OTHER_EXE;
+}
+
+enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address,
+                                     char target[PATH_MAX])
 {
     char path[PATH_MAX], resolved[PATH_MAX];
     if (guest_read_string(path, sizeof path, address) <= 0)
@@ -133,8 +153,8 @@ enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uin
 
     char *slash = strrchr(path, '/');
     enum linux_proc_file file = judge_name(thread->process, slash ? slash + 1 : path);
-    if (LIKELY(file == LINUX_PROC_NONE))
-        return file;
+    if (LIKELY(file == LINUX_PROC_NONE) || (is_published(file) && thread->process->published))
+        return LINUX_PROC_NONE;
 
     /* The directory, first by its text, then, as there are links and relative paths, by what it is. */
     if (slash == path)
@@ -147,7 +167,10 @@ enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uin
         return found;
     if (resolve_directory(resolved, sizeof resolved, dirfd, directory) < 0)
         return LINUX_PROC_NONE;
-    return judge(resolved, file);
+    found = judge(resolved, file);
+    if (found == LINUX_PROC_NONE && file == LINUX_PROC_EXE)
+        found = judge_other_exe(thread->process, resolved, target);
+    return found;
 }
 
 bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
@@ -158,7 +181,7 @@ bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
            judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
 }
 
-/* -- contents -------------------------------------------------------------------------------------------- */
+/* -- contents --------------------------------------------------------------------------- */
 
 /* As the arm64 kernel prints it, one block per CPU. */
 static void write_cpuinfo(FILE *stream)
@@ -175,12 +198,12 @@ static void write_cpuinfo(FILE *stream)
     }
 }
 
-static int write_auxv(FILE *stream, const struct linux_process *process)
+static int write_memory(FILE *stream, uint64_t start, uint64_t end)
 {
     uint8_t buffer[1024];
-    for (uint32_t at = 0; at < process->auxv_size; at += sizeof buffer) {
-        size_t size = MIN(sizeof buffer, (size_t)(process->auxv_size - at));
-        if (guest_read(buffer, process->auxv_address + at, size) < 0)
+    for (uint64_t at = start; at < end; at += sizeof buffer) {
+        size_t size = MIN(sizeof buffer, (size_t)(end - at));
+        if (guest_read(buffer, at, size) < 0)
             return -EFAULT;
         fwrite(buffer, 1, size, stream);
     }
@@ -189,12 +212,17 @@ static int write_auxv(FILE *stream, const struct linux_process *process)
 
 static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_proc_file file)
 {
+    const struct linux_process *process = thread->process;
     switch (file) {
     case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
     case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process);
-    case LINUX_PROC_AUXV: return write_auxv(stream, thread->process);
+    case LINUX_PROC_AUXV:
+        return write_memory(stream, process->auxv_address, process->auxv_address + process->auxv_size);
+    case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);
+    case LINUX_PROC_ENVIRON:
+        return write_memory(stream, process->environment_start, process->environment_end);
     case LINUX_PROC_ARCH: fprintf(stream, "%s\n", thread->process->arch->machine); return 0;
-    default: return -ENOENT;
+    default: return -ENOENT; /* the others are not files with contents */
     }
 }
 

@@ -9,28 +9,41 @@
 #ifndef VISOR_PERSONALITY_LINUX_PROC_H
 #define VISOR_PERSONALITY_LINUX_PROC_H
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "personality/linux/process.h"
 
 enum linux_proc_file {
-    LINUX_PROC_NONE,    /* not ours */
-    LINUX_PROC_OWN_FD,  /* /proc/self/fd/N of a descriptor of visor: does not exist */
-    LINUX_PROC_EXE,     /* /proc/self/exe: the link to process->exe_path */
-    LINUX_PROC_CPUINFO, /* these have contents, see linux_proc_open() */
+    LINUX_PROC_NONE,      /* not ours */
+    LINUX_PROC_OWN_FD,    /* /proc/self/fd/N of a descriptor of visor: does not exist */
+    LINUX_PROC_EXE,       /* /proc/self/exe: the link to process->exe_path */
+    LINUX_PROC_OTHER_EXE, /* the same of another process of visor, which its link would show */
+    LINUX_PROC_CPUINFO,   /* these have contents, see linux_proc_open() */
     LINUX_PROC_MAPS,
     LINUX_PROC_AUXV,
+    LINUX_PROC_CMDLINE,
+    LINUX_PROC_ENVIRON,
     LINUX_PROC_ARCH, /* /proc/sys/kernel/arch */
 };
 
-/* What the path at guest address `path`, relative to `dirfd`, names. A bad address gives LINUX_PROC_NONE. */
-enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path);
+/* What the path at guest address `path`, relative to `dirfd`, names. A bad address gives LINUX_PROC_NONE;
+ * LINUX_PROC_OTHER_EXE gives the path of the program in `target`. */
+enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path,
+                                     char target[PATH_MAX]);
 
 /* True if `dirfd` is open on this process's /proc/self/fd or fdinfo. */
 bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd);
 
 /* A new descriptor with the file's contents at this moment, or a negative errno. `flags`: the host's. */
 int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags);
+
+/* Tells the kernel where the guest's arguments, environment, auxiliary vector and stack are, so that
+ * /proc/PID of this process shows them, to others as well. Without effect on kernels that cannot be told. */
+void linux_proc_publish(struct linux_process *process, uint64_t sp);
+
+/* The program that process `pid` runs, if that is a process of visor that has told the kernel. */
+bool linux_proc_other_exe(const struct linux_process *process, pid_t pid, char target[PATH_MAX]);
 
 /* Writes /proc/self/maps as the guest sees it (maps.c): 0 or a negative errno. */
 int linux_proc_write_maps(FILE *stream, struct linux_process *process);

@@ -6,8 +6,8 @@
  * function `linux_sys_NAME(thread, a)` that returns the guest's result: >= 0 or a negative Linux errno
  * (the numbers are the same for all architectures that visor serves on an x86-64 host).
  *
- * Guest addresses are host addresses: a system call whose structures have the same layout on both sides is passed
- * on with the guest's own pointers, and the kernel finds bad ones (-EFAULT).
+ * Guest addresses are host addresses: a system call whose structures have the same layout on both sides is
+ * passed on with the guest's own pointers, and the kernel finds bad ones (-EFAULT).
  */
 #ifndef VISOR_PERSONALITY_LINUX_PROCESS_H
 #define VISOR_PERSONALITY_LINUX_PROCESS_H
@@ -30,16 +30,19 @@
 struct linux_process {
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace;  /* enum linux_trace */
-    bool interpret;  /* see struct linux_program */
-    int visor_fd;    /* visor's own executable, for execve(); hidden from the guest */
-    int exe_fd;      /* the guest's executable, open for reading; hidden from the guest */
-    char *exe_path;  /* what the guest's /proc/self/exe reads; owned */
+    unsigned trace; /* enum linux_trace */
+    bool interpret; /* see struct linux_program */
+    int visor_fd;   /* visor's own executable, for execve(); hidden from the guest */
+    int exe_fd;     /* the guest's executable, open for reading; hidden from the guest */
+    char *exe_path; /* what the guest's /proc/self/exe reads; owned */
     uint64_t brk_start, brk_end, brk_limit;
     uint64_t stack_start, stack_end; /* of the main thread */
+    uint64_t arguments_start, arguments_end;     /* of the strings on the first stack */
+    uint64_t environment_start, environment_end;
     uint64_t auxv_address;
     uint32_t auxv_size;
-    uint64_t trampoline; /* guest address of the code that a signal handler returns to */
+    bool published; /* the kernel knows these: linux_proc_publish() */
+    uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
     struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */
 };
@@ -48,12 +51,13 @@ struct linux_thread {
     struct translator_cpu *cpu; /* owned */
     struct linux_process *process;
     pid_t tid;
-    bool leader;              /* the thread whose id is the process id */
-    bool exiting;             /* linux_sys_exit() was called */
-    bool keep_result;         /* the system call has set all registers itself */
+    bool leader;      /* the thread whose id is the process id */
+    bool exiting;     /* linux_sys_exit() was called */
+    bool keep_result; /* the system call has set all registers itself */
     int exit_status;
-    uint64_t clear_child_tid; /* guest address or 0 */
-    uint64_t robust_list;     /* guest address of the head, or 0 */
+    uint64_t clear_child_tid;             /* guest address or 0 */
+    uint64_t robust_list;                 /* guest address of the head, or 0 */
+    struct linux_vfork *vfork;            /* set in a child whose parent waits for its exec or end */
     _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
 };
@@ -63,6 +67,8 @@ struct linux_thread {
 /* 0 or -EFAULT. Nothing else in this folder dereferences a guest address. */
 int guest_read(void *to, uint64_t from, size_t length);
 int guest_write(uint64_t to, const void *from, size_t length);
+/* Atomically: if the word is `expected`, makes it `wanted`. *found is what it was. 0 or -EFAULT. */
+int guest_compare_exchange(uint64_t address, uint32_t expected, uint32_t wanted, uint32_t *found);
 /* Length of the string at `address` without its NUL (at most max - 1), or -EFAULT, -ENAMETOOLONG. */
 ssize_t guest_strlen(uint64_t address, size_t max);
 /* A copy of a guest string in `buffer`; its length or a negative errno as above. */
@@ -81,12 +87,13 @@ ssize_t guest_read_string(char *buffer, size_t size, uint64_t address);
  * decide). A system call that has had an effect already must not return LINUX_RESTART:
  * for its further steps use linux_plain_syscall().
  */
-int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-                           uint64_t e, uint64_t f);
+int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a, uint64_t b, uint64_t c,
+                           uint64_t d, uint64_t e, uint64_t f);
 
-/* The same without regard to signals: for calls that do not block. Never gives LINUX_RESTART; gives -EINTR only if
- * the kernel does. */
-int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+/* The same without regard to signals: for calls that do not block. Never gives LINUX_RESTART; gives -EINTR
+ * only if the kernel does. */
+int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                            uint64_t f);
 
 /* -- descriptors (exec.c) -------------------------------------------------------------------------------- */
 
@@ -104,12 +111,13 @@ int linux_hide_fd(int fd);
 
 /*
  * For ppoll, pselect6, epoll_pwait...: reads the guest's signal set at `address` (0: none is given, *host is
- * left alone) of `size` bytes (must be 8) into *host, to be passed to the host's call with size 8, and remembers that a
- * signal which interrupts this system call finds that mask. 0, -EINVAL or -EFAULT.
+ * left alone) of `size` bytes (must be 8) into *host, to be passed to the host's call with size 8, and
+ * remembers that a signal which interrupts this system call finds that mask. 0, -EINVAL or -EFAULT.
  */
 int linux_temporary_mask(struct linux_thread *thread, uint64_t address, uint64_t size, uint64_t *host);
 
-/* Gives the calling thread a signal as the kernel does for a fault: it cannot be ignored or blocked. For run.c. */
+/* Gives the calling thread a signal as the kernel does for a fault: it cannot be ignored or blocked. For
+ * run.c. */
 void linux_force_signal(struct linux_thread *thread, int signal, int code, uint64_t address);
 
 /* The calling thread's structure. */

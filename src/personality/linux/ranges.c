@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ranges: see ranges.h. A sorted array: sets have tens of members, and look-ups are far more frequent than changes. */
+/* ranges: see ranges.h. A sorted array: sets have tens of members, and look-ups are far more frequent than
+ * changes. */
 #include "personality/linux/ranges.h"
 
 #include <errno.h>

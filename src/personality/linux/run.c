@@ -12,6 +12,7 @@
 
 #include "base/macros.h"
 #include "personality/linux/memory.h"
+#include "personality/linux/proc.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
 
@@ -21,7 +22,8 @@
 /* The name that programs see comes from here, as after execve(). */
 #define COMMAND_SIZE 16
 
-/* -- the loop of a thread ------------------------------------------------------------------------------------ */
+/* -- the loop of a thread
+ * ------------------------------------------------------------------------------------ */
 
 static void serve_syscall(struct linux_thread *thread)
 {
@@ -34,7 +36,7 @@ static void serve_syscall(struct linux_thread *thread)
         return;
     }
     const struct linux_syscall *syscall = linux_syscall_by_number(number);
-    bool trace = thread->process->trace & LINUX_TRACE_SYSCALL && syscall;
+    bool trace = thread->process->trace & LINUX_TRACE_SYSCALL;
     if (trace)
         linux_trace_enter(thread, syscall, call.arguments);
     thread->keep_result = false;
@@ -95,7 +97,8 @@ void linux_thread_run(struct linux_thread *thread)
     }
 }
 
-/* -- start ------------------------------------------------------------------------------------------------------- */
+/* -- start
+ * ------------------------------------------------------------------------------------------------------- */
 
 static int new_translator(struct linux_process *process, const struct linux_start *start, struct error *error)
 {
@@ -231,7 +234,8 @@ int linux_start(const struct linux_start *start, struct error *error)
     if (code < 0)
         return code;
     thread->cpu->owner = thread;
-    if (!process->exe_path || linux_memory_new(process) < 0 || linux_signals_new_process(process) < 0 || linux_signals_new_thread(thread, NULL) < 0)
+    if (!process->exe_path || linux_memory_new(process) < 0 || linux_signals_new_process(process) < 0 ||
+        linux_signals_new_thread(thread, NULL) < 0)
         return error_set(error, -ENOMEM, "out of memory");
 
     code = load_program(process, start, &entry, &sp, error);
@@ -240,6 +244,7 @@ int linux_start(const struct linux_start *start, struct error *error)
         return code;
     }
     set_command(start->exec_name);
+    linux_proc_publish(process, sp);
     process->arch->start(thread->cpu, entry, sp);
     linux_signals_enter(thread);
     linux_thread_run(thread);

@@ -21,7 +21,8 @@ struct linux_thread *linux_current(void)
     return current;
 }
 
-/* -- masks ------------------------------------------------------------------------------------------------- */
+/* -- masks -------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t set_host_mask(uint64_t mask)
 {
@@ -54,16 +55,18 @@ void linux_signals_set_mask(struct linux_thread *thread, uint64_t mask)
     set_host_mask(thread->signals->mask);
 }
 
-/* -- the host's handler --------------------------------------------------------------------------------------- */
+/* -- the host's handler
+ * --------------------------------------------------------------------------------------- */
 
 /* Says what happened, and lets the faulting instruction run again under the default action. */
 static void report_own_fault(int signal, const siginfo_t *info, const void *ucontext)
 {
     char text[200];
     uint64_t pc = current && current->cpu ? current->process->arch->pc(current->cpu) : 0;
-    int length = snprintf(text, sizeof text,
-                          "visor: internal error: signal %d at host address %#lx, accessing %p; guest pc near %#lx\n",
-                          signal, host_instruction(ucontext), info->si_addr, pc);
+    int length =
+        snprintf(text, sizeof text,
+                 "visor: internal error: signal %d at host address %#lx, accessing %p; guest pc near %#lx\n",
+                 signal, host_instruction(ucontext), info->si_addr, pc);
     if (length > 0)
         linux_plain_syscall(SYS_write, STDERR_FILENO, (uintptr_t)text, (uint64_t)length, 0, 0, 0);
 
@@ -73,7 +76,8 @@ static void report_own_fault(int signal, const siginfo_t *info, const void *ucon
 
 static bool is_fault(int signal, const siginfo_t *info)
 {
-    bool kind = signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGTRAP;
+    bool kind =
+        signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGTRAP;
     return kind && info->si_code > 0; /* else it was sent by a process */
 }
 
@@ -121,7 +125,8 @@ int linux_action_install(struct linux_actions *actions, int signal)
     return host_sigaction(signal, &host, NULL);
 }
 
-/* -- life cycle ------------------------------------------------------------------------------------------------- */
+/* -- life cycle
+ * ------------------------------------------------------------------------------------------------- */
 
 int linux_signals_new_process(struct linux_process *process)
 {
@@ -171,15 +176,20 @@ void linux_signals_enter(struct linux_thread *thread)
     set_host_mask(thread->signals->mask);
 }
 
+void linux_signals_discard(struct linux_thread *thread)
+{
+    munmap(thread->signals->host_stack, HOST_STACK_SIZE);
+    free(thread->signals);
+    thread->signals = NULL;
+}
+
 void linux_signals_leave(struct linux_thread *thread)
 {
     const stack_t none = {.ss_flags = SS_DISABLE};
 
     current = NULL;
     linux_plain_syscall(SYS_sigaltstack, (uintptr_t)&none, 0, 0, 0, 0, 0);
-    munmap(thread->signals->host_stack, HOST_STACK_SIZE);
-    free(thread->signals);
-    thread->signals = NULL;
+    linux_signals_discard(thread);
 }
 
 void linux_signals_fork_child(struct linux_thread *thread)

@@ -2,11 +2,12 @@
 /*
  * signal: how host signals become guest signals. Private to this folder.
  *
- * The kernel keeps pending signals and chooses the thread: a guest thread's mask is its host thread's mask, and signals
- * that the guest ignores or leaves to their default are so on the host. One that the guest handles is
- * taken by visor's host handler, which notes it in the thread and blocks all others; it is delivered, that
- * is the guest's frame is built, when the thread comes to the border of a block or of a system call. Then the
- * thread's mask becomes what the guest's handler runs with, and the kernel may send the next.
+ * The kernel keeps pending signals and chooses the thread: a guest thread's mask is its host thread's mask,
+ * and signals that the guest ignores or leaves to their default are so on the host. One that the guest
+ * handles is taken by visor's host handler, which notes it in the thread and blocks all others; it is
+ * delivered, that is the guest's frame is built, when the thread comes to the border of a block or of a
+ * system call. Then the thread's mask becomes what the guest's handler runs with, and the kernel may send the
+ * next.
  *
  * Exceptions: SIGSEGV and SIGBUS are always handled and never blocked on the host, since guest code and
  * guest_read() may fault at any time. If the guest blocks them, those that were sent are held back here.
@@ -19,7 +20,7 @@
 #include "personality/linux/process.h"
 
 #define SIGNAL_COUNT   64
-#define SIGNAL_BIT(s)  (1ull << ((s) - 1))
+#define SIGNAL_BIT(s)  (1ull << ((s)-1))
 #define UNBLOCKABLE    (SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
 #define ALWAYS_HANDLED (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS))
 
@@ -55,7 +56,8 @@ struct linux_call {
     int64_t result;
 };
 
-/* -- life cycle (signal.c) -------------------------------------------------------------------------------- */
+/* -- life cycle (signal.c) --------------------------------------------------------------------------------
+ */
 
 /* Takes over the dispositions that this process was started with. */
 int linux_signals_new_process(struct linux_process *process);
@@ -63,6 +65,8 @@ int linux_signals_new_process(struct linux_process *process);
 int linux_signals_new_thread(struct linux_thread *thread, const struct linux_thread *creator);
 /* Makes `thread` the calling thread's: handlers work and the mask is set from here on. */
 void linux_signals_enter(struct linux_thread *thread);
+/* Of a thread that was never started. */
+void linux_signals_discard(struct linux_thread *thread);
 /* The calling thread has no guest any more. All signals stay blocked. */
 void linux_signals_leave(struct linux_thread *thread);
 
@@ -82,7 +86,8 @@ void linux_signals_fork_child(struct linux_thread *thread);
 /* Gives the host the action that fits the guest's. With the lock held. */
 int linux_action_install(struct linux_actions *actions, int signal);
 
-/* -- delivery (signal_delivery.c) -------------------------------------------------------------------------- */
+/* -- delivery (signal_delivery.c) --------------------------------------------------------------------------
+ */
 
 /*
  * Enters the guest's handlers of all signals that wait. `call` is the system call that the guest is

@@ -6,7 +6,8 @@
 #include "personality/linux/signal.h"
 #include "personality/linux/syscalls.h"
 
-/* Flags of sigaction() that the kernel knows; it clears the others. SA_RESTORER and SA_EXPOSE_TAGBITS included. */
+/* Flags of sigaction() that the kernel knows; it clears the others. SA_RESTORER and SA_EXPOSE_TAGBITS
+ * included. */
 #define KNOWN_FLAGS                                                                                          \
     ((uint64_t)(uint32_t)(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |  \
                           SA_RESETHAND) |                                                                    \

@@ -36,7 +36,8 @@ void linux_die(int signal)
     _exit(128 + signal); /* not reached: it was a signal that kills */
 }
 
-/* -- the alternate stack ------------------------------------------------------------------------------------- */
+/* -- the alternate stack
+ * ------------------------------------------------------------------------------------- */
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM ((int32_t)(1u << 31))
@@ -68,18 +69,20 @@ int linux_set_signal_stack(struct linux_thread *thread, uint64_t base, int32_t f
     return 0;
 }
 
-/* -- taking --------------------------------------------------------------------------------------------------- */
+/* -- taking
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Gives a signal back to the kernel, which keeps it until it is unblocked. */
 static void put_back(const siginfo_t *info)
 {
     uint64_t process = (uint64_t)linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
     uint64_t thread = (uint64_t)linux_plain_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    linux_plain_syscall(SYS_rt_tgsigqueueinfo, process, thread, (uint64_t)info->si_signo, (uintptr_t)info, 0, 0);
+    linux_plain_syscall(SYS_rt_tgsigqueueinfo, process, thread, (uint64_t)info->si_signo, (uintptr_t)info, 0,
+                        0);
 }
 
-/* The next signal to be delivered, the thread's own faults first. All host signals are blocked, but for SIGSEGV and
- * SIGBUS, which go to `held`. */
+/* The next signal to be delivered, the thread's own faults first. All host signals are blocked, but for
+ * SIGSEGV and SIGBUS, which go to `held`. */
 static bool take(struct linux_thread_signals *signals, siginfo_t *info, bool *forced)
 {
     uint64_t blocked = signals->has_temporary_mask ? signals->temporary_mask : signals->mask;
@@ -148,10 +151,12 @@ static void trace_signal(const struct linux_thread *thread, const siginfo_t *inf
     linux_plain_syscall(SYS_write, STDERR_FILENO, (uintptr_t)text, (uint64_t)length, 0, 0, 0);
 }
 
-/* -- entering the handler ----------------------------------------------------------------------------------- */
+/* -- entering the handler -----------------------------------------------------------------------------------
+ */
 
 /* -EFAULT if the guest's stack cannot take the frame. */
-static int enter_handler(struct linux_thread *thread, const siginfo_t *info, const struct host_sigaction *action)
+static int enter_handler(struct linux_thread *thread, const siginfo_t *info,
+                         const struct host_sigaction *action)
 {
     const struct linux_arch *arch = thread->process->arch;
     struct linux_thread_signals *signals = thread->signals;
@@ -194,7 +199,8 @@ static void make_segv(siginfo_t *info)
 }
 
 /* True if a handler was entered. */
-static bool deliver_one(struct linux_thread *thread, siginfo_t *info, bool forced, const struct linux_call **call)
+static bool deliver_one(struct linux_thread *thread, siginfo_t *info, bool forced,
+                        const struct linux_call **call)
 {
     struct linux_process *process = thread->process;
     if (process->trace & LINUX_TRACE_SIGNAL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * stack: the first stack of a program: argument, environment and auxiliary vectors, as the kernel's
- * create_elf_tables() lays them out. From the top down: the name of the program file, the environment's strings,
- * the arguments' strings, the platform's name, 16 random bytes, the vectors.
+ * create_elf_tables() lays them out. From the top down: the name of the program file, the environment's
+ * strings, the arguments' strings, the platform's name, 16 random bytes, the vectors.
  */
 #include <elf.h>
 #include <errno.h>
@@ -75,7 +75,8 @@ static void add(struct auxv *auxv, uint64_t type, uint64_t value)
     auxv->entries[auxv->count++][1] = value;
 }
 
-static void fill_auxv(struct auxv *auxv, const struct linux_process *process, const struct linux_layout *layout)
+static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
+                      const struct linux_layout *layout)
 {
     uid_t real_user = getuid(), user = geteuid();
     gid_t real_group = getgid(), group = getegid();
@@ -128,8 +129,11 @@ static int fill(struct linux_process *process, const struct linux_layout *layout
     fill_auxv(&auxv, process, layout);
     stack->sp -= 8; /* the kernel leaves a word of zeros at the very top */
     add(&auxv, AT_EXECFN, push_string(stack, layout->exec_name));
+    process->environment_end = stack->sp;
     push_strings(stack, layout->environment, envc, strings + argc);
+    process->environment_start = process->arguments_end = stack->sp;
     push_strings(stack, layout->arguments, argc, strings);
+    process->arguments_start = stack->sp;
     add(&auxv, AT_PLATFORM, push_string(stack, process->arch->machine));
     if (getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random)
         memset(random, 0x5a, sizeof random);
@@ -161,10 +165,11 @@ int linux_stack_new(struct linux_process *process, const struct linux_layout *la
     int64_t at = linux_memory_map(process, 0, size + GUEST_PAGE_SIZE, PROT_NONE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     unsigned protection = PROT_READ | PROT_WRITE | (layout->executable_stack ? PROT_EXEC : 0);
-    int64_t code = at < 0 ? at : linux_memory_protect(process, (uint64_t)at + GUEST_PAGE_SIZE, size, protection);
+    int64_t code =
+        at < 0 ? at : linux_memory_protect(process, (uint64_t)at + GUEST_PAGE_SIZE, size, protection);
     if (code < 0)
-        return error_set(error, (int)code, "cannot map a stack of %llu KiB: %s", (unsigned long long)size / 1024,
-                         strerror((int)-code));
+        return error_set(error, (int)code, "cannot map a stack of %llu KiB: %s",
+                         (unsigned long long)size / 1024, strerror((int)-code));
     process->stack_start = (uint64_t)at + GUEST_PAGE_SIZE;
     process->stack_end = process->stack_start + size;
 

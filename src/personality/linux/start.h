@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* start: what makes a fresh process run a program: shared by run.c, exec.c and stack.c. Private to this folder. */
+/* start: what makes a fresh process run a program: shared by run.c, exec.c and stack.c. Private to this
+ * folder. */
 #ifndef VISOR_PERSONALITY_LINUX_START_H
 #define VISOR_PERSONALITY_LINUX_START_H
 
@@ -29,8 +30,8 @@ struct linux_program_file {
 };
 
 /*
- * Finds the file, follows "#!" lines, checks that it can be run and that its loader is there. 0 or what execve()
- * gives, with *error set; the target is to be released in any case.
+ * Finds the file, follows "#!" lines, checks that it can be run and that its loader is there. 0 or what
+ * execve() gives, with *error set; the target is to be released in any case.
  */
 int linux_target_find(struct linux_target *target, const struct linux_process *process,
                       const struct linux_program_file *file, struct error *error);
@@ -66,7 +67,8 @@ int linux_stack_new(struct linux_process *process, const struct linux_layout *la
 /* Runs the calling thread's guest until the thread exits (run.c). */
 void linux_thread_run(struct linux_thread *thread);
 
-/* Ends the calling thread: what the kernel does for the guest at this point, then the structure (thread.c). */
+/* Ends the calling thread: what the kernel does for the guest at this point, then the structure (thread.c).
+ */
 void linux_thread_finish(struct linux_thread *thread);
 
 #endif

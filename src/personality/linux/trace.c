@@ -34,7 +34,7 @@
 #include "base/macros.h"
 #include "personality/linux/arch.h"
 
-/* -- parts of a line ------------------------------------------------------------------------------------- */
+/* -- parts of a line -------------------------------------------------------------------- */
 
 void trace_printf(struct trace_line *line, const char *format, ...)
 {
@@ -130,7 +130,7 @@ static void trace_string_list(struct trace_line *line, uint64_t address, bool co
         trace_printf(line, count > TRACE_STRING_MAX ? ", ...]" : "]");
 }
 
-/* -- arguments and results ------------------------------------------------------------------------------- */
+/* -- arguments and results -------------------------------------------------------------- */
 
 static bool trace_number(struct trace_line *line, char letter, uint64_t value)
 {
@@ -203,7 +203,7 @@ static void trace_result(struct trace_line *line, const char *format, int64_t re
         trace_printf(line, "%" PRId64, result);
 }
 
-/* -- lines ----------------------------------------------------------------------------------------------- */
+/* -- lines ------------------------------------------------------------------------------ */
 
 static void start_line(struct trace_line *line, const struct linux_thread *thread)
 {

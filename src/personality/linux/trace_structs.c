@@ -147,7 +147,7 @@ static bool print_open_how(struct trace_line *line, uint64_t address)
     return true;
 }
 
-/* -- those whose length is the next argument ------------------------------------------------------------- */
+/* -- those whose length is the next argument -------------------------------------------- */
 
 static bool print_address(struct trace_line *line, uint64_t address, uint64_t length)
 {

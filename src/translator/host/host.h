@@ -8,15 +8,19 @@
  * structure, condition flags in the CPU structure, temporaries dead. So blocks can be joined by
  * a plain jump.
  *
- * Calls and returns of the guest are calls and returns of the host: CALL_* pushes the guest
- * return address, then calls; RETURN compares the guest's target with what was pushed and, if
- * equal, returns; else it looks the target up as any indirect branch. The host stack of generated code (the return
- * stack) holds nothing but such pairs, so that it may be dropped at any time.
+ * Calls and returns of the guest are calls and returns of the host. The host stack of generated code (the return
+ * stack) holds nothing but the host return addresses of guest calls, so that it may be dropped at any time
+ * (host_reset_return_stack). At a host return address lies the jump to the guest's return address, followed at
+ * HOST_RETURN_GUEST bytes by that guest address as data. RETURN compares its target with it and, if equal,
+ * returns; else it looks the target up as any indirect branch. When the stack is full, the host's call
+ * instruction faults on the guard page with nothing changed: reset the stack and go on.
  */
 #ifndef VISOR_TRANSLATOR_HOST_H
 #define VISOR_TRANSLATOR_HOST_H
 
 #include "translator/guest.h"
+
+#define HOST_RETURN_GUEST 8
 
 /* Fixed routines that the host emits once, at the start of the code cache. */
 enum host_routine {
@@ -30,6 +34,15 @@ enum host_routine {
     HOST_CALL_HELPER, /* (host private) */
     HOST_CALL_EVAL,   /* (host private) */
     HOST_FIX_NAN,     /* (host private) */
+    HOST_EVAL_COLD,   /* (host private) */
+    HOST_RETURN_MISS, /* (host private) a RETURN whose target is not what the return stack says */
+    HOST_RETURN_SENTINEL, /* lies at the bottom of an empty return stack: see host_reset_return_stack() */
+    /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
+     * host_restart of a block. */
+    HOST_ENTER_CHECK_START, /* enter()'s test of cpu->interrupt, up to and including the jump to the code */
+    HOST_ENTER_CHECK_END,
+    HOST_RETURN_MISS_START,
+    HOST_RETURN_MISS_END,
     HOST_ROUTINE_COUNT,
 };
 
@@ -98,6 +111,15 @@ size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t si
  * registers from the signal's context to the CPU structure. */
 struct ucontext_t;
 void host_save_context(const struct guest_isa *isa, struct translator_cpu *cpu, const void *ucontext);
+
+/*
+ * Empties the return stack: cpu->return_sp, and the stack pointer of `ucontext` (may be NULL) if it lies in
+ * the return stack. `sentinel` is the address of HOST_RETURN_SENTINEL. Needed before the CPU's first run, when code that the stack may
+ * lead to is discarded, on overflow, and together with an empty jump cache to make the guest come to the run loop at its next
+ * indirect branch. [signal] If the context is within a host_restart or a pair of places in the routines, its pc must be set to the
+ * start at the same time.
+ */
+void host_reset_return_stack(struct translator_cpu *cpu, const void *sentinel, void *ucontext);
 
 /* The context's instruction pointer and stack pointer, to read and to redirect. */
 uint64_t host_context_pc(const void *ucontext);

@@ -6,7 +6,6 @@
  * control word, which holds the guest's settings. Only what Arm defines differently is done here.
  * Specification: Arm ARM, pseudo-code functions FPAdd, FPMulAdd, FPMax, FPProcessNaNs and so on in J1.3.
  */
-#include <immintrin.h>
 #include <string.h>
 
 #include "translator/ir/evaluation.h"
@@ -24,18 +23,18 @@ enum {
  */
 __attribute__((noinline)) void ir_fp_raise(unsigned flags)
 {
-    _mm_setcsr(_mm_getcsr() | flags);
+    host_set_control(host_control() | flags);
 }
 
 bool ir_fp_flushes(void)
 {
-    return _mm_getcsr() & CONTROL_DENORMALS_ARE_ZERO;
+    return host_control() & CONTROL_DENORMALS_ARE_ZERO;
 }
 
 enum ir_round ir_fp_rounding(void)
 {
     static const uint8_t modes[] = {IR_ROUND_EVEN, IR_ROUND_DOWN, IR_ROUND_UP, IR_ROUND_ZERO};
-    return (enum ir_round)modes[_mm_getcsr() >> CONTROL_ROUNDING_SHIFT & 3];
+    return (enum ir_round)modes[host_control() >> CONTROL_ROUNDING_SHIFT & 3];
 }
 
 /* -- NaNs ---------------------------------------------------------------------------------------------- */
@@ -217,19 +216,19 @@ __attribute__((noinline)) static uint64_t correct_tiny(enum ir_op op, enum ir_ty
                                                        uint64_t b, uint64_t c, uint64_t r, unsigned before)
 {
     const uint64_t smallest_normal = type == IR_F32 ? 1u << 23 : 1ull << 52;
-    const unsigned after = _mm_getcsr();
+    const unsigned after = host_control();
 
-    _mm_setcsr((before & ~(unsigned)(CONTROL_FLAGS | CONTROL_FLUSH_TO_ZERO)) | CONTROL_ROUND_TO_ZERO);
+    host_set_control((before & ~(unsigned)(CONTROL_FLAGS | CONTROL_FLUSH_TO_ZERO)) | CONTROL_ROUND_TO_ZERO);
     const uint64_t magnitude = fp_magnitude(type, host_compute(op, type, a, b, c));
-    const bool inexact = _mm_getcsr() & FP_INEXACT;
+    const bool inexact = host_control() & FP_INEXACT;
 
     if (magnitude >= smallest_normal || (magnitude == 0 && !inexact)) {
-        _mm_setcsr(after);
+        host_set_control(after);
     } else if (before & CONTROL_FLUSH_TO_ZERO) {
-        _mm_setcsr(before | FP_UNDERFLOW);
+        host_set_control(before | FP_UNDERFLOW);
         r &= fp_sign(type);
     } else {
-        _mm_setcsr(inexact ? after | FP_UNDERFLOW | FP_INEXACT : after);
+        host_set_control(inexact ? after | FP_UNDERFLOW | FP_INEXACT : after);
     }
     return r;
 }
@@ -237,7 +236,7 @@ __attribute__((noinline)) static uint64_t correct_tiny(enum ir_op op, enum ir_ty
 uint64_t ir_fp_compute(enum ir_op op, enum ir_type type, uint64_t a, uint64_t b, uint64_t c)
 {
     const uint64_t smallest_normal = type == IR_F32 ? 1u << 23 : 1ull << 52;
-    const unsigned before = _mm_getcsr();
+    const unsigned before = host_control();
     const uint64_t r = host_compute(op, type, a, b, c);
     const uint64_t magnitude = fp_magnitude(type, r);
 
@@ -308,11 +307,18 @@ static unsigned type_width(unsigned type)
     return type == IR_I32 || type == IR_F32 ? 32 : 64;
 }
 
+/* The bits of a scalar operand, without what lies above it. */
+static uint64_t operand_bits(const union vector128 *v, unsigned type)
+{
+    return type == IR_I32 || type == IR_F32 ? v->w[0] : v->d[0];
+}
+
 void ir_evaluate_scalar_float(const struct evaluation *e)
 {
     const struct ir_insn *n = e->insn;
     const enum ir_type type = (enum ir_type)n->type, a_type = (enum ir_type)n->a_type;
-    const uint64_t a = e->a->d[0], b = e->b->d[0], c = e->c->d[0];
+    const uint64_t a = operand_bits(e->a, a_type), b = operand_bits(e->b, n->b_type),
+                   c = operand_bits(e->c, type);
     union vector128 *r = e->r;
 
     switch (n->op) {

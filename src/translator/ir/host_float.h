@@ -13,6 +13,20 @@
 
 #include "translator/ir/ir.h"
 
+/* The control word with its sticky flags. Not the compiler's intrinsics: gcc moves those across other
+ * instructions. */
+static inline uint32_t host_control(void)
+{
+    uint32_t control;
+    __asm__ volatile("stmxcsr %0" : "=m"(control)::"memory");
+    return control;
+}
+
+static inline void host_set_control(uint32_t control)
+{
+    __asm__ volatile("ldmxcsr %0" ::"m"(control) : "memory");
+}
+
 static inline float host_float(uint64_t bits)
 {
     uint32_t low = (uint32_t)bits;

@@ -6,6 +6,7 @@
 
 #include "base/macros.h"
 #include "translator/ir/eval.h"
+#include "translator/ir/host_float.h"
 
 struct interpreter {
     const struct guest_isa *isa;
@@ -82,10 +83,10 @@ static void step_call(struct interpreter *i, union vector128 *r)
     const struct ir_insn *n = i->insn;
     ir_helper helper = (ir_helper)(uintptr_t)n->imm;
 
-    i->cpu->fp_control = _mm_getcsr();
-    _mm_setcsr(i->host_fp_control);
+    i->cpu->fp_control = host_control();
+    host_set_control(i->host_fp_control);
     r->d[0] = helper(i->cpu, i->values[n->a].d[0], i->values[n->b].d[0]);
-    _mm_setcsr(i->cpu->fp_control);
+    host_set_control(i->cpu->fp_control);
 }
 
 /* -- memory ------------------------------------------------------------------------------------------- */
@@ -311,15 +312,15 @@ enum translator_exit ir_interpret(const struct guest_isa *isa, struct translator
     i.cpu = cpu;
     i.region = region;
     i.insn_pc = region->guest_start;
-    i.host_fp_control = _mm_getcsr();
+    i.host_fp_control = host_control();
     i.values[0] = (union vector128){{0}};
-    _mm_setcsr(cpu->fp_control);
+    host_set_control(cpu->fp_control);
     for (unsigned index = 1; index < region->count && exit == GO_ON; index++) {
         i.insn = &region->insns[index];
         i.values[index] = (union vector128){{0}};
         exit = step(&i, &i.values[index]);
     }
-    cpu->fp_control = _mm_getcsr();
-    _mm_setcsr(i.host_fp_control);
+    cpu->fp_control = host_control();
+    host_set_control(i.host_fp_control);
     return exit == GO_ON ? TRANSLATOR_NONE : (enum translator_exit)exit;
 }

@@ -62,18 +62,27 @@ static inline bool is_terminator(unsigned op)
     return op >= IR_GOTO && op <= IR_RAISE;
 }
 
-static inline ir_value append(struct ir_region *r, const struct ir_insn *n)
+/* Appends, field by field from registers: copying a struct that was just made would wait for its stores. */
+static inline ir_value put(struct ir_region *r, unsigned op, unsigned type, unsigned aux, ir_value a,
+                           ir_value b, ir_value c, uint64_t imm, uint64_t imm2)
 {
     if (UNLIKELY(r->count >= IR_REGION_MAX - 1)) {
-        if (r->count >= IR_REGION_MAX || !is_terminator(n->op)) {
+        if (r->count >= IR_REGION_MAX || !is_terminator(op)) {
             r->overflow = true;
             return IR_NONE;
         }
     }
     struct ir_insn *to = &r->insns[r->count];
-    *to = *n;
-    to->a_type = r->insns[n->a].type;
-    to->b_type = r->insns[n->b].type;
+    to->op = (uint8_t)op;
+    to->type = (uint8_t)type;
+    to->aux = (uint16_t)aux;
+    to->a = a;
+    to->b = b;
+    to->c = c;
+    to->a_type = r->insns[a].type;
+    to->b_type = r->insns[b].type;
+    to->imm = imm;
+    to->imm2 = imm2;
     return (ir_value)r->count++;
 }
 
@@ -87,116 +96,104 @@ static inline uint64_t type_mask(unsigned type)
     return type == IR_I32 ? 0xffffffffu : ~0ull;
 }
 
-/* The helpers below either return the value that stands for the instruction, or rewrite *n and return
- * IR_NONE: then *n is to be appended. */
+/* The fold_ functions below return the value that stands for the instruction, perhaps of another instruction
+ * that they appended; or IR_NONE: then it is to be appended as it is. The become_ functions append such
+ * another. */
 
-static inline ir_value become_const(struct ir_insn *n, uint64_t imm)
+static inline ir_value become_const(struct ir_region *r, const struct ir_insn *n, uint64_t imm)
 {
-    n->op = IR_CONST;
-    n->aux = 0;
-    n->a = n->b = n->c = IR_NONE;
-    n->imm = imm & type_mask(n->type);
-    return IR_NONE;
+    return put(r, IR_CONST, n->type, 0, IR_NONE, IR_NONE, IR_NONE, imm & type_mask(n->type), 0);
 }
 
-static inline ir_value become_vconst(struct ir_insn *n, uint64_t low, uint64_t high)
+static inline ir_value become_vconst(struct ir_region *r, uint64_t low, uint64_t high)
 {
-    n->op = IR_VCONST;
-    n->aux = 0;
-    n->a = n->b = n->c = IR_NONE;
-    n->imm = low;
-    n->imm2 = high;
-    return IR_NONE;
+    return put(r, IR_VCONST, IR_V128, 0, IR_NONE, IR_NONE, IR_NONE, low, high);
 }
 
-static inline ir_value become_unary(struct ir_insn *n, enum ir_op op, ir_value a)
+static inline ir_value become_unary(struct ir_region *r, const struct ir_insn *n, enum ir_op op, ir_value a)
 {
-    n->op = (uint8_t)op;
-    n->a = a;
-    n->b = IR_NONE;
-    return IR_NONE;
+    return put(r, op, n->type, 0, a, IR_NONE, IR_NONE, 0, 0);
 }
 
-static inline ir_value become_imm_binary(struct ir_region *r, struct ir_insn *n, enum ir_op op, uint64_t imm)
+static inline ir_value become_binary(struct ir_region *r, const struct ir_insn *n, enum ir_op op, ir_value a,
+                                     ir_value b)
 {
-    struct ir_insn constant = {.op = IR_CONST, .type = n->type, .imm = imm & type_mask(n->type)};
-    n->op = (uint8_t)op;
-    n->b = append(r, &constant);
-    return IR_NONE;
+    return put(r, op, n->type, 0, a, b, IR_NONE, 0, 0);
 }
 
-static inline void swap_arguments(struct ir_insn *n)
+static inline ir_value become_imm_binary(struct ir_region *r, const struct ir_insn *n, enum ir_op op,
+                                         ir_value a, uint64_t imm)
 {
-    ir_value a = n->a;
-    n->a = n->b;
-    n->b = a;
+    return become_binary(r, n, op, a, become_const(r, n, imm));
 }
 
 /* x op b, where b is the constant k. */
-static ir_value fold_right_constant(struct ir_region *r, struct ir_insn *n, uint64_t k)
+static ir_value fold_right_constant(struct ir_region *r, const struct ir_insn *n, ir_value a, ir_value b,
+                                    uint64_t k)
 {
     const uint64_t mask = type_mask(n->type);
     const unsigned width = n->type == IR_I32 ? 32 : 64;
 
     switch (n->op) {
     case IR_ADD:
-    case IR_SUB: return k == 0 ? n->a : IR_NONE;
+    case IR_SUB: return k == 0 ? a : IR_NONE;
     case IR_OR:
         if (k == mask)
-            return n->b;
-        return k == 0 ? n->a : IR_NONE;
+            return b;
+        return k == 0 ? a : IR_NONE;
     case IR_AND:
         if (k == 0)
-            return n->b;
-        return k == mask ? n->a : IR_NONE;
+            return b;
+        return k == mask ? a : IR_NONE;
     case IR_XOR:
         if (k == mask)
-            return become_unary(n, IR_NOT, n->a);
-        return k == 0 ? n->a : IR_NONE;
+            return become_unary(r, n, IR_NOT, a);
+        return k == 0 ? a : IR_NONE;
     case IR_ANDN:
         if (k == 0)
-            return n->a;
-        return k == mask ? become_const(n, 0) : become_imm_binary(r, n, IR_AND, ~k);
+            return a;
+        return k == mask ? become_const(r, n, 0) : become_imm_binary(r, n, IR_AND, a, ~k);
     case IR_ORN:
         if (k == mask)
-            return n->a;
-        return k == 0 ? become_const(n, mask) : become_imm_binary(r, n, IR_OR, ~k);
+            return a;
+        return k == 0 ? become_const(r, n, mask) : become_imm_binary(r, n, IR_OR, a, ~k);
     case IR_XORN:
         if (k == mask)
-            return n->a;
-        return k == 0 ? become_unary(n, IR_NOT, n->a) : become_imm_binary(r, n, IR_XOR, ~k);
+            return a;
+        return k == 0 ? become_unary(r, n, IR_NOT, a) : become_imm_binary(r, n, IR_XOR, a, ~k);
     case IR_MUL:
         if (k == 0)
-            return n->b;
-        return k == 1 ? n->a : IR_NONE;
+            return b;
+        return k == 1 ? a : IR_NONE;
     case IR_UDIV:
     case IR_SDIV:
         if (k == 0)
-            return n->b;
-        return k == 1 ? n->a : IR_NONE;
-    case IR_UMULH: return k == 0 ? n->b : k == 1 ? become_const(n, 0) : IR_NONE;
-    case IR_SMULH: return k == 0 ? n->b : IR_NONE;
+            return b;
+        return k == 1 ? a : IR_NONE;
+    case IR_UMULH: return k == 0 ? b : k == 1 ? become_const(r, n, 0) : IR_NONE;
+    case IR_SMULH: return k == 0 ? b : IR_NONE;
     case IR_SHL:
     case IR_SHR:
     case IR_SAR:
-    case IR_ROR: return (k & (width - 1)) == 0 ? n->a : IR_NONE;
+    case IR_ROR: return (k & (width - 1)) == 0 ? a : IR_NONE;
     default: return IR_NONE;
     }
 }
 
-/* a op b of integers, a not a constant if b is one and the operation commutes. */
-static ir_value fold_binary(struct ir_region *r, struct ir_insn *n)
+/* a op b of integers; if the operation commutes, a constant goes to the right. */
+static ir_value fold_binary(struct ir_region *r, const struct ir_insn *n)
 {
-    bool a_const = is_const(r, n->a), b_const = is_const(r, n->b);
+    const ir_value a = n->a, b = n->b;
+    const bool a_const = is_const(r, a);
 
-    if (b_const) {
-        uint64_t k = r->insns[n->b].imm;
+    if (is_const(r, b)) {
+        const uint64_t k = r->insns[b].imm;
         if (a_const)
-            return become_const(n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, k));
-        return fold_right_constant(r, n, k);
+            return become_const(r, n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[a].imm, k));
+        return fold_right_constant(r, n, a, b, k);
     }
     if (a_const) {
-        uint64_t k = r->insns[n->a].imm;
+        const uint64_t k = r->insns[a].imm;
         switch (n->op) {
         case IR_ADD:
         case IR_AND:
@@ -204,25 +201,28 @@ static ir_value fold_binary(struct ir_region *r, struct ir_insn *n)
         case IR_XOR:
         case IR_MUL:
         case IR_UMULH:
-        case IR_SMULH: swap_arguments(n); return fold_right_constant(r, n, k);
-        case IR_SUB: return k == 0 ? become_unary(n, IR_NEG, n->b) : IR_NONE;
-        case IR_ORN: return k == 0 ? become_unary(n, IR_NOT, n->b) : IR_NONE;
-        case IR_XORN: return k == 0 ? become_unary(n, IR_NOT, n->b) : IR_NONE;
+        case IR_SMULH: {
+            ir_value v = fold_right_constant(r, n, b, a, k);
+            return v ? v : become_binary(r, n, n->op, b, a);
+        }
+        case IR_SUB: return k == 0 ? become_unary(r, n, IR_NEG, b) : IR_NONE;
+        case IR_ORN:
+        case IR_XORN: return k == 0 ? become_unary(r, n, IR_NOT, b) : IR_NONE;
         case IR_ANDN:
         case IR_SHL:
-        case IR_SHR: return k == 0 ? n->a : IR_NONE;
+        case IR_SHR: return k == 0 ? a : IR_NONE;
         default: return IR_NONE;
         }
     }
-    if (n->a == n->b) {
+    if (a == b) {
         switch (n->op) {
         case IR_AND:
-        case IR_OR: return n->a;
+        case IR_OR: return a;
         case IR_SUB:
         case IR_XOR:
-        case IR_ANDN: return become_const(n, 0);
+        case IR_ANDN: return become_const(r, n, 0);
         case IR_ORN:
-        case IR_XORN: return become_const(n, type_mask(n->type));
+        case IR_XORN: return become_const(r, n, ~0ull);
         default: return IR_NONE;
         }
     }
@@ -230,20 +230,20 @@ static ir_value fold_binary(struct ir_region *r, struct ir_insn *n)
 }
 
 /* One integer argument. */
-static ir_value fold_unary(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_unary(struct ir_region *r, const struct ir_insn *n)
 {
     const struct ir_insn *a = &r->insns[n->a];
     const unsigned width = n->type == IR_I32 ? 32 : 64;
 
     if (a->op == IR_CONST)
-        return become_const(n, ir_eval_integer(n->op, n->type, n->aux, n->imm, a->imm, 0));
+        return become_const(r, n, ir_eval_integer(n->op, n->type, n->aux, n->imm, a->imm, 0));
 
     switch (n->op) {
     case IR_NOT:
     case IR_NEG:
     case IR_RBIT: return a->op == n->op ? a->a : IR_NONE;
     case IR_BSWAP: return a->op == IR_BSWAP && a->aux == n->aux ? a->a : IR_NONE;
-    case IR_CLZ: return a->op == IR_RBIT ? become_unary(n, IR_CTZ, a->a) : IR_NONE;
+    case IR_CLZ: return a->op == IR_RBIT ? become_unary(r, n, IR_CTZ, a->a) : IR_NONE;
     case IR_UBFX:
     case IR_SBFX: return n->aux == width << 8 ? n->a : IR_NONE;
     case IR_TRUNC: return a->op == IR_ZEXT || a->op == IR_SEXT ? a->a : IR_NONE;
@@ -251,28 +251,23 @@ static ir_value fold_unary(struct ir_region *r, struct ir_insn *n)
     }
 }
 
-static ir_value fold_extr(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_extr(struct ir_region *r, const struct ir_insn *n)
 {
     if (n->imm == 0)
         return n->b;
     if (is_const(r, n->a) && is_const(r, n->b))
         return become_const(
-            n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
-    if (n->a == n->b) {
-        uint64_t amount = n->imm;
-        n->imm = 0;
-        return become_imm_binary(r, n, IR_ROR, amount);
-    }
-    return IR_NONE;
+            r, n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
+    return n->a == n->b ? become_imm_binary(r, n, IR_ROR, n->a, n->imm) : IR_NONE;
 }
 
-static ir_value fold_bfi(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_bfi(struct ir_region *r, const struct ir_insn *n)
 {
     if (n->aux == (n->type == IR_I32 ? 32 : 64) << 8)
         return n->b;
     if (is_const(r, n->a) && is_const(r, n->b))
         return become_const(
-            n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
+            r, n, ir_eval_integer(n->op, n->type, n->aux, n->imm, r->insns[n->a].imm, r->insns[n->b].imm));
     return IR_NONE;
 }
 
@@ -293,7 +288,7 @@ static int known_bool(const struct ir_region *r, ir_value v)
     }
 }
 
-static ir_value fold_select(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_select(struct ir_region *r, const struct ir_insn *n)
 {
     if (n->b == n->c)
         return n->b;
@@ -301,46 +296,39 @@ static ir_value fold_select(struct ir_region *r, struct ir_insn *n)
     return known < 0 ? IR_NONE : known ? n->b : n->c;
 }
 
-static ir_value fold_flags_select(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_flags_select(struct ir_region *r, const struct ir_insn *n)
 {
     int known = known_bool(r, n->a);
     if (known > 0)
         return n->b;
-    if (known == 0) {
-        n->op = IR_FLAGS_CONST;
-        n->a = n->b = IR_NONE;
-    }
-    return IR_NONE;
+    return known == 0 ? put(r, IR_FLAGS_CONST, IR_FLAGS, 0, IR_NONE, IR_NONE, IR_NONE, n->imm, 0) : IR_NONE;
 }
 
 /* Guest state: values that it is known to have. */
 
-static ir_value fold_get(struct ir_region *r, struct ir_insn *n)
+static ir_value emit_get(struct ir_region *r, enum ir_type type, unsigned index)
 {
-    if (n->aux < IR_KNOWN_REGISTERS) {
-        ir_value v = r->known[n->aux];
-        if (v && r->insns[v].type == n->type)
-            return v;
-    }
-    ir_value v = append(r, n);
-    if (n->aux < IR_KNOWN_REGISTERS)
-        r->known[n->aux] = v;
+    if (index >= IR_KNOWN_REGISTERS)
+        return put(r, IR_GET, type, index, IR_NONE, IR_NONE, IR_NONE, 0, 0);
+    ir_value v = r->known[index];
+    if (!v || r->insns[v].type != type)
+        v = r->known[index] = put(r, IR_GET, type, index, IR_NONE, IR_NONE, IR_NONE, 0, 0);
     return v;
 }
 
-static void emit_set(struct ir_region *r, struct ir_insn *n)
+static void emit_set(struct ir_region *r, enum ir_type type, unsigned index, ir_value v)
 {
-    if (n->aux < IR_KNOWN_REGISTERS) {
-        if (r->known[n->aux] == n->a && n->a)
+    if (index < IR_KNOWN_REGISTERS) {
+        if (r->known[index] == v && v)
             return;
-        r->known[n->aux] = n->a;
+        r->known[index] = v;
     }
-    append(r, n);
+    put(r, IR_SET, type, index, v, IR_NONE, IR_NONE, 0, 0);
 }
 
 /* Floating point and vectors: only what removes the detour of scalars through vector registers,
  * register moves and constants. */
-static ir_value fold_vector(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_vector(struct ir_region *r, const struct ir_insn *n)
 {
     const struct ir_insn *a = &r->insns[n->a];
 
@@ -351,23 +339,19 @@ static ir_value fold_vector(struct ir_region *r, struct ir_insn *n)
         return IR_NONE;
     case IR_FTO_BITS:
         if (a->op == IR_FCONST)
-            return become_const(n, a->imm);
+            return become_const(r, n, a->imm);
         return a->op == IR_FFROM_BITS && a->a_type == n->type ? a->a : IR_NONE;
     case IR_FFROM_BITS:
-        if (a->op == IR_CONST) {
-            n->op = IR_FCONST;
-            n->imm = a->imm;
-            n->a = IR_NONE;
-            return IR_NONE;
-        }
+        if (a->op == IR_CONST)
+            return put(r, IR_FCONST, n->type, 0, IR_NONE, IR_NONE, IR_NONE, a->imm, 0);
         return a->op == IR_FTO_BITS && a->a_type == n->type ? a->a : IR_NONE;
-    case IR_VFROM_FLOAT: return a->op == IR_FCONST ? become_vconst(n, a->imm, 0) : IR_NONE;
-    case IR_VFROM_INT: return a->op == IR_CONST ? become_vconst(n, a->imm, 0) : IR_NONE;
+    case IR_VFROM_FLOAT: return a->op == IR_FCONST ? become_vconst(r, a->imm, 0) : IR_NONE;
+    case IR_VFROM_INT: return a->op == IR_CONST ? become_vconst(r, a->imm, 0) : IR_NONE;
     case IR_VDUP:
         if (a->op == IR_CONST) {
             static const uint64_t repeat[] = {0x0101010101010101, 0x0001000100010001, 0x100000001, 1};
             uint64_t lane = n->aux >= 3 ? a->imm : a->imm & ((1ull << (8 << n->aux)) - 1);
-            return become_vconst(n, lane * repeat[n->aux & 3], lane * repeat[n->aux & 3]);
+            return become_vconst(r, lane * repeat[n->aux & 3], lane * repeat[n->aux & 3]);
         }
         return IR_NONE;
     case IR_VGET:
@@ -381,12 +365,12 @@ static ir_value fold_vector(struct ir_region *r, struct ir_insn *n)
         if (a->op == IR_VLOW)
             return a->aux <= n->aux ? n->a : IR_NONE;
         if (a->op == IR_VCONST)
-            return become_vconst(n, n->aux >= 3 ? a->imm : a->imm & ((1ull << (8 << n->aux)) - 1), 0);
+            return become_vconst(r, n->aux >= 3 ? a->imm : a->imm & ((1ull << (8 << n->aux)) - 1), 0);
         return IR_NONE;
-    case IR_VNOT: return a->op == IR_VCONST ? become_vconst(n, ~a->imm, ~a->imm2) : IR_NONE;
+    case IR_VNOT: return a->op == IR_VCONST ? become_vconst(r, ~a->imm, ~a->imm2) : IR_NONE;
     case IR_VAND:
     case IR_VOR: return n->a == n->b ? n->a : IR_NONE;
-    case IR_VXOR: return n->a == n->b ? become_vconst(n, 0, 0) : IR_NONE;
+    case IR_VXOR: return n->a == n->b ? become_vconst(r, 0, 0) : IR_NONE;
     default: return IR_NONE;
     }
 }
@@ -404,95 +388,80 @@ static inline bool makes_flags(unsigned op)
     }
 }
 
+/* FLAGS_OF a fresh copy of a computation; of constants, a constant. */
+static ir_value emit_computation_flags(struct ir_region *r, unsigned op, unsigned type, ir_value a,
+                                       ir_value b, ir_value c)
+{
+    const bool carry = op == IR_ADC || op == IR_SBC;
+    if (is_const(r, a) && is_const(r, b) && (!carry || r->insns[c].op == IR_FLAGS_CONST)) {
+        uint16_t bits = ir_eval_flags((enum ir_op)op, (enum ir_type)type, r->insns[a].imm, r->insns[b].imm,
+                                      carry ? (uint16_t)r->insns[c].imm : 0);
+        return put(r, IR_FLAGS_CONST, IR_FLAGS, 0, IR_NONE, IR_NONE, IR_NONE, bits, 0);
+    }
+    ir_value v = put(r, op, type, 0, a, b, c, 0, 0);
+    return put(r, IR_FLAGS_OF, IR_FLAGS, 0, v, IR_NONE, IR_NONE, 0, 0);
+}
+
 /* FLAGS_OF of a computation that may have been folded or may not be the last instruction any more. */
 static ir_value emit_flags_of(struct ir_region *r, ir_value v)
 {
-    struct ir_insn n = {.type = IR_I64};
-    struct ir_insn flags = {.op = IR_FLAGS_OF, .type = IR_FLAGS, .a = v};
-
-    if (r->folded.value == v && v) {
-        n.op = r->folded.op;
-        n.type = r->folded.type;
-        n.a = r->folded.a;
-        n.b = r->folded.b;
-        n.c = r->folded.c;
-    } else if (!makes_flags(r->insns[v].op) || v == r->count - 1) {
-        /* The usual case; or nothing that this can be the flags of, which ir_verify() will name. */
-        return append(r, &flags);
-    } else {
-        n = r->insns[v];
-    }
-
-    bool carry = n.op == IR_ADC || n.op == IR_SBC;
-    if (is_const(r, n.a) && is_const(r, n.b) && (!carry || r->insns[n.c].op == IR_FLAGS_CONST)) {
-        flags.op = IR_FLAGS_CONST;
-        flags.a = IR_NONE;
-        flags.imm = ir_eval_flags(n.op, n.type, r->insns[n.a].imm, r->insns[n.b].imm,
-                                  carry ? (uint16_t)r->insns[n.c].imm : 0);
-    } else {
-        flags.a = append(r, &n);
-    }
-    return append(r, &flags);
+    if (r->folded.value == v && v)
+        return emit_computation_flags(r, r->folded.op, r->folded.type, r->folded.a, r->folded.b, r->folded.c);
+    const struct ir_insn *n = &r->insns[v];
+    if (v != r->count - 1 && makes_flags(n->op))
+        return emit_computation_flags(r, n->op, n->type, n->a, n->b, n->c);
+    /* The usual case; or nothing that this can be the flags of, which ir_verify() will name. */
+    return put(r, IR_FLAGS_OF, IR_FLAGS, 0, v, IR_NONE, IR_NONE, 0, 0);
 }
 
 ir_value ir_arith_flags(struct ir_region *r, enum ir_op op, ir_value a, ir_value b, ir_value carry,
                         ir_value *flags_out)
 {
-    struct ir_insn n = {.op = (uint8_t)op, .type = r->insns[a].type, .a = a, .b = b, .c = carry};
-    bool constant = is_const(r, a) && is_const(r, b) && (!carry || r->insns[carry].op == IR_FLAGS_CONST);
+    const enum ir_type type = (enum ir_type)r->insns[a].type;
     ir_value v;
 
-    if (constant) {
-        v = ir_emit(r, op, n.type, 0, a, b, carry, 0, 0);
-    } else {
-        if ((op == IR_ADD || op == IR_AND) && is_const(r, a))
-            swap_arguments(&n);
-        v = append(r, &n);
+    if (is_const(r, a) && is_const(r, b)) {
+        v = ir_emit(r, op, type, 0, a, b, carry, 0, 0);
+        *flags_out = emit_flags_of(r, v);
+        return v;
     }
-    *flags_out = emit_flags_of(r, v);
+    const bool swap = (op == IR_ADD || op == IR_AND) && is_const(r, a);
+    v = put(r, op, type, 0, swap ? b : a, swap ? a : b, carry, 0, 0);
+    *flags_out = put(r, IR_FLAGS_OF, IR_FLAGS, 0, v, IR_NONE, IR_NONE, 0, 0);
     return v;
 }
 
 /* a + b + C or a + ~b + C with everything known. */
-static ir_value fold_carry(struct ir_region *r, struct ir_insn *n)
+static ir_value fold_carry(struct ir_region *r, const struct ir_insn *n)
 {
     if (!is_const(r, n->a) || !is_const(r, n->b) || r->insns[n->c].op != IR_FLAGS_CONST)
         return IR_NONE;
     uint64_t b = r->insns[n->b].imm;
     uint64_t carry = r->insns[n->c].imm & NZCV_B ? 0 : 1;
-    return become_const(n, r->insns[n->a].imm + (n->op == IR_SBC ? ~b : b) + carry);
+    return become_const(r, n, r->insns[n->a].imm + (n->op == IR_SBC ? ~b : b) + carry);
 }
 
-static inline void note_folded(struct ir_region *r, const struct ir_insn *n, ir_value v)
+/* ADD SUB AND ANDN ADC SBC: after a fold, FLAGS_OF must still find the computation. */
+static ir_value emit_arithmetic(struct ir_region *r, const struct ir_insn *n)
 {
+    ir_value v = n->op == IR_ADC || n->op == IR_SBC ? fold_carry(r, n) : fold_binary(r, n);
+    if (!v) {
+        r->folded.value = IR_NONE;
+        return put(r, n->op, n->type, 0, n->a, n->b, n->c, 0, 0);
+    }
     r->folded.op = n->op;
     r->folded.type = n->type;
     r->folded.a = n->a;
     r->folded.b = n->b;
     r->folded.c = n->c;
     r->folded.value = v;
-}
-
-/* ADD SUB AND ANDN ADC SBC: after a fold, FLAGS_OF must still find the computation. */
-static ir_value emit_arithmetic(struct ir_region *r, struct ir_insn *n)
-{
-    struct ir_insn original = *n;
-    ir_value v = n->op == IR_ADC || n->op == IR_SBC ? fold_carry(r, n) : fold_binary(r, n);
-    bool folded = v != IR_NONE;
-    if (!folded)
-        v = append(r, n);
-    /* ANDN of a constant, now an AND, still has the right flags. */
-    if (folded || (n->op != original.op && n->op != IR_AND))
-        note_folded(r, &original, v);
-    else
-        r->folded.value = IR_NONE;
     return v;
 }
 
 ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned aux, ir_value a, ir_value b,
                  ir_value c, uint64_t imm, uint64_t imm2)
 {
-    struct ir_insn n = {
+    const struct ir_insn n = {
         .op = (uint8_t)op,
         .type = (uint8_t)type,
         .aux = (uint16_t)aux,
@@ -542,11 +511,11 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     case IR_BFI: v = fold_bfi(r, &n); break;
     case IR_SELECT: v = fold_select(r, &n); break;
 
-    case IR_GET: return fold_get(r, &n);
-    case IR_SET: emit_set(r, &n); return IR_NONE;
+    case IR_GET: return emit_get(r, type, aux);
+    case IR_SET: emit_set(r, type, aux, a); return IR_NONE;
     case IR_GET_FLAGS:
         if (!r->known_flags)
-            r->known_flags = append(r, &n);
+            r->known_flags = put(r, op, type, aux, a, b, c, imm, imm2);
         return r->known_flags;
     case IR_SET_FLAGS:
         if (r->known_flags == a && a)
@@ -557,14 +526,11 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     case IR_FLAGS_SELECT: v = fold_flags_select(r, &n); break;
     case IR_FLAGS_PACK:
         if (r->insns[a].op == IR_FLAGS_CONST)
-            become_const(&n, r->insns[a].imm & NZCV_MASK);
+            v = become_const(r, &n, r->insns[a].imm & NZCV_MASK);
         break;
     case IR_FLAGS_UNPACK:
-        if (is_const(r, a)) {
-            n.op = IR_FLAGS_CONST;
-            n.imm = r->insns[a].imm & NZCV_MASK;
-            n.a = IR_NONE;
-        }
+        if (is_const(r, a))
+            v = put(r, IR_FLAGS_CONST, type, 0, IR_NONE, IR_NONE, IR_NONE, r->insns[a].imm & NZCV_MASK, 0);
         break;
 
     case IR_EXIT_IF:
@@ -587,5 +553,5 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     case IR_VXOR: v = fold_vector(r, &n); break;
     default: break;
     }
-    return v ? v : append(r, &n);
+    return v ? v : put(r, op, type, aux, a, b, c, imm, imm2);
 }

@@ -72,9 +72,9 @@ static void write_data(struct lift *l, const struct access *access, unsigned t, 
         lift_write(l, t, value);
 }
 
-/* One register; `writeback` is added to base register n, 0 for none. */
+/* One register; then the base register n gets `offset` added if `writeback` is set. */
 static void transfer(struct lift *l, const struct access *access, const struct address *address, unsigned t,
-                     unsigned n, int64_t writeback)
+                     unsigned n, bool writeback, int64_t offset)
 {
     if (access->is_prefetch)
         return;
@@ -83,7 +83,7 @@ static void transfer(struct lift *l, const struct access *access, const struct a
     else
         store_to(l, access, address, read_data(l, access, t));
     if (writeback)
-        lift_write_sp(l, n, ir_binary_imm(l->ir, IR_ADD, address->base, (uint64_t)writeback));
+        lift_write_sp(l, n, ir_binary_imm(l->ir, IR_ADD, address->base, (uint64_t)offset));
 }
 
 /* LDR, STR and so on (immediate, unsigned offset), PRFM */
@@ -94,7 +94,7 @@ bool lift_loadstore_unsigned(struct lift *l, const struct arm64_loadstore_unsign
         return false;
     int64_t offset = (int64_t)f->imm << (access.mem & IR_MEM_SIZE);
     struct address address = {lift_read_sp(l, 1, f->rn), IR_NONE, 0, offset};
-    transfer(l, &access, &address, f->rt, f->rn, 0);
+    transfer(l, &access, &address, f->rt, f->rn, false, 0);
     return true;
 }
 
@@ -107,7 +107,7 @@ bool lift_loadstore_imm9(struct lift *l, const struct arm64_loadstore_imm9 *f)
     if ((f->mode == MODE_UNPRIVILEGED && f->v) || (f->mode != MODE_OFFSET && access.is_prefetch))
         return false;
     struct address address = {lift_read_sp(l, 1, f->rn), IR_NONE, 0, f->mode == MODE_POST ? 0 : f->imm};
-    transfer(l, &access, &address, f->rt, f->rn, f->mode & 1 ? f->imm : 0);
+    transfer(l, &access, &address, f->rt, f->rn, f->mode & 1, f->imm);
     return true;
 }
 
@@ -128,7 +128,7 @@ bool lift_loadstore_register(struct lift *l, const struct arm64_loadstore_regist
             address.scale = 0;
         }
     }
-    transfer(l, &access, &address, f->rt, f->rn, 0);
+    transfer(l, &access, &address, f->rt, f->rn, false, 0);
     return true;
 }
 
@@ -146,7 +146,7 @@ bool lift_load_literal(struct lift *l, const struct arm64_load_literal *f)
     access.is_prefetch = !f->v && f->opc == 3;
     uint64_t place = l->pc + (uint64_t)((int64_t)f->imm * 4);
     struct address address = {.base = ir_const(l->ir, IR_I64, place)};
-    transfer(l, &access, &address, f->rt, 0, 0);
+    transfer(l, &access, &address, f->rt, 0, false, 0);
     return true;
 }
 
@@ -184,7 +184,7 @@ bool lift_loadstore_pair(struct lift *l, const struct arm64_loadstore_pair *f)
     int64_t offset = (int64_t)f->imm * (1 << (access.mem & IR_MEM_SIZE));
     struct address address = {lift_read_sp(l, 1, f->rn), IR_NONE, 0, f->mode == MODE_POST ? 0 : offset};
     transfer_pair(l, &access, address, f->rt, f->rt2);
-    if (f->mode & 1 && offset)
+    if (f->mode & 1)
         lift_write_sp(l, f->rn, ir_binary_imm(l->ir, IR_ADD, address.base, (uint64_t)offset));
     return true;
 }

@@ -476,7 +476,9 @@ void emit_alias(struct emit *e, ir_value v, ir_value source)
     unsigned place = e->values[source].place;
     uint8_t upper_zero = e->values[source].upper_zero;
     add_value(e, v, place);
-    e->values[v].upper_zero = emit_insn(e, source)->type == emit_insn(e, v)->type ? upper_zero : 0;
+    if (is_vector_place(e, place) && emit_insn(e, source)->type != emit_insn(e, v)->type)
+        upper_zero = 0;
+    e->values[v].upper_zero = upper_zero;
     if (e->places[place].refs) { /* it may have been about to be freed */
         if (place >= PLACE_SPILL_XMM && place < PLACE_GUEST)
             e->dying_vector_spill &= ~(1u << (place - PLACE_SPILL_XMM));
@@ -506,18 +508,29 @@ unsigned emit_tmp_xmm(struct emit *e)
     return place - PLACE_XMM;
 }
 
+/* Whether a temporary is to be had without a spill. */
+static bool has_free_gpr(const struct emit *e)
+{
+    for (uint32_t m = TMP_GPR_MASK & ~(e->locked | e->scratch); m; m &= m - 1)
+        if (!e->places[__builtin_ctz(m)].refs)
+            return true;
+    return false;
+}
+
 void emit_take_gpr(struct emit *e, unsigned reg)
 {
     bool operand = e->locked & 1u << reg;
     e->locked &= ~(1u << reg);
     e->scratch |= 1u << reg;
-    if (operand || e->places[reg].refs) {
+    if (operand || (e->places[reg].refs && has_free_gpr(e))) {
         unsigned to = take_register(e, false);
         allocate_forget(e, to);
         asm_mov(e->a, true, to, reg);
         allocate_repoint(e, reg, to);
         if (operand)
             e->locked |= 1u << to;
+    } else if (e->places[reg].refs) {
+        spill(e, reg);
     }
     allocate_forget(e, reg);
 }

@@ -143,6 +143,12 @@ void asm_test_imm8(struct assembler *a, struct rm left, uint8_t imm)
     asm_byte(a, imm);
 }
 
+void asm_cmp_sized(struct assembler *a, unsigned log2_bytes, unsigned left, unsigned right)
+{
+    unsigned how = log2_bytes == 0 ? BYTE_REG | BYTE_RM : log2_bytes == 1 ? PREFIX_66 : 0;
+    legacy(a, MAP_ONE | how, log2_bytes == 3, log2_bytes == 0 ? 0x38 : 0x39, right, rm_reg(left), 0);
+}
+
 void asm_imul(struct assembler *a, bool wide, unsigned dst, struct rm src)
 {
     legacy(a, MAP_0F, wide, 0xaf, dst, src, 0);

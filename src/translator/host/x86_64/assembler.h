@@ -169,6 +169,9 @@ void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm
 void asm_setcc(struct assembler *a, enum cc cc, unsigned dst); /* the low byte only */
 void asm_cmov(struct assembler *a, enum cc cc, bool wide, unsigned dst, struct rm src);
 
+/* cmp of the low bytes of two registers */
+void asm_cmp_sized(struct assembler *a, unsigned log2_bytes, unsigned left, unsigned right);
+
 /* lock-prefixed where it is not implied */
 void asm_lock_cmpxchg(struct assembler *a, unsigned log2_bytes, struct mem dst, unsigned src);
 void asm_lock_cmpxchg16b(struct assembler *a, struct mem dst);

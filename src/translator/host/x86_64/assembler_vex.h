@@ -149,6 +149,8 @@ enum vex {
     VDIVPS = VEX(1, 0, 0, 0x5e),
     VMAXPS = VEX(1, 0, 0, 0x5f),
     VSQRTPS = VEX(1, 0, 0, 0x51),
+    VRSQRTPS = VEX(1, 0, 0, 0x52),
+    VRCPPS = VEX(1, 0, 0, 0x53),
     VANDPS = VEX(1, 0, 0, 0x54),
     VANDNPS = VEX(1, 0, 0, 0x55),
     VORPS = VEX(1, 0, 0, 0x56),

@@ -59,6 +59,8 @@ struct mem allocate_mem(const struct emit *e, unsigned place);
 
 /* A jump to a fixed routine: the displacement at `at` is its to resolve. */
 void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine);
+/* 32 bytes of the constant pool. */
+struct mem emit_pool_pair(struct emit *e, const uint64_t words[4]);
 struct cold *emit_cold(struct emit *e, cold_function emit);
 
 /* -- emit_flags.c ----------------------------------------------------------------------------------------- */
@@ -76,6 +78,8 @@ void flags_define(struct emit *e, ir_value f, enum flags_kind kind);
 void flags_save(struct emit *e);
 /* Makes the CPU structure's flags those of the guest. */
 void flags_flush(struct emit *e);
+/* The home's value is unknown from now on; that of before stays readable. */
+void flags_forget_home(struct emit *e);
 /* Before an access that may fault, and before exits: as flags_flush() if anybody will look. */
 void flags_before_fault(struct emit *e);
 /* True if the guest's flags are in EFLAGS only and a COND of them can be tested as it stands. */
@@ -91,5 +95,21 @@ struct condition flags_condition(struct emit *e, ir_value v);
 /* -- emitters ---------------------------------------------------------------------------------------------- */
 
 #define EMITTER(name) void emit_op_##name(struct emit *e, const struct ir_insn *insn, ir_value v)
+
+#define CORE_OPERATIONS(X)                                                                                    \
+    X(GET_FLAGS, get_flags) X(SET_FLAGS, set_flags) X(ADD, add) X(SUB, sub) X(MUL, mul) X(UMULH, umulh)       \
+    X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and) X(OR, or) X(XOR, xor) X(ANDN, andn) X(ORN, orn)   \
+    X(XORN, xorn) X(NOT, not) X(NEG, neg) X(SHL, shl) X(SHR, shr) X(SAR, sar) X(ROR, ror) X(EXTR, extr)       \
+    X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap) X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi)             \
+    X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext) X(ADC, adc) X(SBC, sbc) X(CRC32, crc32) X(SELECT, select)     \
+    X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const) \
+    X(FLAGS_PACK, flags_pack) X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic)   \
+    X(CAS, cas) X(LOAD_EXCL, load_excl) X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence)   \
+    X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto) X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest)           \
+    X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise)
+
+#define DECLARE(op, name) EMITTER(name);
+CORE_OPERATIONS(DECLARE)
+#undef DECLARE
 
 #endif

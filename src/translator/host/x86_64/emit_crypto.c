@@ -2,17 +2,18 @@
 /*
  * emit_crypto: AES, SHA and polynomial products.
  *
- * The guest's AES instructions add the key first and do not mix columns; the host's do both at the end. With a key of
- * zero the one gives the other: MixColumns alone is a round of the inverse of SubBytes and ShiftRows.
+ * The guest's AES instructions add the key first and do not mix columns; the host's do both at the end. With
+ * a key of zero the one gives the other: MixColumns alone is a round of the inverse of SubBytes and
+ * ShiftRows.
  *
- * SHA-NI keeps its state in other orders than Arm. Its instructions have no VEX form; generated code leaves the upper
- * halves of the 256-bit registers clean, so that they may be mixed.
+ * SHA-NI keeps its state in other orders than Arm. Its instructions have no VEX form; generated code leaves
+ * the upper halves of the 256-bit registers clean, so that they may be mixed.
  */
 #include <cpuid.h>
 
 #include "translator/host/x86_64/emit_vector.h"
 
-/* -- AES ---------------------------------------------------------------------------------------------- */
+/* -- AES ----------------------------------------------------------------------------------------------- */
 
 void emit_aes_round(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -32,23 +33,7 @@ void emit_aes_mix(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rrm(e, VAESENC, d, d, pool_zero(e));
 }
 
-/* -- polynomials ------------------------------------------------------------------------------------------ */
-
-/* d = the products of the 16-bit elements of a (below 256) by those of b, both scratch: bit by bit */
-static void emit_polynomial_words(struct emit *e, unsigned d, unsigned a, unsigned b, unsigned t)
-{
-    for (unsigned bit = 0; bit < 8; bit++) {
-        vex_shift(e, VPSLLW_IMM, t, b, 15 - bit);
-        vex_shift(e, VPSRAW_IMM, t, t, 15);
-        vex_rrr(e, VPAND, t, t, a);
-        if (bit == 0)
-            vex_move(e, d, t);
-        else
-            vex_rrr(e, V_PXOR, d, d, t);
-        if (bit < 7)
-            vex_rrr(e, VPADDW, a, a, a);
-    }
-}
+/* -- polynomials --------------------------------------------------------------------------------------- */
 
 void emit_polynomial_long(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -58,7 +43,6 @@ void emit_polynomial_long(struct emit *e, const struct ir_insn *insn, ir_value v
         vex_rrri(e, VPCLMULQDQ, emit_def_xmm_last(e, v), a, b, high ? 0x11 : 0x00);
         return;
     }
-    /* five registers in the worst case: the second operand is extended again for every bit by the shift */
     unsigned x = emit_tmp_xmm(e), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     if (high)
         vex_rrm(e, VPUNPCKHBW, x, a, pool_zero(e));
@@ -97,7 +81,7 @@ void emit_polynomial(struct emit *e, const struct ir_insn *insn, ir_value v)
     }
 }
 
-/* -- SHA without the host's help ---------------------------------------------------------------------------- */
+/* -- SHA without the host's help ----------------------------------------------------------------------- */
 
 /* d = each 32-bit element of a rotated left; t is scratch */
 static void emit_rotate(struct emit *e, unsigned d, unsigned a, unsigned count, unsigned t)
@@ -136,7 +120,7 @@ void emit_sha1_schedule1(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rrr(e, V_PXOR, d, d, t);
 }
 
-/* -- SHA-NI ----------------------------------------------------------------------------------------------------- */
+/* -- SHA-NI ---------------------------------------------------------------------------------------- */
 
 static int sha_state = -1; /* unknown */
 
@@ -190,8 +174,8 @@ void emit_sha1_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
 }
 
 /*
- * SHA256RNDS2 does two rounds: from f e b a (low to high) in s and h g d c in d to the new f e b a in d; the old f e b a are
- * the new h g d c. It takes the sums of words and constants from xmm0.
+ * SHA256RNDS2 does two rounds: from f e b a (low to high) in s and h g d c in d to the new f e b a in d; the
+ * old f e b a are the new h g d c. It takes the sums of words and constants from xmm0.
  */
 void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -203,12 +187,47 @@ void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
     unsigned t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     unsigned abcd = second ? b : a, efgh = second ? a : b;
-    /* Whatever is in xmm0 waits in the CPU structure, if it is not ours. */
-    struct rm save = rm_mem(emit_cpu(e, CPU_EVAL_RESULT)), sums = rm_mem(emit_cpu(e, CPU_EVAL_ARGUMENT(0)));
-    unsigned low = d == 0 || t == 0 ? 15 : 0;
-    (void)low;
-    vex_rm(e, V_MOVUPS_STORE, 0, save);
-    vex_rm(e, V_MOVUPS_STORE, c, sums);
-    (void)abcd;
-    (void)efgh;
+    /* xmm0 is taken from whoever has it: its value waits in the CPU structure, or, if it is one of the two
+     * registers that this needs, a third one's does. */
+    struct mem saved = emit_cpu(e, CPU_EVAL_RESULT);
+    unsigned borrowed = 0, s = t, h = d;
+    if (t == 0 || d == 0) {
+        for (borrowed = 15;
+             borrowed == a || borrowed == b || borrowed == c || borrowed == t || borrowed == d;)
+            borrowed--;
+        *(t == 0 ? &s : &h) = borrowed;
+    }
+    vex_rm(e, V_MOVUPS_STORE, borrowed, rm_mem(saved));
+    vex_rrri(e, VSHUFPS, s, efgh, abcd, 0x11);
+    vex_rrri(e, VSHUFPS, h, efgh, abcd, 0xbb);
+    vex_move(e, 0, c);
+    emit_sha(e, SHA256RNDS2, h, s);
+    vex_rri(e, VPSHUFD, 0, 0, 0x0e);
+    emit_sha(e, SHA256RNDS2, s, h);
+    vex_rrri(e, VSHUFPS, d, s, h, second ? 0x11 : 0xbb);
+    vex_rm(e, V_MOVUPS_LOAD, borrowed, rm_mem(saved));
+}
+
+void emit_sha256_schedule0(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    if (!host_use_sha()) {
+        emit_eval(e, insn, v);
+        return;
+    }
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), d = emit_def_xmm(e, v);
+    vex_move(e, d, a);
+    emit_sha(e, SHA256MSG1, d, b);
+}
+
+void emit_sha256_schedule1(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    if (!host_use_sha()) {
+        emit_eval(e, insn, v);
+        return;
+    }
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
+    unsigned d = emit_def_xmm(e, v);
+    vex_rrri(e, VPALIGNR, d, c, b, 4);
+    vex_rrr(e, VPADDD, d, d, a);
+    emit_sha(e, SHA256MSG2, d, c);
 }

@@ -154,6 +154,12 @@ static void vacate_home(struct emit *e)
     to_slot(e, old, place);
 }
 
+void flags_forget_home(struct emit *e)
+{
+    vacate_home(e);
+    e->guest_flags = e->home_flags = IR_NONE;
+}
+
 /* Stores the value that is in EFLAGS, as it is the guest's, to the home. */
 static void save_home(struct emit *e)
 {
@@ -433,19 +439,25 @@ static void consume_operands(struct emit *e, ir_value v)
         allocate_consume(e, insn->b);
 }
 
-struct condition flags_condition(struct emit *e, ir_value v)
+static struct condition consumed_condition(struct emit *e, ir_value v, uint32_t locked)
 {
     const struct ir_insn *insn = emit_insn(e, v);
     struct condition c;
-    consume_operands(e, v);
-    if (insn->op == IR_COND)
+    if (insn->op == IR_COND) {
         c = flags_test(e, flags_resolve(e, insn->a), insn->aux);
-    else if (insn->op == IR_CMP)
-        c = compare(e, insn);
-    else
-        c = test_bit(e, insn);
+    } else {
+        c = insn->op == IR_CMP ? compare(e, insn) : test_bit(e, insn);
+        e->locked = locked; /* the operands have been read */
+    }
     e->flags_held = true;
     return c;
+}
+
+struct condition flags_condition(struct emit *e, ir_value v)
+{
+    uint32_t locked = e->locked;
+    consume_operands(e, v);
+    return consumed_condition(e, v, locked);
 }
 
 bool flags_testable(struct emit *e, ir_value condition)
@@ -550,7 +562,7 @@ EMITTER(flags_fcmp)
 
 /* -- FLAGS_SELECT --------------------------------------------------------------------------------------------------- */
 
-/* The comparison that a deferred FLAGS_OF stands for; returns the polarity of EFLAGS. */
+/* The comparison that a deferred FLAGS_OF stands for; may change rax; returns the polarity of EFLAGS. */
 static enum flags_kind deferred_comparison(struct emit *e, ir_value f)
 {
     const struct ir_insn *insn = emit_insn(e, emit_insn(e, f)->a);
@@ -568,12 +580,11 @@ static enum flags_kind deferred_comparison(struct emit *e, ir_value f)
         }
         return FLAGS_BORROW;
     }
-    unsigned a = emit_use_gpr(e, insn->a), t = emit_tmp_gpr(e);
-    asm_mov(e->a, wide, t, a);
+    asm_mov(e->a, wide, RAX, emit_use_gpr(e, insn->a));
     if (immediate)
-        asm_alu_imm(e->a, ALU_ADD, wide, rm_reg(t), imm);
+        asm_alu_imm(e->a, ALU_ADD, wide, rm_reg(RAX), imm);
     else
-        asm_alu(e->a, ALU_ADD, wide, t, emit_use_rm(e, insn->b));
+        asm_alu(e->a, ALU_ADD, wide, RAX, emit_use_rm(e, insn->b));
     return FLAGS_CARRY;
 }
 
@@ -609,15 +620,12 @@ static void prepare(struct emit *e, ir_value f)
 
 static void select_deferred(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
+    uint32_t locked = e->locked;
+    consume_operands(e, insn->a);
+    flags_save(e); /* now, because it may change how the condition is to be tested */
+    struct condition condition = consumed_condition(e, insn->a, locked);
     emit_take_gpr(e, RAX);
     prepare(e, insn->b);
-    unsigned spare = PLACE_NONE;
-    const struct ir_insn *from = emit_insn(e, emit_insn(e, insn->b)->a);
-    if (from->op == IR_ADD)
-        spare = emit_tmp_gpr(e); /* so that the addition finds one without spilling */
-    struct condition condition = flags_condition(e, insn->a);
-    if (spare != PLACE_NONE)
-        e->scratch &= ~(1u << spare);
     emit_clobber_flags(e);
     struct cold *c = emit_cold(e, cold_constant_flags);
     c->imm = insn->imm;

@@ -2,59 +2,24 @@
 /*
  * emit_float: scalar floating point on the host's own unit.
  *
- * MXCSR holds the guest's rounding mode, flush-to-zero and sticky flags while generated code runs, so that only NaNs
- * need care: a result that is not a number goes to cold code, which evaluates the operation again from
- * its operands. No instruction here may raise a flag that the guest's operation does not raise; VUCOMIS raises
- * "invalid" for signalling NaNs only, which every arithmetic operation does as well.
+ * MXCSR holds the guest's rounding mode, flush-to-zero and sticky flags while generated code runs, so that
+ * only NaNs need care: a result that is not a number goes to cold code, which evaluates the operation again
+ * from its operands. No instruction here may raise a flag that the guest's operation does not raise; VUCOMIS
+ * raises "invalid" for signalling NaNs only, which every arithmetic operation does as well.
  */
 #include <math.h>
 
 #include "translator/host/x86_64/emit_vector.h"
 
-/* VROUND's immediate by enum ir_round; bit 3 keeps it from raising "inexact". */
-static const uint8_t round_imm[] = {[IR_ROUND_EVEN] = 0, [IR_ROUND_UP] = 2,      [IR_ROUND_DOWN] = 1,
-                                    [IR_ROUND_ZERO] = 3, [IR_ROUND_CURRENT] = 4, [IR_ROUND_AWAY] = 3};
-enum { ROUND_QUIETLY = 8 };
-
-static uint64_t float_sign(bool is_double)
-{
-    return is_double ? 1ull << 63 : 1ull << 31;
-}
-
-static uint64_t float_magnitude(bool is_double)
-{
-    return float_sign(is_double) - 1;
-}
-
-static uint64_t float_bits(bool is_double, double x)
-{
-    union {
-        double d;
-        float f;
-        uint64_t d_bits;
-        uint32_t f_bits;
-    } u = {.d_bits = 0};
-    if (is_double)
-        u.d = x;
-    else
-        u.f = (float)x;
-    return is_double ? u.d_bits : u.f_bits;
-}
-
-/* A constant in lane 0, the rest zero. */
-static struct rm pool_float(struct emit *e, bool is_double, double x)
-{
-    return pool_pair(e, float_bits(is_double, x), 0);
-}
-
-/* vucomis x, x: "parity" if x is a NaN */
+/* "Parity" if a or b is a NaN */
 static void emit_compare(struct emit *e, bool is_double, unsigned a, unsigned b)
 {
     vex_rr(e, is_double ? V_UCOMISD : V_UCOMISS, a, b);
 }
 
 /* Goes to evaluate the operation again if the result d is a NaN. */
-static void emit_check_nan(struct emit *e, bool is_double, unsigned d, unsigned count, const uint8_t *operands)
+static void emit_check_nan(struct emit *e, bool is_double, unsigned d, unsigned count,
+                           const uint8_t *operands)
 {
     emit_compare(e, is_double, d, d);
     emit_cold_back(e, emit_cold_evaluate(e, CC_P, PLACE_XMM + d, count, operands));
@@ -129,8 +94,8 @@ void emit_float_fma(struct emit *e, const struct ir_insn *insn, ir_value v)
 }
 
 /*
- * Numbers first: for a NaN the four operations differ, and VMIN would raise "invalid" for a quiet one. VMIN gives its
- * second operand for -0 and +0, so both orders together have the sign that the guest wants.
+ * Numbers first: for a NaN the four operations differ, and VMIN would raise "invalid" for a quiet one. VMIN
+ * gives its second operand for -0 and +0, so both orders together have the sign that the guest wants.
  */
 void emit_float_minmax(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -141,8 +106,7 @@ void emit_float_minmax(struct emit *e, const struct ir_insn *insn, ir_value v)
     unsigned d = emit_def_xmm(e, v);
     uint32_t op = vex_float(is_min ? VMINPS : VMAXPS, is_double, true);
     emit_compare(e, is_double, a, b);
-    struct cold *c =
-        emit_cold_evaluate(e, CC_P, PLACE_XMM + d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
+    struct cold *c = emit_cold_evaluate(e, CC_P, PLACE_XMM + d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
     vex_rrr(e, op, t, a, b);
     vex_rrr(e, op, d, b, a);
     vex_rrr(e, is_min ? VORPS : VANDPS, d, d, t);
@@ -152,18 +116,19 @@ void emit_float_minmax(struct emit *e, const struct ir_insn *insn, ir_value v)
 }
 
 /*
- * d = a rounded to an integral value, ties away from zero, raising nothing; t and u are scratch. Only for |a| < 2^52
- * (2^23): other values, which are integral or no numbers, go to the cold code that is returned.
+ * d = a rounded to an integral value, ties away from zero, raising nothing; t and u are scratch. Only for |a|
+ * < 2^52 (2^23): other values, which are integral or no numbers, go to the cold code that is returned.
  *
  * With |a| cut to an integer, what was cut off is exact, and one is added if that was a half or more.
  */
 static void emit_round_away(struct emit *e, bool is_double, unsigned d, unsigned a, unsigned t, unsigned u)
 {
-    vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, d, t, t, round_imm[IR_ROUND_ZERO] | ROUND_QUIETLY);
+    vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, d, t, t,
+             float_round_imm[IR_ROUND_ZERO] | FLOAT_ROUND_QUIETLY);
     vex_rrr(e, vex_float(VSUBPS, is_double, true), t, t, d);
-    vex_rm(e, V_MOVQ_LOAD, u, pool_float(e, is_double, 0.5));
+    vex_rm(e, V_MOVQ_LOAD, u, pool_float_scalar(e, is_double, 0.5));
     vex_rrri(e, vex_float(VCMPPS, is_double, true), u, u, t, 2); /* 0.5 <= rest */
-    vex_rrm(e, VANDPS, u, u, pool_float(e, is_double, 1.0));
+    vex_rrm(e, VANDPS, u, u, pool_float_scalar(e, is_double, 1.0));
     vex_rrr(e, vex_float(VADDPS, is_double, true), d, d, u);
     vex_rrm(e, VANDPS, u, a, pool_pair(e, float_sign(is_double), 0));
     vex_rrr(e, VORPS, d, d, u);
@@ -172,7 +137,7 @@ static void emit_round_away(struct emit *e, bool is_double, unsigned d, unsigned
 /* Compares so that "below or equal" says |a| >= 2^52 (2^23) or a NaN; leaves |a| in t. */
 static void emit_compare_fraction(struct emit *e, bool is_double, unsigned a, unsigned t, unsigned u)
 {
-    vex_rm(e, V_MOVQ_LOAD, u, pool_float(e, is_double, is_double ? 0x1p52 : 0x1p23));
+    vex_rm(e, V_MOVQ_LOAD, u, pool_float_scalar(e, is_double, is_double ? 0x1p52 : 0x1p23));
     vex_rrm(e, VANDPS, t, a, pool_pair(e, float_magnitude(is_double), 0));
     emit_compare(e, is_double, u, t);
 }
@@ -180,7 +145,8 @@ static void emit_compare_fraction(struct emit *e, bool is_double, unsigned a, un
 void emit_float_round(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = insn->type == IR_F64, exact = insn->aux & IR_ROUND_EXACT;
-    unsigned mode = insn->aux & IR_ROUND_MODE, imm = round_imm[mode] | (exact ? 0 : ROUND_QUIETLY);
+    unsigned mode = insn->aux & IR_ROUND_MODE,
+             imm = float_round_imm[mode] | (exact ? 0 : FLOAT_ROUND_QUIETLY);
     uint32_t op = is_double ? VROUNDSD : VROUNDSS;
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a);
@@ -244,26 +210,27 @@ void emit_float_to_half(struct emit *e, const struct ir_insn *insn, ir_value v)
     emit_set_upper_zero(e, v);
 }
 
-/* -- to integers ----------------------------------------------------------------------------------- */
+/* -- to integers --------------------------------------------------------------------------------------- */
 
 /*
- * Scales a by 2^imm into d. A product that overflows would raise what the guest's operation does not, so great values
- * go to cold code: returned for the caller to use further.
+ * Scales a by 2^imm into d. A product that overflows would raise what the guest's operation does not, so
+ * great values go to cold code: returned for the caller to use further.
  */
 static struct cold *emit_scale_up(struct emit *e, bool is_double, unsigned d, unsigned a, unsigned imm,
                                   unsigned result)
 {
     unsigned t = emit_tmp_xmm(e);
-    vex_rm(e, V_MOVQ_LOAD, t, pool_float(e, is_double, is_double ? 0x1p900 : 0x1p60));
+    vex_rm(e, V_MOVQ_LOAD, t, pool_float_scalar(e, is_double, is_double ? 0x1p900 : 0x1p60));
     vex_rrm(e, VANDPS, d, a, pool_pair(e, float_magnitude(is_double), 0));
     emit_compare(e, is_double, t, d);
     struct cold *c = emit_cold_evaluate(e, CC_BE, result, 1, (uint8_t[]){(uint8_t)(PLACE_XMM + a)});
-    vex_rrm(e, vex_float(VMULPS, is_double, true), d, a, pool_float(e, is_double, ldexp(1.0, (int)imm)));
+    vex_rrm(e, vex_float(VMULPS, is_double, true), d, a,
+            pool_float_scalar(e, is_double, ldexp(1.0, (int)imm)));
     return c;
 }
 
-/* Goes to `c` (or new cold code) unless 0 <= bits of x < 2^63 (wide) or 2^32 as a number: neither a flag nor a
- * NaN's trouble. */
+/* Goes to `c` (or new cold code) unless 0 <= bits of x < 2^63 (wide) or 2^32 as a number: neither a flag nor
+ * a NaN's trouble. */
 static struct cold *emit_check_unsigned(struct emit *e, bool is_double, bool wide, unsigned x, unsigned t,
                                         struct cold *c, unsigned result, unsigned a)
 {
@@ -279,7 +246,8 @@ static struct cold *emit_check_unsigned(struct emit *e, bool is_double, bool wid
 
 void emit_float_to_int(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
-    bool is_double = insn->a_type == IR_F64, wide = insn->type == IR_I64, is_unsigned = insn->aux & IR_UNSIGNED;
+    bool is_double = insn->a_type == IR_F64, wide = insn->type == IR_I64,
+         is_unsigned = insn->aux & IR_UNSIGNED;
     unsigned mode = insn->aux & IR_ROUND_MODE;
     uint32_t cut = is_double ? VCVTTSD2SI : VCVTTSS2SI;
     uint32_t convert = mode == IR_ROUND_CURRENT ? cut + (VCVTSD2SI - VCVTTSD2SI) : cut;
@@ -311,7 +279,8 @@ void emit_float_to_int(struct emit *e, const struct ir_insn *insn, ir_value v)
         emit_round_away(e, is_double, rounded, x, t, u);
     } else if (rounds) {
         rounded = emit_tmp_xmm(e);
-        vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, rounded, x, x, round_imm[mode] | ROUND_QUIETLY);
+        vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, rounded, x, x,
+                 float_round_imm[mode] | FLOAT_ROUND_QUIETLY);
     }
     if (is_unsigned) {
         c = emit_check_unsigned(e, is_double, wide, rounded, d, c, result, a);
@@ -325,13 +294,13 @@ void emit_float_to_int(struct emit *e, const struct ir_insn *insn, ir_value v)
             c = emit_cold_evaluate(e, CC_O, result, 1, (uint8_t[]){PLACE_XMM + a});
     }
     if (rounds) /* "inexact", now that the result is known to be in range */
-        vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, rounded, x, x, round_imm[IR_ROUND_ZERO]);
+        vex_rrri(e, is_double ? VROUNDSD : VROUNDSS, rounded, x, x, float_round_imm[IR_ROUND_ZERO]);
     emit_cold_back(e, c);
     if (!wide)
         emit_set_upper_zero(e, v);
 }
 
-/* -- from integers --------------------------------------------------------------------------------- */
+/* -- from integers ------------------------------------------------------------------------------------- */
 
 /* An unsigned 64-bit number with the top bit set: halved, the lost bit kept for rounding, converted, doubled.
  * r[0] = result, r[1] = the number, r[2] = scratch, r[3] = scratch; imm = the conversion. */
@@ -349,7 +318,8 @@ static void cold_from_unsigned(struct emit *e, struct cold *c)
 
 void emit_float_from_int(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
-    bool is_double = insn->type == IR_F64, wide = insn->a_type == IR_I64, is_unsigned = insn->aux & IR_UNSIGNED;
+    bool is_double = insn->type == IR_F64, wide = insn->a_type == IR_I64,
+         is_unsigned = insn->aux & IR_UNSIGNED;
     uint32_t convert = (is_double ? VCVTSI2SD : VCVTSI2SS) | (wide || is_unsigned ? VEX_W1 : 0);
     if (wide && is_unsigned)
         emit_clobber_flags(e);
@@ -381,7 +351,7 @@ void emit_float_from_int(struct emit *e, const struct ir_insn *insn, ir_value v)
         emit_cold_back(e, c);
     if (insn->imm) /* exact: the result is far from the ends of the range */
         vex_rrm(e, vex_float(VMULPS, is_double, true), d, d,
-                pool_float(e, is_double, ldexp(1.0, -(int)insn->imm)));
+                pool_float_scalar(e, is_double, ldexp(1.0, -(int)insn->imm)));
     emit_set_upper_zero(e, v);
 }
 

@@ -73,7 +73,7 @@ static inline void vex_move(struct emit *e, unsigned d, unsigned s)
         vex_rr(e, V_MOVAPS_LOAD, d, s);
 }
 
-/* -- constants ----------------------------------------------------------------------------------- */
+/* -- constants ----------------------------------------------------------------------------------------- */
 
 static inline struct rm pool_pair(struct emit *e, uint64_t low, uint64_t high)
 {
@@ -108,14 +108,58 @@ static inline uint64_t element_sign(unsigned esize)
     return 1ull << ((8u << esize) - 1);
 }
 
-/* -- evaluation in cold code ------------------------------------------------------------------------ */
+/* -- floating point ------------------------------------------------------------------------------------ */
+
+/* VROUND's immediate by enum ir_round (AWAY has none); bit 3 keeps it from raising "inexact". */
+static const uint8_t float_round_imm[] = {0, 2, 1, 3, 3, 4};
+enum { FLOAT_ROUND_QUIETLY = 8 };
+
+static inline uint64_t float_sign(bool is_double)
+{
+    return is_double ? 1ull << 63 : 1ull << 31;
+}
+
+static inline uint64_t float_magnitude(bool is_double)
+{
+    return float_sign(is_double) - 1;
+}
+
+static inline uint64_t float_bits(bool is_double, double x)
+{
+    union {
+        double d;
+        float f;
+        uint64_t d_bits;
+        uint32_t f_bits;
+    } u = {.d_bits = 0};
+    if (is_double)
+        u.d = x;
+    else
+        u.f = (float)x;
+    return is_double ? u.d_bits : u.f_bits;
+}
+
+/* A constant in lane 0, the rest zero. */
+static inline struct rm pool_float_scalar(struct emit *e, bool is_double, double x)
+{
+    return pool_pair(e, float_bits(is_double, x), 0);
+}
+
+/* A constant in all lanes. */
+static inline struct rm pool_float_vector(struct emit *e, bool is_double, double x)
+{
+    return pool_splat(e, 2 + is_double, float_bits(is_double, x));
+}
+
+/* -- evaluation in cold code --------------------------------------------------------------------------- */
 
 /*
- * jcc to cold code that runs ir_eval_op() on the operands in these registers, PLACE_XMM + n or PLACE_GPR + n each
- * (0 operands beyond `count` are ignored), and puts the result into `result`. The caller says with
+ * jcc to cold code that runs ir_eval_op() on the operands in these registers, PLACE_XMM + n or PLACE_GPR + n
+ * each (0 operands beyond `count` are ignored), and puts the result into `result`. The caller says with
  * emit_cold_back() where it goes on.
  */
-struct cold *emit_cold_evaluate(struct emit *e, enum cc cc, unsigned result, unsigned count, const uint8_t *operands);
+struct cold *emit_cold_evaluate(struct emit *e, enum cc cc, unsigned result, unsigned count,
+                                const uint8_t *operands);
 
 /* A second jump to the same cold code. */
 void emit_cold_also(struct emit *e, struct cold *c, enum cc cc);
@@ -125,6 +169,66 @@ void emit_saturated_jnz(struct emit *e);
 
 /* -- emitters ------------------------------------------------------------------------------------------ */
 
-#define VECTOR_EMITTER(name) void emit_op_##name(struct emit *e, const struct ir_insn *insn, ir_value v)
+typedef void vector_emitter(struct emit *e, const struct ir_insn *insn, ir_value v);
+
+/* emit_float.c */
+vector_emitter emit_float_arithmetic, emit_float_sqrt, emit_float_sign, emit_float_fma, emit_float_minmax,
+    emit_float_round, emit_float_convert, emit_float_from_half, emit_float_to_half, emit_float_to_int,
+    emit_float_from_int, emit_float_to_bits, emit_float_from_bits;
+
+/* emit_vector_move.c */
+vector_emitter emit_vector_from_float, emit_vector_get_float, emit_vector_set_float, emit_vector_from_int,
+    emit_vector_from_pair, emit_vector_get, emit_vector_set, emit_vector_dup, emit_vector_dup_lane,
+    emit_vector_set_lane, emit_vector_low, emit_vector_zip, emit_vector_unzip, emit_vector_transpose,
+    emit_vector_extract, emit_vector_table, emit_vector_reverse;
+
+/* emit_vector_integer.c */
+vector_emitter emit_vector_logic, emit_vector_and_not, emit_vector_or_not, emit_vector_not,
+    emit_vector_select, emit_vector_add, emit_vector_mul, emit_vector_negate, emit_vector_absolute,
+    emit_vector_minmax, emit_vector_compare, emit_vector_compare_more, emit_vector_test, emit_vector_halve,
+    emit_vector_difference, emit_vector_shift, emit_vector_shift_rounding, emit_vector_count,
+    emit_vector_reverse_bits, emit_vector_leading;
+
+/* emit_vector_shift.c */
+vector_emitter emit_vector_shift_variable;
+
+/* emit_vector_widen.c */
+vector_emitter emit_vector_extend, emit_vector_multiply_long, emit_vector_narrow, emit_vector_add_long,
+    emit_vector_pairwise, emit_vector_sum, emit_vector_least;
+
+/* emit_vector_saturate.c */
+vector_emitter emit_vector_add_saturating, emit_vector_sign_saturating, emit_vector_multiply_long_saturating,
+    emit_vector_multiply_high, emit_vector_narrow_saturating, emit_vector_shift_saturating;
+
+/* emit_vector_float.c */
+vector_emitter emit_vector_float_arithmetic, emit_vector_float_sqrt, emit_vector_float_sign,
+    emit_vector_float_fma, emit_vector_float_minmax, emit_vector_float_compare, emit_vector_float_step,
+    emit_vector_float_round, emit_vector_float_to_int, emit_vector_float_from_int, emit_vector_float_widen,
+    emit_vector_float_narrow;
+
+/* emit_crypto.c */
+vector_emitter emit_aes_round, emit_aes_mix, emit_polynomial_long, emit_polynomial, emit_sha1_rotate,
+    emit_sha1_schedule0, emit_sha1_schedule1, emit_sha1_rounds, emit_sha256_rounds, emit_sha256_schedule0,
+    emit_sha256_schedule1;
+
+/* emit_estimate.c */
+vector_emitter emit_float_estimate;
+
+/* Even or odd elements of a, then of b; t is scratch for 8 and 16 bits. d is none of the others.
+ * (emit_vector_move.c) */
+void emit_unzip(struct emit *e, unsigned esize, bool odd, unsigned d, unsigned a, unsigned b, unsigned t);
+/* d = products of the low or high halves, twice the size; t is scratch. (emit_vector_widen.c) */
+void emit_multiply_long(struct emit *e, unsigned esize, bool is_signed, bool high, unsigned d, unsigned a,
+                        unsigned b, unsigned t);
+
+/* d = a << n, d = a >> n; n up to the element's width for right shifts; d may be a. (emit_vector_integer.c)
+ */
+void emit_shift_left(struct emit *e, unsigned esize, unsigned d, unsigned a, unsigned n);
+void emit_shift_right(struct emit *e, unsigned esize, bool is_signed, unsigned d, unsigned a, unsigned n);
+
+/* Whether SHA-NI is used: if the host has it, unless host_set_sha(0) said not to; -1 = find out. For tests.
+ */
+bool host_use_sha(void);
+void host_set_sha(int state);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * emit_vector_integer: arithmetic, comparisons and logic on vectors of integers.
  *
- * d, a, b are the result and the operands, t and u scratch. Where a table has no instruction for an element size (0),
- * a sequence follows below.
+ * d, a, b are the result and the operands, t and u scratch. Where a table has no instruction for an element
+ * size (0), a sequence follows below.
  */
 #include "translator/host/x86_64/emit_vector.h"
 
@@ -25,7 +25,7 @@ static void emit_invert(struct emit *e, unsigned d)
     vex_rrm(e, V_PXOR, d, d, pool_ones(e));
 }
 
-/* -- logic ------------------------------------------------------------------------------------------ */
+/* -- logic --------------------------------------------------------------------------------------------- */
 
 void emit_vector_logic(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -137,7 +137,7 @@ void emit_vector_absolute(struct emit *e, const struct ir_insn *insn, ir_value v
     }
 }
 
-/* -- comparisons ------------------------------------------------------------------------------------------- */
+/* -- comparisons --------------------------------------------------------------------------------------- */
 
 /* d = a > b, 64 bits, unsigned; t is scratch */
 static void emit_greater_unsigned(struct emit *e, unsigned d, unsigned a, unsigned b, unsigned t)
@@ -148,10 +148,12 @@ static void emit_greater_unsigned(struct emit *e, unsigned d, unsigned a, unsign
     vex_rrr(e, VPCMPGTQ, d, d, t);
 }
 
-static void emit_minmax(struct emit *e, enum ir_op op, unsigned esize, unsigned d, unsigned a, unsigned b, unsigned t)
+static void emit_minmax(struct emit *e, enum ir_op op, unsigned esize, unsigned d, unsigned a, unsigned b,
+                        unsigned t)
 {
     bool is_signed = op == IR_VSMIN || op == IR_VSMAX, is_min = op == IR_VSMIN || op == IR_VUMIN;
-    const uint32_t *table = is_signed ? (is_min ? signed_min : signed_max) : (is_min ? unsigned_min : unsigned_max);
+    const uint32_t *table =
+        is_signed ? (is_min ? signed_min : signed_max) : (is_min ? unsigned_min : unsigned_max);
     if (esize < 3) {
         vex_rrr(e, table[esize], d, a, b);
         return;
@@ -218,10 +220,11 @@ void emit_vector_test(struct emit *e, const struct ir_insn *insn, ir_value v)
     emit_invert(e, d);
 }
 
-/* -- halves, differences --------------------------------------------------------------------------------------- */
+/* -- halves, differences --------------------------------------------------------------------------- */
 
 /* d = (a + b + 1) >> 1 without losing the carry; t is scratch */
-static void emit_average(struct emit *e, unsigned esize, bool is_signed, unsigned d, unsigned a, unsigned b, unsigned t)
+static void emit_average(struct emit *e, unsigned esize, bool is_signed, unsigned d, unsigned a, unsigned b,
+                         unsigned t)
 {
     if (esize < 2) {
         uint32_t op = esize ? VPAVGW : VPAVGB;
@@ -250,7 +253,8 @@ void emit_vector_halve(struct emit *e, const struct ir_insn *insn, ir_value v)
         emit_eval(e, insn, v);
         return;
     }
-    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), t = emit_tmp_xmm(e),
+             d = emit_def_xmm(e, v);
     if (op == IR_VURHADD || op == IR_VSRHADD) {
         emit_average(e, esize, is_signed, d, a, b, t);
     } else if (op == IR_VUHSUB || op == IR_VSHSUB) { /* a - (a + b + 1) / 2 = (a - b) / 2 */
@@ -275,10 +279,9 @@ void emit_vector_difference(struct emit *e, const struct ir_insn *insn, ir_value
     vex_rrr(e, subtract[esize], d, d, t);
 }
 
-/* -- shifts by a constant ------------------------------------------------------------------------------------------ */
+/* -- shifts by a constant -------------------------------------------------------------------------- */
 
-/* d = a << n; d may be a */
-static void emit_shift_left(struct emit *e, unsigned esize, unsigned d, unsigned a, unsigned n)
+void emit_shift_left(struct emit *e, unsigned esize, unsigned d, unsigned a, unsigned n)
 {
     if (esize) {
         vex_shift(e, shift_left[esize], d, a, n);
@@ -288,8 +291,7 @@ static void emit_shift_left(struct emit *e, unsigned esize, unsigned d, unsigned
     vex_rrm(e, VPAND, d, d, pool_splat(e, 0, 0xffu << n));
 }
 
-/* d = a >> n, n up to the element's width; d may be a */
-static void emit_shift_right(struct emit *e, unsigned esize, bool is_signed, unsigned d, unsigned a, unsigned n)
+void emit_shift_right(struct emit *e, unsigned esize, bool is_signed, unsigned d, unsigned a, unsigned n)
 {
     unsigned bits = 8u << esize;
     if (is_signed && n == bits)
@@ -331,11 +333,11 @@ void emit_vector_shift_rounding(struct emit *e, const struct ir_insn *insn, ir_v
     vex_rrr(e, add[esize], d, d, t);
 }
 
-/* -- bits ------------------------------------------------------------------------------------------------------------ */
+/* -- bits ------------------------------------------------------------------------------------------ */
 
 /* d = for each byte of a low[its low nibble] OP high[its high nibble]; t is scratch */
-static void emit_nibbles(struct emit *e, uint32_t op, unsigned d, unsigned a, unsigned t, const uint64_t low[2],
-                         const uint64_t high[2])
+static void emit_nibbles(struct emit *e, uint32_t op, unsigned d, unsigned a, unsigned t,
+                         const uint64_t low[2], const uint64_t high[2])
 {
     unsigned u = emit_tmp_xmm(e);
     vex_rrm(e, VPAND, t, a, pool_splat(e, 0, 0x0f));
@@ -365,7 +367,8 @@ void emit_vector_reverse_bits(struct emit *e, const struct ir_insn *insn, ir_val
 
 /*
  * Leading zeros of each byte, then of pairs, of pairs of pairs: the upper one's number, and if that is all
- * of it also the lower one's. CLS counts in a ^ (a << 1), where a bit is set if it differs from the one below.
+ * of it also the lower one's. CLS counts in a ^ (a << 1), where a bit is set if it differs from the one
+ * below.
  */
 void emit_vector_leading(struct emit *e, const struct ir_insn *insn, ir_value v)
 {

@@ -2,7 +2,7 @@
 /* emit_vector_move: operations that move lanes into, out of and between vectors. */
 #include "translator/host/x86_64/emit_vector.h"
 
-/* -- between vectors and other registers -------------------------------------------------------------- */
+/* -- between vectors and other registers --------------------------------------------------------------- */
 
 /* d = lane 0 of 4 bytes of a, the rest zero */
 static void emit_low_word(struct emit *e, unsigned d, unsigned a)
@@ -10,10 +10,33 @@ static void emit_low_word(struct emit *e, unsigned d, unsigned a)
     vex_rrri(e, VINSERTPS, d, a, a, 0x0e);
 }
 
+/*
+ * Clears what lies above an F32 or F64 in its own register, so that other readers of the value share the
+ * register with the vector. False if the register may be another's, too: a guest register's home, a vector.
+ */
+static bool emit_clear_above(struct emit *e, ir_value f, bool is_double)
+{
+    unsigned place = e->values[f].place;
+    if (place < PLACE_XMM || place >= PLACE_SPILL || e->places[place].guest ||
+        e->region->insns[f].op == IR_VGET_FLOAT || e->region->insns[f].op == IR_SELECT)
+        return false;
+    for (ir_value other = e->places[place].refs ? e->places[place].values : IR_NONE; other;
+         other = e->values[other].next)
+        if (other != f && e->values[other].place == place)
+            return false;
+    if (is_double)
+        vex_rr(e, V_MOVQ_LOAD, place - PLACE_XMM, place - PLACE_XMM);
+    else
+        emit_low_word(e, place - PLACE_XMM, place - PLACE_XMM);
+    emit_set_upper_zero(e, f);
+    return true;
+}
+
 void emit_vector_from_float(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = insn->a_type == IR_F64;
-    if (emit_upper_zero(e, insn->a)) {
+    if (emit_upper_zero(e, insn->a) ||
+        (!emit_is_last_use(e, insn->a) && emit_clear_above(e, insn->a, is_double))) {
         emit_alias(e, v, insn->a);
         return;
     }
@@ -127,7 +150,7 @@ void emit_vector_dup(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rm(e, broadcast[esize], d, a);
 }
 
-/* -- lanes of a vector ----------------------------------------------------------------------------------- */
+/* -- lanes of a vector --------------------------------------------------------------------------------- */
 
 /* A constant for VPSHUFB: byte i of the result is byte index[i] of the source. */
 static struct rm pool_shuffle(struct emit *e, const uint8_t index[16])
@@ -194,7 +217,7 @@ void emit_vector_low(struct emit *e, const struct ir_insn *insn, ir_value v)
         vex_rrm(e, VPAND, d, a, pool_pair(e, esize ? 0xffff : 0xff, 0));
 }
 
-/* -- lanes of two vectors -------------------------------------------------------------------------------------- */
+/* -- lanes of two vectors -------------------------------------------------------------------------- */
 
 void emit_vector_zip(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -270,7 +293,8 @@ void emit_vector_extract(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rrri(e, VPALIGNR, emit_def_xmm_last(e, v), b, a, (unsigned)insn->imm & 15);
 }
 
-/* An index over 15 gets its top bit set by the saturating sum, which VPSHUFB takes for "zero"; low four bits stay. */
+/* An index over 15 gets its top bit set by the saturating sum, which VPSHUFB takes for "zero"; low four bits
+ * stay. */
 void emit_vector_table(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), d = emit_def_xmm(e, v);

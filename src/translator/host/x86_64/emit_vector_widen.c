@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* emit_vector_widen: operations on vectors of integers that change the element size, that add or compare neighbours, or
- * reduce a vector to one element. */
+/* emit_vector_widen: operations on vectors of integers that change the element size, that add or compare
+ * neighbours, or reduce a vector to one element. */
 #include "translator/host/x86_64/emit_vector.h"
 
 static const uint32_t add[] = {VPADDB, VPADDW, VPADDD, VPADDQ};
@@ -13,7 +13,7 @@ static const uint32_t min_max[4][3] = {{VPMINSB, VPMINSW, VPMINSD},
                                        {VPMINUB, VPMINUW, VPMINUD},
                                        {VPMAXUB, VPMAXUW, VPMAXUD}};
 
-/* -- extension and products of twice the size ------------------------------------------------------------- */
+/* -- extension and products of twice the size ---------------------------------------------------------- */
 
 /* d = the low or high half of a, extended; d may be a */
 static void emit_extend(struct emit *e, unsigned esize, bool is_signed, bool high, unsigned d, unsigned a)
@@ -31,12 +31,12 @@ static void emit_extend(struct emit *e, unsigned esize, bool is_signed, bool hig
 void emit_vector_extend(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     unsigned op = insn->op, a = emit_use_xmm(e, insn->a);
-    emit_extend(e, insn->aux & 3, op == IR_VSEXT_LO || op == IR_VSEXT_HI, op == IR_VUEXT_HI || op == IR_VSEXT_HI,
-                emit_def_xmm_last(e, v), a);
+    emit_extend(e, insn->aux & 3, op == IR_VSEXT_LO || op == IR_VSEXT_HI,
+                op == IR_VUEXT_HI || op == IR_VSEXT_HI, emit_def_xmm_last(e, v), a);
 }
 
-void emit_multiply_long(struct emit *e, unsigned esize, bool is_signed, bool high, unsigned d, unsigned a, unsigned b,
-                        unsigned t)
+void emit_multiply_long(struct emit *e, unsigned esize, bool is_signed, bool high, unsigned d, unsigned a,
+                        unsigned b, unsigned t)
 {
     if (esize == 0) {
         emit_extend(e, 0, is_signed, high, t, a);
@@ -61,7 +61,7 @@ void emit_vector_multiply_long(struct emit *e, const struct ir_insn *insn, ir_va
                        op == IR_VUMULL_HI || op == IR_VSMULL_HI, emit_def_xmm(e, v), a, b, t);
 }
 
-/* -- narrowing --------------------------------------------------------------------------------------------- */
+/* -- narrowing ----------------------------------------------------------------------------------------- */
 
 void emit_vector_narrow(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -70,7 +70,7 @@ void emit_vector_narrow(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rrm(e, VPSHUFB, emit_def_xmm_last(e, v), a, pool_pair(e, index[insn->aux & 3], ~0ull));
 }
 
-/* -- neighbours --------------------------------------------------------------------------------------------- */
+/* -- neighbours ---------------------------------------------------------------------------------------- */
 
 void emit_vector_add_long(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
@@ -122,7 +122,7 @@ void emit_vector_pairwise(struct emit *e, const struct ir_insn *insn, ir_value v
     vex_rrr(e, insn->op == IR_VADDP ? add[esize] : min_max[insn->op - IR_VSMINP][esize], d, d, t);
 }
 
-/* -- across ---------------------------------------------------------------------------------------------------- */
+/* -- across ---------------------------------------------------------------------------------------- */
 
 /* Keeps lane 0 of 2^esize bytes. */
 static void emit_keep_low(struct emit *e, unsigned esize, unsigned d)

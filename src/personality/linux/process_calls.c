@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * process calls: processes, scheduling, identities and waiting. Guest threads and processes are the host's,
+ * so nearly all goes to the kernel as it is; layouts and numbers are the same.
+ */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/macros.h"
+#include "personality/linux/arch.h"
+#include "personality/linux/syscalls.h"
+
+#define FORWARD(name)                                                                                        \
+    int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6])                               \
+    {                                                                                                        \
+        return linux_host_syscall(thread, SYS_##name, a[0], a[1], a[2], a[3], a[4], a[5]);                   \
+    }
+/* The first argument is a descriptor. */
+#define FORWARD_FD(name)                                                                                     \
+    int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6])                               \
+    {                                                                                                        \
+        if (linux_is_own_fd(thread->process, (int)a[0]))                                                     \
+            return -EBADF;                                                                                   \
+        return linux_host_syscall(thread, SYS_##name, a[0], a[1], a[2], a[3], a[4], a[5]);                   \
+    }
+
+/* Identities are per thread in the kernel: it is the guest's libc that changes them in all threads. */
+FORWARD(getpid)
+FORWARD(getppid)
+FORWARD(gettid)
+FORWARD(getuid)
+FORWARD(geteuid)
+FORWARD(getgid)
+FORWARD(getegid)
+FORWARD(setuid)
+FORWARD(setgid)
+FORWARD(setreuid)
+FORWARD(setregid)
+FORWARD(setresuid)
+FORWARD(setresgid)
+FORWARD(getresuid)
+FORWARD(getresgid)
+FORWARD(setfsuid)
+FORWARD(setfsgid)
+FORWARD(getgroups)
+FORWARD(setgroups)
+FORWARD(setpgid)
+FORWARD(getpgid)
+FORWARD(getsid)
+FORWARD(setsid)
+FORWARD(capget)
+FORWARD(capset)
+FORWARD(unshare)
+FORWARD_FD(setns)
+
+FORWARD(sched_setparam)
+FORWARD(sched_setscheduler)
+FORWARD(sched_getscheduler)
+FORWARD(sched_getparam)
+FORWARD(sched_setaffinity)
+FORWARD(sched_getaffinity)
+FORWARD(sched_yield)
+FORWARD(sched_get_priority_max)
+FORWARD(sched_get_priority_min)
+FORWARD(sched_rr_get_interval)
+FORWARD(sched_setattr)
+FORWARD(sched_getattr)
+FORWARD(setpriority)
+FORWARD(getpriority)
+FORWARD(getcpu)
+FORWARD(membarrier)
+FORWARD(futex)
+FORWARD(futex_waitv)
+
+FORWARD(wait4)
+FORWARD(waitid)
+FORWARD(getrusage)
+FORWARD(times)
+FORWARD(pidfd_open)
+FORWARD_FD(pidfd_getfd)
+
+/* READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. */
+int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
+{
+    const uint64_t read_implies_exec = 0x400000;
+    uint64_t persona = (uint32_t)a[0] == 0xffffffffu ? a[0] : a[0] & ~read_implies_exec;
+    return linux_host_syscall(thread, SYS_personality, persona, 0, 0, 0, 0, 0);
+}
+
+int64_t linux_sys_uname(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct utsname name;
+    int64_t result = linux_plain_syscall(SYS_uname, (uintptr_t)&name, 0, 0, 0, 0, 0);
+    if (result < 0)
+        return result;
+    memset(name.machine, 0, sizeof name.machine);
+    strncpy(name.machine, thread->process->arch->machine, sizeof name.machine - 1);
+    return guest_write(a[0], &name, sizeof name);
+}
+
+/* C libraries do without. The kernel would write to the guest's area at every preemption of visor's own code
+ * too. */
+int64_t linux_sys_rseq(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)thread;
+    (void)a;
+    return -ENOSYS;
+}
+
+/* -- prctl
+ * -------------------------------------------------------------------------------------------------------- */
+
+#ifndef PR_GET_AUXV
+#define PR_GET_AUXV 0x41555856
+#endif
+#ifndef PR_GET_MDWE
+#define PR_GET_MDWE 66
+#endif
+
+static int64_t get_auxv(const struct linux_process *process, const uint64_t a[6])
+{
+    uint8_t auxv[512];
+    size_t size = MIN(process->auxv_size, (uint32_t)sizeof auxv);
+
+    if (a[3] || a[4])
+        return -EINVAL;
+    if (guest_read(auxv, process->auxv_address, size) < 0 || guest_write(a[1], auxv, MIN(size, a[2])) < 0)
+        return -EFAULT;
+    return process->auxv_size;
+}
+
+/* Options that are about the process and mean the same on both architectures. */
+static bool is_common(int option)
+{
+    static const int common[] = {
+        PR_SET_PDEATHSIG,
+        PR_GET_PDEATHSIG,
+        PR_GET_DUMPABLE,
+        PR_SET_DUMPABLE,
+        PR_GET_KEEPCAPS,
+        PR_SET_KEEPCAPS,
+        PR_GET_TIMING,
+        PR_SET_TIMING,
+        PR_SET_NAME,
+        PR_GET_NAME,
+        PR_CAPBSET_READ,
+        PR_CAPBSET_DROP,
+        PR_GET_SECUREBITS,
+        PR_SET_SECUREBITS,
+        PR_SET_TIMERSLACK,
+        PR_GET_TIMERSLACK,
+        PR_MCE_KILL,
+        PR_MCE_KILL_GET,
+        PR_SET_PTRACER,
+        PR_SET_CHILD_SUBREAPER,
+        PR_GET_CHILD_SUBREAPER,
+        PR_SET_NO_NEW_PRIVS,
+        PR_GET_NO_NEW_PRIVS,
+        PR_SET_THP_DISABLE,
+        PR_GET_THP_DISABLE,
+        PR_CAP_AMBIENT,
+        PR_GET_SPECULATION_CTRL,
+        PR_SET_SPECULATION_CTRL,
+        PR_SET_IO_FLUSHER,
+        PR_GET_IO_FLUSHER,
+        PR_SCHED_CORE,
+        PR_SET_VMA,
+        PR_GET_SECCOMP,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(common); i++) {
+        if (common[i] == option)
+            return true;
+    }
+    return false;
+}
+
+int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
+{
+    switch ((int)a[0]) {
+    case PR_GET_TID_ADDRESS:
+        return guest_write(a[1], &thread->clear_child_tid, sizeof thread->clear_child_tid);
+    case PR_GET_AUXV: return get_auxv(thread->process, a);
+    case PR_GET_MDWE: return 0;
+    default:
+        /* Others are about another CPU's features, or would lock visor out: PR_SET_MM, PR_SET_SECCOMP. */
+        if (!is_common((int)a[0]))
+            return -EINVAL;
+        return linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
+    }
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* context: generated code as a Linux signal handler finds it; what the processor must have. */
+#include <cpuid.h>
+#include <errno.h>
+#include <ucontext.h>
+
+#include "base/error.h"
+#include "translator/host/x86_64/emit_core.h"
+
+/* Indices of gregs[] (REG_RAX ... of <ucontext.h>, without its feature macro) by register number. */
+static const uint8_t greg_of[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
+enum { GREG_RIP = 16, GREG_ERR = 19 };
+
+static uint64_t greg(const void *ucontext, unsigned index)
+{
+    return (uint64_t)((const ucontext_t *)ucontext)->uc_mcontext.gregs[index];
+}
+
+uint64_t host_context_pc(const void *ucontext)
+{
+    return greg(ucontext, GREG_RIP);
+}
+
+void host_context_set_pc(void *ucontext, uint64_t pc)
+{
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[GREG_RIP] = (greg_t)pc;
+}
+
+uint64_t host_context_sp(const void *ucontext)
+{
+    return greg(ucontext, greg_of[RSP]);
+}
+
+void host_context_set_sp(void *ucontext, uint64_t sp)
+{
+    ((ucontext_t *)ucontext)->uc_mcontext.gregs[greg_of[RSP]] = (greg_t)sp;
+}
+
+bool host_context_is_write(const void *ucontext)
+{
+    return greg(ucontext, GREG_ERR) & 2; /* page fault error code, Intel SDM volume 3, 4.7 */
+}
+
+/* lock cmpxchg16b: the guest's value of rbx is in its home, see emit_memory.c. */
+static bool at_cmpxchg16b(const void *ucontext)
+{
+    const uint8_t *p = (const uint8_t *)(uintptr_t)host_context_pc(ucontext);
+    return p[0] == 0xf0 && (p[1] & 0xf0) == 0x40 && p[2] == 0x0f && p[3] == 0xc7;
+}
+
+void host_save_context(const struct guest_isa *isa, struct translator_cpu *cpu, const void *ucontext)
+{
+    const ucontext_t *context = ucontext;
+    bool skip_rbx = at_cmpxchg16b(ucontext);
+    for (unsigned i = 0; i < isa->register_count; i++) {
+        const struct guest_register *g = &isa->registers[i];
+        uint8_t *home = (uint8_t *)cpu + g->offset;
+        if (g->type == IR_I64 && g->rank >= 1 && g->rank <= PIN_GPR_COUNT) {
+            unsigned pin = pin_gpr[g->rank - 1];
+            if (pin == RBX && skip_rbx)
+                continue;
+            uint64_t value = greg(ucontext, greg_of[pin]);
+            memcpy(home, &value, sizeof value);
+        } else if (g->type == IR_V128 && g->rank >= 1 && g->rank <= PIN_XMM_COUNT) {
+            memcpy(home, &context->uc_mcontext.fpregs->_xmm[pin_xmm[g->rank - 1]], 16);
+        }
+    }
+    cpu->fp_control = context->uc_mcontext.fpregs->mxcsr;
+}
+
+void host_reset_return_stack(struct translator_cpu *cpu, const void *sentinel, void *ucontext)
+{
+    enum { SENTINELS = 4 }; /* as far as HOST_RETURN_MISS looks */
+    const void **bottom = (const void **)(void *)(cpu->return_stack_top - SENTINELS * sizeof(void *));
+    for (unsigned i = 0; i < SENTINELS; i++)
+        bottom[i] = sentinel;
+    cpu->return_sp = (uint64_t)(uintptr_t)bottom;
+    if (ucontext) {
+        uint64_t sp = host_context_sp(ucontext);
+        if (sp >= (uint64_t)(uintptr_t)cpu->return_stack && sp <= (uint64_t)(uintptr_t)cpu->return_stack_top)
+            host_context_set_sp(ucontext, cpu->return_sp);
+    }
+}
+
+int host_probe(struct error *error)
+{
+    /* x86-64-v3, as the x86-64 psABI lists it, and cmpxchg16b of v2 */
+    static const struct {
+        unsigned leaf, reg, bit;
+        const char *name;
+    } features[] = {
+        {1, 2, 0, "SSE3"},       {1, 2, 9, "SSSE3"},     {1, 2, 12, "FMA"},     {1, 2, 13, "CMPXCHG16B"},
+        {1, 2, 19, "SSE4.1"},    {1, 2, 20, "SSE4.2"},   {1, 2, 22, "MOVBE"},   {1, 2, 23, "POPCNT"},
+        {1, 2, 27, "OSXSAVE"},   {1, 2, 28, "AVX"},      {1, 2, 29, "F16C"},    {7, 1, 3, "BMI1"},
+        {7, 1, 5, "AVX2"},       {7, 1, 8, "BMI2"},      {0x80000001, 2, 0, "LAHF"}, {0x80000001, 2, 5, "LZCNT"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        unsigned r[4] = {0, 0, 0, 0};
+        if (!__get_cpuid_count(features[i].leaf, 0, &r[0], &r[1], &r[2], &r[3]) ||
+            !(r[features[i].reg] >> features[i].bit & 1)) {
+            int status = error_set(error, -ENOTSUP, "this processor lacks %s", features[i].name);
+            error_hint(error, "translation needs x86-64-v3: a processor with AVX2, BMI2 and FMA");
+            return status;
+        }
+    }
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6)
+        return error_set(error, -ENOTSUP, "the operating system does not save AVX registers");
+    return 0;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * emit_exit: leaving a block; calls of C. See host.h for the conventions at exits.
+ *
+ * Temporaries are dead at an exit, so these sequences use rax, rcx, rdx freely.
+ */
+#include "translator/host/x86_64/emit_core.h"
+
+static struct mem cpu_field(const struct emit *e, size_t offset)
+{
+    return emit_cpu(e, offset);
+}
+#define CPU(field) cpu_field(e, offsetof(struct translator_cpu, field))
+
+/* -- direct exits ------------------------------------------------------------------------------------- */
+
+static void add_exit(struct emit *e, uint32_t slot, uint64_t target)
+{
+    struct host_code *code = e->code;
+    if (code->exit_count == HOST_EXITS_MAX) {
+        e->failed = true;
+        return;
+    }
+    code->exits[code->exit_count++] = (struct host_exit){.slot = slot, .target = target};
+}
+
+/* The displacement of a slot is aligned, so that it can be changed while other threads run the code. */
+static void exit_jmp(struct emit *e, uint64_t target)
+{
+    asm_align(e->a, 4, 1);
+    add_exit(e, asm_jmp(e->a), target);
+}
+
+static void exit_jcc(struct emit *e, unsigned cc, uint64_t target)
+{
+    asm_align(e->a, 4, 2);
+    add_exit(e, asm_jcc(e->a, (enum cc)cc), target);
+}
+
+static void add_restart(struct emit *e, uint32_t start)
+{
+    struct host_code *code = e->code;
+    if (code->restart_count == ARRAY_SIZE(code->restarts))
+        e->failed = true;
+    else
+        code->restarts[code->restart_count++] = (struct host_restart){start, asm_offset(e->a)};
+}
+
+/* Stores what the flags are at a side exit, then leaves. */
+static void cold_flags_exit(struct emit *e, struct cold *c)
+{
+    flags_store(e, flags_home(e), (enum flags_kind)c->r[0]);
+    exit_jmp(e, c->imm);
+}
+
+static void exit_through_cold(struct emit *e, struct condition c, uint64_t target)
+{
+    struct cold *cold;
+    if (c.how == CONDITION_PLAIN) {
+        cold = emit_cold_jcc(e, (enum cc)c.cc, cold_flags_exit);
+    } else if (c.how == CONDITION_FCMP_NE) {
+        cold = emit_cold_jcc(e, CC_NE, cold_flags_exit);
+        cold->jumps[1] = asm_jcc(e->a, CC_P);
+    } else {
+        uint32_t unordered = asm_jcc_short(e->a, CC_P);
+        cold = emit_cold_jcc(e, CC_E, cold_flags_exit);
+        asm_bind_short(e->a, unordered);
+    }
+    cold->r[0] = (uint8_t)e->eflags_kind;
+    cold->imm = target;
+}
+
+static void exit_directly(struct emit *e, struct condition c, uint64_t target)
+{
+    if (c.how == CONDITION_PLAIN) {
+        exit_jcc(e, c.cc, target);
+    } else if (c.how == CONDITION_FCMP_EQ) {
+        uint32_t unordered = asm_jcc_short(e->a, CC_P);
+        exit_jcc(e, CC_E, target);
+        asm_bind_short(e->a, unordered);
+    } else {
+        uint32_t unordered = asm_jcc_short(e->a, CC_P);
+        uint32_t equal = asm_jcc_short(e->a, CC_E);
+        asm_bind_short(e->a, unordered);
+        exit_jmp(e, target);
+        asm_bind_short(e->a, equal);
+    }
+}
+
+EMITTER(exit_if)
+{
+    bool needs_flags = !(e->values[v].mark & VALUE_EXIT_FLAGS_DEAD) && e->guest_flags != e->home_flags;
+    if (needs_flags && !flags_testable(e, insn->a)) {
+        flags_flush(e);
+        needs_flags = false;
+    }
+    struct condition c = flags_condition(e, insn->a);
+    e->flags_held = false;
+    if (needs_flags)
+        exit_through_cold(e, c, insn->imm);
+    else
+        exit_directly(e, c, insn->imm);
+}
+
+static void flush_unless_dead(struct emit *e, ir_value v)
+{
+    if (!(e->values[v].mark & VALUE_EXIT_FLAGS_DEAD))
+        flags_flush(e);
+}
+
+EMITTER(goto)
+{
+    flush_unless_dead(e, v);
+    exit_jmp(e, insn->imm);
+}
+
+/* -- indirect exits --------------------------------------------------------------------------------------- */
+
+/* Jumps to the block at guest address rax by way of the thread's jump cache. */
+static void probe(struct emit *e)
+{
+    uint32_t start = asm_offset(e->a);
+    asm_load(e->a, true, RDX, CPU(jump_cache));
+    asm_mov(e->a, false, RCX, RAX);
+    asm_alu_imm(e->a, ALU_AND, false, rm_reg(RCX), ((1 << JUMP_CACHE_BITS) - 1) << 2);
+    /* entries of 16 bytes, index (pc >> 2) & mask */
+    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_index(RDX, RCX, 2, 0)));
+    emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_LOOKUP);
+    asm_jmp_rm(e->a, rm_mem(mem_index(RDX, RCX, 2, 8)));
+    add_restart(e, start);
+}
+
+EMITTER(goto_reg)
+{
+    (void)v;
+    flags_flush(e);
+    emit_load_gpr(e, RAX, insn->a);
+    probe(e);
+}
+
+/* Where the host returns to: the jump to the guest's return address, and that address as data. */
+static void return_point(struct emit *e, uint64_t guest)
+{
+    uint32_t start = asm_offset(e->a);
+    exit_jmp(e, guest);
+    if (asm_offset(e->a) - start != HOST_RETURN_GUEST)
+        e->failed = true;
+    asm_u64(e->a, guest);
+}
+
+EMITTER(call_guest)
+{
+    flush_unless_dead(e, v);
+    asm_align(e->a, 4, 1);
+    add_exit(e, asm_call(e->a), insn->imm);
+    return_point(e, insn->imm2);
+}
+
+EMITTER(call_reg)
+{
+    (void)v;
+    flags_flush(e);
+    emit_load_gpr(e, RAX, insn->a);
+    asm_align(e->a, 4, 1);
+    uint32_t call = asm_call(e->a);
+    return_point(e, insn->imm2);
+    asm_bind(e->a, call);
+    probe(e);
+}
+
+EMITTER(return)
+{
+    (void)v;
+    flags_flush(e);
+    emit_load_gpr(e, RAX, insn->a);
+    uint32_t start = asm_offset(e->a);
+    asm_load(e->a, true, RCX, mem_base(RSP, 0));
+    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_base(RCX, HOST_RETURN_GUEST)));
+    emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_RETURN_MISS);
+    asm_ret(e->a);
+    add_restart(e, start);
+}
+
+EMITTER(raise)
+{
+    (void)v;
+    flags_flush(e);
+    asm_mov_imm(e->a, RAX, insn->imm);
+    asm_mov_imm(e->a, RCX, insn->aux);
+    asm_mov_imm(e->a, RDX, insn->imm2);
+    emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
+}
+
+/* -- calls of C --------------------------------------------------------------------------------------------- */
+
+/* Jumps to a routine that comes back to the next instruction by way of rcx. */
+static void call_routine(struct emit *e, enum host_routine routine)
+{
+    asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
+    asm_byte(e->a, 0x8d);
+    asm_byte(e->a, 0x0d);
+    uint32_t here = asm_offset(e->a);
+    asm_u32(e->a, 0);
+    emit_reloc(e, asm_jmp(e->a), routine);
+    asm_bind(e->a, here);
+}
+
+EMITTER(call)
+{
+    static const size_t arguments = offsetof(struct translator_cpu, eval_arguments);
+    flags_flush(e);
+    emit_clobber_flags(e);
+    const ir_value values[2] = {insn->a, insn->b};
+    for (unsigned i = 0; i < 2; i++) {
+        struct mem m = emit_cpu(e, arguments + 8 * i);
+        if (values[i])
+            asm_store(e->a, true, m, emit_use_gpr(e, values[i]));
+        else
+            asm_store_imm(e->a, 3, m, 0);
+    }
+    e->locked = e->scratch = 0;
+    flags_forget_home(e);
+    allocate_flush(e, true);
+    asm_mov_imm(e->a, RAX, emit_insn(e, e->insn)->imm);
+    asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
+    asm_mov_imm(e->a, RAX, insn->imm);
+    call_routine(e, HOST_CALL_HELPER);
+    emit_def_in_gpr(e, v, RAX);
+}
+
+static void store_argument(struct emit *e, unsigned n, ir_value v)
+{
+    unsigned type = emit_insn(e, v)->type;
+    struct mem m = emit_cpu(e, CPU_EVAL_ARGUMENT(n));
+    if (!v)
+        return;
+    if (type_is_vector(type))
+        asm_vex(e->a, V_MOVUPS_STORE, emit_use_xmm(e, v), 0, rm_mem(m));
+    else if (type == IR_I32 || type == IR_I64)
+        asm_store(e->a, true, m, emit_use_gpr(e, v));
+    else
+        e->failed = true;
+}
+
+/* The instruction itself, in the pool. */
+static struct mem pool_insn(struct emit *e, const struct ir_insn *insn)
+{
+    _Static_assert(sizeof(struct ir_insn) == 32, "two entries of the pool");
+    struct ir_insn copy = *insn;
+    copy.a = copy.b = copy.c = 0; /* so that equal operations share */
+    uint64_t words[4];
+    memcpy(words, &copy, sizeof words);
+    return emit_pool_pair(e, words);
+}
+
+void emit_eval(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    emit_clobber_flags(e);
+    store_argument(e, 0, insn->a);
+    store_argument(e, 1, insn->b);
+    store_argument(e, 2, insn->c);
+    e->locked = e->scratch = 0;
+    allocate_flush(e, false);
+    asm_lea(e->a, true, RAX, pool_insn(e, insn));
+    call_routine(e, HOST_CALL_EVAL);
+    struct mem result = emit_cpu(e, CPU_EVAL_RESULT);
+    if (type_is_vector(insn->type)) {
+        asm_vex(e->a, V_MOVUPS_LOAD, emit_def_xmm(e, v), 0, rm_mem(result));
+        emit_set_upper_zero(e, v);
+    } else if (insn->type == IR_I32 || insn->type == IR_I64) {
+        asm_load(e->a, insn->type == IR_I64, emit_def_gpr(e, v), result);
+        if (insn->type == IR_I32)
+            emit_set_upper_zero(e, v);
+    } else {
+        e->failed = true;
+    }
+}
+
+/* From cold code: rax and rcx wait in the result's place, the way back in exit_payload. */
+static void call_cold(struct emit *e, enum host_routine routine)
+{
+    asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
+    asm_byte(e->a, 0x8d);
+    asm_byte(e->a, 0x0d);
+    uint32_t here = asm_offset(e->a);
+    asm_u32(e->a, 0);
+    asm_store(e->a, true, CPU(exit_payload), RCX);
+    emit_reloc(e, asm_jmp(e->a), routine);
+    asm_bind(e->a, here);
+}
+
+static void save_rax_rcx(struct emit *e)
+{
+    asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT), RAX);
+    asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT + 8), RCX);
+}
+
+void emit_cold_eval(struct emit *e, struct cold *c)
+{
+    save_rax_rcx(e);
+    asm_lea(e->a, true, RAX, pool_insn(e, emit_insn(e, c->value)));
+    call_cold(e, HOST_EVAL_COLD);
+}
+
+void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_type type)
+{
+    (void)c;
+    save_rax_rcx(e);
+    asm_mov_imm(e->a, RAX, (unsigned)op | (unsigned)type << 8);
+    call_cold(e, HOST_FIX_NAN);
+}

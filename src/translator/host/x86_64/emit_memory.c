@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * emit_memory: loads, stores, atomics, exclusives, fences. Guest address = host address.
+ *
+ * An access that faults must find the guest's state as it was before its instruction: pins are written only after the last
+ * access of an operation (emit_def_gpr_last() in the same instruction), everything before that goes to temporaries. The one
+ * pin that is changed for a while is rbx, around cmpxchg16b: its value is then in its home, and
+ * host_save_context() knows that instruction.
+ */
+#include "translator/host/x86_64/emit_core.h"
+
+#define ACCESS_SIZE(insn) ((insn)->aux & IR_MEM_SIZE)
+
+static struct mem address_of(struct emit *e, const struct ir_insn *insn, bool indexed)
+{
+    if (!indexed)
+        return mem_base(emit_use_gpr(e, insn->a), 0);
+    int64_t disp = (int64_t)insn->imm;
+    unsigned base = emit_use_gpr(e, insn->a);
+    if (disp != (int32_t)disp) {
+        unsigned t = emit_tmp_gpr(e);
+        asm_mov_imm(e->a, t, (uint64_t)disp);
+        asm_lea(e->a, true, t, mem_index(base, t, 0, 0));
+        base = t;
+        disp = 0;
+    }
+    if (!insn->b)
+        return mem_base(base, (int32_t)disp);
+    unsigned scale = (insn->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT;
+    return mem_index(base, emit_use_gpr(e, insn->b), scale, (int32_t)disp);
+}
+
+static void cold_misaligned(struct emit *e, struct cold *c)
+{
+    if (c->r[0] != RAX)
+        asm_mov(e->a, true, RAX, c->r[0]);
+    asm_mov_imm(e->a, RCX, TRANSLATOR_ALIGNMENT);
+    asm_mov_imm(e->a, RDX, emit_insn(e, c->insn)->imm);
+    emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
+}
+
+/* The address has been read from this register; unless it is also the value that is stored, it may be used otherwise. */
+static void release(struct emit *e, const struct ir_insn *insn, int reg)
+{
+    if (reg != MEM_NONE && !(insn->c && e->values[insn->c].place == reg))
+        e->locked &= ~(1u << reg);
+}
+
+/* The operand of an access, with all that must come before it. */
+static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexed, bool changes_flags)
+{
+    unsigned size = ACCESS_SIZE(insn);
+    bool aligned = insn->aux & IR_MEM_ALIGNED && size;
+    flags_before_fault(e);
+    if (aligned || changes_flags)
+        emit_clobber_flags(e);
+    struct mem m = address_of(e, insn, indexed);
+    if (!aligned)
+        return m;
+    if (m.index != MEM_NONE || m.disp) {
+        unsigned t = emit_tmp_gpr(e);
+        asm_lea(e->a, true, t, m);
+        release(e, insn, m.base);
+        release(e, insn, m.index);
+        m = mem_base(t, 0);
+    }
+    asm_test_imm8(e->a, rm_reg((unsigned)m.base), (uint8_t)((1u << size) - 1));
+    struct cold *c = emit_cold_jcc(e, CC_NE, cold_misaligned);
+    c->r[0] = (uint8_t)m.base;
+    return m;
+}
+
+/* -- plain accesses ------------------------------------------------------------------------------------- */
+
+static void load_integer(struct emit *e, unsigned dst, struct mem m, unsigned size, bool wide, bool is_signed)
+{
+    if (size == 3)
+        asm_load(e->a, true, dst, m);
+    else if (is_signed)
+        asm_movsx(e->a, wide, size, dst, rm_mem(m));
+    else
+        asm_movzx(e->a, size, dst, rm_mem(m));
+}
+
+static void load_vector(struct emit *e, unsigned dst, struct mem m, unsigned size, unsigned type)
+{
+    struct rm rm = rm_mem(m);
+    if (size == 4)
+        asm_vex(e->a, V_MOVUPS_LOAD, dst, 0, rm);
+    else if (size == 3)
+        asm_vex(e->a, type == IR_V128 ? V_MOVQ_LOAD : V_MOVSD_LOAD, dst, 0, rm);
+    else
+        asm_vex(e->a, type == IR_V128 ? V_MOVD_FROM_GPR : V_MOVSS_LOAD, dst, 0, rm);
+}
+
+EMITTER(load)
+{
+    unsigned size = ACCESS_SIZE(insn);
+    bool is_signed = insn->aux & IR_MEM_SIGNED, wide = type_is_wide(insn->type);
+    struct mem m = access(e, insn, true, false);
+    if (!type_is_vector(insn->type)) {
+        load_integer(e, emit_def_gpr_last(e, v), m, size, wide, is_signed);
+        if (!wide || (size < 3 && !is_signed))
+            emit_set_upper_zero(e, v);
+        return;
+    }
+    if (size < 2) {
+        unsigned t = emit_tmp_gpr(e);
+        asm_movzx(e->a, size, t, rm_mem(m));
+        asm_vex(e->a, V_MOVD_FROM_GPR, emit_def_xmm_last(e, v), 0, rm_reg(t));
+    } else {
+        load_vector(e, emit_def_xmm_last(e, v), m, size, insn->type);
+    }
+    emit_set_upper_zero(e, v);
+}
+
+static void store_vector(struct emit *e, struct mem m, unsigned reg, unsigned size)
+{
+    struct rm rm = rm_mem(m);
+    switch (size) {
+    case 0: asm_vex_imm(e->a, V_PEXTRB, reg, 0, rm, 0); break;
+    case 1: asm_vex_imm(e->a, V_PEXTRW, reg, 0, rm, 0); break;
+    case 2: asm_vex(e->a, V_MOVSS_STORE, reg, 0, rm); break;
+    case 3: asm_vex(e->a, V_MOVSD_STORE, reg, 0, rm); break;
+    default: asm_vex(e->a, V_MOVUPS_STORE, reg, 0, rm); break;
+    }
+}
+
+static void store_integer(struct emit *e, struct mem m, unsigned reg, unsigned size)
+{
+    if (size == 0)
+        asm_store8(e->a, m, reg);
+    else if (size == 1)
+        asm_store16(e->a, m, reg);
+    else
+        asm_store(e->a, size == 3, m, reg);
+}
+
+/* Orders everything before it with everything after it; leaves flags alone. */
+static void full_barrier(struct emit *e)
+{
+    unsigned t = emit_tmp_gpr(e);
+    asm_xchg(e->a, 2, emit_cpu(e, CPU_EVAL_RESULT), t);
+}
+
+EMITTER(store)
+{
+    (void)v;
+    unsigned size = ACCESS_SIZE(insn);
+    uint64_t constant;
+    struct mem m = access(e, insn, true, false);
+    if (type_is_vector(insn->type)) {
+        store_vector(e, m, emit_use_xmm(e, insn->c), size);
+        if (insn->aux & IR_MEM_SEQ_CST)
+            full_barrier(e);
+        return;
+    }
+    if (insn->aux & IR_MEM_SEQ_CST) {
+        unsigned value = emit_use_gpr(e, insn->c), t = emit_tmp_gpr(e);
+        asm_mov(e->a, true, t, value);
+        asm_xchg(e->a, size, m, t);
+        return;
+    }
+    if (e->values[insn->c].place == PLACE_CONST && emit_is_const(e, insn->c, &constant) &&
+        (size < 3 || (int64_t)constant == (int32_t)constant)) {
+        asm_store_imm(e->a, size, m, (int32_t)constant);
+        return;
+    }
+    store_integer(e, m, emit_use_gpr(e, insn->c), size);
+}
+
+/* -- atomics ------------------------------------------------------------------------------------------------ */
+
+/* old op operand -> old in memory, in one instruction; the old value to a temporary if it is wanted. */
+static bool atomic_simple(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    static const uint8_t alu[] = {ALU_ADD, ALU_AND, ALU_OR, ALU_XOR};
+    unsigned size = ACCESS_SIZE(insn), op = (unsigned)insn->imm;
+    bool unused = e->values[v].uses == 0;
+    if (op != IR_ATOMIC_SWAP && op != IR_ATOMIC_ADD && !(unused && op <= IR_ATOMIC_XOR))
+        return false;
+    struct mem m = access(e, insn, false, op != IR_ATOMIC_SWAP);
+    unsigned operand = emit_use_gpr(e, insn->b);
+    if (unused && op <= IR_ATOMIC_XOR) {
+        asm_lock_alu(e->a, (enum alu)alu[op], size, m, operand);
+        return true;
+    }
+    unsigned t = emit_tmp_gpr(e);
+    asm_mov(e->a, true, t, operand);
+    if (op == IR_ATOMIC_SWAP)
+        asm_xchg(e->a, size, m, t);
+    else
+        asm_lock_xadd(e->a, size, m, t);
+    if (size < 2)
+        asm_movzx(e->a, size, t, rm_reg(t));
+    emit_def_in_gpr(e, v, t);
+    if (size < 3)
+        emit_set_upper_zero(e, v);
+    return true;
+}
+
+EMITTER(atomic)
+{
+    static const uint8_t keep_operand[] = {[IR_ATOMIC_SMAX] = CC_LE, [IR_ATOMIC_SMIN] = CC_GE, [IR_ATOMIC_UMAX] = CC_BE, [IR_ATOMIC_UMIN] = CC_AE};
+    unsigned size = ACCESS_SIZE(insn), op = (unsigned)insn->imm;
+    if (atomic_simple(e, insn, v))
+        return;
+    emit_take_gpr(e, RAX);
+    struct mem m = access(e, insn, false, true);
+    unsigned operand = emit_use_gpr(e, insn->b), t = emit_tmp_gpr(e);
+    load_integer(e, RAX, m, size, true, false);
+    uint32_t again = asm_offset(e->a);
+    asm_mov(e->a, true, t, RAX);
+    if (op <= IR_ATOMIC_XOR) {
+        static const uint8_t alu[] = {ALU_ADD, ALU_AND, ALU_OR, ALU_XOR};
+        asm_alu(e->a, (enum alu)alu[op], true, t, rm_reg(operand));
+    } else {
+        asm_cmp_sized(e->a, size, RAX, operand);
+        asm_cmov(e->a, (enum cc)keep_operand[op], true, t, rm_reg(operand));
+    }
+    asm_lock_cmpxchg(e->a, size, m, t);
+    asm_jcc_back(e->a, CC_NE, again);
+    emit_def_in_gpr(e, v, RAX);
+    if (size < 3)
+        emit_set_upper_zero(e, v);
+}
+
+/* Guest register whose pin is rbx, or -1. */
+static int guest_of_rbx(const struct emit *e)
+{
+    for (unsigned i = 0; i < e->isa->register_count; i++)
+        if (e->guest_pin[i] == RBX)
+            return (int)i;
+    return -1;
+}
+
+/* rdx:rax, rcx and the temporaries' state are set up: the exchange with rcx:rbx = `desired`. */
+static void exchange16(struct emit *e, struct mem m, unsigned desired)
+{
+    int guest = guest_of_rbx(e);
+    struct mem home = guest < 0 ? emit_cpu(e, CPU_EVAL_RESULT) : allocate_mem(e, PLACE_GUEST + (unsigned)guest);
+    asm_store(e->a, true, home, RBX);
+    asm_vex_imm(e->a, V_PEXTRQ, desired, 0, rm_reg(RCX), 1);
+    asm_vex(e->a, V_MOVQ_TO_GPR, desired, 0, rm_reg(RBX));
+    asm_lock_cmpxchg16b(e->a, m);
+    asm_load(e->a, true, RBX, home);
+}
+
+/* The operand of a 16-byte exchange in rsi: rax, rcx, rdx, rbx are taken by the instruction. */
+static struct mem access16(struct emit *e, const struct ir_insn *insn)
+{
+    emit_take_gpr(e, RAX);
+    emit_take_gpr(e, RCX);
+    emit_take_gpr(e, RDX);
+    struct mem m = access(e, insn, false, true);
+    if (m.base == RSI)
+        return m;
+    emit_take_gpr(e, RSI);
+    asm_mov(e->a, true, RSI, (unsigned)m.base);
+    return mem_base(RSI, 0);
+}
+
+static void to_vector(struct emit *e, ir_value v)
+{
+    unsigned dst = emit_def_xmm(e, v);
+    asm_vex(e->a, V_MOVQ_FROM_GPR, dst, 0, rm_reg(RAX));
+    asm_vex_imm(e->a, V_PINSRQ, dst, dst, rm_reg(RDX), 1);
+}
+
+EMITTER(cas)
+{
+    unsigned size = ACCESS_SIZE(insn);
+    if (size == 4) {
+        struct mem m = access16(e, insn);
+        unsigned expected = emit_use_xmm(e, insn->b), desired = emit_use_xmm(e, insn->c);
+        asm_vex(e->a, V_MOVQ_TO_GPR, expected, 0, rm_reg(RAX));
+        asm_vex_imm(e->a, V_PEXTRQ, expected, 0, rm_reg(RDX), 1);
+        exchange16(e, m, desired);
+        to_vector(e, v);
+        return;
+    }
+    emit_take_gpr(e, RAX);
+    struct mem m = access(e, insn, false, true);
+    unsigned desired = emit_use_gpr(e, insn->c);
+    emit_load_gpr(e, RAX, insn->b);
+    asm_lock_cmpxchg(e->a, size, m, desired);
+    if (size < 3)
+        asm_movzx(e->a, size, RAX, rm_reg(RAX));
+    emit_def_in_gpr(e, v, RAX);
+    if (size < 3)
+        emit_set_upper_zero(e, v);
+}
+
+/* -- exclusives ------------------------------------------------------------------------------------------------- */
+
+#define CPU(field) emit_cpu(e, offsetof(struct translator_cpu, field))
+
+EMITTER(load_excl)
+{
+    unsigned size = ACCESS_SIZE(insn);
+    bool wide = type_is_wide(insn->type);
+    struct mem m = access(e, insn, false, false);
+    if (type_is_vector(insn->type)) {
+        unsigned dst = emit_def_xmm(e, v);
+        load_vector(e, dst, m, size, insn->type);
+        asm_vex(e->a, V_MOVUPS_STORE, dst, 0, rm_mem(CPU(exclusive_value)));
+    } else {
+        unsigned dst = emit_def_gpr(e, v);
+        load_integer(e, dst, m, size, true, false);
+        asm_store(e->a, true, CPU(exclusive_value[0]), dst);
+        asm_store_imm(e->a, 3, CPU(exclusive_value[1]), 0);
+        if (insn->aux & IR_MEM_SIGNED && size < 3)
+            asm_movsx(e->a, wide, size, dst, rm_reg(dst));
+        if (!wide || size < 3)
+            e->values[v].upper_zero = !(wide && insn->aux & IR_MEM_SIGNED);
+    }
+    asm_store(e->a, true, CPU(exclusive_address), (unsigned)m.base);
+    asm_store_imm(e->a, 3, CPU(exclusive_size), (int32_t)size);
+}
+
+EMITTER(store_excl)
+{
+    unsigned size = ACCESS_SIZE(insn);
+    struct mem m;
+    unsigned value;
+    if (size == 4) {
+        m = access16(e, insn);
+        value = emit_use_xmm(e, insn->b);
+    } else {
+        emit_take_gpr(e, RAX);
+        m = access(e, insn, false, true);
+        value = emit_use_gpr(e, insn->b);
+    }
+    asm_alu(e->a, ALU_CMP, true, (unsigned)m.base, rm_mem(CPU(exclusive_address)));
+    uint32_t other_address = asm_jcc_short(e->a, CC_NE);
+    asm_alu_imm(e->a, ALU_CMP, false, rm_mem(CPU(exclusive_size)), (int32_t)size);
+    uint32_t other_size = asm_jcc_short(e->a, CC_NE);
+    asm_load(e->a, true, RAX, CPU(exclusive_value[0]));
+    if (size == 4) {
+        asm_load(e->a, true, RDX, CPU(exclusive_value[1]));
+        exchange16(e, m, value);
+    } else {
+        asm_lock_cmpxchg(e->a, size, m, value);
+    }
+    asm_bind_short(e->a, other_address);
+    asm_bind_short(e->a, other_size);
+    asm_setcc(e->a, CC_NE, RAX);
+    asm_store_imm(e->a, 3, CPU(exclusive_address), -1);
+    asm_movzx(e->a, 0, RAX, rm_reg(RAX));
+    emit_def_in_gpr(e, v, RAX);
+    emit_set_upper_zero(e, v);
+}
+
+EMITTER(clear_excl)
+{
+    (void)insn;
+    (void)v;
+    asm_store_imm(e->a, 3, CPU(exclusive_address), -1);
+}
+
+/* Of a host with total store order, only a full fence is more than the plain order. */
+EMITTER(fence)
+{
+    (void)v;
+    if (insn->aux == IR_FENCE_FULL)
+        full_barrier(e);
+}
