@@ -215,19 +215,24 @@ static int bind_at(const char *source, int destination_fd, bool read_only)
 }
 
 /* What programs expect of any system; a root that lacks the directory does without. */
-static int bind_system(int root_fd, struct error *error)
+static int bind_system(const char *root, struct error *error)
 {
     static const char *const paths[] = {"/proc", "/sys", "/dev", "/etc/resolv.conf"};
+    int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root_fd < 0)
+        return error_set(error, -errno, "root %s: %s", root, strerror(errno));
 
     for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
         int fd = open_inside(root_fd, paths[i]);
-        if (fd < 0 || access(paths[i], F_OK) < 0)
-            continue;
-        int code = bind_at(paths[i], fd, false);
-        close(fd);
-        if (code < 0)
+        int code = fd >= 0 && access(paths[i], F_OK) == 0 ? bind_at(paths[i], fd, false) : 0;
+        if (fd >= 0)
+            close(fd);
+        if (code < 0) {
+            close(root_fd);
             return error_set(error, code, "cannot mount %s into the root: %s", paths[i], strerror(-code));
+        }
     }
+    close(root_fd);
     return 0;
 }
 
@@ -277,41 +282,34 @@ static int bind_volume(const char *root, const struct root_volume *volume, struc
     return 0;
 }
 
-/* A directory on its own mount, so that chroot() into it sees the binds below. */
-static int open_root(const char *directory, char *resolved, struct error *error)
+/* The root's absolute path; empty for the host's own. */
+static int resolve_root(const char *directory, char *resolved, struct error *error)
 {
     struct stat status;
+    resolved[0] = '\0';
+    if (!directory)
+        return 0;
     if (!realpath(directory, resolved) || stat(resolved, &status) < 0)
         return error_set(error, -errno, "root %s: %s", directory, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return error_set(error, -ENOTDIR, "root %s: not a directory", directory);
-    int fd = open(resolved, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(error, -errno, "root %s: %s", directory, strerror(errno));
-    return fd;
+    if (strcmp(resolved, "/") == 0)
+        resolved[0] = '\0';
+    return 0;
 }
 
 int root_enter(const struct root *root, struct error *error)
 {
-    char resolved[PATH_MAX] = "";
-    int root_fd = -1;
-    if (!root->directory && root->volume_count == 0)
-        return 0;
-    if (root->directory) {
-        root_fd = open_root(root->directory, resolved, error);
-        if (root_fd < 0)
-            return root_fd;
-        if (strcmp(resolved, "/") == 0)
-            resolved[0] = '\0';
-    }
+    char resolved[PATH_MAX];
+    int code = resolve_root(root->directory, resolved, error);
+    if (code < 0 || (!resolved[0] && root->volume_count == 0))
+        return code;
 
-    int code = enter_namespaces(error);
+    code = enter_namespaces(error);
     if (code == 0 && resolved[0])
-        code = bind_system(root_fd, error);
+        code = bind_system(resolved, error);
     for (unsigned i = 0; code == 0 && i < root->volume_count; i++)
         code = bind_volume(resolved, &root->volumes[i], error);
-    if (root_fd >= 0)
-        close(root_fd);
     if (code == 0 && resolved[0] && (chroot(resolved) < 0 || chdir("/") < 0))
         code = error_set(error, -errno, "cannot change the root to %s: %s", resolved, strerror(errno));
     return code;

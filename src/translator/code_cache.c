@@ -110,19 +110,6 @@ void code_cache_free(struct code_cache *cache)
     free(cache);
 }
 
-int code_cache_unshare(struct code_cache *cache)
-{
-    uint8_t *copy = reserve(cache->used);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, cache->writable, cache->used);
-    int code = map_memory(cache);
-    if (code == 0)
-        memcpy(cache->writable, copy, cache->used);
-    release(copy, cache->used);
-    return code;
-}
-
 /* -- finding ------------------------------------------------------------------------------------------ */
 
 static uint32_t hash(uint64_t key)
@@ -437,4 +424,28 @@ void code_cache_retire(struct code_cache *cache)
 {
     for (uint32_t i = 0; i < cache->exit_count; i++)
         code_cache_unlink(cache, i);
+}
+
+/* -- fork ----------------------------------------------------------------------------------------------- */
+
+int code_cache_unshare(struct code_cache *cache)
+{
+    uint8_t *copy = reserve(cache->used);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, cache->writable, cache->used);
+    int code = map_memory(cache);
+    if (code == 0)
+        memcpy(cache->writable, copy, cache->used);
+    release(copy, cache->used);
+    if (code < 0)
+        return code;
+
+    /* The parent went on while this was copied and may have linked exits to blocks that only it has. */
+    for (uint32_t i = 0; i < cache->exit_count; i++) {
+        const struct block_exit *exit = &cache->exits[i];
+        store_displacement(cache, exit->slot,
+                           exit->linked == NO_BLOCK ? exit->stub : cache->blocks[exit->linked].code);
+    }
+    return 0;
 }

@@ -52,7 +52,8 @@ struct translator_cpu {
     uint64_t exclusive_size;             /* log2 of bytes */
     uint64_t exclusive_value[2];
     _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */
-    uint32_t in_helper;         /* generated code is calling C: return_sp holds its place */
+    uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
+    uint64_t helper_return;     /* and this where in the code it goes on */
     uint64_t spill[32];         /* temporaries of a block that found no host register */
     union vector128 vector_spill[32];
     union vector128 eval_arguments[3]; /* operands and result of an operation that the host code */

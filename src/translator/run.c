@@ -20,7 +20,7 @@
 #include "translator/ir/eval.h"
 #include "translator/runtime.h"
 
-/* An odd address is no guest pc. */
+/* No guest pc: it is odd. */
 #define NO_PC (~(uint64_t)0)
 
 typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
@@ -36,13 +36,9 @@ static void clear_jumps(struct jump_cache_entry *cache)
         __atomic_store_n(&cache[i].pc, NO_PC, __ATOMIC_RELAXED);
 }
 
-static void reset_return_stack(struct translator_cpu *cpu)
+static void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
 {
-    /* One entry that matches no return, so that the bottom needs no test. */
-    uint64_t *bottom = (uint64_t *)(void *)(cpu->return_stack_top - 16);
-    bottom[0] = 0;
-    bottom[1] = NO_PC;
-    cpu->return_sp = (uintptr_t)bottom;
+    host_reset_return_stack(cpu, code_cache_routine(cache, HOST_RETURN_SENTINEL), ucontext);
 }
 
 /* -- making and ending -------------------------------------------------------------------------------- */
@@ -134,9 +130,9 @@ int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct
     cpu->fp_control = HOST_FP_CONTROL_INIT;
     cpu->jump_cache = cpu->own_jump_cache;
     clear_jumps(cpu->own_jump_cache);
-    reset_return_stack(cpu);
-
     pthread_mutex_lock(&t->lock);
+    reset_return_stack(cpu, t->cache, NULL);
+    cpu->cache_epoch = t->cache->epoch;
     cpu->next = t->cpus;
     t->cpus = cpu;
     pthread_mutex_unlock(&t->lock);
@@ -190,7 +186,7 @@ static void enter_cache(struct translator_cpu *cpu)
 {
     struct code_cache *cache = cpu->translator->cache;
     if (cpu->cache_epoch != cache->epoch) {
-        reset_return_stack(cpu); /* it holds addresses in the old cache */
+        reset_return_stack(cpu, cache, NULL); /* it holds addresses in the old cache */
         cpu->cache_epoch = cache->epoch;
     }
     cache->users++;
@@ -357,32 +353,36 @@ void translator_invalidate(struct translator *t, uint64_t start, uint64_t length
 
 /* -- signals ------------------------------------------------------------------------------------------------------ */
 
-static bool on_return_stack(const struct translator_cpu *cpu, uint64_t sp)
+/*
+ * The block that the interrupted thread is in or will come back to from C. NO_BLOCK: it is in the run time, or on its way
+ * there, and will look at cpu->interrupt itself.
+ */
+static uint32_t interrupted_block(const struct translator_cpu *cpu, uint64_t pc)
 {
-    return sp - (uintptr_t)cpu->return_stack < RETURN_STACK_SIZE;
+    const struct code_cache *cache = cpu->cache;
+    uint64_t routine = (uintptr_t)code_cache_routine(cache, HOST_CALL_HELPER);
+
+    /* The routines that call C come last; a block tells where it waits before it goes there. */
+    if (cpu->in_helper || (pc >= routine && pc < (uintptr_t)cache->executable + cache->routines_end))
+        pc = cpu->helper_return;
+    return code_cache_block_at(cache, pc);
 }
 
-/*
- * The block that the interrupted thread is in or will come back to, and the stack pointer that it has, or will
- * have, there. NO_BLOCK: it is in the run time and will look at cpu->interrupt itself.
- */
-static uint32_t interrupted_block(struct translator_cpu *cpu, uint64_t pc, uint64_t *sp)
+/* If pc is past a decision that the interrupt takes back: where that decision is made. */
+static uint64_t restart_of(const struct code_cache *cache, uint64_t pc)
 {
-    uint32_t block = code_cache_block_at(cpu->cache, pc);
-    if (block != NO_BLOCK)
-        return block;
+    static const enum host_routine ranges[][2] = {
+        {HOST_ENTER_CHECK_START, HOST_ENTER_CHECK_END},
+        {HOST_RETURN_MISS_START, HOST_RETURN_MISS_END},
+    };
 
-    /* In a fixed routine or in a helper: a return address into the block is on the return stack. */
-    if (!on_return_stack(cpu, *sp)) {
-        if (!cpu->in_helper)
-            return NO_BLOCK;
-        *sp = cpu->return_sp;
-    } else if (!code_cache_contains(cpu->cache, pc)) {
-        return NO_BLOCK;
+    for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+        uint64_t start = (uintptr_t)code_cache_routine(cache, ranges[i][0]);
+        if (pc >= start && pc < (uintptr_t)code_cache_routine(cache, ranges[i][1]))
+            return start;
     }
-    uint64_t return_address = *(const uint64_t *)*sp;
-    *sp += 8;
-    return code_cache_block_at(cpu->cache, return_address);
+    uint32_t block = code_cache_block_at(cache, pc);
+    return block == NO_BLOCK ? pc : code_cache_restart(cache, block, pc);
 }
 
 void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
@@ -395,33 +395,13 @@ void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
     if (!atomic_exchange(&cpu->redirected, 1))
         atomic_fetch_add(&t->interrupts, 1);
     cpu->jump_cache = t->no_jumps;
+    reset_return_stack(cpu, cpu->cache, ucontext);
 
-    uint64_t pc = host_context_pc(ucontext), sp = host_context_sp(ucontext);
-    uint64_t check = (uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER_CHECK);
-    if (pc >= check && pc < (uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER_END)) {
-        host_context_set_pc(ucontext, check);
-        return;
-    }
-    uint32_t block = interrupted_block(cpu, pc, &sp);
-    if (block == NO_BLOCK)
-        return;
-    code_cache_unlink_block(cpu->cache, block);
-    /* Between the two pushes of a call the stack is uneven, and the block has no return to take. */
-    if (sp % 16 == 0)
-        ((uint64_t *)sp)[1] = NO_PC;
-    host_context_set_pc(ucontext, code_cache_restart(cpu->cache, block, pc));
-}
-
-/* The return stack ran into its guard: moves its newest part to the top, where the guest goes on. The rest is lost,
- * which only costs predictions. */
-static void repair_return_stack(struct translator_cpu *cpu, void *ucontext)
-{
-    uint64_t sp = host_context_sp(ucontext);
-    uint64_t top = (uintptr_t)cpu->return_stack_top;
-    uint64_t moved = MIN(top - sp, RETURN_STACK_KEEP + sp % 16);
-
-    memmove((void *)(top - 16 - moved), (void *)sp, moved);
-    host_context_set_sp(ucontext, top - 16 - moved);
+    uint64_t pc = host_context_pc(ucontext);
+    uint32_t block = interrupted_block(cpu, pc);
+    if (block != NO_BLOCK)
+        code_cache_unlink_block(cpu->cache, block);
+    host_context_set_pc(ucontext, restart_of(cpu->cache, pc));
 }
 
 bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext)
@@ -435,12 +415,13 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     uint64_t address = (uintptr_t)info->si_addr;
     if (signal == SIGSEGV && address - (uintptr_t)cpu->return_stack < RETURN_STACK_GUARD &&
         code_cache_contains(cpu->cache, pc)) {
-        repair_return_stack(cpu, ucontext);
+        reset_return_stack(cpu, cpu->cache, ucontext); /* costs predictions, no more */
         return true;
     }
     if (block == NO_BLOCK)
         return false;
 
+    host_repair_context(cpu->translator->isa, cpu, ucontext);
     set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc));
     cpu->fault_info.signal = signal;
     cpu->fault_info.code = info->si_code;

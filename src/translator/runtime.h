@@ -11,12 +11,9 @@
 #define CODE_CACHE_DEFAULT (128ul << 20)
 #define REGION_MAX_DEFAULT 32
 
-/* Room for some 16,000 nested guest calls; deeper ones lose the prediction of the outermost. */
+/* Room for some 32,000 nested guest calls; deeper ones lose the prediction of the outermost. */
 #define RETURN_STACK_SIZE (256ul << 10)
 #define RETURN_STACK_GUARD 4096ul
-
-/* Kept of the return stack when it overflows. */
-#define RETURN_STACK_KEEP 4096ul
 
 struct translator {
     const struct guest_isa *isa;

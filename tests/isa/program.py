@@ -42,8 +42,12 @@ NEXT, END, OUT, FULL, START, FINISH, SIGNALS, SIGNAL_LOG = (CONTROL + 8 * i for 
 SIGNAL_MAX, SIGNAL_WORDS = 32, 4  # {signal | code << 32, place, address, 0}
 RECORD_WORDS = STATE_WORDS + WINDOW_SIZE // 8 + 1 + SIGNAL_MAX * SIGNAL_WORDS
 
-# IDC, set where FPCR.FZ makes a denormal input zero: x86-64 does that too, but does not tell, and visor leaves it so.
+# What visor takes from an x86-64 host as it is, in flush-to-zero mode (FPCR.FZ):
+# IDC, a denormal input was made zero: the host does that too, but does not tell. Not compared.
 FPSR_NOT_COMPARED = 0x80
+# IXC, when a result was made zero: Arm sets UFC only, the host both. So UFC counts as if IXC were set, too; it always
+# is in the other mode.
+FPSR_UFC, FPSR_IXC = 1 << 3, 1 << 4
 
 ENTRY = struct.Struct("<QQQQQ")  # start, end, seed, overrides, their number
 CONSTANTS = 256  # corner values that half of the inputs are drawn from
@@ -451,6 +455,8 @@ class Program:
             if word == FPSR:
                 a.mov_imm(1, ~FPSR_NOT_COMPARED & 0xFFFFFFFF)
                 a.and_(0, 0, 1)
+                a.ubfx(1, 0, 3, 1)
+                a.orr(0, 0, 1, lsl=4)
             a.str(0, 30, 8 * word)
         for i in range(0, 32, 2):
             a.stp_q(i, i + 1, 30, 8 * V + 16 * i)

@@ -84,16 +84,27 @@ class Known:
     explains: Callable[[Difference], bool]
 
 
-def is_idc_read(d: Difference) -> bool:
-    changed = d.changed()
-    values = [(d.want.get(c), d.got.get(c)) for c in changed] if d.got else []
-    return d.pattern == "mrs_fpsr" and len(values) == 1 and all(
-        isinstance(w, int) and isinstance(g, int) and w ^ g == program.FPSR_NOT_COMPARED for w, g in values)
+def is_flush_status_read(d: Difference) -> bool:
+    if d.pattern != "mrs_fpsr" or d.got is None or len(d.changed()) != 1:
+        return False
+    want, got = d.want[d.changed()[0]], d.got[d.changed()[0]]
+    return isinstance(want, int) and isinstance(got, int) and \
+        want ^ got in (program.FPSR_NOT_COMPARED, program.FPSR_IXC, program.FPSR_NOT_COMPARED | program.FPSR_IXC)
+
+
+def is_tininess(d: Difference) -> bool:
+    if d.got is None or d.changed() != ["fpsr"]:
+        return False
+    want, got = d.want["fpsr"], d.got["fpsr"]
+    return isinstance(want, int) and isinstance(got, int) and \
+        want & ~got == program.FPSR_UFC and not got & ~want and got & program.FPSR_IXC != 0
 
 
 KNOWN = [
-    Known("FPSR.IDC", "x86-64 does not say when it makes a denormal input zero; see program.FPSR_NOT_COMPARED",
-          is_idc_read),
+    Known("FPSR.UFC of the smallest normal number", "Arm looks at the result before rounding, x86-64 after it",
+          is_tininess),
+    Known("FPSR after flushing to zero", "MRS reads what program.FPSR_NOT_COMPARED and FPSR_IXC explain",
+          is_flush_status_read),
 ]
 
 

@@ -787,10 +787,26 @@ static ir_value random_value(struct values *v, enum ir_type type)
     return ir_emit(r, IR_VGET_FLOAT, type, 0, q, IR_NONE, IR_NONE, random_below(4) ? 0 : 1, 0);
 }
 
+/* Whole AES rounds, as programs have them. */
+static void random_aes(void)
+{
+    struct ir_region *r = &region;
+    unsigned n = V0 + random_below(8), key = V0 + random_below(8), mix = random_below(3);
+    ir_value x =
+        ir_vec2(r, mix == 1 ? IR_AESD : IR_AESE, 0, ir_get(r, n, IR_V128), ir_get(r, key, IR_V128), 0);
+    ir_set(r, n, x);
+    ir_emit(r, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, 0x1000, 0);
+    if (!random_below(4))
+        ir_set(r, key, ir_vec2(r, IR_VADD, 0, ir_get(r, key, IR_V128), ir_get(r, V0, IR_V128), 0));
+    ir_set(r, n, ir_vec1(r, mix == 1 ? IR_AESIMC : IR_AESMC, 0, x, 0));
+}
+
 static void random_insn(struct values *v)
 {
     struct ir_region *r = &region;
     const struct subject *s = &subjects[random_below(subject_count)];
+    if (!random_below(16))
+        random_aes();
     ir_value arguments[3] = {IR_NONE, IR_NONE, IR_NONE};
     for (unsigned i = 0; ir_op_info[s->op].arguments[i]; i++)
         arguments[i] = random_value(v, argument_type(s, i));

@@ -39,7 +39,8 @@ static int64_t reserve(const struct elf_image *image, uint64_t hint)
     return (int64_t)start;
 }
 
-/* The part of a segment that is not in the file: the rest of its last page is cleared, pages follow. */
+/* The part of a segment that is not in the file: the rest of its last page is cleared, to the page's end, which the
+ * dynamic loader counts on, and pages follow. */
 static int64_t map_zeros(struct linux_process *process, const struct elf_segment *segment, uint64_t bias,
                          unsigned flags)
 {
@@ -49,7 +50,7 @@ static int64_t map_zeros(struct linux_process *process, const struct elf_segment
 
     if (segment->file_size && page > file_end && segment->protection & PROT_WRITE) {
         static const char zeros[GUEST_PAGE_SIZE];
-        if (guest_write(file_end, zeros, MIN(page, end) - file_end) < 0)
+        if (guest_write(file_end, zeros, page - file_end) < 0)
             return -EFAULT;
     }
     if (!segment->file_size)

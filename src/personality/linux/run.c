@@ -2,6 +2,7 @@
 /* run: starts a program in this process, and the loop of each of its threads. See linux.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,7 @@ static void set_command(const char *exec_name)
 int linux_start(const struct linux_start *start, struct error *error)
 {
     uint64_t entry, sp;
+    mallopt(M_ARENA_MAX, 1); /* an arena per thread would take 64 MiB of the guest's addresses each */
     struct linux_process *process = new_process(start, error);
     if (!process)
         return error->code;

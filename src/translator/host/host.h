@@ -25,18 +25,16 @@
 /* Fixed routines that the host emits once, at the start of the code cache. */
 enum host_routine {
     HOST_ENTER,       /* C: void enter(struct translator_cpu *cpu, const void *code) */
-    HOST_ENTER_CHECK, /* in HOST_ENTER: from here, where cpu->interrupt is looked at (if set, leaves with */
-    HOST_ENTER_END,   /* TRANSLATOR_INTERRUPTED), to here only temporaries and pins are written: restartable */
     HOST_LEAVE,       /* stores pinned registers and goes back to enter()'s caller; exit_reason is set */
     HOST_LINK,        /* eax = number of an unlinked exit: leaves with TRANSLATOR_LINK */
     HOST_LOOKUP,      /* target in rax: stores it as the guest pc, leaves with TRANSLATOR_LOOKUP */
     HOST_RAISE,       /* (host private) */
-    HOST_CALL_HELPER, /* (host private) */
-    HOST_CALL_EVAL,   /* (host private) */
-    HOST_FIX_NAN,     /* (host private) */
-    HOST_EVAL_COLD,   /* (host private) */
     HOST_RETURN_MISS, /* (host private) a RETURN whose target is not what the return stack says */
     HOST_RETURN_SENTINEL, /* lies at the bottom of an empty return stack: see host_reset_return_stack() */
+    HOST_CALL_HELPER, /* the first of those that call C, which lie behind all others (host private); */
+    HOST_CALL_EVAL,   /* cpu->helper_return is where they go on */
+    HOST_FIX_NAN,     /* (host private) */
+    HOST_EVAL_COLD,   /* (host private) */
     /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
      * host_restart of a block. */
     HOST_ENTER_CHECK_START, /* enter()'s test of cpu->interrupt, up to and including the jump to the code */
@@ -107,17 +105,18 @@ void host_emit(const struct guest_isa *isa, const struct ir_region *region,
 size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t size,
                           uint32_t offsets[HOST_ROUTINE_COUNT]);
 
-/* The guest state that generated code held in host registers when a signal came: copies pinned
- * registers from the signal's context to the CPU structure. */
-struct ucontext_t;
-void host_save_context(const struct guest_isa *isa, struct translator_cpu *cpu, const void *ucontext);
+/*
+ * [signal] At a fault in a block's code: makes the pinned registers in the context those of the guest in every case, so that
+ * the context may be sent to HOST_LEAVE.
+ */
+void host_repair_context(const struct guest_isa *isa, const struct translator_cpu *cpu, void *ucontext);
 
 /*
  * Empties the return stack: cpu->return_sp, and the stack pointer of `ucontext` (may be NULL) if it lies in
- * the return stack. `sentinel` is the address of HOST_RETURN_SENTINEL. Needed before the CPU's first run, when code that the stack may
- * lead to is discarded, on overflow, and together with an empty jump cache to make the guest come to the run loop at its next
- * indirect branch. [signal] If the context is within a host_restart or a pair of places in the routines, its pc must be set to the
- * start at the same time.
+ * the return stack. `sentinel` is the address of HOST_RETURN_SENTINEL in the code cache that the CPU uses. Needed before the CPU's first
+ * run, when code that the stack leads to is discarded, on overflow, and, together with an empty jump cache, to
+ * make the guest come to the run loop at its next indirect branch: then a context that is within a host_restart of its
+ * block or in HOST_RETURN_MISS must go back to the start of that. [signal]
  */
 void host_reset_return_stack(struct translator_cpu *cpu, const void *sentinel, void *ucontext);
 

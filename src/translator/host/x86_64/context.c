@@ -41,31 +41,20 @@ bool host_context_is_write(const void *ucontext)
     return greg(ucontext, GREG_ERR) & 2; /* page fault error code, Intel SDM volume 3, 4.7 */
 }
 
-/* lock cmpxchg16b: the guest's value of rbx is in its home, see emit_memory.c. */
-static bool at_cmpxchg16b(const void *ucontext)
+/* At lock cmpxchg16b the guest's value of rbx is in its home, see emit_memory.c. */
+void host_repair_context(const struct guest_isa *isa, const struct translator_cpu *cpu, void *ucontext)
 {
     const uint8_t *p = (const uint8_t *)(uintptr_t)host_context_pc(ucontext);
-    return p[0] == 0xf0 && (p[1] & 0xf0) == 0x40 && p[2] == 0x0f && p[3] == 0xc7;
-}
-
-void host_save_context(const struct guest_isa *isa, struct translator_cpu *cpu, const void *ucontext)
-{
-    const ucontext_t *context = ucontext;
-    bool skip_rbx = at_cmpxchg16b(ucontext);
+    if (p[0] != 0xf0 || (p[1] & 0xf0) != 0x40 || p[2] != 0x0f || p[3] != 0xc7)
+        return;
     for (unsigned i = 0; i < isa->register_count; i++) {
         const struct guest_register *g = &isa->registers[i];
-        uint8_t *home = (uint8_t *)cpu + g->offset;
-        if (g->type == IR_I64 && g->rank >= 1 && g->rank <= PIN_GPR_COUNT) {
-            unsigned pin = pin_gpr[g->rank - 1];
-            if (pin == RBX && skip_rbx)
-                continue;
-            uint64_t value = greg(ucontext, greg_of[pin]);
-            memcpy(home, &value, sizeof value);
-        } else if (g->type == IR_V128 && g->rank >= 1 && g->rank <= PIN_XMM_COUNT) {
-            memcpy(home, &context->uc_mcontext.fpregs->_xmm[pin_xmm[g->rank - 1]], 16);
+        if (g->type == IR_I64 && g->rank >= 1 && g->rank <= PIN_GPR_COUNT && pin_gpr[g->rank - 1] == RBX) {
+            uint64_t value;
+            memcpy(&value, (const uint8_t *)cpu + g->offset, sizeof value);
+            ((ucontext_t *)ucontext)->uc_mcontext.gregs[greg_of[RBX]] = (greg_t)value;
         }
     }
-    cpu->fp_control = context->uc_mcontext.fpregs->mxcsr;
 }
 
 void host_reset_return_stack(struct translator_cpu *cpu, const void *sentinel, void *ucontext)

@@ -264,6 +264,8 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     consume_argument(e, insn->a);
     consume_argument(e, insn->b);
     consume_argument(e, insn->c);
+    if (ir_op_info[insn->op].may_fault)
+        flags_before_fault(e);
     emit_function emit = emit_op_core[insn->op];
     if (!emit)
         emit = emit_op_vector[insn->op];

@@ -80,6 +80,7 @@ enum {
     VALUE_WANTS_FLAGS = 4, /* the next instruction is its live FLAGS_OF */
     VALUE_FLAGS_LIVE = 8,  /* the guest's flags after this instruction have a reader */
     VALUE_EXIT_FLAGS_DEAD = 16, /* an exit that need not store flags */
+    VALUE_MIXED = 32, /* (forward pass) an AES round that includes the column mixing that follows */
 };
 
 struct place_state {

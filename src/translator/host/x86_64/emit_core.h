@@ -80,7 +80,7 @@ void flags_save(struct emit *e);
 void flags_flush(struct emit *e);
 /* The home's value is unknown from now on; that of before stays readable. */
 void flags_forget_home(struct emit *e);
-/* Before an access that may fault, and before exits: as flags_flush() if anybody will look. */
+/* Before an access that may fault: as flags_flush() if anybody will look. */
 void flags_before_fault(struct emit *e);
 /* True if the guest's flags are in EFLAGS only and a COND of them can be tested as it stands. */
 bool flags_testable(struct emit *e, ir_value condition);

@@ -15,15 +15,50 @@
 
 /* -- AES ----------------------------------------------------------------------------------------------- */
 
+/*
+ * The AESMC (AESIMC) to which alone the round's result v goes, as compilers and libraries have it: then the
+ * two are one instruction of the host, which yields that one's result at once. IR_NONE if there is none
+ * nearby.
+ */
+static ir_value find_mix(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    enum { NEAR = 8 };
+    const struct ir_region *r = e->region;
+    unsigned mix = insn->op == IR_AESE ? IR_AESMC : IR_AESIMC;
+    bool adjacent = true;
+    if (e->values[v].uses != 1)
+        return IR_NONE;
+    for (ir_value i = v + 1; i < r->count && i < v + NEAR; i++) {
+        bool dead = e->values[i].mark & VALUE_DEAD;
+        if (r->insns[i].op == mix && r->insns[i].a == v && !dead) {
+            if (adjacent)
+                e->values[v].hint = e->values[i].hint;
+            return i;
+        }
+        adjacent = adjacent && (dead || r->insns[i].op == IR_INSN);
+    }
+    return IR_NONE;
+}
+
 void emit_aes_round(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
+    bool encrypts = insn->op == IR_AESE, whole = find_mix(e, insn, v) != IR_NONE;
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), d = emit_def_xmm_last(e, v);
     vex_rrr(e, V_PXOR, d, a, b);
-    vex_rrm(e, insn->op == IR_AESE ? VAESENCLAST : VAESDECLAST, d, d, pool_zero(e));
+    if (whole) {
+        vex_rrm(e, encrypts ? VAESENC : VAESDEC, d, d, pool_zero(e));
+        e->values[v].mark |= VALUE_MIXED;
+    } else {
+        vex_rrm(e, encrypts ? VAESENCLAST : VAESDECLAST, d, d, pool_zero(e));
+    }
 }
 
 void emit_aes_mix(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
+    if (e->values[insn->a].mark & VALUE_MIXED) {
+        emit_alias(e, v, insn->a);
+        return;
+    }
     unsigned a = emit_use_xmm(e, insn->a), d = emit_def_xmm_last(e, v);
     if (insn->op == IR_AESIMC) {
         vex_rr(e, VAESIMC, d, a);
@@ -185,10 +220,15 @@ void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
         return;
     }
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
-    unsigned t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
+    unsigned t = emit_tmp_xmm(e);
+    uint32_t busy = (e->locked | e->scratch) >> PLACE_XMM & TMP_XMM_MASK;
+    bool have_xmm0 = t == 0 && __builtin_popcount(busy) <= TMP_XMM_COUNT - 2;
+    if (have_xmm0)
+        t = emit_tmp_xmm(e);
+    unsigned d = emit_def_xmm(e, v);
     unsigned abcd = second ? b : a, efgh = second ? a : b;
-    /* xmm0 is taken from whoever has it: its value waits in the CPU structure, or, if it is one of the two
-     * registers that this needs, a third one's does. */
+    /* If xmm0 is not free, it is taken from whoever has it: its value waits in the CPU structure, or, if it
+     * is one of the two registers that this needs, a third one's does. */
     struct mem saved = emit_cpu(e, CPU_EVAL_RESULT);
     unsigned borrowed = 0, s = t, h = d;
     if (t == 0 || d == 0) {
@@ -197,7 +237,8 @@ void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
             borrowed--;
         *(t == 0 ? &s : &h) = borrowed;
     }
-    vex_rm(e, V_MOVUPS_STORE, borrowed, rm_mem(saved));
+    if (!have_xmm0)
+        vex_rm(e, V_MOVUPS_STORE, borrowed, rm_mem(saved));
     vex_rrri(e, VSHUFPS, s, efgh, abcd, 0x11);
     vex_rrri(e, VSHUFPS, h, efgh, abcd, 0xbb);
     vex_move(e, 0, c);
@@ -205,7 +246,8 @@ void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
     vex_rri(e, VPSHUFD, 0, 0, 0x0e);
     emit_sha(e, SHA256RNDS2, s, h);
     vex_rrri(e, VSHUFPS, d, s, h, second ? 0x11 : 0xbb);
-    vex_rm(e, V_MOVUPS_LOAD, borrowed, rm_mem(saved));
+    if (!have_xmm0)
+        vex_rm(e, V_MOVUPS_LOAD, borrowed, rm_mem(saved));
 }
 
 void emit_sha256_schedule0(struct emit *e, const struct ir_insn *insn, ir_value v)

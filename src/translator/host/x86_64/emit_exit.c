@@ -193,7 +193,7 @@ EMITTER(raise)
 
 /* -- calls of C --------------------------------------------------------------------------------------------- */
 
-/* Jumps to a routine that comes back to the next instruction by way of rcx. */
+/* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
 static void call_routine(struct emit *e, enum host_routine routine)
 {
     asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
@@ -201,6 +201,7 @@ static void call_routine(struct emit *e, enum host_routine routine)
     asm_byte(e->a, 0x0d);
     uint32_t here = asm_offset(e->a);
     asm_u32(e->a, 0);
+    asm_store(e->a, true, CPU(helper_return), RCX);
     emit_reloc(e, asm_jmp(e->a), routine);
     asm_bind(e->a, here);
 }
@@ -276,19 +277,7 @@ void emit_eval(struct emit *e, const struct ir_insn *insn, ir_value v)
     }
 }
 
-/* From cold code: rax and rcx wait in the result's place, the way back in exit_payload. */
-static void call_cold(struct emit *e, enum host_routine routine)
-{
-    asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
-    asm_byte(e->a, 0x8d);
-    asm_byte(e->a, 0x0d);
-    uint32_t here = asm_offset(e->a);
-    asm_u32(e->a, 0);
-    asm_store(e->a, true, CPU(exit_payload), RCX);
-    emit_reloc(e, asm_jmp(e->a), routine);
-    asm_bind(e->a, here);
-}
-
+/* Before a routine is called from cold code: it takes rax and rcx from here. */
 static void save_rax_rcx(struct emit *e)
 {
     asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT), RAX);
@@ -299,7 +288,7 @@ void emit_cold_eval(struct emit *e, struct cold *c)
 {
     save_rax_rcx(e);
     asm_lea(e->a, true, RAX, pool_insn(e, emit_insn(e, c->value)));
-    call_cold(e, HOST_EVAL_COLD);
+    call_routine(e, HOST_EVAL_COLD);
 }
 
 void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_type type)
@@ -307,5 +296,5 @@ void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_ty
     (void)c;
     save_rax_rcx(e);
     asm_mov_imm(e->a, RAX, (unsigned)op | (unsigned)type << 8);
-    call_cold(e, HOST_FIX_NAN);
+    call_routine(e, HOST_FIX_NAN);
 }

@@ -154,6 +154,25 @@ static void vacate_home(struct emit *e)
     to_slot(e, old, place);
 }
 
+/* Keeps a value readable whose last use is already taken, while other values go to memory. */
+static void hold(struct emit *e, ir_value f)
+{
+    e->values[f].uses++;
+    unsigned place = e->values[f].place;
+    if (place < PLACE_COUNT) {
+        e->places[place].refs++;
+        e->dying_spill &= ~(1u << (place - PLACE_SPILL));
+    }
+}
+
+static void let_go(struct emit *e, ir_value f)
+{
+    e->values[f].uses--;
+    unsigned place = e->values[f].place;
+    if (place < PLACE_COUNT && !--e->places[place].refs)
+        e->dying_spill |= 1u << (place - PLACE_SPILL);
+}
+
 void flags_forget_home(struct emit *e)
 {
     vacate_home(e);
@@ -296,7 +315,9 @@ void flags_load_carry(struct emit *e, ir_value f, bool inverted)
         asm_byte(e->a, borrow == inverted ? 0xf9 : 0xf8); /* stc, clc */
     } else {
         to_memory(e, f);
+        hold(e, f);
         emit_clobber_flags(e);
+        let_go(e, f);
         asm_bt(e->a, false, rm_mem(flags_memory(e, f)), 8); /* CF = B */
         if (!inverted)
             asm_cmc(e->a);
@@ -424,40 +445,54 @@ static struct condition test_bit(struct emit *e, const struct ir_insn *insn)
     return plain(zero ? CC_AE : CC_B);
 }
 
-/* Takes the operands' uses if the BOOL is used for the last time. */
-static void consume_operands(struct emit *e, ir_value v)
+static void relock(struct emit *e)
 {
-    const struct ir_insn *insn = emit_insn(e, v);
-    if (e->values[v].uses)
-        return;
-    if (insn->op == IR_COND) {
-        allocate_consume(e, flags_resolve(e, insn->a));
-        return;
-    }
-    allocate_consume(e, insn->a);
-    if (insn->op == IR_CMP)
-        allocate_consume(e, insn->b);
+    const struct ir_insn *insn = emit_insn(e, e->current);
+    const ir_value operands[2] = {insn->b, insn->c};
+    for (unsigned i = 0; i < 2; i++)
+        if (operands[i] && e->values[operands[i]].place < PLACE_SPILL)
+            e->locked |= 1u << e->values[operands[i]].place;
 }
 
-static struct condition consumed_condition(struct emit *e, ir_value v, uint32_t locked)
+struct condition flags_condition(struct emit *e, ir_value v)
 {
     const struct ir_insn *insn = emit_insn(e, v);
+    bool last = !e->values[v].uses;
     struct condition c;
     if (insn->op == IR_COND) {
-        c = flags_test(e, flags_resolve(e, insn->a), insn->aux);
+        ir_value f = flags_resolve(e, insn->a);
+        c = flags_test(e, f, insn->aux);
+        if (last)
+            allocate_consume(e, f);
     } else {
+        uint32_t locked = e->locked;
+        if (last) {
+            allocate_consume(e, insn->a);
+            if (insn->op == IR_CMP)
+                allocate_consume(e, insn->b);
+        }
         c = insn->op == IR_CMP ? compare(e, insn) : test_bit(e, insn);
-        e->locked = locked; /* the operands have been read */
+        e->locked = locked; /* the operands have been read, */
+        relock(e);          /* but may be those of the consumer, too */
     }
     e->flags_held = true;
     return c;
 }
 
-struct condition flags_condition(struct emit *e, ir_value v)
+/* Saves what is in EFLAGS, but not only for the sake of the condition v, which is about to be tested. */
+static void save_but_for(struct emit *e, ir_value v)
 {
-    uint32_t locked = e->locked;
-    consume_operands(e, v);
-    return consumed_condition(e, v, locked);
+    const struct ir_insn *insn = emit_insn(e, v);
+    if (insn->op == IR_COND && !e->values[v].uses && flags_resolve(e, insn->a) == e->eflags) {
+        ir_value f = e->eflags;
+        if (e->values[f].place == PLACE_EFLAGS) {
+            e->values[f].uses--;
+            flags_save(e);
+            hold(e, f);
+            return;
+        }
+    }
+    flags_save(e);
 }
 
 bool flags_testable(struct emit *e, ir_value condition)
@@ -524,7 +559,9 @@ EMITTER(flags_pack)
         return;
     }
     to_memory(e, f);
+    hold(e, f);
     emit_clobber_flags(e);
+    let_go(e, f);
     unsigned to = emit_def_gpr(e, v);
     asm_movzx(e->a, 1, to, rm_mem(flags_memory(e, f)));
     asm_alu_imm(e->a, ALU_AND, false, rm_reg(to), NZCV_MASK);
@@ -620,10 +657,8 @@ static void prepare(struct emit *e, ir_value f)
 
 static void select_deferred(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
-    uint32_t locked = e->locked;
-    consume_operands(e, insn->a);
-    flags_save(e); /* now, because it may change how the condition is to be tested */
-    struct condition condition = consumed_condition(e, insn->a, locked);
+    save_but_for(e, insn->a); /* now, because it may change how the condition is to be tested */
+    struct condition condition = flags_condition(e, insn->a);
     emit_take_gpr(e, RAX);
     prepare(e, insn->b);
     emit_clobber_flags(e);
@@ -647,6 +682,7 @@ EMITTER(flags_select)
     }
     /* In memory: the value of b in a register, replaced if the condition does not hold. */
     to_memory(e, f);
+    hold(e, f);
     bool constant = emit_insn(e, f)->op == IR_FLAGS_CONST;
     unsigned place = flags_slot(e);
     struct condition condition = flags_condition(e, insn->a);
@@ -655,6 +691,7 @@ EMITTER(flags_select)
         asm_mov_imm(e->a, t, emit_insn(e, f)->imm);
     else
         asm_movzx(e->a, 1, t, rm_mem(flags_memory(e, f)));
+    let_go(e, f);
     asm_mov_imm(e->a, k, insn->imm);
     if (condition.how == CONDITION_PLAIN) {
         asm_cmov(e->a, (enum cc)(condition.cc ^ 1), false, t, rm_reg(k));

@@ -5,7 +5,7 @@
  * An access that faults must find the guest's state as it was before its instruction: pins are written only after the last
  * access of an operation (emit_def_gpr_last() in the same instruction), everything before that goes to temporaries. The one
  * pin that is changed for a while is rbx, around cmpxchg16b: its value is then in its home, and
- * host_save_context() knows that instruction.
+ * host_repair_context() knows that instruction.
  */
 #include "translator/host/x86_64/emit_core.h"
 
@@ -51,7 +51,6 @@ static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexe
 {
     unsigned size = ACCESS_SIZE(insn);
     bool aligned = insn->aux & IR_MEM_ALIGNED && size;
-    flags_before_fault(e);
     if (aligned || changes_flags)
         emit_clobber_flags(e);
     struct mem m = address_of(e, insn, indexed);
@@ -205,6 +204,7 @@ EMITTER(atomic)
     unsigned size = ACCESS_SIZE(insn), op = (unsigned)insn->imm;
     if (atomic_simple(e, insn, v))
         return;
+    emit_clobber_flags(e);
     emit_take_gpr(e, RAX);
     struct mem m = access(e, insn, false, true);
     unsigned operand = emit_use_gpr(e, insn->b), t = emit_tmp_gpr(e);
@@ -249,6 +249,7 @@ static void exchange16(struct emit *e, struct mem m, unsigned desired)
 /* The operand of a 16-byte exchange in rsi: rax, rcx, rdx, rbx are taken by the instruction. */
 static struct mem access16(struct emit *e, const struct ir_insn *insn)
 {
+    emit_clobber_flags(e);
     emit_take_gpr(e, RAX);
     emit_take_gpr(e, RCX);
     emit_take_gpr(e, RDX);
@@ -279,6 +280,7 @@ EMITTER(cas)
         to_vector(e, v);
         return;
     }
+    emit_clobber_flags(e);
     emit_take_gpr(e, RAX);
     struct mem m = access(e, insn, false, true);
     unsigned desired = emit_use_gpr(e, insn->c);
@@ -327,6 +329,7 @@ EMITTER(store_excl)
         m = access16(e, insn);
         value = emit_use_xmm(e, insn->b);
     } else {
+        emit_clobber_flags(e);
         emit_take_gpr(e, RAX);
         m = access(e, insn, false, true);
         value = emit_use_gpr(e, insn->b);

@@ -2,7 +2,8 @@
 /*
  * routines: the fixed code at the start of the code cache: into generated code, out of it, and from it to C.
  *
- * While C runs, rsp is the C stack again (cpu->host_sp), return_sp keeps the place in the return stack, and in_helper is set.
+ * While C runs, rsp is the C stack again (cpu->host_sp), return_sp keeps the place in the return stack, and in_helper is
+ * set. The way back to the block is in helper_return, not on a stack: a signal may empty the return stack meanwhile.
  */
 #include "translator/host/x86_64/emit_core.h"
 #include "translator/ir/eval.h"
@@ -183,15 +184,13 @@ static void call_c(struct routines *r, uint64_t function)
     asm_call_rm(r->a, rm_reg(RAX));
 }
 
-/* rax = helper, rcx = where to go on; arguments in eval_arguments[0]; result in rax. */
+/* rax = helper; arguments in eval_arguments[0]; result in rax. */
 static void make_call_helper(struct routines *r)
 {
     struct assembler *a = r->a;
     begin(r, HOST_CALL_HELPER);
     pins(r, true);
     to_c_stack(r);
-    asm_push(a, RCX);
-    asm_push(a, RCX); /* twice: alignment */
     asm_stmxcsr(a, CPU(fp_control));
     asm_ldmxcsr(a, CPU(host_fp_control));
     load_cpu(r, RDI);
@@ -199,10 +198,9 @@ static void make_call_helper(struct routines *r)
     asm_load(a, true, RDX, field(r, offsetof(struct translator_cpu, eval_arguments) + 8));
     asm_call_rm(a, rm_reg(RAX));
     asm_ldmxcsr(a, CPU(fp_control));
-    asm_pop(a, RCX);
     to_return_stack(r);
     pins(r, false);
-    asm_jmp_rm(a, rm_reg(RCX));
+    asm_jmp_rm(a, rm_mem(CPU(helper_return)));
 }
 
 /* The arguments of ir_eval_op() but for the instruction in rdx. */
@@ -214,7 +212,7 @@ static void eval_arguments(struct routines *r)
     asm_lea(r->a, true, R8, CPU(eval_result));
 }
 
-/* rax = instruction, rcx = where to go on; temporaries change. The guest's MXCSR stays: it has the rounding mode and collects
+/* rax = instruction; temporaries change. The guest's MXCSR stays: it has the rounding mode and collects
  * the exceptions. */
 static void make_call_eval(struct routines *r)
 {
@@ -222,20 +220,17 @@ static void make_call_eval(struct routines *r)
     begin(r, HOST_CALL_EVAL);
     pins(r, true);
     to_c_stack(r);
-    asm_push(a, RCX);
-    asm_push(a, RCX);
     asm_mov(a, true, RDX, RAX);
     eval_arguments(r);
     call_c(r, (uint64_t)(uintptr_t)ir_eval_op);
-    asm_pop(a, RCX);
     to_return_stack(r);
     pins(r, false);
-    asm_jmp_rm(a, rm_reg(RCX));
+    asm_jmp_rm(a, rm_mem(CPU(helper_return)));
 }
 
 static const uint8_t caller_saved[] = {RDX, RSI, RDI, R8, R9, R10, R11};
 
-/* From cold code, which has put rax and rcx into eval_result and its return address into exit_payload: saves every register that
+/* From cold code, which has put rax and rcx into eval_result and its return address into helper_return: saves every register that
  * C may change. Leaves rax as it was. */
 static void save_all(struct routines *r)
 {
@@ -265,7 +260,7 @@ static void restore_all(struct routines *r)
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
         asm_pop(a, caller_saved[i]);
     to_return_stack(r);
-    asm_jmp_rm(a, rm_mem(CPU(exit_payload)));
+    asm_jmp_rm(a, rm_mem(CPU(helper_return)));
 }
 
 static void make_cold_calls(struct routines *r)
