@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuzz_elf: any bytes as a program file give an image whose segments lie within the file and its own bounds, or an
- * error that says something. */
+/* fuzz_elf: any bytes as a program file give an image whose segments lie within the file and its own bounds,
+ * or an error that says something. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

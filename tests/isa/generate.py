@@ -189,7 +189,7 @@ class Maker:
         self.weight = 1.0 + 0.5 * min(operations, 8)
 
     def make(self, rng: random.Random, pool: Many[int]) -> int:
-        for _ in range(50):
+        for _ in range(2000):
             word = self.pattern.value | rng.getrandbits(32) & self.uniform
             for shift in self.registers:
                 choice = rng.random()

@@ -26,12 +26,12 @@ CODE = 0x400000
 SEQUENCES = 0x410000
 STATE = 0x20000000  # its low 16 bits are zero: one MOVZ makes it
 DATA = 0x40000000
-WINDOW_PAGES = 0x30000000
+WINDOW_PAGES = 0x3B5D6000  # no round distance from the others: corner values get added to addresses
 WINDOW_SIZE = 512
 WINDOW = WINDOW_PAGES + 0x1000 - WINDOW_SIZE // 2
 LOG = 0x50000000
 LOG_SIZE = 1 << 20
-STACK = 0x28000000
+STACK = 0x296E7000  # for signals
 STACK_SIZE = 0x10000
 
 # Words of the register block: X0..X30, SP, NZCV, FPCR, FPSR, unused, V0..V31 two words each.

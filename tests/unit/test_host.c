@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -48,6 +49,8 @@ static struct guest_isa isa = {
     .qc_offset = offsetof(struct test_cpu, qc),
     .fp_policy = GUEST_FP_ARM,
 };
+
+#define NO_PC 0x0dd0dd0ddull /* odd, and no corner value */
 
 enum { REGION_START = 0x40001000, DATA_SIZE = 4096 };
 
@@ -84,7 +87,7 @@ static int setup(void **state)
     cache = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     data = mmap(NULL, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (unsigned i = 0; i < ARRAY_SIZE(jump_cache); i++)
-        jump_cache[i].pc = 0x0dd0dd0dd;
+        jump_cache[i].pc = NO_PC;
     routines_size = host_emit_routines(&isa, cache, 65536, routines);
     return cache == MAP_FAILED || data == MAP_FAILED || !routines_size;
 }
@@ -488,17 +491,17 @@ static enum translator_exit resolve(struct test_cpu *cpu)
     return (enum translator_exit)cpu->common.exit_reason;
 }
 
-static bool differ(const char *what, unsigned index, uint64_t is, uint64_t should)
+static int differ(const char *what, unsigned index, uint64_t is, uint64_t should)
 {
     if (is == should)
-        return false;
+        return 0;
     fprintf(stderr, "%s%u is %" PRIx64 ", should be %" PRIx64 "\n", what, index, is, should);
-    return true;
+    return 1;
 }
 
 static bool compare(enum translator_exit is, enum translator_exit should)
 {
-    bool bad = differ("exit ", 0, is, should) | differ("pc ", 0, actual.pc, expected.pc);
+    int bad = differ("exit ", 0, is, should) | differ("pc ", 0, actual.pc, expected.pc);
     bool branch = should == TRANSLATOR_NONE && expected.pc >= 0x50000000 && expected.pc < 0x70000000;
     for (unsigned i = 0; i < INTEGERS; i++)
         bad |= differ("x", i, actual.x[i], expected.x[i]);
@@ -575,10 +578,273 @@ static void test_random_regions(void **state)
     }
 }
 
+/* -- faults --------------------------------------------------------------------------------------------------------- */
+
+static bool in_interpreter;
+static sigjmp_buf interpreter_fault;
+static uint32_t fault_offset; /* in the block's code */
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
+    if (address - (uint64_t)(uintptr_t)data >= DATA_SIZE) {
+        fprintf(stderr, "unexpected fault at %#" PRIx64 " of %#" PRIx64 "\n", host_context_pc(context), address);
+        _exit(1);
+    }
+    if (in_interpreter)
+        siglongjmp(interpreter_fault, 1);
+    fault_offset = (uint32_t)(host_context_pc(context) - (uint64_t)(uintptr_t)block_at(0));
+    host_repair_context(&isa, &actual.common, context);
+    actual.common.exit_reason = TRANSLATOR_FAULT;
+    host_context_set_pc(context, (uint64_t)(uintptr_t)cache + routines[HOST_LEAVE]);
+}
+
+static uint64_t insn_at(uint32_t offset)
+{
+    unsigned i = code.insn_count;
+    while (i-- > 0)
+        if (code.insns[i].start <= offset)
+            return region.guest_start + code.insns[i].pc_delta;
+    return 0;
+}
+
+/* Whether the flags at guest instruction pc surely have a reader: an exit before anything else. */
+static bool flags_read_after(uint64_t pc)
+{
+    unsigned i = 1;
+    while (region.insns[i].op != IR_INSN || region.insns[i].imm != pc)
+        i++;
+    for (; i < region.count; i++) {
+        const struct ir_insn *n = &region.insns[i];
+        switch (n->op) {
+        case IR_GET_FLAGS:
+        case IR_SET_FLAGS: return false;
+        case IR_EXIT_IF:
+        case IR_GOTO:
+        case IR_CALL_GUEST: return !exit_flags_dead(NULL, n->imm);
+        case IR_CALL:
+        case IR_GOTO_REG:
+        case IR_CALL_REG:
+        case IR_RETURN:
+        case IR_RAISE: return true;
+        default: break;
+        }
+    }
+    return false;
+}
+
+/* Interprets up to a fault; true if there was one. */
+static bool interpret_to_fault(void)
+{
+    volatile uint32_t control = __builtin_ia32_stmxcsr();
+    in_interpreter = true;
+    volatile bool faulted = sigsetjmp(interpreter_fault, 1);
+    if (!faulted)
+        ir_interpret(&isa, &expected.common, &region);
+    __builtin_ia32_ldmxcsr(control);
+    in_interpreter = false;
+    return faulted;
+}
+
+/* With memory that cannot be written, or not be read: both stop at the same instruction with the same state. */
+static void test_faults(void **state)
+{
+    (void)state;
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
+    stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
+    sigaltstack(&stack, NULL);
+    sigaction(SIGSEGV, &action, &old);
+    unsigned faults = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        uint64_t id = seed;
+        random_region();
+        host_emit(&isa, &region, exit_flags_dead, NULL, &code);
+        const void *block = place(0, 0);
+        random_state();
+        expected = actual = start;
+        memcpy(data, data_start, DATA_SIZE);
+        mprotect(data, DATA_SIZE, below(2) ? PROT_NONE : PROT_READ);
+        bool faulted = interpret_to_fault();
+        enter(&actual, block);
+        mprotect(data, DATA_SIZE, PROT_READ | PROT_WRITE);
+        memcpy(data_expected, data_start, DATA_SIZE);
+        if (!faulted)
+            continue;
+        faults++;
+        int bad = differ("reason ", 0, actual.common.exit_reason, TRANSLATOR_FAULT) |
+                   differ("pc ", 0, insn_at(fault_offset), expected.pc);
+        for (unsigned k = 0; k < INTEGERS; k++)
+            bad |= differ("x", k, actual.x[k], expected.x[k]);
+        for (unsigned k = 0; k < VECTORS; k++)
+            bad |= differ("v.lo", k, actual.v[k].d[0], expected.v[k].d[0]) |
+                   differ("v.hi", k, actual.v[k].d[1], expected.v[k].d[1]);
+        if (flags_read_after(expected.pc))
+            bad |= differ("flags ", 0, actual.flags & NZCV_MASK, expected.flags & NZCV_MASK);
+        bad |= differ("exclusive ", 0, actual.common.exclusive_address, expected.common.exclusive_address);
+        if (bad) {
+            fprintf(stderr, "region %#" PRIx64 "\n", id);
+            ir_print(stderr, &region, NULL);
+            host_disassemble(stderr, code.bytes, code.size, (uint64_t)(uintptr_t)block);
+            fprintf(stderr, "fault at offset %#x\n", fault_offset);
+            fail_msg("the state at a fault differs");
+        }
+    }
+    sigaction(SIGSEGV, &old, NULL);
+    free(stack.ss_sp);
+    assert_true(faults > 1000);
+}
+
+/* -- exits ------------------------------------------------------------------------------------------------------------- */
+
+static struct test_cpu cpu;
+
+static struct ir_region *begin(uint64_t pc)
+{
+    ir_region_reset(&region, pc);
+    ir_emit(&region, IR_INSN, IR_VOID, 0, 0, 0, 0, pc, 0);
+    return &region;
+}
+
+/* x[n] += k */
+static void count(unsigned n, uint64_t k)
+{
+    ir_set(&region, n, ir_binary_imm(&region, IR_ADD, ir_get(&region, n, IR_I64), k));
+}
+
+static void leave(enum ir_op op, ir_value a, uint64_t imm, uint64_t imm2)
+{
+    ir_emit(&region, op, IR_VOID, op == IR_RAISE ? TRANSLATOR_SYSCALL : 0, a, 0, 0, imm, imm2);
+}
+
+static const void *finish(unsigned index, uint32_t first)
+{
+    host_emit(&isa, &region, exit_flags_dead, NULL, &code);
+    assert_false(code.overflow);
+    return place(index, first);
+}
+
+static void jump_cache_set(uint64_t pc, const void *to)
+{
+    jump_cache[pc >> 2 & ((1 << JUMP_CACHE_BITS) - 1)] = (struct jump_cache_entry){pc, to};
+}
+
+static void test_links(void **state)
+{
+    (void)state;
+    memset(&cpu, 0, sizeof cpu);
+    prepare_cpu(&cpu);
+    begin(0x1000);
+    count(0, 1);
+    leave(IR_EXIT_IF, ir_cmp(&region, IR_EQ, ir_get(&region, 0, IR_I64), ir_const(&region, IR_I64, 10)), 0x3000, 0);
+    leave(IR_GOTO, IR_NONE, 0x2000, 0);
+    const void *a = finish(0, 100);
+    assert_int_equal(code.exit_count, 2);
+    assert_int_equal(code.exits[0].target, 0x3000);
+    struct host_exit exits[2] = {code.exits[0], code.exits[1]};
+
+    begin(0x2000);
+    count(13, 5);
+    leave(IR_GOTO, IR_NONE, 0x1000, 0);
+    const void *b = finish(1, 200);
+    link_exit(1, 0, a);
+
+    enter(&cpu, a);
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_LINK);
+    assert_int_equal(cpu.common.exit_payload, 101);
+    code.exits[1] = exits[1];
+    link_exit(0, 1, b);
+    enter(&cpu, b);
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_LINK);
+    assert_int_equal(cpu.common.exit_payload, 100);
+    assert_int_equal(cpu.x[0], 10);
+    assert_int_equal(cpu.x[13], 45);
+
+    cpu.common.interrupt = 1;
+    enter(&cpu, b);
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_INTERRUPTED);
+    assert_int_equal(cpu.x[13], 45);
+}
+
+/* 0x1000 calls 0x2000, which calls 0x3000 through x1; both return, to x[12] and x[14], as they are set. */
+static void make_calls(uint64_t inner_return)
+{
+    begin(0x1000);
+    ir_set(&region, 12, ir_const(&region, IR_I64, 0x1004));
+    leave(IR_CALL_GUEST, IR_NONE, 0x2000, 0x1004);
+    const void *outer = finish(0, 0);
+    struct host_exit call = code.exits[0], back = code.exits[1];
+
+    begin(0x2000);
+    count(0, 1);
+    ir_set(&region, 14, ir_const(&region, IR_I64, inner_return));
+    leave(IR_CALL_REG, ir_get(&region, 1, IR_I64), 0, 0x2004);
+    const void *middle = finish(1, 10);
+    struct host_exit middle_back = code.exits[0];
+
+    begin(0x3000);
+    count(0, 0x10);
+    leave(IR_RETURN, ir_get(&region, 14, IR_I64), 0, 0);
+    const void *inner = finish(2, 20);
+    jump_cache_set(0x3000, inner);
+
+    begin(0x2004);
+    count(0, 0x100);
+    leave(IR_RETURN, ir_get(&region, 12, IR_I64), 0, 0);
+    const void *middle_end = finish(3, 30);
+
+    begin(0x1004);
+    count(0, 0x1000);
+    leave(IR_RAISE, IR_NONE, 7, 0x1008);
+    const void *outer_end = finish(4, 40);
+
+    code.exits[0] = call;
+    link_exit(0, 0, middle);
+    code.exits[0] = back;
+    link_exit(0, 0, outer_end);
+    code.exits[0] = middle_back;
+    link_exit(1, 0, middle_end);
+    memset(&cpu, 0, sizeof cpu);
+    prepare_cpu(&cpu);
+    cpu.x[1] = 0x3000;
+    enter(&cpu, outer);
+}
+
+static void test_calls(void **state)
+{
+    (void)state;
+    uint64_t empty;
+    make_calls(0x2004);
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_SYSCALL);
+    assert_int_equal(cpu.common.exit_payload, 7);
+    assert_int_equal(cpu.pc, 0x1008);
+    assert_int_equal(cpu.x[0], 0x1111);
+    empty = cpu.common.return_sp;
+    host_reset_return_stack(&cpu.common, cache + routines[HOST_RETURN_SENTINEL], NULL);
+    assert_int_equal(cpu.common.return_sp, empty);
+
+    make_calls(0x1004); /* past the middle one, as longjmp() does */
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_SYSCALL);
+    assert_int_equal(cpu.x[0], 0x1011);
+    assert_int_equal(cpu.common.return_sp, empty);
+
+    make_calls(0x5000); /* to where nobody called from */
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_LOOKUP);
+    assert_int_equal(cpu.pc, 0x5000);
+
+    make_calls(UINT64_MAX);
+    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_LOOKUP);
+    assert_int_equal(cpu.pc, UINT64_MAX);
+    jump_cache[0x3000 >> 2 & ((1 << JUMP_CACHE_BITS) - 1)].pc = NO_PC;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_calls),
         cmocka_unit_test(test_random_regions),
+        cmocka_unit_test(test_faults),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -91,8 +91,8 @@ static void test_paths_and_flags(void **state)
                (uint64_t)AT_FDCWD, ADDRESS("/etc/passwd"), 02000000, 0777);
     CHECK_LINE(
         "openat", "Fsom", -ENOENT,
-        "[7] openat(5, \"a\\nb\", O_WRONLY|O_CREAT|O_DIRECTORY|O_NOFOLLOW, 0644) = -1 ENOENT (No such file or "
-        "directory)\n",
+        "[7] openat(5, \"a\\nb\", O_WRONLY|O_CREAT|O_DIRECTORY|O_NOFOLLOW, 0644) = -1 ENOENT (No such file "
+        "or directory)\n",
         5, ADDRESS("a\nb"), 01 | 0100 | ARM64_O_DIRECTORY | ARM64_O_NOFOLLOW, 0644);
     CHECK_LINE("openat", "Fsom", -EFAULT,
                "[7] openat(AT_FDCWD, 0x10, O_RDWR|O_DIRECT) = -1 EFAULT (Bad address)\n", (uint64_t)AT_FDCWD,

@@ -39,8 +39,8 @@ static int64_t reserve(const struct elf_image *image, uint64_t hint)
     return (int64_t)start;
 }
 
-/* The part of a segment that is not in the file: the rest of its last page is cleared, to the page's end, which the
- * dynamic loader counts on, and pages follow. */
+/* The part of a segment that is not in the file: the rest of its last page is cleared, to the page's end,
+ * which the dynamic loader counts on, and pages follow. */
 static int64_t map_zeros(struct linux_process *process, const struct elf_segment *segment, uint64_t bias,
                          unsigned flags)
 {

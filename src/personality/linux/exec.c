@@ -279,6 +279,24 @@ static char **script_arguments(const struct linux_target *target, char **argumen
     return all;
 }
 
+/* The host's kernel runs it, or knows why not. */
+static int run_native(const struct linux_target *target, const struct linux_program *program,
+                      struct error *error)
+{
+    uint8_t head[64];
+
+    execve(program->path, program->arguments, program->environment);
+    int code = -errno;
+    if (code != -ENOEXEC)
+        return error_set(error, code, "cannot run %s: %s", program->path, strerror(-code));
+    ssize_t size = target->fd >= 0 ? pread(target->fd, head, sizeof head, 0) : 0;
+    int machine = elf_machine_of(head, size > 0 ? (size_t)size : 0);
+    if (machine < 0)
+        return error_set(error, code, "cannot run %s: not a program", program->path);
+    return error_set(error, code, "cannot run %s: it is %s, for which there is no translator", program->path,
+                     elf_machine_name(machine));
+}
+
 int linux_run(const struct linux_program *program, struct error *error)
 {
     struct linux_start start = {.environment = program->environment,
@@ -293,12 +311,8 @@ int linux_run(const struct linux_program *program, struct error *error)
     int code = linux_target_find(target, NULL, &file, error);
     if (code < 0)
         return code;
-    if (target->native) {
-        execve(program->path, program->arguments, program->environment);
-        code = -errno;
-        return error_set(error, code, "cannot run %s: %s", program->path,
-                         code == -ENOEXEC ? "it is no program that this system knows" : strerror(-code));
-    }
+    if (target->native)
+        return run_native(target, program, error);
     start.visor_fd = open_visor(program, error);
     if (start.visor_fd < 0)
         return start.visor_fd;

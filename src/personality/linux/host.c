@@ -60,7 +60,8 @@ __asm__(
     ".size host_syscall_stub, . - host_syscall_stub\n"
 
     ".globl host_copy, host_strnlen, host_compare_exchange, host_copy_begin, host_copy_end, host_copy_fault\n"
-    ".hidden host_copy, host_strnlen, host_compare_exchange, host_copy_begin, host_copy_end, host_copy_fault\n"
+    ".hidden host_copy, host_strnlen, host_compare_exchange\n"
+    ".hidden host_copy_begin, host_copy_end, host_copy_fault\n"
     ".type host_copy, @function\n"
     "host_copy_begin:\n"
     "host_copy:\n"

@@ -157,7 +157,7 @@ int linux_stack_new(struct linux_process *process, const struct linux_layout *la
 {
     struct rlimit limit;
     uint64_t size = STACK_SIZE_DEFAULT;
-    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    if (getrlimit(RLIMIT_STACK, &limit) == 0)
         size = ALIGN_UP(MIN((uint64_t)limit.rlim_cur, STACK_SIZE_MAX), GUEST_PAGE_SIZE);
     size = MAX(size, 4 * STACK_SLACK);
 

@@ -138,6 +138,17 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
     return true;
 }
 
+/*
+ * Whether it has a FLAGS operand: the guest's flags, by their value. After a fault in between, the block goes on from there
+ * anew and reads them from the CPU structure.
+ */
+static bool reads_flags(const struct emit *e, const struct ir_insn *insn)
+{
+    return insn->op != IR_SET_FLAGS &&
+           (emit_insn(e, insn->a)->type == IR_FLAGS || emit_insn(e, insn->b)->type == IR_FLAGS ||
+            emit_insn(e, insn->c)->type == IR_FLAGS);
+}
+
 static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint64_t pc), void *context)
 {
     struct backward b = {.e = e, .exit_flags_dead = exit_flags_dead, .context = context, .epoch = 1};
@@ -146,6 +157,8 @@ static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint
     for (unsigned i = e->region->count; --i > 0;) {
         const struct ir_insn *insn = &insns[i];
         if (backward_insn(&b, insn, (ir_value)i)) {
+            if (reads_flags(e, insn))
+                b.flags_live = true;
             count_use(e, insn->a);
             count_use(e, insn->b);
             count_use(e, insn->c);

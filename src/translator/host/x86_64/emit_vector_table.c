@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * emit_vector_table: which emitter serves which floating-point, vector or cryptographic operation, and the
- * cold code that they share. Operations without a row are left to ir_eval_op(): Arm's estimates, rounding to
- * odd, and saturating shifts.
+ * cold code that they share. Left to ir_eval_op() are VURECPE, VURSQRTE, FRECPX, VFNARROW_ODD, which programs
+ * hardly use; and, by their emitters, saturating shifts by amounts that are no constant, doubles to half
+ * precision, SHA rounds on a host without SHA-NI, and element sizes that no guest has.
  */
 #include "translator/host/x86_64/emit_vector.h"
 
