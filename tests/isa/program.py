@@ -506,6 +506,10 @@ class Program:
         a.mov_imm(9, LOG + LOG_SIZE - 8 * RECORD_WORDS)
         a.cmp(21, 9)
         a.b_cond(LO, "loop")
+        self._emit_write(a)
+
+    @staticmethod
+    def _emit_write(a: Assembler) -> None:
         a.label("finish")  # also comes here at the end, with x20 = STATE
         a.ldr(23, 20, OUT)
         a.mov_imm(1, LOG)

@@ -100,9 +100,34 @@ def is_tininess(d: Difference) -> bool:
         want & ~got == program.FPSR_UFC and not got & ~want and got & program.FPSR_IXC != 0
 
 
+def is_tiny_lane(want: int, got: int, width: int, smallest: int) -> bool:
+    """Whether all lanes that differ are zero in one and the smallest normal number in the other."""
+    lanes = [(want >> i & (1 << width) - 1, got >> i & (1 << width) - 1) for i in range(0, 128, width)]
+    sign = 1 << width - 1
+    return all(w == g or not w & ~sign and g == w | smallest for w, g in lanes)
+
+
+def is_flushed_tininess(d: Difference) -> bool:
+    """As above where the result is flushed to zero: then the result differs, too."""
+    if d.got is None or not int(d.before.get("fpcr", 0)) & 1 << 24:
+        return False
+    for name in d.changed():
+        want, got = d.want[name], d.got.get(name)
+        if not isinstance(want, int) or not isinstance(got, int):
+            return False
+        if name == "fpsr" and want ^ got == program.FPSR_UFC:
+            continue
+        if not name.startswith("v") or not (is_tiny_lane(want, got, 32, 1 << 23) or
+                                            is_tiny_lane(want, got, 64, 1 << 52)):
+            return False
+    return True
+
+
 KNOWN = [
     Known("FPSR.UFC of the smallest normal number", "Arm looks at the result before rounding, x86-64 after it",
           is_tininess),
+    Known("smallest normal number when flushing", "the same where FPCR.FZ makes the tiny result zero",
+          is_flushed_tininess),
     Known("FPSR after flushing to zero", "MRS reads what program.FPSR_NOT_COMPARED and FPSR_IXC explain",
           is_flush_status_read),
 ]

@@ -228,6 +228,12 @@ void asm_bt(struct assembler *a, bool wide, struct rm operand, unsigned bit)
     asm_byte(a, bit);
 }
 
+void asm_bt16(struct assembler *a, struct mem operand, unsigned bit)
+{
+    asm_byte(a, 0x66);
+    asm_bt(a, false, rm_mem(operand), bit);
+}
+
 void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src)
 {
     if (log2_bytes == 1)
@@ -525,6 +531,11 @@ void asm_rorx(struct assembler *a, bool wide, unsigned dst, struct rm src, unsig
 {
     vex(a, VEX_0F3A | (wide ? VEX_W1 : 0) | VEX_F2 | 0xf0, 0, dst, 0, &src, 1);
     asm_byte(a, count);
+}
+
+void asm_mulx(struct assembler *a, unsigned high, unsigned low, struct rm src)
+{
+    vex(a, VEX_0F38 | VEX_W1 | VEX_F2 | 0xf6, 0, high, low, &src, 0);
 }
 
 void asm_andn(struct assembler *a, bool wide, unsigned dst, unsigned inverted, struct rm src)

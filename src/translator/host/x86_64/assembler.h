@@ -159,12 +159,14 @@ void asm_shrd(struct assembler *a, bool wide, unsigned low, unsigned high, unsig
 enum shiftx { SHIFTX_SHL = 1, SHIFTX_SAR, SHIFTX_SHR }; /* flags untouched */
 void asm_shiftx(struct assembler *a, enum shiftx op, bool wide, unsigned dst, struct rm src, unsigned count);
 void asm_rorx(struct assembler *a, bool wide, unsigned dst, struct rm src, unsigned count);
+void asm_mulx(struct assembler *a, unsigned high, unsigned low, struct rm src); /* 64 bits, of rdx; flags untouched */
 void asm_andn(struct assembler *a, bool wide, unsigned dst, unsigned inverted, struct rm src);
 void asm_bswap(struct assembler *a, bool wide, unsigned reg);
 void asm_lzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_tzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_popcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_bt(struct assembler *a, bool wide, struct rm operand, unsigned bit);
+void asm_bt16(struct assembler *a, struct mem operand, unsigned bit);
 void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_setcc(struct assembler *a, enum cc cc, unsigned dst); /* the low byte only */
 void asm_cmov(struct assembler *a, enum cc cc, bool wide, unsigned dst, struct rm src);

@@ -83,10 +83,14 @@ int host_probe(struct error *error)
         {1, 2, 27, "OSXSAVE"},   {1, 2, 28, "AVX"},      {1, 2, 29, "F16C"},    {7, 1, 3, "BMI1"},
         {7, 1, 5, "AVX2"},       {7, 1, 8, "BMI2"},      {0x80000001, 2, 0, "LAHF"}, {0x80000001, 2, 5, "LZCNT"},
     };
+    unsigned leaf = 0, r[4] = {0, 0, 0, 0}; /* one CPUID a leaf: in a virtual machine each takes its time */
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
-        unsigned r[4] = {0, 0, 0, 0};
-        if (!__get_cpuid_count(features[i].leaf, 0, &r[0], &r[1], &r[2], &r[3]) ||
-            !(r[features[i].reg] >> features[i].bit & 1)) {
+        if (features[i].leaf != leaf) {
+            leaf = features[i].leaf;
+            if (!__get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3]))
+                memset(r, 0, sizeof r);
+        }
+        if (!(r[features[i].reg] >> features[i].bit & 1)) {
             int status = error_set(error, -ENOTSUP, "this processor lacks %s", features[i].name);
             error_hint(error, "translation needs x86-64-v3: a processor with AVX2, BMI2 and FMA");
             return status;

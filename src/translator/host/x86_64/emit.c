@@ -201,6 +201,7 @@ struct cold *emit_cold_jcc(struct emit *e, enum cc cc, cold_function emit)
 void emit_cold_back(struct emit *e, struct cold *c)
 {
     c->back = asm_offset(e->a);
+    e->compare_end = 0;
 }
 
 /* `count` entries of 16 bytes; equal ones are shared. */
@@ -367,6 +368,7 @@ void host_emit(const struct guest_isa *isa, const struct ir_region *region,
     e->bias = cpu_bias(isa);
     e->current = e->insn = IR_NONE;
     e->eflags = e->guest_flags = e->home_flags = IR_NONE;
+    e->compare_start = e->compare_end = 0;
     e->cold_count = 0;
     e->pool_size = 0;
     e->failed = false;

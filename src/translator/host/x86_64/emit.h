@@ -138,6 +138,8 @@ struct emit {
     ir_value guest_flags; /* the value of the guest's flags, IR_NONE: that of the block's entry */
     ir_value home_flags;  /* the value in the CPU structure's flags; IR_NONE: that of the block's entry */
 
+    uint32_t compare_start, compare_end; /* the last comparison emitted: it should stay next to its jump */
+
     unsigned cold_count;
     uint32_t pool_size;
     bool failed;        /* no room: host_code.overflow */

@@ -63,6 +63,17 @@ void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine);
 struct mem emit_pool_pair(struct emit *e, const uint64_t words[4]);
 struct cold *emit_cold(struct emit *e, cold_function emit);
 
+/* Around the encoding of an instruction that a conditional jump may follow. */
+static inline void compare_begin(struct emit *e)
+{
+    e->compare_start = asm_offset(e->a);
+}
+
+static inline void compare_end(struct emit *e)
+{
+    e->compare_end = asm_offset(e->a);
+}
+
 /* -- emit_flags.c ----------------------------------------------------------------------------------------- */
 
 /* How to test a condition: jump or move if `cc`, but for FCMP equality, which needs two tests. */

@@ -250,26 +250,60 @@ void emit_sha256_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
         vex_rm(e, V_MOVUPS_LOAD, borrowed, rm_mem(saved));
 }
 
+/* d = each 32-bit element of a rotated right by r1 ^ by r2 ^ shifted right by n; t is scratch */
+static void emit_sigma(struct emit *e, unsigned d, unsigned a, const uint8_t count[3], unsigned t)
+{
+    vex_shift(e, VPSRLD_IMM, d, a, count[2]);
+    for (unsigned i = 0; i < 2; i++) {
+        vex_shift(e, VPSRLD_IMM, t, a, count[i]);
+        vex_rrr(e, V_PXOR, d, d, t);
+        vex_shift(e, VPSLLD_IMM, t, a, 32u - count[i]);
+        vex_rrr(e, V_PXOR, d, d, t);
+    }
+}
+
 void emit_sha256_schedule0(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
-    if (!host_use_sha()) {
-        emit_eval(e, insn, v);
+    static const uint8_t sigma0[] = {7, 18, 3};
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b);
+    if (host_use_sha()) {
+        unsigned d = emit_def_xmm(e, v);
+        vex_move(e, d, a);
+        emit_sha(e, SHA256MSG1, d, b);
         return;
     }
-    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), d = emit_def_xmm(e, v);
-    vex_move(e, d, a);
-    emit_sha(e, SHA256MSG1, d, b);
+    unsigned t = emit_tmp_xmm(e), u = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
+    vex_rrri(e, VPALIGNR, u, b, a, 4);
+    emit_sigma(e, d, u, sigma0, t);
+    vex_rrr(e, VPADDD, d, d, a);
+}
+
+/* The upper two elements' sigma is that of the result's lower two. */
+static void emit_schedule1(struct emit *e, ir_value v, unsigned a, unsigned b, unsigned c)
+{
+    static const uint8_t sigma1[] = {17, 19, 10};
+    unsigned t = emit_tmp_xmm(e), u = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
+    emit_sigma(e, u, c, sigma1, t);
+    vex_shift(e, VPSRLDQ, u, u, 8);
+    vex_rrri(e, VPALIGNR, t, c, b, 4);
+    vex_rrr(e, VPADDD, t, t, a);
+    vex_rrr(e, VPADDD, u, u, t);
+    emit_sigma(e, d, u, sigma1, t);
+    vex_shift(e, VPSLLDQ, d, d, 8);
+    vex_rrr(e, VPADDD, d, d, u);
 }
 
 void emit_sha256_schedule1(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
-    if (!host_use_sha()) {
-        emit_eval(e, insn, v);
-        return;
-    }
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
-    unsigned d = emit_def_xmm(e, v);
-    vex_rrri(e, VPALIGNR, d, c, b, 4);
-    vex_rrr(e, VPADDD, d, d, a);
-    emit_sha(e, SHA256MSG2, d, c);
+    if (host_use_sha()) {
+        unsigned d = emit_def_xmm(e, v);
+        vex_rrri(e, VPALIGNR, d, c, b, 4);
+        vex_rrr(e, VPADDD, d, d, a);
+        emit_sha(e, SHA256MSG2, d, c);
+    } else if (__builtin_popcount(e->locked >> PLACE_XMM & TMP_XMM_MASK) <= TMP_XMM_COUNT - 3) {
+        emit_schedule1(e, v, a, b, c);
+    } else {
+        emit_eval(e, insn, v);
+    }
 }

@@ -31,9 +31,26 @@ static void exit_jmp(struct emit *e, uint64_t target)
     add_exit(e, asm_jmp(e->a), target);
 }
 
+/* The padding goes before a comparison that stands right here: processors fuse it with the jump. */
+static void align_jcc(struct emit *e)
+{
+    struct assembler *a = e->a;
+    uint8_t comparison[16];
+    uint32_t length = e->compare_end - e->compare_start;
+    if (e->compare_end != asm_offset(a) || length > sizeof comparison) {
+        asm_align(a, 4, 2);
+        return;
+    }
+    memcpy(comparison, a->start + e->compare_start, length);
+    a->p = a->start + e->compare_start;
+    asm_align(a, 4, length + 2);
+    memcpy(a->p, comparison, length);
+    a->p += length;
+}
+
 static void exit_jcc(struct emit *e, unsigned cc, uint64_t target)
 {
-    asm_align(e->a, 4, 2);
+    align_jcc(e);
     add_exit(e, asm_jcc(e->a, (enum cc)cc), target);
 }
 

@@ -318,7 +318,8 @@ void flags_load_carry(struct emit *e, ir_value f, bool inverted)
         hold(e, f);
         emit_clobber_flags(e);
         let_go(e, f);
-        asm_bt(e->a, false, rm_mem(flags_memory(e, f)), 8); /* CF = B */
+        /* CF = B. As wide as the store before it: else it could not be forwarded. */
+        asm_bt16(e->a, flags_memory(e, f), 8);
         if (!inverted)
             asm_cmc(e->a);
     }
@@ -407,19 +408,19 @@ static struct condition compare(struct emit *e, const struct ir_insn *insn)
     bool wide = type_is_wide(insn->a_type);
     emit_clobber_flags(e);
     if (emit_is_imm32(e, insn->b, &imm)) {
-        if (imm == 0) {
-            struct rm a = emit_use_rm(e, insn->a);
-            if (a.is_mem)
-                asm_alu_imm(e->a, ALU_CMP, wide, a, 0);
-            else
-                asm_test(e->a, wide, a, a.reg);
-        } else {
-            asm_alu_imm(e->a, ALU_CMP, wide, emit_use_rm(e, insn->a), imm);
-        }
+        struct rm a = emit_use_rm(e, insn->a);
+        compare_begin(e);
+        if (imm == 0 && !a.is_mem)
+            asm_test(e->a, wide, a, a.reg);
+        else
+            asm_alu_imm(e->a, ALU_CMP, wide, a, imm);
     } else {
         unsigned a = emit_use_gpr(e, insn->a);
-        asm_alu(e->a, ALU_CMP, wide, a, emit_use_rm(e, insn->b));
+        struct rm b = emit_use_rm(e, insn->b);
+        compare_begin(e);
+        asm_alu(e->a, ALU_CMP, wide, a, b);
     }
+    compare_end(e);
     return plain(borrow_cc[insn->aux]);
 }
 
@@ -429,16 +430,19 @@ static struct condition test_bit(struct emit *e, const struct ir_insn *insn)
     unsigned bit = (unsigned)insn->imm;
     emit_clobber_flags(e);
     struct rm a = emit_use_rm(e, insn->a);
+    compare_begin(e);
     if (a.is_mem) {
         asm_test_imm8(e->a, rm_mem(mem_add(a.mem, (int)(bit / 8))), (uint8_t)(1u << bit % 8));
         return plain(zero ? CC_E : CC_NE);
     }
     if (bit == (type_is_wide(insn->a_type) ? 63 : 31)) {
         asm_test(e->a, bit == 63, a, a.reg);
+        compare_end(e);
         return plain(zero ? CC_NS : CC_S);
     }
     if (bit < 8) {
         asm_test_imm8(e->a, a, (uint8_t)(1u << bit));
+        compare_end(e);
         return plain(zero ? CC_E : CC_NE);
     }
     asm_bt(e->a, bit >= 32, a, bit);

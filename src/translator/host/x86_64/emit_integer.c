@@ -60,11 +60,13 @@ static void commutative(struct emit *e, enum alu op, bool wide, ir_value v, ir_v
     struct rm right = emit_use_rm(e, b);
     unsigned dst = emit_def_gpr_near(e, v, left);
     if (is_reg(right, dst)) {
-        asm_alu(e->a, op, wide, dst, rm_reg(left));
+        right = rm_reg(left);
     } else {
         copy(e, wide, dst, left);
-        asm_alu(e->a, op, wide, dst, right);
     }
+    compare_begin(e);
+    asm_alu(e->a, op, wide, dst, right);
+    compare_end(e);
     done(e, v, wide);
 }
 
@@ -73,7 +75,9 @@ static void alu_immediate(struct emit *e, enum alu op, bool wide, ir_value v, ir
     struct rm left = emit_use_rm(e, a);
     unsigned dst = emit_def_gpr_near(e, v, left.is_mem ? RSP : left.reg);
     load_rm(e, wide, dst, left);
+    compare_begin(e);
     asm_alu_imm(e->a, op, wide, rm_reg(dst), imm);
+    compare_end(e);
     done(e, v, wide);
 }
 
@@ -144,7 +148,9 @@ static void subtract(struct emit *e, bool wide, ir_value v, ir_value a, ir_value
         }
     } else {
         copy(e, wide, dst, left);
+        compare_begin(e);
         asm_alu(e->a, ALU_SUB, wide, dst, right);
+        compare_end(e);
     }
     done(e, v, wide);
 }
@@ -160,15 +166,17 @@ EMITTER(sub)
     }
     emit_clobber_flags(e);
     if (only_flags(e, v)) {
-        if (immediate && imm == 0) {
+        if (immediate) {
             struct rm left = emit_use_rm(e, insn->a);
-            asm_alu_imm(e->a, ALU_CMP, wide, left, 0);
-        } else if (immediate) {
-            asm_alu_imm(e->a, ALU_CMP, wide, emit_use_rm(e, insn->a), imm);
+            compare_begin(e);
+            asm_alu_imm(e->a, ALU_CMP, wide, left, imm);
         } else {
             unsigned left = emit_use_gpr(e, insn->a);
-            asm_alu(e->a, ALU_CMP, wide, left, emit_use_rm(e, insn->b));
+            struct rm right = emit_use_rm(e, insn->b);
+            compare_begin(e);
+            asm_alu(e->a, ALU_CMP, wide, left, right);
         }
+        compare_end(e);
     } else if (immediate) {
         alu_immediate(e, ALU_SUB, wide, v, insn->a, imm);
     } else {
@@ -198,6 +206,7 @@ EMITTER(and)
         emit_clobber_flags(e);
         if (emit_is_imm32(e, insn->b, &imm)) {
             struct rm left = emit_use_rm(e, insn->a);
+            compare_begin(e);
             /* a mask without sign is tested in 32 bits: the same Z, and N is 0 in both */
             if (imm >= 0)
                 asm_test_imm(e->a, false, left, (uint32_t)imm);
@@ -205,8 +214,11 @@ EMITTER(and)
                 asm_test_imm(e->a, wide, left, (uint32_t)imm);
         } else {
             unsigned left = emit_use_gpr(e, insn->a);
-            asm_test(e->a, wide, emit_use_rm(e, insn->b), left);
+            struct rm right = emit_use_rm(e, insn->b);
+            compare_begin(e);
+            asm_test(e->a, wide, right, left);
         }
+        compare_end(e);
         define_flags(e, v, FLAGS_CARRY);
         return;
     }
@@ -340,10 +352,24 @@ EMITTER(sbc)
 
 /* -- multiplication and division ------------------------------------------------------------------------- */
 
+/* A product that leaves the flags alone. */
+static void multiply_beside_flags(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    emit_take_gpr(e, RDX);
+    emit_load_gpr(e, RDX, insn->a);
+    struct rm right = emit_use_rm(e, insn->b);
+    unsigned high = emit_tmp_gpr(e);
+    asm_mulx(e->a, high, emit_def_gpr_last(e, v), right);
+}
+
 EMITTER(mul)
 {
     bool wide = type_is_wide(insn->type);
     int32_t imm;
+    if (wide && emit_flags_busy(e)) {
+        multiply_beside_flags(e, insn, v);
+        return;
+    }
     emit_clobber_flags(e);
     if (emit_is_imm32(e, insn->b, &imm)) {
         struct rm a = emit_use_rm(e, insn->a);
@@ -362,25 +388,24 @@ EMITTER(mul)
     done(e, v, wide);
 }
 
-/* The high half of a product: rdx of rax * operand. */
-static void high_product(struct emit *e, const struct ir_insn *insn, ir_value v, enum group3 op)
+/* Leaves the flags alone: long multiplications are chains of UMULH and ADC. */
+EMITTER(umulh)
+{
+    emit_take_gpr(e, RDX);
+    emit_load_gpr(e, RDX, insn->a);
+    struct rm right = emit_use_rm(e, insn->b);
+    unsigned high = emit_def_gpr_last(e, v);
+    asm_mulx(e->a, high, high, right); /* the low half is written first */
+}
+
+EMITTER(smulh)
 {
     emit_clobber_flags(e);
     emit_take_gpr(e, RAX);
     emit_take_gpr(e, RDX);
     emit_load_gpr(e, RAX, insn->a);
-    asm_group3(e->a, op, true, emit_use_rm(e, insn->b));
+    asm_group3(e->a, GROUP3_IMUL, true, emit_use_rm(e, insn->b));
     emit_def_in_gpr(e, v, RDX);
-}
-
-EMITTER(umulh)
-{
-    high_product(e, insn, v, GROUP3_MUL);
-}
-
-EMITTER(smulh)
-{
-    high_product(e, insn, v, GROUP3_IMUL);
 }
 
 static void divide(struct emit *e, const struct ir_insn *insn, ir_value v, bool is_signed)
@@ -697,7 +722,10 @@ EMITTER(bfi)
     unsigned old = emit_use_gpr(e, insn->a);
     unsigned field = emit_use_gpr(e, insn->b);
     unsigned t = emit_tmp_gpr(e);
-    asm_rorx(a, wide, t, rm_reg(old), lsb);
+    if (lsb)
+        asm_rorx(a, wide, t, rm_reg(old), lsb);
+    else
+        asm_mov(a, wide, t, old);
     asm_alu(a, ALU_XOR, wide, t, rm_reg(field));
     if (width < 32) {
         asm_alu_imm(a, ALU_AND, wide, rm_reg(t), (int32_t)mask);
