@@ -77,15 +77,29 @@ static int run_mapper(const char *tool, pid_t pid, unsigned id, struct subordina
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
+/* The user's name by /etc/passwd alone: a static program cannot ask the name service. False: not listed there. */
+static bool find_user_name(uid_t uid, char *name, size_t size)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    const struct passwd *user = NULL;
+    while (file && (user = fgetpwent(file)) && user->pw_uid != uid)
+        ;
+    if (user)
+        snprintf(name, size, "%s", user->pw_name);
+    if (file)
+        fclose(file);
+    return user != NULL;
+}
+
 /* Maps the user to 0 and the subordinate ids behind. A helper outside the namespace must run the set-uid tools. */
 static int map_subordinates(uid_t uid, gid_t gid, int ready, int done)
 {
-    const struct passwd *user = getpwuid(uid);
-    if (!user)
-        return -ENOENT;
-    struct subordinate uids = find_subordinate("/etc/subuid", user->pw_name);
-    struct subordinate gids = find_subordinate("/etc/subgid", user->pw_name);
-    char byte = 0;
+    char name[256] = "", byte = 0;
+    struct subordinate uids = {0}, gids = {0};
+    if (find_user_name(uid, name, sizeof name)) {
+        uids = find_subordinate("/etc/subuid", name);
+        gids = find_subordinate("/etc/subgid", name);
+    }
     if (read(ready, &byte, 1) != 1)
         return -EIO;
 

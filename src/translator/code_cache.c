@@ -199,14 +199,17 @@ uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc)
     return low;
 }
 
-uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t index, uint64_t host_pc)
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t index, uint64_t host_pc, unsigned *state)
 {
     const struct code_block *block = &cache->blocks[index];
     uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable) - block->code;
-    const struct code_insn *insns = &cache->insns[block->insns];
+    const struct host_insn *insns = &cache->insns[block->insns];
     uint32_t delta = 0;
-    for (unsigned i = 0; i < block->insn_count && insns[i].start <= offset; i++)
+    *state = 0;
+    for (unsigned i = 0; i < block->insn_count && insns[i].start <= offset; i++) {
         delta = insns[i].pc_delta;
+        *state = insns[i].state;
+    }
     return block->pc + delta;
 }
 
@@ -269,9 +272,7 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
         store_displacement(cache, block->code + from->slot, block->code + from->stub);
     }
     memcpy(&cache->restarts[block->restarts], code->restarts, code->restart_count * sizeof *code->restarts);
-    for (unsigned i = 0; i < code->insn_count; i++)
-        cache->insns[block->insns + i] =
-            (struct code_insn){.start = code->insns[i].start, .pc_delta = code->insns[i].pc_delta};
+    memcpy(&cache->insns[block->insns], code->insns, code->insn_count * sizeof *code->insns);
 }
 
 static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which, uint64_t address)

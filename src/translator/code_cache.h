@@ -43,12 +43,6 @@ struct code_block {
     uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
 };
 
-/* Entry of a block's map from host code to guest instructions; offsets are relative to the block. */
-struct code_insn {
-    uint32_t start;
-    uint32_t pc_delta;
-};
-
 struct page_entry {
     uint64_t page;  /* guest address / GUEST_PAGE, plus 1; 0 = empty */
     uint32_t first; /* block, or NO_BLOCK */
@@ -72,7 +66,7 @@ struct code_cache {
     uint32_t exit_count;
     struct host_restart *restarts; /* owned, likewise, relative to the block */
     uint32_t restart_count;
-    struct code_insn *insns; /* owned, likewise */
+    struct host_insn *insns; /* owned, likewise, relative to the block */
     uint32_t insn_count;
 
     struct block_entry *by_pc; /* owned hash table, linear probing, power of two */
@@ -117,7 +111,7 @@ void code_cache_retire(struct code_cache *cache);
 uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc);
 
 /* [signal] Guest address of the instruction that the code at an offset of a block belongs to. */
-uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uint64_t host_pc);
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uint64_t host_pc, unsigned *state);
 
 /* [signal] Start of the restart range that contains host_pc, or host_pc itself. */
 uint64_t code_cache_restart(const struct code_cache *cache, uint32_t block, uint64_t host_pc);

@@ -421,8 +421,9 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     if (block == NO_BLOCK)
         return false;
 
-    host_repair_context(cpu->translator->isa, cpu, ucontext);
-    set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc));
+    unsigned state;
+    set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc, &state));
+    host_repair_context(cpu->translator->isa, cpu, ucontext, state);
     cpu->fault_info.signal = signal;
     cpu->fault_info.code = info->si_code;
     cpu->fault_info.write = host_context_is_write(ucontext);

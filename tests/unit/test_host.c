@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_host: runs regions through the host code generator and through the IR interpreter and compares the whole CPU structure and memory:
- * random regions by the thousand, and exits, calls, returns by hand.
+ * test_host: runs regions through the host code generator and through the IR interpreter and compares the
+ * whole CPU structure and memory: random regions by the thousand, and exits, calls, returns by hand.
  *
- * The guest is an invented one with fewer registers than the host has pins for some, and more for others. The environment variable
- * HOST_TEST_SEED starts the random regions elsewhere, HOST_TEST_COUNT sets their number, HOST_TEST_SIZE their guest instructions, HOST_TEST_TRACE prints a failing one.
+ * The guest is an invented one with fewer registers than the host has pins for some, and more for others. The
+ * environment variable HOST_TEST_SEED starts the random regions elsewhere, HOST_TEST_COUNT sets their number,
+ * HOST_TEST_SIZE their guest instructions, HOST_TEST_TRACE prints a failing one.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,7 +24,7 @@
 #include "translator/host/host.h"
 #include "translator/ir/eval.h"
 
-/* -- the guest ------------------------------------------------------------------------------------------ */
+/* -- the guest --------------------------------------------------------------------------------- */
 
 enum { INTEGERS = 16, VECTORS = 14, DATA = 15 /* points to the data page, never set */ };
 
@@ -140,7 +140,7 @@ static void enter(struct test_cpu *cpu, const void *block)
     routine(&cpu->common, block);
 }
 
-/* -- random numbers ----------------------------------------------------------------------------------------- */
+/* -- random numbers ---------------------------------------------------------------------------- */
 
 static uint64_t seed = 0x9e3779b97f4a7c15;
 
@@ -160,8 +160,24 @@ static unsigned below(unsigned n)
 static uint64_t random_value(void)
 {
     static const uint64_t corners[] = {
-        0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-        0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0xffffffff80000000, 0xffffffff7fffffff,
+        0,
+        1,
+        2,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x100000000,
+        0x7fffffffffffffff,
+        0x8000000000000000,
+        0xffffffffffffffff,
+        0xffffffff80000000,
+        0xffffffff7fffffff,
     };
     switch (below(5)) {
     case 0: return corners[below(ARRAY_SIZE(corners))];
@@ -183,7 +199,7 @@ static uint64_t random_double(void)
     return bits;
 }
 
-/* -- random regions -------------------------------------------------------------------------------------------- */
+/* -- random regions ---------------------------------------------------------------------------- */
 
 enum { KINDS = 8 };
 static ir_value values[KINDS][512];
@@ -213,14 +229,14 @@ static ir_value pick(enum ir_type type)
     case IR_I64: return below(5) ? ir_get(&region, below(DATA), IR_I64) : constant(IR_I64);
     case IR_I32: return below(5) ? ir_trunc(&region, ir_get(&region, below(DATA), IR_I64)) : constant(IR_I32);
     case IR_V128: return ir_get(&region, INTEGERS + below(VECTORS), IR_V128);
-    case IR_F64:
-        return ir_emit(&region, IR_VGET_FLOAT, IR_F64, 0, pick(IR_V128), IR_NONE, IR_NONE, 0, 0);
+    case IR_F64: return ir_emit(&region, IR_VGET_FLOAT, IR_F64, 0, pick(IR_V128), IR_NONE, IR_NONE, 0, 0);
     case IR_FLAGS: return ir_get_flags(&region);
     default: {
         enum ir_type operand = below(2) ? IR_I32 : IR_I64;
         switch (below(4)) {
         case 0: {
-            static const uint8_t conds[] = {IR_EQ, IR_NE, IR_UGE, IR_ULT, IR_UGT, IR_ULE, IR_SGE, IR_SLT, IR_SGT, IR_SLE};
+            static const uint8_t conds[] = {IR_EQ,  IR_NE,  IR_UGE, IR_ULT, IR_UGT,
+                                            IR_ULE, IR_SGE, IR_SLT, IR_SGT, IR_SLE};
             return ir_cmp(&region, conds[below(ARRAY_SIZE(conds))], pick(operand),
                           below(3) ? pick(operand) : ir_const(&region, operand, 0));
         }
@@ -235,8 +251,9 @@ static ir_value random_integer(enum ir_type type)
 {
     struct ir_region *r = &region;
     unsigned bits = type == IR_I32 ? 32 : 64;
-    static const uint8_t binary[] = {IR_ADD, IR_SUB, IR_MUL, IR_AND, IR_OR, IR_XOR, IR_ANDN, IR_ORN, IR_XORN, IR_SHL,
-                                     IR_SHR, IR_SAR, IR_ROR, IR_UDIV, IR_SDIV, IR_ADD, IR_SUB, IR_AND, IR_ADD, IR_SUB};
+    static const uint8_t binary[] = {IR_ADD,  IR_SUB,  IR_MUL, IR_AND, IR_OR,  IR_XOR, IR_ANDN,
+                                     IR_ORN,  IR_XORN, IR_SHL, IR_SHR, IR_SAR, IR_ROR, IR_UDIV,
+                                     IR_SDIV, IR_ADD,  IR_SUB, IR_AND, IR_ADD, IR_SUB};
     static const uint8_t unary[] = {IR_NOT, IR_NEG, IR_CLZ, IR_CTZ, IR_RBIT};
     switch (below(14)) {
     case 0: return ir_unary(r, unary[below(ARRAY_SIZE(unary))], pick(type), 0);
@@ -257,10 +274,11 @@ static ir_value random_integer(enum ir_type type)
     case 5:
         if (type == IR_I32)
             return below(8) ? ir_trunc(r, pick(IR_I64))
-                            : ir_emit(r, IR_CRC32, IR_I32, below(3) | (below(2) ? IR_CRC_CASTAGNOLI : 0), pick(IR_I32),
-                                      pick(IR_I32), IR_NONE, 0, 0);
+                            : ir_emit(r, IR_CRC32, IR_I32, below(3) | (below(2) ? IR_CRC_CASTAGNOLI : 0),
+                                      pick(IR_I32), pick(IR_I32), IR_NONE, 0, 0);
         return below(2) ? ir_zext(r, pick(IR_I32)) : ir_sext(r, pick(IR_I32));
-    case 6: return ir_emit(r, below(2) ? IR_ADC : IR_SBC, type, 0, pick(type), pick(type), pick(IR_FLAGS), 0, 0);
+    case 6:
+        return ir_emit(r, below(2) ? IR_ADC : IR_SBC, type, 0, pick(type), pick(type), pick(IR_FLAGS), 0, 0);
     case 7: return ir_select(r, pick(IR_BOOL), pick(type), pick(type));
     case 8: return ir_select(r, pick(IR_BOOL), ir_const(r, type, 1), ir_const(r, type, 0));
     case 9:
@@ -282,8 +300,10 @@ static void random_flags(void)
     static const uint8_t ops[] = {IR_SUB, IR_SUB, IR_SUB, IR_ADD, IR_ADD, IR_AND, IR_ANDN, IR_ADC, IR_SBC};
     switch (below(8)) {
     case 0: f = ir_emit(r, IR_FLAGS_CONST, IR_FLAGS, 0, 0, 0, 0, random64() & NZCV_MASK, 0); break;
-    case 1: f = ir_emit(r, IR_FLAGS_UNPACK, IR_FLAGS, 0,
-                        ir_binary(r, IR_AND, pick(IR_I32), ir_const(r, IR_I32, NZCV_MASK)), 0, 0, 0, 0); break;
+    case 1:
+        f = ir_emit(r, IR_FLAGS_UNPACK, IR_FLAGS, 0,
+                    ir_binary(r, IR_AND, pick(IR_I32), ir_const(r, IR_I32, NZCV_MASK)), 0, 0, 0, 0);
+        break;
     case 2: {
         ir_value a = pick(IR_F64), b = pick(IR_F64);
         f = ir_emit(r, IR_FLAGS_FCMP, IR_FLAGS, below(2), a, b, 0, 0, 0);
@@ -374,7 +394,8 @@ static void random_access(void)
         remember(v);
         if (below(3) == 0)
             break;
-        v = ir_emit(r, IR_STORE_EXCL, IR_I32, mem, below(8) ? a : plain_address(vector ? 4 : integer_size, &mem),
+        v = ir_emit(r, IR_STORE_EXCL, IR_I32, mem,
+                    below(8) ? a : plain_address(vector ? 4 : integer_size, &mem),
                     pick(vector ? IR_V128 : integer), IR_NONE, 0, 0);
         break;
     }
@@ -383,12 +404,14 @@ static void random_access(void)
     case 5:
     case 6:
         random_address(size, &base, &index, &mem, &offset);
-        v = ir_emit(r, IR_LOAD, type, mem | (below(2) && !(type == IR_V128 || type == IR_F64) ? IR_MEM_SIGNED : 0), base, index, IR_NONE,
-                    offset, 0);
+        v = ir_emit(r, IR_LOAD, type,
+                    mem | (below(2) && !(type == IR_V128 || type == IR_F64) ? IR_MEM_SIGNED : 0), base, index,
+                    IR_NONE, offset, 0);
         break;
     default:
         random_address(size, &base, &index, &mem, &offset);
-        ir_emit(r, IR_STORE, type, mem | (below(4) == 0 ? IR_MEM_SEQ_CST : 0), base, index, pick(type), offset, 0);
+        ir_emit(r, IR_STORE, type, mem | (below(4) == 0 ? IR_MEM_SEQ_CST : 0), base, index, pick(type),
+                offset, 0);
         return;
     }
     remember(v);
@@ -454,7 +477,7 @@ static void random_region(void)
     }
 }
 
-/* -- comparing ------------------------------------------------------------------------------------------------------- */
+/* -- comparing --------------------------------------------------------------------------------- */
 
 static struct test_cpu start, expected, actual;
 static uint8_t data_start[DATA_SIZE], data_expected[DATA_SIZE];
@@ -514,7 +537,8 @@ static bool compare(enum translator_exit is, enum translator_exit should)
     if (should != TRANSLATOR_NONE)
         bad |= differ("payload ", 0, actual.common.exit_payload, expected.common.exit_payload);
     bad |= differ("exclusive ", 0, actual.common.exclusive_address, expected.common.exclusive_address);
-    /* sticky flags: no more than the interpreter's, which does not skip dead operations; "denormal" is not Arm's */
+    /* sticky flags: no more than the interpreter's, which does not skip dead operations; "denormal" is not
+     * Arm's */
     bad |= differ("mxcsr ", 0, actual.common.fp_control & ~expected.common.fp_control & ~2u, 0);
     bad |= differ("in_helper ", 0, actual.common.in_helper, 0);
     for (unsigned i = 0; i < DATA_SIZE; i++)
@@ -578,51 +602,71 @@ static void test_random_regions(void **state)
     }
 }
 
-/* -- faults --------------------------------------------------------------------------------------------------------- */
+/* -- faults ------------------------------------------------------------------------------------ */
 
 static bool in_interpreter;
 static sigjmp_buf interpreter_fault;
 static uint32_t fault_offset; /* in the block's code */
+
+static const struct host_insn *insn_at(uint32_t offset)
+{
+    unsigned i = code.insn_count;
+    while (i > 1 && code.insns[i - 1].start > offset)
+        i--;
+    return &code.insns[i - 1];
+}
 
 static void on_fault(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     if (address - (uint64_t)(uintptr_t)data >= DATA_SIZE) {
-        fprintf(stderr, "unexpected fault at %#" PRIx64 " of %#" PRIx64 "\n", host_context_pc(context), address);
+        fprintf(stderr, "unexpected fault at %#" PRIx64 " of %#" PRIx64 "\n", host_context_pc(context),
+                address);
         _exit(1);
     }
     if (in_interpreter)
         siglongjmp(interpreter_fault, 1);
     fault_offset = (uint32_t)(host_context_pc(context) - (uint64_t)(uintptr_t)block_at(0));
-    host_repair_context(&isa, &actual.common, context);
+    host_repair_context(&isa, &actual.common, context, insn_at(fault_offset)->state);
     actual.common.exit_reason = TRANSLATOR_FAULT;
     host_context_set_pc(context, (uint64_t)(uintptr_t)cache + routines[HOST_LEAVE]);
 }
 
-static uint64_t insn_at(uint32_t offset)
+/* Whether an EXIT_IF depends on the BOOL. */
+static bool decides_exit(ir_value condition)
 {
-    unsigned i = code.insn_count;
-    while (i-- > 0)
-        if (code.insns[i].start <= offset)
-            return region.guest_start + code.insns[i].pc_delta;
-    return 0;
+    for (unsigned i = condition + 1u; i < region.count; i++)
+        if (region.insns[i].op == IR_EXIT_IF && region.insns[i].a == condition)
+            return true;
+    return false;
 }
 
-/* Whether the flags at guest instruction pc surely have a reader: an exit before anything else. */
+/* Whether the flags at guest instruction pc surely have a reader: an exit, or a condition of one, before they
+ * are set anew. */
 static bool flags_read_after(uint64_t pc)
 {
     unsigned i = 1;
-    while (region.insns[i].op != IR_INSN || region.insns[i].imm != pc)
-        i++;
+    ir_value flags = IR_NONE;
+    for (; region.insns[i].op != IR_INSN || region.insns[i].imm != pc; i++)
+        if (region.insns[i].op == IR_SET_FLAGS)
+            flags = region.insns[i].a;
     for (; i < region.count; i++) {
         const struct ir_insn *n = &region.insns[i];
         switch (n->op) {
-        case IR_GET_FLAGS:
+        case IR_COND:
+            if (flags && n->a == flags && decides_exit((ir_value)i))
+                return true;
+            break;
         case IR_SET_FLAGS: return false;
         case IR_EXIT_IF:
         case IR_GOTO:
-        case IR_CALL_GUEST: return !exit_flags_dead(NULL, n->imm);
+        case IR_CALL_GUEST:
+            if (!exit_flags_dead(NULL, n->imm))
+                return true;
+            if (n->op != IR_EXIT_IF)
+                return false;
+            break;
         case IR_CALL:
         case IR_GOTO_REG:
         case IR_CALL_REG:
@@ -647,7 +691,8 @@ static bool interpret_to_fault(void)
     return faulted;
 }
 
-/* With memory that cannot be written, or not be read: both stop at the same instruction with the same state. */
+/* With memory that cannot be written, or not be read: both stop at the same instruction with the same state.
+ */
 static void test_faults(void **state)
 {
     (void)state;
@@ -673,7 +718,7 @@ static void test_faults(void **state)
             continue;
         faults++;
         int bad = differ("reason ", 0, actual.common.exit_reason, TRANSLATOR_FAULT) |
-                   differ("pc ", 0, insn_at(fault_offset), expected.pc);
+                  differ("pc ", 0, region.guest_start + insn_at(fault_offset)->pc_delta, expected.pc);
         for (unsigned k = 0; k < INTEGERS; k++)
             bad |= differ("x", k, actual.x[k], expected.x[k]);
         for (unsigned k = 0; k < VECTORS; k++)
@@ -691,11 +736,12 @@ static void test_faults(void **state)
         }
     }
     sigaction(SIGSEGV, &old, NULL);
+    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
     free(stack.ss_sp);
     assert_true(faults > 1000);
 }
 
-/* -- exits ------------------------------------------------------------------------------------------------------------- */
+/* -- exits ------------------------------------------------------------------------------------- */
 
 static struct test_cpu cpu;
 
@@ -736,7 +782,8 @@ static void test_links(void **state)
     prepare_cpu(&cpu);
     begin(0x1000);
     count(0, 1);
-    leave(IR_EXIT_IF, ir_cmp(&region, IR_EQ, ir_get(&region, 0, IR_I64), ir_const(&region, IR_I64, 10)), 0x3000, 0);
+    leave(IR_EXIT_IF, ir_cmp(&region, IR_EQ, ir_get(&region, 0, IR_I64), ir_const(&region, IR_I64, 10)),
+          0x3000, 0);
     leave(IR_GOTO, IR_NONE, 0x2000, 0);
     const void *a = finish(0, 100);
     assert_int_equal(code.exit_count, 2);

@@ -35,7 +35,11 @@
 
 bool linux_is_own_fd(const struct linux_process *process, int fd)
 {
-    return fd >= 0 && (fd == process->visor_fd || fd == process->exe_fd);
+    for (unsigned i = 0; i < OWN_FD_COUNT; i++) {
+        if (fd >= 0 && fd == process->own_fds[i])
+            return true;
+    }
+    return false;
 }
 
 /* A number from 1000 on, or the highest that the limit allows. */
@@ -75,10 +79,10 @@ int linux_vacate_fd(struct linux_process *process, int fd)
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
         return -errno;
-    if (fd == process->visor_fd)
-        process->visor_fd = copy;
-    else
-        process->exe_fd = copy;
+    for (unsigned i = 0; i < OWN_FD_COUNT; i++) {
+        if (fd == process->own_fds[i])
+            process->own_fds[i] = copy;
+    }
     return 0;
 }
 
@@ -149,19 +153,21 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     int64_t result;
 
     target->fd = linux_hide_fd(target->fd);
-    if (asprintf(&variable, OWN_VARIABLE "%d %d %u %d %zu %s %s", process->visor_fd, target->fd,
-                 process->trace, process->interpret, strlen(target->exec_name), target->exec_name,
+    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %u %d %zu %s %s", process->own_fds[OWN_VISOR], target->fd,
+                 process->own_fds[OWN_TRACE], process->trace, process->interpret, strlen(target->exec_name), target->exec_name,
                  target->path) < 0)
         return -ENOMEM;
     char **arguments =
         make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
     char **environment = arguments ? make_vector(&variable, 1, vectors[1], 0, &result) : NULL;
     if (environment) {
-        set_close_on_exec(process->visor_fd, false);
+        set_close_on_exec(process->own_fds[OWN_VISOR], false);
+        set_close_on_exec(process->own_fds[OWN_TRACE], false);
         set_close_on_exec(target->fd, false);
-        result = host_exec(thread, process->visor_fd, "", (uintptr_t)arguments, (uintptr_t)environment,
+        result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)arguments, (uintptr_t)environment,
                            AT_EMPTY_PATH);
-        set_close_on_exec(process->visor_fd, true);
+        set_close_on_exec(process->own_fds[OWN_VISOR], true);
+        set_close_on_exec(process->own_fds[OWN_TRACE], true);
     }
     free(environment);
     free(arguments);
@@ -237,8 +243,8 @@ void linux_continue_exec(char **arguments, char **environment)
     if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
         return;
     own += strlen(OWN_VARIABLE);
-    if (sscanf(own, "%d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace, &interpret,
-               &length, &used) != 5 ||
+    if (sscanf(own, "%d %d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace_fd, &start.trace,
+               &interpret, &length, &used) != 6 ||
         !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ')
         return; /* somebody else's variable */
 
@@ -249,6 +255,7 @@ void linux_continue_exec(char **arguments, char **environment)
     start.environment = environment + 1;
     set_close_on_exec(start.visor_fd, true);
     set_close_on_exec(start.program_fd, true);
+    set_close_on_exec(start.trace_fd, true);
     linux_start(&start, &error);
     error_report(&error);
     _exit(EXIT_NOT_RUNNABLE);
@@ -302,6 +309,7 @@ int linux_run(const struct linux_program *program, struct error *error)
     struct linux_start start = {.environment = program->environment,
                                 .arguments = program->arguments,
                                 .trace = program->trace,
+                                .trace_fd = -1,
                                 .interpret = program->interpret};
     const struct linux_program_file file = {AT_FDCWD, program->path, 0};
     struct linux_target *target = calloc(1, sizeof *target);
@@ -321,6 +329,8 @@ int linux_run(const struct linux_program *program, struct error *error)
     if (!start.arguments)
         return error_set(error, -ENOMEM, "out of memory");
     start.program_fd = linux_hide_fd(target->fd);
+    if (program->trace)
+        start.trace_fd = duplicate_high(STDERR_FILENO);
     start.path = target->path;
     start.exec_name = target->exec_name;
     return linux_start(&start, error);

@@ -35,7 +35,7 @@ static int open_file(const struct linux_process *process, const struct linux_pro
 {
     int fd;
     if (process && is_own_exe(file->path)) {
-        fd = fcntl(process->exe_fd, F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(process->own_fds[OWN_EXE], F_DUPFD_CLOEXEC, 0);
     } else if (file->flags & AT_EMPTY_PATH && !file->path[0]) {
         /* Opened anew: the descriptor may be O_PATH or for writing. */
         char link[64];

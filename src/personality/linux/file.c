@@ -116,16 +116,18 @@ int64_t linux_sys_close(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_close, a[0], 0, 0, 0, 0, 0);
 }
 
+static int compare_fds(const void *left, const void *right)
+{
+    return *(const int *)left - *(const int *)right;
+}
+
 /* Works on the ranges before, between and after visor's own descriptors. */
 int64_t linux_sys_close_range(struct linux_thread *thread, const uint64_t a[6])
 {
     uint64_t first = (uint32_t)a[0], last = (uint32_t)a[1];
-    int64_t own[] = {thread->process->visor_fd, thread->process->exe_fd};
-    if (own[0] > own[1]) {
-        int64_t high = own[0];
-        own[0] = own[1];
-        own[1] = high;
-    }
+    int own[OWN_FD_COUNT];
+    memcpy(own, thread->process->own_fds, sizeof own);
+    qsort(own, OWN_FD_COUNT, sizeof own[0], compare_fds);
     if (first > last)
         return -EINVAL;
 
@@ -196,7 +198,7 @@ static int find_place(struct linux_thread *thread, uint64_t dirfd, uint64_t path
     if (flags & AT_SYMLINK_NOFOLLOW)
         return 0;
     if (file == LINUX_PROC_EXE) {
-        place->dirfd = (uint64_t)thread->process->exe_fd;
+        place->dirfd = (uint64_t)thread->process->own_fds[OWN_EXE];
         place->path = (uint64_t) "";
         place->flags |= AT_EMPTY_PATH;
     } else if (file == LINUX_PROC_OTHER_EXE) {

@@ -27,13 +27,19 @@
 /* First address that no user mapping of the host reaches. */
 #define GUEST_ADDRESS_END (1ull << 47)
 
+enum linux_own_fd {
+    OWN_VISOR, /* visor's own executable, for execve() */
+    OWN_EXE,   /* the guest's executable, open for reading */
+    OWN_TRACE, /* what standard error was at the start, if anything is traced */
+    OWN_FD_COUNT,
+};
+
 struct linux_process {
     struct translator *translator;
     const struct linux_arch *arch;
     unsigned trace; /* enum linux_trace */
     bool interpret; /* see struct linux_program */
-    int visor_fd;   /* visor's own executable, for execve(); hidden from the guest */
-    int exe_fd;     /* the guest's executable, open for reading; hidden from the guest */
+    int own_fds[OWN_FD_COUNT]; /* by enum linux_own_fd; -1: not there. Hidden from the guest */
     char *exe_path; /* what the guest's /proc/self/exe reads; owned */
     uint64_t brk_start, brk_end, brk_limit;
     uint64_t stack_start, stack_end; /* of the main thread */

@@ -107,7 +107,7 @@ static int new_translator(struct linux_process *process, const struct linux_star
         .trace = (start->trace & LINUX_TRACE_GUEST ? TRANSLATOR_TRACE_GUEST : 0) |
                  (start->trace & LINUX_TRACE_IR ? TRANSLATOR_TRACE_IR : 0) |
                  (start->trace & LINUX_TRACE_HOST ? TRANSLATOR_TRACE_HOST : 0),
-        .trace_stream = stderr,
+        .trace_stream = start->trace_fd >= 0 ? fdopen(start->trace_fd, "w") : NULL,
         .interpret = start->interpret,
     };
     const struct translator_callbacks callbacks = {linux_memory_executable, process};
@@ -124,8 +124,9 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->arch = &linux_arm64;
     process->trace = start->trace;
     process->interpret = start->interpret;
-    process->visor_fd = start->visor_fd;
-    process->exe_fd = start->program_fd;
+    process->own_fds[OWN_VISOR] = start->visor_fd;
+    process->own_fds[OWN_EXE] = start->program_fd;
+    process->own_fds[OWN_TRACE] = start->trace_fd;
     if (new_translator(process, start, error) < 0)
         return NULL;
     return process;

@@ -41,6 +41,7 @@ void linux_target_release(struct linux_target *target);
 struct linux_start {
     char **arguments, **environment;
     unsigned trace;
+    int trace_fd; /* what to trace to, -1: nothing is traced; taken over */
     bool interpret;
     int visor_fd;
     int program_fd; /* taken over */

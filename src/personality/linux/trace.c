@@ -212,11 +212,12 @@ static void start_line(struct trace_line *line, const struct linux_thread *threa
 }
 
 /* Always whole and with its newline. */
-static void write_line(struct trace_line *line)
+static void write_line(const struct linux_thread *thread, struct trace_line *line)
 {
     line->length = MIN(line->length, sizeof line->text - 2);
     line->text[line->length++] = '\n';
-    linux_plain_syscall(SYS_write, 2, (uint64_t)line->text, line->length, 0, 0, 0);
+    linux_plain_syscall(SYS_write, (uint64_t)thread->process->own_fds[OWN_TRACE], (uint64_t)line->text, line->length, 0, 0,
+                        0);
 }
 
 static void trace_call_name(struct trace_line *line, const struct linux_thread *thread,
@@ -238,7 +239,7 @@ void linux_trace_enter(struct linux_thread *thread, const struct linux_syscall *
     trace_printf(&line, "%s(", syscall->name);
     trace_arguments(&line, syscall->format + 1, a, 0);
     trace_printf(&line, strncmp(syscall->name, "execve", 6) == 0 ? ") ..." : ") = ?");
-    write_line(&line);
+    write_line(thread, &line);
 }
 
 void linux_trace_leave(struct linux_thread *thread, const struct linux_syscall *syscall, const uint64_t a[6],
@@ -259,5 +260,5 @@ void linux_trace_leave(struct linux_thread *thread, const struct linux_syscall *
         trace_printf(&line, ") = ");
     }
     trace_result(&line, format, result);
-    write_line(&line);
+    write_line(thread, &line);
 }

@@ -8,12 +8,12 @@
  * structure, condition flags in the CPU structure, temporaries dead. So blocks can be joined by
  * a plain jump.
  *
- * Calls and returns of the guest are calls and returns of the host. The host stack of generated code (the return
- * stack) holds nothing but the host return addresses of guest calls, so that it may be dropped at any time
- * (host_reset_return_stack). At a host return address lies the jump to the guest's return address, followed at
- * HOST_RETURN_GUEST bytes by that guest address as data. RETURN compares its target with it and, if equal,
- * returns; else it looks the target up as any indirect branch. When the stack is full, the host's call
- * instruction faults on the guard page with nothing changed: reset the stack and go on.
+ * Calls and returns of the guest are calls and returns of the host. The host stack of generated code (the
+ * return stack) holds nothing but the host return addresses of guest calls, so that it may be dropped at any
+ * time (host_reset_return_stack). At a host return address lies the jump to the guest's return address,
+ * followed at HOST_RETURN_GUEST bytes by that guest address as data. RETURN compares its target with it and,
+ * if equal, returns; else it looks the target up as any indirect branch. When the stack is full, the host's
+ * call instruction faults on the guard page with nothing changed: reset the stack and go on.
  */
 #ifndef VISOR_TRANSLATOR_HOST_H
 #define VISOR_TRANSLATOR_HOST_H
@@ -24,17 +24,17 @@
 
 /* Fixed routines that the host emits once, at the start of the code cache. */
 enum host_routine {
-    HOST_ENTER,       /* C: void enter(struct translator_cpu *cpu, const void *code) */
-    HOST_LEAVE,       /* stores pinned registers and goes back to enter()'s caller; exit_reason is set */
-    HOST_LINK,        /* eax = number of an unlinked exit: leaves with TRANSLATOR_LINK */
-    HOST_LOOKUP,      /* target in rax: stores it as the guest pc, leaves with TRANSLATOR_LOOKUP */
-    HOST_RAISE,       /* (host private) */
-    HOST_RETURN_MISS, /* (host private) a RETURN whose target is not what the return stack says */
+    HOST_ENTER,           /* C: void enter(struct translator_cpu *cpu, const void *code) */
+    HOST_LEAVE,           /* stores pinned registers and goes back to enter()'s caller; exit_reason is set */
+    HOST_LINK,            /* eax = number of an unlinked exit: leaves with TRANSLATOR_LINK */
+    HOST_LOOKUP,          /* target in rax: stores it as the guest pc, leaves with TRANSLATOR_LOOKUP */
+    HOST_RAISE,           /* (host private) */
+    HOST_RETURN_MISS,     /* (host private) a RETURN whose target is not what the return stack says */
     HOST_RETURN_SENTINEL, /* lies at the bottom of an empty return stack: see host_reset_return_stack() */
-    HOST_CALL_HELPER, /* the first of those that call C, which lie behind all others (host private); */
-    HOST_CALL_EVAL,   /* cpu->helper_return is where they go on */
-    HOST_FIX_NAN,     /* (host private) */
-    HOST_EVAL_COLD,   /* (host private) */
+    HOST_CALL_HELPER,     /* the first of those that call C, which lie behind all others (host private); */
+    HOST_CALL_EVAL,       /* cpu->helper_return is where they go on */
+    HOST_FIX_NAN,         /* (host private) */
+    HOST_EVAL_COLD,       /* (host private) */
     /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
      * host_restart of a block. */
     HOST_ENTER_CHECK_START, /* enter()'s test of cpu->interrupt, up to and including the jump to the code */
@@ -51,10 +51,10 @@ enum host_routine {
  * four bytes, at `slot`. Unlinked, it leads to `stub`, which loads the exit's number and jumps to
  * HOST_LINK. */
 struct host_exit {
-    uint32_t slot;      /* offset in the block's code of the displacement */
-    uint32_t stub;      /* offset of the stub */
-    uint32_t number;    /* offset of the stub's 32-bit immediate that takes the exit's number */
-    uint64_t target;    /* guest address */
+    uint32_t slot;   /* offset in the block's code of the displacement */
+    uint32_t stub;   /* offset of the stub */
+    uint32_t number; /* offset of the stub's 32-bit immediate that takes the exit's number */
+    uint64_t target; /* guest address */
 };
 
 /* [start, end) changes no state but temporaries and may be begun again from `start`: the code of an indirect
@@ -63,15 +63,22 @@ struct host_restart {
     uint32_t start, end;
 };
 
+/* What host code belongs to: hot code in the guest's order, cold code behind it. */
+struct host_insn {
+    uint32_t start;         /* offset of the first byte */
+    uint32_t pc_delta : 24; /* guest instruction's address - region->guest_start */
+    uint32_t state : 8;     /* for host_repair_context() */
+};
+
 /* A 32-bit displacement relative to its own end that must lead to a fixed routine. */
 struct host_reloc {
     uint32_t offset;
     enum host_routine routine;
 };
 
-#define HOST_EXITS_MAX (2 * IR_REGION_GUEST_MAX + 4)
+#define HOST_EXITS_MAX  (2 * IR_REGION_GUEST_MAX + 4)
 #define HOST_RELOCS_MAX 2048
-#define HOST_CODE_MAX (256 * 1024)
+#define HOST_CODE_MAX   (256 * 1024)
 
 /* The code of one block, position-independent but for its relocations. */
 struct host_code {
@@ -81,13 +88,8 @@ struct host_code {
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];
     struct host_reloc relocs[HOST_RELOCS_MAX];
-    /* Guest instruction i (address insn_pc[i]) covers host code from insn_start[i]; and the cold code,
-     * which lies behind the hot code, is described by further entries with insn_cold set by order:
-     * entries are ascending by `start`, and the last with start <= offset names the instruction. */
-    struct {
-        uint32_t start;
-        uint32_t pc_delta; /* guest address - region->guest_start */
-    } insns[4 * IR_REGION_GUEST_MAX + 16];
+    /* Ascending by `start`; the last with start <= offset tells of the host instruction there. */
+    struct host_insn insns[6 * IR_REGION_GUEST_MAX + 16];
     uint8_t bytes[HOST_CODE_MAX];
 };
 
@@ -106,17 +108,20 @@ size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t si
                           uint32_t offsets[HOST_ROUTINE_COUNT]);
 
 /*
- * [signal] At a fault in a block's code: makes the pinned registers in the context those of the guest in every case, so that
- * the context may be sent to HOST_LEAVE.
+ * [signal] At a fault in a block's code, whose host_insn has `state`: makes the pinned registers in the
+ * context and the flags in the CPU structure those of the guest in every case, so that the context may be
+ * sent to HOST_LEAVE.
  */
-void host_repair_context(const struct guest_isa *isa, const struct translator_cpu *cpu, void *ucontext);
+void host_repair_context(const struct guest_isa *isa, struct translator_cpu *cpu, void *ucontext,
+                         unsigned state);
 
 /*
  * Empties the return stack: cpu->return_sp, and the stack pointer of `ucontext` (may be NULL) if it lies in
- * the return stack. `sentinel` is the address of HOST_RETURN_SENTINEL in the code cache that the CPU uses. Needed before the CPU's first
- * run, when code that the stack leads to is discarded, on overflow, and, together with an empty jump cache, to
- * make the guest come to the run loop at its next indirect branch: then a context that is within a host_restart of its
- * block or in HOST_RETURN_MISS must go back to the start of that. [signal]
+ * the return stack. `sentinel` is the address of HOST_RETURN_SENTINEL in the code cache that the CPU uses.
+ * Needed before the CPU's first run, when code that the stack leads to is discarded, on overflow, and,
+ * together with an empty jump cache, to make the guest come to the run loop at its next indirect branch: then
+ * a context that is within a host_restart of its block or in HOST_RETURN_MISS must go back to the start of
+ * that. [signal]
  */
 void host_reset_return_stack(struct translator_cpu *cpu, const void *sentinel, void *ucontext);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * allocate: where values are. Every value is in a place (a host register, a slot of the CPU structure, a guest
- * register's home in the CPU structure), several values may share one, and a place counts the uses to come
- * of all of them. A temporary with none left is free.
+ * allocate: where values are. Every value is in a place (a host register, a slot of the CPU structure, a
+ * guest register's home in the CPU structure), several values may share one, and a place counts the uses to
+ * come of all of them. A temporary with none left is free.
  *
- * A guest register that has no pin is written to the CPU structure at once; the temporary that holds the value is
- * remembered as a copy (guest_cache) for later reads, and can be dropped without a store.
+ * A guest register that has no pin is written to the CPU structure at once; the temporary that holds the
+ * value is remembered as a copy (guest_cache) for later reads, and can be dropped without a store.
  */
 #include "translator/host/x86_64/emit_core.h"
 
@@ -63,7 +63,7 @@ void allocate_reset(struct emit *e)
     e->dying_spill = e->dying_vector_spill = 0;
 }
 
-/* -- places -------------------------------------------------------------------------------------------- */
+/* -- places ------------------------------------------------------------------------------------ */
 
 void allocate_forget(struct emit *e, unsigned place)
 {
@@ -253,7 +253,7 @@ void allocate_flush(struct emit *e, bool pins)
     }
 }
 
-/* -- operands ---------------------------------------------------------------------------------------------- */
+/* -- operands ---------------------------------------------------------------------------------- */
 
 void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm)
 {
@@ -384,7 +384,7 @@ void emit_load_gpr(struct emit *e, unsigned dst, ir_value v)
     }
 }
 
-/* -- results --------------------------------------------------------------------------------------------------- */
+/* -- results ----------------------------------------------------------------------------------- */
 
 /* The pin that v is wanted in, if nothing else needs it now. */
 static unsigned hinted(struct emit *e, ir_value v, bool reuse)
@@ -535,7 +535,7 @@ void emit_take_gpr(struct emit *e, unsigned reg)
     allocate_forget(e, reg);
 }
 
-/* -- guest registers ----------------------------------------------------------------------------------------------- */
+/* -- guest registers --------------------------------------------------------------------------- */
 
 void emit_get(struct emit *e, const struct ir_insn *insn, ir_value v)
 {

@@ -94,7 +94,7 @@ void asm_align(struct assembler *a, unsigned alignment, unsigned ahead)
     }
 }
 
-/* -- arithmetic -------------------------------------------------------------------------------------- */
+/* -- arithmetic -------------------------------------------------------------------------------- */
 
 void asm_alu(struct assembler *a, enum alu op, bool wide, unsigned dst, struct rm src)
 {
@@ -252,7 +252,7 @@ void asm_cmov(struct assembler *a, enum cc cc, bool wide, unsigned dst, struct r
     legacy(a, MAP_0F, wide, 0x40 | cc, dst, src, 0);
 }
 
-/* -- moving ------------------------------------------------------------------------------------------------ */
+/* -- moving ------------------------------------------------------------------------------------ */
 
 void asm_mov(struct assembler *a, bool wide, unsigned dst, unsigned src)
 {
@@ -299,8 +299,8 @@ void asm_store16(struct assembler *a, struct mem dst, unsigned src)
 void asm_store_imm(struct assembler *a, unsigned log2_bytes, struct mem dst, int32_t imm)
 {
     unsigned bytes = log2_bytes < 2 ? 1u << log2_bytes : 4;
-    legacy(a, log2_bytes == 1 ? MAP_ONE | PREFIX_66 : MAP_ONE, log2_bytes == 3, log2_bytes == 0 ? 0xc6 : 0xc7, 0,
-           rm_mem(dst), bytes);
+    legacy(a, log2_bytes == 1 ? MAP_ONE | PREFIX_66 : MAP_ONE, log2_bytes == 3, log2_bytes == 0 ? 0xc6 : 0xc7,
+           0, rm_mem(dst), bytes);
     memcpy(a->p, &imm, 4);
     a->p += bytes;
 }
@@ -327,7 +327,8 @@ void asm_lea(struct assembler *a, bool wide, unsigned dst, struct mem src)
 }
 
 /* Size prefix and opcode of instructions whose byte form is the opcode with bit 0 clear. */
-static void sized(struct assembler *a, unsigned how, unsigned log2_bytes, unsigned opcode, unsigned reg, struct mem m)
+static void sized(struct assembler *a, unsigned how, unsigned log2_bytes, unsigned opcode, unsigned reg,
+                  struct mem m)
 {
     if (log2_bytes == 0)
         how |= BYTE_REG;
@@ -376,7 +377,7 @@ void asm_cmc(struct assembler *a)
     asm_byte(a, 0xf5);
 }
 
-/* -- jumps --------------------------------------------------------------------------------------------------- */
+/* -- jumps ------------------------------------------------------------------------------------- */
 
 uint32_t asm_jcc_short(struct assembler *a, enum cc cc)
 {
@@ -481,10 +482,10 @@ void asm_ret(struct assembler *a)
     asm_byte(a, 0xc3);
 }
 
-/* -- VEX ---------------------------------------------------------------------------------------------------------- */
+/* -- VEX --------------------------------------------------------------------------------------- */
 
-static void vex(struct assembler *a, uint32_t insn, unsigned length, unsigned reg, unsigned vvvv, const struct rm *rm,
-                unsigned tail)
+static void vex(struct assembler *a, uint32_t insn, unsigned length, unsigned reg, unsigned vvvv,
+                const struct rm *rm, unsigned tail)
 {
     unsigned map = insn >> 16, w = insn >> 12 & 1, pp = insn >> 8 & 3, bx = rex_bx(rm);
     unsigned last = (~vvvv & 15) << 3 | length << 2 | pp;
@@ -516,7 +517,8 @@ void asm_vex256(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv,
     vex(a, insn, 1, reg, vvvv, &rm, 0);
 }
 
-void asm_vex256_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm, uint8_t imm)
+void asm_vex256_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm,
+                    uint8_t imm)
 {
     vex(a, insn, 1, reg, vvvv, &rm, 1);
     asm_byte(a, imm);

@@ -19,7 +19,24 @@
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 
 /* Condition codes; XOR with 1 negates. */
-enum cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G };
+enum cc {
+    CC_O,
+    CC_NO,
+    CC_B,
+    CC_AE,
+    CC_E,
+    CC_NE,
+    CC_BE,
+    CC_A,
+    CC_S,
+    CC_NS,
+    CC_P,
+    CC_NP,
+    CC_L,
+    CC_GE,
+    CC_LE,
+    CC_G
+};
 
 /* -- operands ---------------------------------------------------------------------------------- */
 
@@ -121,7 +138,7 @@ static inline void asm_u64(struct assembler *a, uint64_t v)
 /* Nops until the offset of the byte `ahead` bytes further on is a multiple of `alignment`. */
 void asm_align(struct assembler *a, unsigned alignment, unsigned ahead);
 
-/* -- integer instructions ------------------------------------------------------------------------ */
+/* -- integer instructions ---------------------------------------------------------------------- */
 
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
 enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
@@ -159,7 +176,8 @@ void asm_shrd(struct assembler *a, bool wide, unsigned low, unsigned high, unsig
 enum shiftx { SHIFTX_SHL = 1, SHIFTX_SAR, SHIFTX_SHR }; /* flags untouched */
 void asm_shiftx(struct assembler *a, enum shiftx op, bool wide, unsigned dst, struct rm src, unsigned count);
 void asm_rorx(struct assembler *a, bool wide, unsigned dst, struct rm src, unsigned count);
-void asm_mulx(struct assembler *a, unsigned high, unsigned low, struct rm src); /* 64 bits, of rdx; flags untouched */
+void asm_mulx(struct assembler *a, unsigned high, unsigned low,
+              struct rm src); /* 64 bits, of rdx; flags untouched */
 void asm_andn(struct assembler *a, bool wide, unsigned dst, unsigned inverted, struct rm src);
 void asm_bswap(struct assembler *a, bool wide, unsigned reg);
 void asm_lzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
@@ -186,7 +204,7 @@ void asm_cmc(struct assembler *a);
 void asm_ldmxcsr(struct assembler *a, struct mem src); /* VEX form */
 void asm_stmxcsr(struct assembler *a, struct mem dst);
 
-/* -- jumps -------------------------------------------------------------------------------------------- */
+/* -- jumps ------------------------------------------------------------------------------------- */
 
 /* Forward jumps return the offset of the displacement, for asm_bind*() when the target is reached. */
 uint32_t asm_jcc_short(struct assembler *a, enum cc cc);
@@ -206,26 +224,27 @@ void asm_push(struct assembler *a, unsigned reg);
 void asm_pop(struct assembler *a, unsigned reg);
 void asm_ret(struct assembler *a);
 
-/* -- vector instructions -------------------------------------------------------------------------------- */
+/* -- vector instructions ----------------------------------------------------------------------- */
 
 /* An instruction's constant: map << 16 | W << 12 | prefix << 8 | opcode. */
-#define VEX_0F       (1u << 16)
-#define VEX_0F38     (2u << 16)
-#define VEX_0F3A     (3u << 16)
-#define VEX_W1       (1u << 12)
-#define VEX_NP       (0u << 8)
-#define VEX_66       (1u << 8)
-#define VEX_F3       (2u << 8)
-#define VEX_F2       (3u << 8)
+#define VEX_0F   (1u << 16)
+#define VEX_0F38 (2u << 16)
+#define VEX_0F3A (3u << 16)
+#define VEX_W1   (1u << 12)
+#define VEX_NP   (0u << 8)
+#define VEX_66   (1u << 8)
+#define VEX_F3   (2u << 8)
+#define VEX_F2   (3u << 8)
 
-/* 128-bit: reg, vvvv (0 where the instruction has no second source) and r/m, in Intel's operand order for loads
- * and computations; where the r/m operand is the destination (stores, vpextr, shifts by immediate: reg = /digit,
- * vvvv = destination, r/m = source) in the order of the encoding. */
+/* 128-bit: reg, vvvv (0 where the instruction has no second source) and r/m, in Intel's operand order for
+ * loads and computations; where the r/m operand is the destination (stores, vpextr, shifts by immediate: reg
+ * = /digit, vvvv = destination, r/m = source) in the order of the encoding. */
 void asm_vex(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm);
 void asm_vex_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm, uint8_t imm);
 /* The same with VEX.L = 1 (256-bit). */
 void asm_vex256(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm);
-void asm_vex256_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm, uint8_t imm);
+void asm_vex256_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm,
+                    uint8_t imm);
 
 /* The instructions that the core needs; add more in vex.h. */
 enum {
@@ -236,7 +255,7 @@ enum {
     V_MOVUPS_LOAD = VEX_0F | 0x10,
     V_MOVUPS_STORE = VEX_0F | 0x11,
     V_MOVAPS_LOAD = VEX_0F | 0x28,
-    V_MOVSS_LOAD = VEX_0F | VEX_F3 | 0x10,  /* from memory: zeroes the rest; r,r: needs vvvv */
+    V_MOVSS_LOAD = VEX_0F | VEX_F3 | 0x10, /* from memory: zeroes the rest; r,r: needs vvvv */
     V_MOVSS_STORE = VEX_0F | VEX_F3 | 0x11,
     V_MOVSD_LOAD = VEX_0F | VEX_F2 | 0x10,
     V_MOVSD_STORE = VEX_0F | VEX_F2 | 0x11,

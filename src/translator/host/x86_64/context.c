@@ -9,7 +9,7 @@
 
 /* Indices of gregs[] (REG_RAX ... of <ucontext.h>, without its feature macro) by register number. */
 static const uint8_t greg_of[16] = {13, 14, 12, 11, 15, 10, 9, 8, 0, 1, 2, 3, 4, 5, 6, 7};
-enum { GREG_RIP = 16, GREG_ERR = 19 };
+enum { GREG_RIP = 16, GREG_EFL = 17, GREG_ERR = 19 };
 
 static uint64_t greg(const void *ucontext, unsigned index)
 {
@@ -41,10 +41,24 @@ bool host_context_is_write(const void *ucontext)
     return greg(ucontext, GREG_ERR) & 2; /* page fault error code, Intel SDM volume 3, 4.7 */
 }
 
-/* At lock cmpxchg16b the guest's value of rbx is in its home, see emit_memory.c. */
-void host_repair_context(const struct guest_isa *isa, const struct translator_cpu *cpu, void *ucontext)
+/* The guest's flags from EFLAGS of a kind, see emit_flags.c. */
+static uint16_t flags_from(uint64_t eflags, enum flags_kind kind)
 {
-    const uint8_t *p = (const uint8_t *)(uintptr_t)host_context_pc(ucontext);
+    bool carry = eflags & 1, parity = eflags & 1 << 2, zero = eflags & 1 << 6, sign = eflags & 1 << 7;
+    if (kind == FLAGS_BORROW || kind == FLAGS_CARRY)
+        return (uint16_t)((sign ? NZCV_N : 0) | (zero ? NZCV_Z : 0) |
+                          (carry == (kind == FLAGS_BORROW) ? NZCV_B : 0) | (eflags & 1 << 11 ? NZCV_V : 0));
+    if (parity)
+        return NZCV_V;
+    if (zero)
+        return NZCV_Z;
+    return carry == (kind == FLAGS_FCMP) ? NZCV_N | NZCV_B : 0;
+}
+
+/* At lock cmpxchg16b the guest's value of rbx is in its home, see emit_memory.c. */
+static void repair_rbx(const struct guest_isa *isa, const struct translator_cpu *cpu, ucontext_t *context)
+{
+    const uint8_t *p = (const uint8_t *)(uintptr_t)host_context_pc(context);
     if (p[0] != 0xf0 || (p[1] & 0xf0) != 0x40 || p[2] != 0x0f || p[3] != 0xc7)
         return;
     for (unsigned i = 0; i < isa->register_count; i++) {
@@ -52,8 +66,18 @@ void host_repair_context(const struct guest_isa *isa, const struct translator_cp
         if (g->type == IR_I64 && g->rank >= 1 && g->rank <= PIN_GPR_COUNT && pin_gpr[g->rank - 1] == RBX) {
             uint64_t value;
             memcpy(&value, (const uint8_t *)cpu + g->offset, sizeof value);
-            ((ucontext_t *)ucontext)->uc_mcontext.gregs[greg_of[RBX]] = (greg_t)value;
+            context->uc_mcontext.gregs[greg_of[RBX]] = (greg_t)value;
         }
+    }
+}
+
+void host_repair_context(const struct guest_isa *isa, struct translator_cpu *cpu, void *ucontext,
+                         unsigned state)
+{
+    repair_rbx(isa, cpu, ucontext);
+    if (state) {
+        uint16_t flags = flags_from(greg(ucontext, GREG_EFL), (enum flags_kind)(state - 1));
+        memcpy((uint8_t *)cpu + isa->flags_offset, &flags, sizeof flags);
     }
 }
 
@@ -78,10 +102,10 @@ int host_probe(struct error *error)
         unsigned leaf, reg, bit;
         const char *name;
     } features[] = {
-        {1, 2, 0, "SSE3"},       {1, 2, 9, "SSSE3"},     {1, 2, 12, "FMA"},     {1, 2, 13, "CMPXCHG16B"},
-        {1, 2, 19, "SSE4.1"},    {1, 2, 20, "SSE4.2"},   {1, 2, 22, "MOVBE"},   {1, 2, 23, "POPCNT"},
-        {1, 2, 27, "OSXSAVE"},   {1, 2, 28, "AVX"},      {1, 2, 29, "F16C"},    {7, 1, 3, "BMI1"},
-        {7, 1, 5, "AVX2"},       {7, 1, 8, "BMI2"},      {0x80000001, 2, 0, "LAHF"}, {0x80000001, 2, 5, "LZCNT"},
+        {1, 2, 0, "SSE3"},     {1, 2, 9, "SSSE3"},   {1, 2, 12, "FMA"},          {1, 2, 13, "CMPXCHG16B"},
+        {1, 2, 19, "SSE4.1"},  {1, 2, 20, "SSE4.2"}, {1, 2, 22, "MOVBE"},        {1, 2, 23, "POPCNT"},
+        {1, 2, 27, "OSXSAVE"}, {1, 2, 28, "AVX"},    {1, 2, 29, "F16C"},         {7, 1, 3, "BMI1"},
+        {7, 1, 5, "AVX2"},     {7, 1, 8, "BMI2"},    {0x80000001, 2, 0, "LAHF"}, {0x80000001, 2, 5, "LZCNT"},
     };
     unsigned leaf = 0, r[4] = {0, 0, 0, 0}; /* one CPUID a leaf: in a virtual machine each takes its time */
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {

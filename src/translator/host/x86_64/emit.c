@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * emit: makes a block's code. A backward pass over the region finds what is dead, counts uses, and sees where results are
- * wanted; a forward pass calls an emitter per instruction; cold code, exit stubs and constants follow.
+ * emit: makes a block's code. A backward pass over the region finds what is dead, counts uses, and sees where
+ * results are wanted; a forward pass calls an emitter per instruction; cold code, exit stubs and constants
+ * follow.
  */
 #include "translator/host/x86_64/emit_core.h"
 
-/* -- the backward pass ----------------------------------------------------------------------------------- */
+/* -- the backward pass ------------------------------------------------------------------------- */
 
 struct backward {
     struct emit *e;
     bool (*exit_flags_dead)(void *context, uint64_t pc);
     void *context;
-    uint16_t epoch;     /* changes where guest registers are observed */
-    bool flags_live;    /* the guest's flags have a reader further on */
+    uint16_t epoch;            /* changes where guest registers are observed */
+    bool flags_live;           /* the guest's flags have a reader further on */
     uint16_t overwritten[128]; /* epoch in which a later SET replaces the guest register, 0 = none */
     ir_value wanted[128];      /* value that the next SET of a pinned register takes; IR_NONE = none */
     uint16_t wanted_epoch[128];
@@ -139,8 +140,8 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
 }
 
 /*
- * Whether it has a FLAGS operand: the guest's flags, by their value. After a fault in between, the block goes on from there
- * anew and reads them from the CPU structure.
+ * Whether it has a FLAGS operand: the guest's flags, by their value. After a fault in between, the block goes
+ * on from there anew and reads them from the CPU structure.
  */
 static bool reads_flags(const struct emit *e, const struct ir_insn *insn)
 {
@@ -166,7 +167,7 @@ static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint
     }
 }
 
-/* -- services ----------------------------------------------------------------------------------------------- */
+/* -- services ---------------------------------------------------------------------------------- */
 
 void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine)
 {
@@ -230,20 +231,21 @@ struct mem emit_pool_pair(struct emit *e, const uint64_t words[4])
     return pool_add(e, words, 2);
 }
 
-/* -- the forward pass ------------------------------------------------------------------------------------------ */
+/* -- the forward pass -------------------------------------------------------------------------- */
 
-static void mark_insn(struct emit *e, ir_value insn)
+void emit_mark(struct emit *e, ir_value insn, unsigned state)
 {
     struct host_code *code = e->code;
     uint32_t delta = (uint32_t)(emit_insn(e, insn)->imm - e->region->guest_start);
-    if (code->insn_count && code->insns[code->insn_count - 1].pc_delta == delta)
+    const struct host_insn *last = code->insn_count ? &code->insns[code->insn_count - 1] : NULL;
+    if (last && last->pc_delta == delta && last->state == state)
         return;
     if (code->insn_count == ARRAY_SIZE(code->insns)) {
         e->failed = true;
         return;
     }
-    code->insns[code->insn_count].start = asm_offset(e->a);
-    code->insns[code->insn_count++].pc_delta = delta;
+    code->insns[code->insn_count++] =
+        (struct host_insn){.start = asm_offset(e->a), .pc_delta = delta & 0xffffff, .state = state & 0xff};
 }
 
 static void consume_argument(struct emit *e, ir_value v)
@@ -263,7 +265,7 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     switch (insn->op) {
     case IR_INSN:
         e->insn = v;
-        mark_insn(e, v);
+        emit_mark(e, v, 0);
         return;
     case IR_CONST:
     case IR_FCONST:
@@ -278,8 +280,6 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     consume_argument(e, insn->a);
     consume_argument(e, insn->b);
     consume_argument(e, insn->c);
-    if (ir_op_info[insn->op].may_fault)
-        flags_before_fault(e);
     emit_function emit = emit_op_core[insn->op];
     if (!emit)
         emit = emit_op_vector[insn->op];
@@ -316,7 +316,7 @@ static void emit_cold_code(struct emit *e)
 {
     for (unsigned i = 0; i < e->cold_count && !e->failed; i++) {
         struct cold *c = &e->colds[i];
-        mark_insn(e, c->insn);
+        emit_mark(e, c->insn, 0);
         for (unsigned k = 0; k < 2; k++)
             if (c->jumps[k])
                 asm_bind(e->a, c->jumps[k]);

@@ -15,8 +15,8 @@
  *
  * How an emitter goes about it, in this order:
  *   1. emit_take_gpr() if it needs a particular temporary (rcx for a count, rax ...);
- *   2. emit_clobber_flags() if any instruction that it emits changes EFLAGS (vucomis*, vptest, add, test, shl,
- *      popcnt ... but not mov, lea, movzx, shlx, rorx, not, vector instructions in general). Before the first
+ *   2. emit_clobber_flags() if any instruction that it emits changes EFLAGS (vucomis*, vptest, add, test,
+ * shl, popcnt ... but not mov, lea, movzx, shlx, rorx, not, vector instructions in general). Before the first
  *      such instruction, and before uses and defs if that is easier;
  *   3. emit_use_*() once for each operand that it reads, emit_tmp_*() for scratch registers;
  *   4. emit_def_*() for the result, then the code that writes it.
@@ -33,7 +33,7 @@
 #include "translator/host/x86_64/assembler.h"
 #include "translator/ir/ir.h"
 
-/* -- register convention: the only place that knows it is allocate.c ------------------------------------- */
+/* -- register convention: the only place that knows it is allocate.c --------------------------- */
 
 /*
  * rbp = CPU structure + bias (see cpu_bias). rsp = the return stack. Temporaries: rax rcx rdx rsi, xmm0..4.
@@ -50,14 +50,14 @@ enum {
 extern const uint8_t pin_gpr[PIN_GPR_COUNT]; /* by rank - 1 among the guest's IR_I64 registers */
 extern const uint8_t pin_xmm[PIN_XMM_COUNT]; /* by rank - 1 among the guest's IR_V128 registers */
 
-/* -- places: where a value is ---------------------------------------------------------------------------- */
+/* -- places: where a value is ------------------------------------------------------------------ */
 
 enum place {
-    PLACE_GPR = 0,          /* + enum gpr */
-    PLACE_XMM = 16,         /* + number */
-    PLACE_SPILL = 32,       /* + slot of cpu->spill */
-    PLACE_SPILL_XMM = 64,   /* + slot of cpu->vector_spill */
-    PLACE_GUEST = 96,       /* + guest register: still in the CPU structure */
+    PLACE_GPR = 0,        /* + enum gpr */
+    PLACE_XMM = 16,       /* + number */
+    PLACE_SPILL = 32,     /* + slot of cpu->spill */
+    PLACE_SPILL_XMM = 64, /* + slot of cpu->vector_spill */
+    PLACE_GUEST = 96,     /* + guest register: still in the CPU structure */
     PLACE_COUNT = 250,
     PLACE_CONST = 250,      /* an immediate: insn->imm (CONST, FCONST, VCONST) */
     PLACE_DEFERRED = 251,   /* computed by its consumer: BOOLs, some comparisons */
@@ -75,12 +75,12 @@ struct value {
     ir_value next;      /* another value in the same place */
 };
 enum {
-    VALUE_DEAD = 1,       /* nothing to emit */
+    VALUE_DEAD = 1, /* nothing to emit */
     VALUE_DEFERRED = 2,
-    VALUE_WANTS_FLAGS = 4, /* the next instruction is its live FLAGS_OF */
-    VALUE_FLAGS_LIVE = 8,  /* the guest's flags after this instruction have a reader */
+    VALUE_WANTS_FLAGS = 4,      /* the next instruction is its live FLAGS_OF */
+    VALUE_FLAGS_LIVE = 8,       /* the guest's flags after this instruction have a reader */
     VALUE_EXIT_FLAGS_DEAD = 16, /* an exit that need not store flags */
-    VALUE_MIXED = 32, /* (forward pass) an AES round that includes the column mixing that follows */
+    VALUE_MIXED = 32,           /* (forward pass) an AES round that includes the column mixing that follows */
 };
 
 struct place_state {
@@ -89,7 +89,7 @@ struct place_state {
     uint8_t guest;   /* register places: 1 + guest register (not pinned) of which it holds a copy */
 };
 
-/* -- cold code ------------------------------------------------------------------------------------------- */
+/* -- cold code --------------------------------------------------------------------------------- */
 
 struct emit;
 struct cold;
@@ -100,21 +100,21 @@ typedef void (*cold_function)(struct emit *e, struct cold *c);
  * those may be changed. */
 struct cold {
     cold_function emit;
-    uint32_t jumps[2];  /* offsets of rel32 displacements that lead here; 0 = none */
-    uint32_t back;      /* offset to return to after the code; 0 = it does not return */
-    ir_value insn;      /* the guest instruction's INSN */
-    ir_value value;     /* the IR instruction being emitted */
-    uint8_t r[8];       /* free use */
+    uint32_t jumps[2]; /* offsets of rel32 displacements that lead here; 0 = none */
+    uint32_t back;     /* offset to return to after the code; 0 = it does not return */
+    ir_value insn;     /* the guest instruction's INSN */
+    ir_value value;    /* the IR instruction being emitted */
+    uint8_t r[8];      /* free use */
     uint64_t imm;
 };
 #define COLD_MAX 1024
 
-/* -- the state of a block's generation ----------------------------------------------------------------------- */
+/* -- the state of a block's generation --------------------------------------------------------- */
 
 enum flags_kind {
-    FLAGS_BORROW, /* CF = !C: after sub, cmp, sbb; the form in memory */
-    FLAGS_CARRY,  /* CF = C: after add, adc, and logic */
-    FLAGS_FCMP,   /* after ucomis a, b */
+    FLAGS_BORROW,       /* CF = !C: after sub, cmp, sbb; the form in memory */
+    FLAGS_CARRY,        /* CF = C: after add, adc, and logic */
+    FLAGS_FCMP,         /* after ucomis a, b */
     FLAGS_FCMP_SWAPPED, /* after ucomis b, a */
 };
 
@@ -124,15 +124,15 @@ struct emit {
     const struct ir_region *region;
     struct host_code *code;
     int32_t bias;
-    uint32_t locked;    /* register places that hold operands of the current instruction */
-    uint32_t scratch;   /* ... that it got as scratch registers or for its result */
+    uint32_t locked;  /* register places that hold operands of the current instruction */
+    uint32_t scratch; /* ... that it got as scratch registers or for its result */
     uint32_t dying_spill, dying_vector_spill; /* slots to free after the current instruction */
     uint32_t free_spill, free_vector_spill;
-    ir_value current;   /* instruction being emitted */
-    ir_value insn;      /* INSN of the current guest instruction */
+    ir_value current; /* instruction being emitted */
+    ir_value insn;    /* INSN of the current guest instruction */
 
     /* flags: see emit_flags.c */
-    ir_value eflags;    /* the FLAGS value in EFLAGS, IR_NONE if none */
+    ir_value eflags; /* the FLAGS value in EFLAGS, IR_NONE if none */
     enum flags_kind eflags_kind;
     bool flags_held;      /* EFLAGS hold an intermediate result of the current instruction */
     ir_value guest_flags; /* the value of the guest's flags, IR_NONE: that of the block's entry */
@@ -142,7 +142,7 @@ struct emit {
 
     unsigned cold_count;
     uint32_t pool_size;
-    bool failed;        /* no room: host_code.overflow */
+    bool failed; /* no room: host_code.overflow */
     struct value values[IR_REGION_MAX];
     struct place_state places[PLACE_COUNT];
     uint8_t guest_pin[128];   /* by guest register: place of its pin, PLACE_NONE if it has none */
@@ -159,12 +159,12 @@ typedef void (*emit_function)(struct emit *e, const struct ir_insn *insn, ir_val
 extern const emit_function emit_op_core[IR_OP_COUNT];
 extern const emit_function emit_op_vector[IR_OP_COUNT];
 
-/* -- operands -------------------------------------------------------------------------------------------------- */
+/* -- operands ---------------------------------------------------------------------------------- */
 
 /* A register that holds the value: I32 (upper half unspecified) or I64. Constants are loaded. */
 unsigned emit_use_gpr(struct emit *e, ir_value v);
-/* The value as r/m operand: a memory operand if it is in memory and that is good, else a register. The memory is
- * at least as wide as the value's type. Constants are loaded into a register. */
+/* The value as r/m operand: a memory operand if it is in memory and that is good, else a register. The memory
+ * is at least as wide as the value's type. Constants are loaded into a register. */
 struct rm emit_use_rm(struct emit *e, ir_value v);
 /* True if v is a constant (I32: zero-extended). */
 bool emit_is_const(const struct emit *e, ir_value v, uint64_t *imm);
@@ -173,8 +173,8 @@ bool emit_is_imm32(const struct emit *e, ir_value v, int32_t *imm);
 
 /* A register that holds an F32, F64 (above it: unspecified) or V128. */
 unsigned emit_use_xmm(struct emit *e, ir_value v);
-/* A register, or memory: at least as wide as the type (F32 4, F64 8, V128 16 bytes), perhaps unaligned. Constants are in
- * the pool. VEX instructions take it as their last source. */
+/* A register, or memory: at least as wide as the type (F32 4, F64 8, V128 16 bytes), perhaps unaligned.
+ * Constants are in the pool. VEX instructions take it as their last source. */
 struct rm emit_use_xmm_rm(struct emit *e, ir_value v);
 
 /* Whether the instruction being emitted is the value's last reader. */
@@ -183,12 +183,12 @@ static inline bool emit_is_last_use(const struct emit *e, ir_value v)
     return e->values[v].uses == 0;
 }
 
-/* -- results --------------------------------------------------------------------------------------------------- */
+/* -- results ----------------------------------------------------------------------------------- */
 
-/* The register for result v. The plain form differs from all registers in use by this instruction, so it may be
- * written before they are read for the last time. The _last form may be the same as an operand's register: write it
- * only with or after the last read of operands. For operations that may fault: write it
- * only with or after the last instruction that may fault. */
+/* The register for result v. The plain form differs from all registers in use by this instruction, so it may
+ * be written before they are read for the last time. The _last form may be the same as an operand's register:
+ * write it only with or after the last read of operands. For operations that may fault: write it only with or
+ * after the last instruction that may fault. */
 unsigned emit_def_gpr(struct emit *e, ir_value v);
 unsigned emit_def_gpr_last(struct emit *e, ir_value v);
 unsigned emit_def_xmm(struct emit *e, ir_value v);
@@ -196,8 +196,8 @@ unsigned emit_def_xmm_last(struct emit *e, ir_value v);
 /* The result is already in this temporary (from emit_tmp_* or emit_take_gpr). */
 void emit_def_in_gpr(struct emit *e, ir_value v, unsigned reg);
 void emit_def_in_xmm(struct emit *e, ir_value v, unsigned reg);
-/* Result v is the same as operand `source` (in its place, register or memory, no code): TRUNC, VGET_FLOAT of lane 0 ... Not for constants. v's
- * type must be the same register class and not wider. */
+/* Result v is the same as operand `source` (in its place, register or memory, no code): TRUNC, VGET_FLOAT of
+ * lane 0 ... Not for constants. v's type must be the same register class and not wider. */
 void emit_alias(struct emit *e, ir_value v, ir_value source);
 /* Declares that the register of v, just defined, has zeros above v's type (see value.upper_zero). */
 static inline void emit_set_upper_zero(struct emit *e, ir_value v)
@@ -207,55 +207,59 @@ static inline void emit_set_upper_zero(struct emit *e, ir_value v)
 /* Whether that holds for v as it is now, in a register. */
 bool emit_upper_zero(const struct emit *e, ir_value v);
 
-/* -- temporaries -------------------------------------------------------------------------------------------------- */
+/* -- temporaries ------------------------------------------------------------------------------- */
 
-/* Scratch registers until the emitter returns. There are 4 GPRs and 5 XMMs for operands that are not pinned, results and
- * scratch together. */
+/* Scratch registers until the emitter returns. There are 4 GPRs and 5 XMMs for operands that are not pinned,
+ * results and scratch together. */
 unsigned emit_tmp_gpr(struct emit *e);
 unsigned emit_tmp_xmm(struct emit *e);
 /* A particular temporary (RAX RCX RDX RSI): moves elsewhere what is in it. Only before emit_use_*(). */
 void emit_take_gpr(struct emit *e, unsigned reg);
 
-/* -- memory operands ------------------------------------------------------------------------------------------------ */
+/* -- memory operands --------------------------------------------------------------------------- */
 
 /* Field of the CPU structure: emit_cpu(e, offsetof(struct translator_cpu, spill)). */
 struct mem emit_cpu(const struct emit *e, size_t offset);
 /* A 16-byte constant of the pool; equal ones are shared. */
 struct mem emit_pool(struct emit *e, uint64_t low, uint64_t high);
 
-/* -- flags --------------------------------------------------------------------------------------------------------------- */
+/* -- flags ------------------------------------------------------------------------------------- */
 
 /* Saves what is needed of EFLAGS to memory: to be called before any instruction that changes them. */
 void emit_clobber_flags(struct emit *e);
-/* Whether EFLAGS hold something of use: then code that leaves them alone is preferable (mov r,0 for xor r,r; lea for add). */
+/* Whether EFLAGS hold something of use: then code that leaves them alone is preferable (mov r,0 for xor r,r;
+ * lea for add). */
 static inline bool emit_flags_busy(const struct emit *e)
 {
     return e->eflags != IR_NONE || e->flags_held;
 }
 
-/* -- cold code, evaluation ------------------------------------------------------------------------------------------------- */
+/* -- cold code, evaluation --------------------------------------------------------------------- */
 
-/* Emits jcc to cold code that `emit` will write after the block's hot code; fill r[] and imm of the result. */
+/* Emits jcc to cold code that `emit` will write after the block's hot code; fill r[] and imm of the result.
+ */
 struct cold *emit_cold_jcc(struct emit *e, enum cc cc, cold_function emit);
 /* The cold code comes back to here, the current offset. */
 void emit_cold_back(struct emit *e, struct cold *c);
 
 /*
- * Inside cold code: runs ir_eval_op() for the instruction c->value. Before: the cold code has stored the operands
- * to emit_cpu(e, CPU_EVAL_ARGUMENT(0..2)) (low bytes; rest of 16 does not matter). After: the result is in
- * emit_cpu(e, CPU_EVAL_RESULT), all 16 bytes. Changes no register at all but EFLAGS. The guest's rounding mode and sticky flags apply.
+ * Inside cold code: runs ir_eval_op() for the instruction c->value. Before: the cold code has stored the
+ * operands to emit_cpu(e, CPU_EVAL_ARGUMENT(0..2)) (low bytes; rest of 16 does not matter). After: the result
+ * is in emit_cpu(e, CPU_EVAL_RESULT), all 16 bytes. Changes no register at all but EFLAGS. The guest's
+ * rounding mode and sticky flags apply.
  */
 void emit_cold_eval(struct emit *e, struct cold *c);
 /*
- * Inside cold code: ir_fp_fix_nan(op, type, a, b, c) for one lane; operands and result as above (d[0] of each).
- * Changes no register but EFLAGS.
+ * Inside cold code: ir_fp_fix_nan(op, type, a, b, c) for one lane; operands and result as above (d[0] of
+ * each). Changes no register but EFLAGS.
  */
 void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_type type);
 
 #define CPU_EVAL_ARGUMENT(n) (offsetof(struct translator_cpu, eval_arguments) + 16 * (n))
 #define CPU_EVAL_RESULT      offsetof(struct translator_cpu, eval_result)
 
-/* Inside an emitter, instead of anything else: leaves the instruction to ir_eval_op(). Slow (~50 ns), always right. */
+/* Inside an emitter, instead of anything else: leaves the instruction to ir_eval_op(). Slow (~50 ns), always
+ * right. */
 void emit_eval(struct emit *e, const struct ir_insn *insn, ir_value v);
 
 #endif

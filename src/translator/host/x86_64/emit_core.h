@@ -6,8 +6,8 @@
 #include "base/macros.h"
 #include "translator/host/x86_64/emit.h"
 
-/* rbp - address of the CPU structure: puts the guest's flags and most integer registers into reach of a one-byte
- * displacement. */
+/* rbp - address of the CPU structure: puts the guest's flags and most integer registers into reach of a
+ * one-byte displacement. */
 static inline int32_t cpu_bias(const struct guest_isa *isa)
 {
     return (int32_t)isa->flags_offset - 112;
@@ -28,7 +28,7 @@ static inline bool type_is_vector(unsigned type)
     return type == IR_V128 || type == IR_F32 || type == IR_F64;
 }
 
-/* -- allocate.c ------------------------------------------------------------------------------------ */
+/* -- allocate.c -------------------------------------------------------------------------------- */
 
 void allocate_reset(struct emit *e);
 /* Value v is from now on in this place; a register's former contents are forgotten. */
@@ -41,8 +41,8 @@ void allocate_consume(struct emit *e, ir_value v);
 void allocate_evacuate(struct emit *e, unsigned place);
 /* No copies of guest registers are in this register place any more. */
 void allocate_forget(struct emit *e, unsigned place);
-/* All temporaries' live values go to memory, copies are forgotten; with `pins`, values that live in pins or in the guest's
- * registers in memory as well. */
+/* All temporaries' live values go to memory, copies are forgotten; with `pins`, values that live in pins or
+ * in the guest's registers in memory as well. */
 void allocate_flush(struct emit *e, bool pins);
 /* As emit_def_gpr_last(), but prefers `reg` if that is an operand's temporary whose value ends here. */
 unsigned emit_def_gpr_near(struct emit *e, ir_value v, unsigned reg);
@@ -55,12 +55,14 @@ void emit_mov_imm(struct emit *e, unsigned dst, uint64_t imm);
 /* The place's address if it is in memory. */
 struct mem allocate_mem(const struct emit *e, unsigned place);
 
-/* -- emit.c ------------------------------------------------------------------------------------------- */
+/* -- emit.c ------------------------------------------------------------------------------------ */
 
 /* A jump to a fixed routine: the displacement at `at` is its to resolve. */
 void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine);
 /* 32 bytes of the constant pool. */
 struct mem emit_pool_pair(struct emit *e, const uint64_t words[4]);
+/* The code from here on belongs to a guest instruction; `state` is for host_repair_context(). */
+void emit_mark(struct emit *e, ir_value insn, unsigned state);
 struct cold *emit_cold(struct emit *e, cold_function emit);
 
 /* Around the encoding of an instruction that a conditional jump may follow. */
@@ -74,7 +76,7 @@ static inline void compare_end(struct emit *e)
     e->compare_end = asm_offset(e->a);
 }
 
-/* -- emit_flags.c ----------------------------------------------------------------------------------------- */
+/* -- emit_flags.c ------------------------------------------------------------------------------ */
 
 /* How to test a condition: jump or move if `cc`, but for FCMP equality, which needs two tests. */
 struct condition {
@@ -91,8 +93,11 @@ void flags_save(struct emit *e);
 void flags_flush(struct emit *e);
 /* The home's value is unknown from now on; that of before stays readable. */
 void flags_forget_home(struct emit *e);
-/* Before an access that may fault: as flags_flush() if anybody will look. */
+/* Before an access that may fault, if a fault's flags will matter: sees to it that they are in the home, or
+ * in EFLAGS and the fault handler knows. */
 void flags_before_fault(struct emit *e);
+/* The same for an operation whose code changes EFLAGS; before it takes registers. */
+void flags_before_atomic(struct emit *e);
 /* True if the guest's flags are in EFLAGS only and a COND of them can be tested as it stands. */
 bool flags_testable(struct emit *e, ir_value condition);
 /* Code that stores the guest's flags from EFLAGS; changes rax and rcx. Changes nothing in *e. */
@@ -103,21 +108,27 @@ struct mem flags_home(const struct emit *e);
 /* Emits the test of BOOL value v. */
 struct condition flags_condition(struct emit *e, ir_value v);
 
-/* -- emitters ---------------------------------------------------------------------------------------------- */
+/* -- emitters ---------------------------------------------------------------------------------- */
 
 #define EMITTER(name) void emit_op_##name(struct emit *e, const struct ir_insn *insn, ir_value v)
 
-#define CORE_OPERATIONS(X)                                                                                    \
-    X(GET_FLAGS, get_flags) X(SET_FLAGS, set_flags) X(ADD, add) X(SUB, sub) X(MUL, mul) X(UMULH, umulh)       \
-    X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and) X(OR, or) X(XOR, xor) X(ANDN, andn) X(ORN, orn)   \
-    X(XORN, xorn) X(NOT, not) X(NEG, neg) X(SHL, shl) X(SHR, shr) X(SAR, sar) X(ROR, ror) X(EXTR, extr)       \
-    X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap) X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi)             \
-    X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext) X(ADC, adc) X(SBC, sbc) X(CRC32, crc32) X(SELECT, select)     \
-    X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const) \
-    X(FLAGS_PACK, flags_pack) X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic)   \
-    X(CAS, cas) X(LOAD_EXCL, load_excl) X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence)   \
-    X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto) X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest)           \
-    X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise)
+#define CORE_OPERATIONS(X)                                                                                   \
+    X(GET_FLAGS, get_flags)                                                                                  \
+    X(SET_FLAGS, set_flags)                                                                                  \
+    X(ADD, add)                                                                                              \
+    X(SUB, sub) X(MUL, mul) X(UMULH, umulh) X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and)          \
+        X(OR, or) X(XOR, xor) X(ANDN, andn) X(ORN, orn) X(XORN, xorn) X(NOT, not ) X(NEG, neg) X(SHL, shl)   \
+            X(SHR, shr) X(SAR, sar) X(ROR, ror) X(EXTR, extr) X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit)          \
+                X(BSWAP, bswap) X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi) X(TRUNC, trunc) X(ZEXT, zext)        \
+                    X(SEXT, sext) X(ADC, adc) X(SBC, sbc) X(CRC32, crc32) X(SELECT, select)                  \
+                        X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) X(FLAGS_SELECT, flags_select)        \
+                            X(FLAGS_CONST, flags_const) X(FLAGS_PACK, flags_pack)                            \
+                                X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store)                  \
+                                    X(ATOMIC, atomic) X(CAS, cas) X(LOAD_EXCL, load_excl)                    \
+                                        X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence)  \
+                                            X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto)                  \
+                                                X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest)              \
+                                                    X(CALL_REG, call_reg) X(RETURN, return ) X(RAISE, raise)
 
 #define DECLARE(op, name) EMITTER(name);
 CORE_OPERATIONS(DECLARE)

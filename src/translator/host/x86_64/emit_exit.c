@@ -12,7 +12,7 @@ static struct mem cpu_field(const struct emit *e, size_t offset)
 }
 #define CPU(field) cpu_field(e, offsetof(struct translator_cpu, field))
 
-/* -- direct exits ------------------------------------------------------------------------------------- */
+/* -- direct exits ------------------------------------------------------------------------------ */
 
 static void add_exit(struct emit *e, uint32_t slot, uint64_t target)
 {
@@ -131,7 +131,7 @@ EMITTER(goto)
     exit_jmp(e, insn->imm);
 }
 
-/* -- indirect exits --------------------------------------------------------------------------------------- */
+/* -- indirect exits ---------------------------------------------------------------------------- */
 
 /* Jumps to the block at guest address rax by way of the thread's jump cache. */
 static void probe(struct emit *e)
@@ -185,7 +185,7 @@ EMITTER(call_reg)
     probe(e);
 }
 
-EMITTER(return)
+EMITTER(return )
 {
     (void)v;
     flags_flush(e);
@@ -208,7 +208,7 @@ EMITTER(raise)
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
 }
 
-/* -- calls of C --------------------------------------------------------------------------------------------- */
+/* -- calls of C -------------------------------------------------------------------------------- */
 
 /* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
 static void call_routine(struct emit *e, enum host_routine routine)

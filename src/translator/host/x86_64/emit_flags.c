@@ -2,12 +2,15 @@
 /*
  * emit_flags: condition flags and conditions.
  *
- * A FLAGS value is in EFLAGS (e->eflags, with the meaning of the carry in e->eflags_kind), in the CPU structure's flags
- * ("home"), in a spill slot, or in two of these. It goes to memory only when something is about to change EFLAGS, to
- * fault or to leave while the value has readers to come. FLAGS values are named after GET_FLAGS is resolved: a
- * GET_FLAGS is another name of the value that SET_FLAGS set last.
+ * A FLAGS value is in EFLAGS (e->eflags, with the meaning of the carry in e->eflags_kind), in the CPU
+ * structure's flags
+ * ("home"), in a spill slot, or in two of these. It goes to memory only when something is about to change
+ * EFLAGS or to leave while the value has readers to come; a fault handler finds them in EFLAGS
+ * (host_repair_context). FLAGS values are named after GET_FLAGS is resolved: a GET_FLAGS is another name of
+ * the value that SET_FLAGS set last.
  *
- * BOOLs are never in a register: the consumer of a BOOL emits its test (flags_condition) just before it needs it.
+ * BOOLs are never in a register: the consumer of a BOOL emits its test (flags_condition) just before it needs
+ * it.
  */
 #include "translator/host/x86_64/emit_core.h"
 
@@ -36,7 +39,7 @@ void flags_define(struct emit *e, ir_value f, enum flags_kind kind)
     e->eflags_kind = kind;
 }
 
-/* -- storing -------------------------------------------------------------------------------------------- */
+/* -- storing ----------------------------------------------------------------------------------- */
 
 /* From ucomis a, b: less = N and B, equal = Z, greater = 0, unordered = V. */
 static void store_fcmp(struct emit *e, struct mem home)
@@ -252,11 +255,25 @@ void flags_flush(struct emit *e)
 
 void flags_before_fault(struct emit *e)
 {
-    if (e->guest_flags != e->home_flags && e->values[e->current].mark & VALUE_FLAGS_LIVE)
-        flags_flush(e);
+    unsigned state = 0;
+    if (e->guest_flags != e->home_flags && e->values[e->current].mark & VALUE_FLAGS_LIVE) {
+        if (e->eflags == e->guest_flags && e->values[e->eflags].place == PLACE_EFLAGS)
+            state = 1 + (unsigned)e->eflags_kind;
+        else
+            flags_flush(e);
+    }
+    emit_mark(e, e->insn, state);
 }
 
-/* -- loading --------------------------------------------------------------------------------------------- */
+void flags_before_atomic(struct emit *e)
+{
+    if (e->guest_flags != e->home_flags && e->values[e->current].mark & VALUE_FLAGS_LIVE)
+        flags_flush(e);
+    emit_clobber_flags(e);
+    emit_mark(e, e->insn, 0);
+}
+
+/* -- loading ----------------------------------------------------------------------------------- */
 
 /* Where the value is in memory. */
 static struct mem flags_memory(struct emit *e, ir_value f)
@@ -327,17 +344,20 @@ void flags_load_carry(struct emit *e, ir_value f, bool inverted)
     e->flags_held = true;
 }
 
-/* -- conditions --------------------------------------------------------------------------------------------- */
+/* -- conditions -------------------------------------------------------------------------------- */
 
-static const uint8_t borrow_cc[14] = {CC_E, CC_NE, CC_AE, CC_B, CC_S, CC_NS, CC_O, CC_NO, CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE};
+static const uint8_t borrow_cc[14] = {CC_E,  CC_NE, CC_AE, CC_B,  CC_S, CC_NS, CC_O,
+                                      CC_NO, CC_A,  CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
 
 enum { NEEDS_BORROW = 0xfe, NO_CC = 0xff, FCMP_EQ = 0xfc, FCMP_NE = 0xfd };
 
 /* The condition code for a condition of EFLAGS of some kind, or one of the above. */
 static unsigned condition_code(enum flags_kind kind, unsigned cond)
 {
-    static const uint8_t fcmp[14] = {FCMP_EQ, FCMP_NE, NO_CC, NO_CC, NO_CC, NO_CC, CC_P, CC_NP, NO_CC, NO_CC, CC_AE, CC_B, CC_A, CC_BE};
-    static const uint8_t swapped[14] = {FCMP_EQ, FCMP_NE, CC_BE, CC_A, CC_A, CC_BE, CC_P, CC_NP, CC_B, CC_AE, NO_CC, NO_CC, NO_CC, NO_CC};
+    static const uint8_t fcmp[14] = {FCMP_EQ, FCMP_NE, NO_CC, NO_CC, NO_CC, NO_CC, CC_P,
+                                     CC_NP,   NO_CC,   NO_CC, CC_AE, CC_B,  CC_A,  CC_BE};
+    static const uint8_t swapped[14] = {FCMP_EQ, FCMP_NE, CC_BE, CC_A,  CC_A,  CC_BE, CC_P,
+                                        CC_NP,   CC_B,    CC_AE, NO_CC, NO_CC, NO_CC, NO_CC};
     switch (kind) {
     case FLAGS_BORROW: return borrow_cc[cond];
     case FLAGS_CARRY:
@@ -352,7 +372,8 @@ static unsigned condition_code(enum flags_kind kind, unsigned cond)
 /* Whether a condition would rather have ucomis with swapped operands. */
 static bool wants_swapped(unsigned cond)
 {
-    return cond == IR_UGE || cond == IR_ULT || cond == IR_MI || cond == IR_PL || cond == IR_UGT || cond == IR_ULE;
+    return cond == IR_UGE || cond == IR_ULT || cond == IR_MI || cond == IR_PL || cond == IR_UGT ||
+           cond == IR_ULE;
 }
 
 static struct condition plain(unsigned cc)
@@ -508,7 +529,7 @@ bool flags_testable(struct emit *e, ir_value condition)
     return f == e->eflags && f == e->guest_flags && condition_code(e->eflags_kind, insn->aux) != NO_CC;
 }
 
-/* -- operations ------------------------------------------------------------------------------------------------ */
+/* -- operations -------------------------------------------------------------------------------- */
 
 EMITTER(get_flags)
 {
@@ -601,7 +622,7 @@ EMITTER(flags_fcmp)
     flags_define(e, v, swap ? FLAGS_FCMP_SWAPPED : FLAGS_FCMP);
 }
 
-/* -- FLAGS_SELECT --------------------------------------------------------------------------------------------------- */
+/* -- FLAGS_SELECT ------------------------------------------------------------------------------ */
 
 /* The comparison that a deferred FLAGS_OF stands for; may change rax; returns the polarity of EFLAGS. */
 static enum flags_kind deferred_comparison(struct emit *e, ir_value f)

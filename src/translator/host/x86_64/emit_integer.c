@@ -2,8 +2,8 @@
 /*
  * emit_integer: integer arithmetic, logic, shifts, bit fields, conversions.
  *
- * Where EFLAGS hold something of use, forms that leave them alone are taken: lea, shlx, rorx, movzx. FLAGS_OF makes its
- * computation use the flag-setting form, as cmp or test if the result itself is not needed.
+ * Where EFLAGS hold something of use, forms that leave them alone are taken: lea, shlx, rorx, movzx. FLAGS_OF
+ * makes its computation use the flag-setting form, as cmp or test if the result itself is not needed.
  */
 #include "translator/host/x86_64/emit_core.h"
 
@@ -51,7 +51,7 @@ static inline void define_flags(struct emit *e, ir_value v, enum flags_kind kind
         flags_define(e, (ir_value)(v + 1), kind);
 }
 
-/* -- addition and logic -------------------------------------------------------------------------------- */
+/* -- addition and logic ------------------------------------------------------------------------ */
 
 /* a op b with a commutative op, both in registers or memory. */
 static void commutative(struct emit *e, enum alu op, bool wide, ir_value v, ir_value a, ir_value b)
@@ -296,7 +296,7 @@ static void unary(struct emit *e, enum group3 op, const struct ir_insn *insn, ir
     done(e, v, wide);
 }
 
-EMITTER(not)
+EMITTER(not )
 {
     unary(e, GROUP3_NOT, insn, v);
 }
@@ -350,13 +350,15 @@ EMITTER(sbc)
     with_carry(e, insn, v, true);
 }
 
-/* -- multiplication and division ------------------------------------------------------------------------- */
+/* -- multiplication and division --------------------------------------------------------------- */
 
 /* A product that leaves the flags alone. */
 static void multiply_beside_flags(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     emit_take_gpr(e, RDX);
     emit_load_gpr(e, RDX, insn->a);
+    if (e->values[insn->a].place < PLACE_XMM && e->values[insn->b].place != e->values[insn->a].place)
+        e->locked &= ~(1u << e->values[insn->a].place); /* it has been read */
     struct rm right = emit_use_rm(e, insn->b);
     unsigned high = emit_tmp_gpr(e);
     asm_mulx(e->a, high, emit_def_gpr_last(e, v), right);
@@ -413,8 +415,8 @@ static void divide(struct emit *e, const struct ir_insn *insn, ir_value v, bool 
     struct assembler *a = e->a;
     bool wide = type_is_wide(insn->type);
     uint64_t divisor = 0;
-    bool constant = emit_is_const(e, insn->b, &divisor) && divisor != 0 &&
-                    divisor != (wide ? UINT64_MAX : UINT32_MAX);
+    bool constant =
+        emit_is_const(e, insn->b, &divisor) && divisor != 0 && divisor != (wide ? UINT64_MAX : UINT32_MAX);
     emit_clobber_flags(e);
     emit_take_gpr(e, RAX);
     emit_take_gpr(e, RDX);
@@ -458,11 +460,12 @@ EMITTER(sdiv)
     divide(e, insn, v, true);
 }
 
-/* -- shifts -------------------------------------------------------------------------------------------------- */
+/* -- shifts ------------------------------------------------------------------------------------ */
 
 enum shift_op { OP_SHL, OP_SHR, OP_SAR };
 
-static void shift_constant(struct emit *e, enum shift_op op, bool wide, ir_value v, ir_value a, unsigned count)
+static void shift_constant(struct emit *e, enum shift_op op, bool wide, ir_value v, ir_value a,
+                           unsigned count)
 {
     static const uint8_t plain[] = {SHIFT_SHL, SHIFT_SHR, SHIFT_SAR};
     static const uint8_t flagless[] = {SHIFTX_SHL, SHIFTX_SHR, SHIFTX_SAR};
@@ -551,7 +554,7 @@ EMITTER(extr)
     done(e, v, wide);
 }
 
-/* -- bits ---------------------------------------------------------------------------------------------------------- */
+/* -- bits -------------------------------------------------------------------------------------- */
 
 EMITTER(clz)
 {
@@ -572,7 +575,8 @@ EMITTER(ctz)
 }
 
 /* Swaps neighbouring groups of `count` bits; `mask` selects the lower group of each pair. */
-static void swap_groups(struct emit *e, bool wide, unsigned dst, unsigned t, unsigned k, unsigned count, uint64_t mask)
+static void swap_groups(struct emit *e, bool wide, unsigned dst, unsigned t, unsigned k, unsigned count,
+                        uint64_t mask)
 {
     struct assembler *a = e->a;
     asm_mov_imm(a, k, wide ? mask : (uint32_t)mask);
@@ -620,7 +624,7 @@ EMITTER(bswap)
     done(e, v, wide);
 }
 
-/* -- bit fields --------------------------------------------------------------------------------------------------------- */
+/* -- bit fields -------------------------------------------------------------------------------- */
 
 EMITTER(ubfx)
 {
@@ -742,7 +746,7 @@ EMITTER(bfi)
     done(e, v, wide);
 }
 
-/* -- widths ------------------------------------------------------------------------------------------------------------------ */
+/* -- widths ------------------------------------------------------------------------------------ */
 
 EMITTER(trunc)
 {
@@ -782,7 +786,7 @@ EMITTER(crc32)
     emit_set_upper_zero(e, v);
 }
 
-/* -- SELECT ------------------------------------------------------------------------------------------------------------------- */
+/* -- SELECT ------------------------------------------------------------------------------------ */
 
 /* dst := dst or, where the condition holds, `other` */
 static void move_if(struct emit *e, struct condition c, bool wide, unsigned dst, struct rm other)
@@ -822,8 +826,8 @@ EMITTER(select)
         return;
     }
     struct condition c = flags_condition(e, insn->a);
-    if (c.how == CONDITION_PLAIN && emit_is_const(e, insn->b, &yes_imm) && emit_is_const(e, insn->c, &no_imm) &&
-        yes_imm <= 1 && no_imm <= 1 && yes_imm != no_imm) {
+    if (c.how == CONDITION_PLAIN && emit_is_const(e, insn->b, &yes_imm) &&
+        emit_is_const(e, insn->c, &no_imm) && yes_imm <= 1 && no_imm <= 1 && yes_imm != no_imm) {
         unsigned dst = emit_def_gpr(e, v);
         asm_setcc(e->a, (enum cc)(c.cc ^ no_imm), dst);
         asm_movzx(e->a, 0, dst, rm_reg(dst));

@@ -2,10 +2,10 @@
 /*
  * emit_memory: loads, stores, atomics, exclusives, fences. Guest address = host address.
  *
- * An access that faults must find the guest's state as it was before its instruction: pins are written only after the last
- * access of an operation (emit_def_gpr_last() in the same instruction), everything before that goes to temporaries. The one
- * pin that is changed for a while is rbx, around cmpxchg16b: its value is then in its home, and
- * host_repair_context() knows that instruction.
+ * An access that faults must find the guest's state as it was before its instruction: pins are written only
+ * after the last access of an operation (emit_def_gpr_last() in the same instruction), everything before that
+ * goes to temporaries. The one pin that is changed for a while is rbx, around cmpxchg16b: its value is then
+ * in its home, and host_repair_context() knows that instruction.
  */
 #include "translator/host/x86_64/emit_core.h"
 
@@ -39,7 +39,8 @@ static void cold_misaligned(struct emit *e, struct cold *c)
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
 }
 
-/* The address has been read from this register; unless it is also the value that is stored, it may be used otherwise. */
+/* The address has been read from this register; unless it is also the value that is stored, it may be used
+ * otherwise. */
 static void release(struct emit *e, const struct ir_insn *insn, int reg)
 {
     if (reg != MEM_NONE && !(insn->c && e->values[insn->c].place == reg))
@@ -52,7 +53,9 @@ static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexe
     unsigned size = ACCESS_SIZE(insn);
     bool aligned = insn->aux & IR_MEM_ALIGNED && size;
     if (aligned || changes_flags)
-        emit_clobber_flags(e);
+        flags_before_atomic(e);
+    else
+        flags_before_fault(e);
     struct mem m = address_of(e, insn, indexed);
     if (!aligned)
         return m;
@@ -69,7 +72,7 @@ static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexe
     return m;
 }
 
-/* -- plain accesses ------------------------------------------------------------------------------------- */
+/* -- plain accesses ---------------------------------------------------------------------------- */
 
 static void load_integer(struct emit *e, unsigned dst, struct mem m, unsigned size, bool wide, bool is_signed)
 {
@@ -168,7 +171,7 @@ EMITTER(store)
     store_integer(e, m, emit_use_gpr(e, insn->c), size);
 }
 
-/* -- atomics ------------------------------------------------------------------------------------------------ */
+/* -- atomics ----------------------------------------------------------------------------------- */
 
 /* old op operand -> old in memory, in one instruction; the old value to a temporary if it is wanted. */
 static bool atomic_simple(struct emit *e, const struct ir_insn *insn, ir_value v)
@@ -200,11 +203,14 @@ static bool atomic_simple(struct emit *e, const struct ir_insn *insn, ir_value v
 
 EMITTER(atomic)
 {
-    static const uint8_t keep_operand[] = {[IR_ATOMIC_SMAX] = CC_LE, [IR_ATOMIC_SMIN] = CC_GE, [IR_ATOMIC_UMAX] = CC_BE, [IR_ATOMIC_UMIN] = CC_AE};
+    static const uint8_t keep_operand[] = {[IR_ATOMIC_SMAX] = CC_LE,
+                                           [IR_ATOMIC_SMIN] = CC_GE,
+                                           [IR_ATOMIC_UMAX] = CC_BE,
+                                           [IR_ATOMIC_UMIN] = CC_AE};
     unsigned size = ACCESS_SIZE(insn), op = (unsigned)insn->imm;
     if (atomic_simple(e, insn, v))
         return;
-    emit_clobber_flags(e);
+    flags_before_atomic(e);
     emit_take_gpr(e, RAX);
     struct mem m = access(e, insn, false, true);
     unsigned operand = emit_use_gpr(e, insn->b), t = emit_tmp_gpr(e);
@@ -238,7 +244,8 @@ static int guest_of_rbx(const struct emit *e)
 static void exchange16(struct emit *e, struct mem m, unsigned desired)
 {
     int guest = guest_of_rbx(e);
-    struct mem home = guest < 0 ? emit_cpu(e, CPU_EVAL_RESULT) : allocate_mem(e, PLACE_GUEST + (unsigned)guest);
+    struct mem home =
+        guest < 0 ? emit_cpu(e, CPU_EVAL_RESULT) : allocate_mem(e, PLACE_GUEST + (unsigned)guest);
     asm_store(e->a, true, home, RBX);
     asm_vex_imm(e->a, V_PEXTRQ, desired, 0, rm_reg(RCX), 1);
     asm_vex(e->a, V_MOVQ_TO_GPR, desired, 0, rm_reg(RBX));
@@ -249,7 +256,7 @@ static void exchange16(struct emit *e, struct mem m, unsigned desired)
 /* The operand of a 16-byte exchange in rsi: rax, rcx, rdx, rbx are taken by the instruction. */
 static struct mem access16(struct emit *e, const struct ir_insn *insn)
 {
-    emit_clobber_flags(e);
+    flags_before_atomic(e);
     emit_take_gpr(e, RAX);
     emit_take_gpr(e, RCX);
     emit_take_gpr(e, RDX);
@@ -280,7 +287,7 @@ EMITTER(cas)
         to_vector(e, v);
         return;
     }
-    emit_clobber_flags(e);
+    flags_before_atomic(e);
     emit_take_gpr(e, RAX);
     struct mem m = access(e, insn, false, true);
     unsigned desired = emit_use_gpr(e, insn->c);
@@ -293,7 +300,7 @@ EMITTER(cas)
         emit_set_upper_zero(e, v);
 }
 
-/* -- exclusives ------------------------------------------------------------------------------------------------- */
+/* -- exclusives -------------------------------------------------------------------------------- */
 
 #define CPU(field) emit_cpu(e, offsetof(struct translator_cpu, field))
 
@@ -329,7 +336,7 @@ EMITTER(store_excl)
         m = access16(e, insn);
         value = emit_use_xmm(e, insn->b);
     } else {
-        emit_clobber_flags(e);
+        flags_before_atomic(e);
         emit_take_gpr(e, RAX);
         m = access(e, insn, false, true);
         value = emit_use_gpr(e, insn->b);

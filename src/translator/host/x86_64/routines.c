@@ -2,8 +2,9 @@
 /*
  * routines: the fixed code at the start of the code cache: into generated code, out of it, and from it to C.
  *
- * While C runs, rsp is the C stack again (cpu->host_sp), return_sp keeps the place in the return stack, and in_helper is
- * set. The way back to the block is in helper_return, not on a stack: a signal may empty the return stack meanwhile.
+ * While C runs, rsp is the C stack again (cpu->host_sp), return_sp keeps the place in the return stack, and
+ * in_helper is set. The way back to the block is in helper_return, not on a stack: a signal may empty the
+ * return stack meanwhile.
  */
 #include "translator/host/x86_64/emit_core.h"
 #include "translator/ir/eval.h"
@@ -120,12 +121,14 @@ static void make_exits(struct routines *r)
 }
 
 /*
- * A RETURN to rax that the top of the return stack does not know: perhaps it is further down, after a longjmp() or
- * an unwound frame; else it is an indirect branch.
+ * A RETURN to rax that the top of the return stack does not know: perhaps it is further down, after a
+ * longjmp() or an unwound frame; else it is an indirect branch.
  */
 static void make_return_miss(struct routines *r)
 {
-    enum { DEPTH = 3 }; /* further entries that are looked at: readable above an empty stack, see host_reset_return_stack() */
+    enum {
+        DEPTH = 3
+    }; /* further entries that are looked at: readable above an empty stack, see host_reset_return_stack() */
     struct assembler *a = r->a;
     uint32_t found[DEPTH];
     begin(r, HOST_RETURN_MISS);
@@ -150,7 +153,8 @@ static void make_return_miss(struct routines *r)
     }
     r->offsets[HOST_RETURN_MISS_END] = asm_offset(a);
 
-    /* Looks like a return point of a guest address that no code has; if it is the target nevertheless: a lookup. */
+    /* Looks like a return point of a guest address that no code has; if it is the target nevertheless: a
+     * lookup. */
     begin(r, HOST_RETURN_SENTINEL);
     uint32_t start = asm_offset(a);
     asm_bind_to(a, asm_jmp(a), r->offsets[HOST_LOOKUP]);
@@ -230,8 +234,8 @@ static void make_call_eval(struct routines *r)
 
 static const uint8_t caller_saved[] = {RDX, RSI, RDI, R8, R9, R10, R11};
 
-/* From cold code, which has put rax and rcx into eval_result and its return address into helper_return: saves every register that
- * C may change. Leaves rax as it was. */
+/* From cold code, which has put rax and rcx into eval_result and its return address into helper_return: saves
+ * every register that C may change. Leaves rax as it was. */
 static void save_all(struct routines *r)
 {
     struct assembler *a = r->a;
