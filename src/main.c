@@ -23,7 +23,8 @@ int main(int argument_count, char **arguments)
 
     const struct command *command = command_find(name);
     if (!command) {
-        fprintf(stderr, "visor: there is no command \"%s\"\n  hint: \"visor help\" lists the commands\n", name);
+        fprintf(stderr, "visor: there is no command \"%s\"\n  hint: \"visor help\" lists the commands\n",
+                name);
         return STATUS_USAGE;
     }
     return command_run(command, argument_count - 1, arguments + 1);

@@ -30,9 +30,9 @@ static void print_json(const struct host_fact *facts, unsigned count)
 {
     json_t *object = json_object();
     for (unsigned i = 0; i < count; i++) {
-        json_object_set_new(object, facts[i].id,
-                            json_pack("{s:s, s:s}", "verdict", verdict_names[facts[i].verdict], "detail",
-                                      facts[i].detail));
+        json_object_set_new(
+            object, facts[i].id,
+            json_pack("{s:s, s:s}", "verdict", verdict_names[facts[i].verdict], "detail", facts[i].detail));
     }
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');

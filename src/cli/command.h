@@ -29,9 +29,9 @@ struct command_option {
 
 struct command {
     const char *name;
-    const char *arguments; /* of the usage line, after the options */
-    const char *summary;   /* one line */
-    const char *details;   /* further paragraphs of the help, or NULL */
+    const char *arguments;                /* of the usage line, after the options */
+    const char *summary;                  /* one line */
+    const char *details;                  /* further paragraphs of the help, or NULL */
     const struct command_option *options; /* ends with a NULL name */
 
     /*
@@ -53,6 +53,7 @@ void command_print_overview(void);
 /* Parses options up to the first other word and runs the command; returns its exit status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
-extern const struct command command_run_domain, command_check, command_version, command_help, command_completion;
+extern const struct command command_run_domain, command_check, command_version, command_help,
+    command_completion;
 
 #endif

@@ -40,7 +40,8 @@ void command_print_help(const struct command *command)
         printf("\nOptions:\n");
     for (const struct command_option *o = command->options; o->name; o++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
         printf("  %-24s %s\n", left, o->help);
     }
     if (command->details)
@@ -57,7 +58,8 @@ static void usage_error(const struct command *command, const char *message)
 static void report_unknown(const struct command *command, const char *word, bool lacks_argument)
 {
     char message[256];
-    snprintf(message, sizeof message, lacks_argument ? "option %s needs an argument" : "unknown option %s", word);
+    snprintf(message, sizeof message, lacks_argument ? "option %s needs an argument" : "unknown option %s",
+             word);
     usage_error(command, message);
 }
 

@@ -13,7 +13,8 @@ static int run_help(void *state, int count, char **words)
     }
     const struct command *command = command_find(words[0]);
     if (!command) {
-        fprintf(stderr, "visor: help: there is no command \"%s\"\n  hint: \"visor help\" lists the commands\n",
+        fprintf(stderr,
+                "visor: help: there is no command \"%s\"\n  hint: \"visor help\" lists the commands\n",
                 words[0]);
         return STATUS_USAGE;
     }

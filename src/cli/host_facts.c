@@ -24,15 +24,16 @@
 struct gathering {
     struct host_fact *facts;
     unsigned count;
-    char cpu_flags[8192];     /* " flag flag ... " of /proc/cpuinfo's first processor */
-    char vmx_flags[1024];     /* likewise its "vmx flags" line */
-    char filesystems[2048];   /* /proc/filesystems */
+    char cpu_flags[8192];   /* " flag flag ... " of /proc/cpuinfo's first processor */
+    char vmx_flags[1024];   /* likewise its "vmx flags" line */
+    char filesystems[2048]; /* /proc/filesystems */
 };
 
-static void add(struct gathering *g, const char *id, const char *label, enum verdict verdict, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+static void add(struct gathering *g, const char *id, const char *label, enum verdict verdict,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-static void add(struct gathering *g, const char *id, const char *label, enum verdict verdict, const char *format, ...)
+static void add(struct gathering *g, const char *id, const char *label, enum verdict verdict,
+                const char *format, ...)
 {
     if (g->count == HOST_FACTS_MAX)
         return;
@@ -44,7 +45,8 @@ static void add(struct gathering *g, const char *id, const char *label, enum ver
     va_end(arguments);
 }
 
-/* -- reading ------------------------------------------------------------------------------------------------- */
+/* -- reading
+ * ------------------------------------------------------------------------------------------------- */
 
 /* The first bytes of a file as a string; empty if it cannot be read. */
 static void read_text(const char *path, char *text, size_t size)
@@ -110,7 +112,8 @@ static long meminfo(const char *key)
     return line ? strtol(line + strlen(key) + 1, NULL, 10) : -1;
 }
 
-/* -- processor ------------------------------------------------------------------------------------------------- */
+/* -- processor
+ * ------------------------------------------------------------------------------------------------- */
 
 static void check_architecture(struct gathering *g)
 {
@@ -121,13 +124,15 @@ static void check_architecture(struct gathering *g)
     }
     bool lm = has_word(g->cpu_flags, "lm");
     bool kernel64 = strcmp(name.machine, "x86_64") == 0;
-    add(g, "architecture", "architecture", VERDICT_YES, "%s, %s %s", name.machine, name.sysname, name.release);
+    add(g, "architecture", "architecture", VERDICT_YES, "%s, %s %s", name.machine, name.sysname,
+        name.release);
     add(g, "cpu64", "64-bit CPU (lm)", lm ? VERDICT_YES : VERDICT_NO, "%s",
         !lm        ? "the CPU has no long mode"
         : kernel64 ? "with a 64-bit kernel"
                    : "but the kernel is a 32-bit one");
     bool pae = has_word(g->cpu_flags, "pae");
-    add(g, "pae", "PAE", pae ? VERDICT_YES : VERDICT_NO, "%s", pae ? "physical address extension" : "not in the CPU");
+    add(g, "pae", "PAE", pae ? VERDICT_YES : VERDICT_NO, "%s",
+        pae ? "physical address extension" : "not in the CPU");
 }
 
 static void check_translator(struct gathering *g)
@@ -166,18 +171,20 @@ static void check_virtualization(struct gathering *g)
         add(g, "vmx_svm", "VT-x / AMD-V", VERDICT_YES, "%s%s", vmx ? "VT-x (vmx)" : "AMD-V (svm)",
             guest ? ", lent by an outer hypervisor" : "");
     } else if (cpuid_vmx || cpuid_svm) {
-        add(g, "vmx_svm", "VT-x / AMD-V", VERDICT_NO, "the CPU has it, but firmware has disabled it: see its set-up");
+        add(g, "vmx_svm", "VT-x / AMD-V", VERDICT_NO,
+            "the CPU has it, but firmware has disabled it: see its set-up");
     } else if (guest) {
         hypervisor_name(name);
         add(g, "vmx_svm", "VT-x / AMD-V", VERDICT_NO, "hidden by the outer hypervisor (%s)", name);
     } else {
         add(g, "vmx_svm", "VT-x / AMD-V", VERDICT_NO, "not in the CPU, or disabled by firmware");
     }
-    bool nested = has_word(g->cpu_flags, "npt") || has_word(g->cpu_flags, "ept") || has_word(g->vmx_flags, "ept");
+    bool nested =
+        has_word(g->cpu_flags, "npt") || has_word(g->cpu_flags, "ept") || has_word(g->vmx_flags, "ept");
     add(g, "nested_paging", "nested paging", nested ? VERDICT_YES : VERDICT_NO, "%s",
-        nested         ? (svm ? "NPT" : "EPT")
-        : vmx || svm   ? "the CPU or the outer hypervisor does not offer it"
-                       : "needs VT-x or AMD-V");
+        nested       ? (svm ? "NPT" : "EPT")
+        : vmx || svm ? "the CPU or the outer hypervisor does not offer it"
+                     : "needs VT-x or AMD-V");
 }
 
 static unsigned count_entries(const char *path)
@@ -207,7 +214,7 @@ static void check_kvm(struct gathering *g)
 {
     int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (fd < 0) {
-        const char *why = errno == ENOENT  ? "no /dev/kvm: the module kvm_intel or kvm_amd is not loaded"
+        const char *why = errno == ENOENT   ? "no /dev/kvm: the module kvm_intel or kvm_amd is not loaded"
                           : errno == EACCES ? "/dev/kvm: permission denied (join the group kvm)"
                                             : strerror(errno);
         add(g, "kvm", "/dev/kvm", VERDICT_NO, "%s", why);
@@ -218,8 +225,9 @@ static void check_kvm(struct gathering *g)
     if (vm >= 0) {
         bool hardware = has_word(g->cpu_flags, "vmx") || has_word(g->cpu_flags, "svm");
         add(g, "kvm", "/dev/kvm", hardware ? VERDICT_YES : VERDICT_PARTLY, "%s",
-            hardware ? "creates virtual machines"
-                     : "creates virtual machines, though the CPU shows no VT-x or AMD-V: expect a slow software KVM");
+            hardware
+                ? "creates virtual machines"
+                : "creates virtual machines, though the CPU shows no VT-x or AMD-V: expect a slow software KVM");
         close(vm);
     } else {
         add(g, "kvm", "/dev/kvm", VERDICT_NO, "opens, but cannot create a virtual machine: %s",
@@ -228,7 +236,8 @@ static void check_kvm(struct gathering *g)
     close(fd);
 }
 
-/* -- kernel -------------------------------------------------------------------------------------------------------- */
+/* -- kernel
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Tries in a child, as a process cannot come back from a namespace. 0 or a positive errno. */
 static int try_user_namespace(void)
@@ -252,7 +261,8 @@ static void check_user_namespaces(struct gathering *g)
 {
     int code = try_user_namespace();
     if (code == 0)
-        add(g, "user_namespaces", "user namespaces", VERDICT_YES, "with mount namespaces: --root needs no rights");
+        add(g, "user_namespaces", "user namespaces", VERDICT_YES,
+            "with mount namespaces: --root needs no rights");
     else
         add(g, "user_namespaces", "user namespaces", VERDICT_NO, "%s%s", strerror(code),
             code == EPERM ? " (a sysctl, AppArmor or a container's filter forbids them)" : "");
@@ -267,7 +277,8 @@ static void check_cgroups(struct gathering *g)
     controllers[strcspn(controllers, "\n")] = '\0';
 
     if (v2 && !v1) {
-        add(g, "cgroup", "control groups", VERDICT_YES, "v2: %s", controllers[0] ? controllers : "no controllers");
+        add(g, "cgroup", "control groups", VERDICT_YES, "v2: %s",
+            controllers[0] ? controllers : "no controllers");
         return;
     }
     if (!v1) {
@@ -278,15 +289,18 @@ static void check_cgroups(struct gathering *g)
     for (const char *line = mounts; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         char path[128];
-        if (sscanf(line, "cgroup /sys/fs/cgroup/%127s", path) == 1 && strlen(names) + strlen(path) + 2 < sizeof names) {
+        if (sscanf(line, "cgroup /sys/fs/cgroup/%127s", path) == 1 &&
+            strlen(names) + strlen(path) + 2 < sizeof names) {
             strcat(names, names[0] ? " " : "");
             strcat(names, path);
         }
     }
-    add(g, "cgroup", "control groups", VERDICT_PARTLY, "%s: %s", v2 ? "hybrid (v1 controllers, v2 tree)" : "v1", names);
+    add(g, "cgroup", "control groups", VERDICT_PARTLY, "%s: %s",
+        v2 ? "hybrid (v1 controllers, v2 tree)" : "v1", names);
 }
 
-static void check_device(struct gathering *g, const char *id, const char *label, const char *path, const char *use)
+static void check_device(struct gathering *g, const char *id, const char *label, const char *path,
+                         const char *use)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
@@ -308,13 +322,19 @@ static void check_kernel(struct gathering *g)
 
     bool known = has_word(g->filesystems, "binfmt_misc");
     bool mounted = access("/proc/sys/fs/binfmt_misc/register", F_OK) == 0;
-    add(g, "binfmt_misc", "binfmt_misc", mounted ? VERDICT_YES : known ? VERDICT_PARTLY : VERDICT_NO, "%s",
+    add(g, "binfmt_misc", "binfmt_misc",
+        mounted ? VERDICT_YES
+        : known ? VERDICT_PARTLY
+                : VERDICT_NO,
+        "%s",
         mounted ? "mounted (visor does not need it)"
         : known ? "known to the kernel, not mounted (visor does not need it)"
                 : "not in the kernel (visor does not need it)");
 }
 
-/* -- memory ---------------------------------------------------------------------------------------------------------- */
+/* -- memory
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void check_memory(struct gathering *g)
 {
@@ -328,14 +348,21 @@ static void check_memory(struct gathering *g)
         thp[0] ? mode : "not in the kernel");
 
     long ksm = read_number("/sys/kernel/mm/ksm/run", -1);
-    add(g, "ksm", "KSM", ksm == 1 ? VERDICT_YES : ksm < 0 ? VERDICT_NO : VERDICT_PARTLY, "%s",
-        ksm == 1 ? "merging equal pages" : ksm < 0 ? "not in the kernel" : "there, not running");
+    add(g, "ksm", "KSM",
+        ksm == 1  ? VERDICT_YES
+        : ksm < 0 ? VERDICT_NO
+                  : VERDICT_PARTLY,
+        "%s",
+        ksm == 1  ? "merging equal pages"
+        : ksm < 0 ? "not in the kernel"
+                  : "there, not running");
 
     long total = meminfo("MemTotal:"), available = meminfo("MemAvailable:");
     add(g, "memory", "memory", VERDICT_YES, "%ld MiB, %ld MiB available", total / 1024, available / 1024);
     cpu_set_t set;
     int usable = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-    add(g, "cores", "cores", VERDICT_YES, "%ld online, %d usable here", sysconf(_SC_NPROCESSORS_ONLN), usable);
+    add(g, "cores", "cores", VERDICT_YES, "%ld online, %d usable here", sysconf(_SC_NPROCESSORS_ONLN),
+        usable);
 }
 
 unsigned host_facts_gather(struct host_fact facts[HOST_FACTS_MAX])

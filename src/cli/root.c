@@ -22,7 +22,8 @@ struct subordinate {
     unsigned long first, count; /* count 0: none */
 };
 
-/* -- user namespaces -------------------------------------------------------------------------------------- */
+/* -- user namespaces --------------------------------------------------------------------------------------
+ */
 
 static int write_file(const char *path, const char *text)
 {
@@ -77,7 +78,8 @@ static int run_mapper(const char *tool, pid_t pid, unsigned id, struct subordina
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
 }
 
-/* The user's name by /etc/passwd alone: a static program cannot ask the name service. False: not listed there. */
+/* The user's name by /etc/passwd alone: a static program cannot ask the name service. False: not listed
+ * there. */
 static bool find_user_name(uid_t uid, char *name, size_t size)
 {
     FILE *file = fopen("/etc/passwd", "re");
@@ -91,7 +93,8 @@ static bool find_user_name(uid_t uid, char *name, size_t size)
     return user != NULL;
 }
 
-/* Maps the user to 0 and the subordinate ids behind. A helper outside the namespace must run the set-uid tools. */
+/* Maps the user to 0 and the subordinate ids behind. A helper outside the namespace must run the set-uid
+ * tools. */
 static int map_subordinates(uid_t uid, gid_t gid, int ready, int done)
 {
     char name[256] = "", byte = 0;
@@ -131,9 +134,10 @@ static int refuse_user_namespace(int code, struct error *error)
     if (code == -ENOSPC)
         error_hint(error, "the limit is reached: see /proc/sys/user/max_user_namespaces");
     else
-        error_hint(error, "this host forbids them to ordinary users (sysctl kernel.unprivileged_userns_clone, "
-                          "kernel.apparmor_restrict_unprivileged_userns, or a container's seccomp filter): "
-                          "allow them there, or run visor as root");
+        error_hint(error,
+                   "this host forbids them to ordinary users (sysctl kernel.unprivileged_userns_clone, "
+                   "kernel.apparmor_restrict_unprivileged_userns, or a container's seccomp filter): "
+                   "allow them there, or run visor as root");
     return code;
 }
 
@@ -188,9 +192,11 @@ static int enter_namespaces(struct error *error)
     return 0;
 }
 
-/* -- mounts -------------------------------------------------------------------------------------------------- */
+/* -- mounts
+ * -------------------------------------------------------------------------------------------------- */
 
-/* root + path, resolved inside root is the caller's business: only used for paths that are no symbolic links. */
+/* root + path, resolved inside root is the caller's business: only used for paths that are no symbolic links.
+ */
 static int join(char *out, const char *root, const char *path, struct error *error)
 {
     int length = snprintf(out, PATH_MAX, "%s%s%s", root, path[0] == '/' ? "" : "/", path);
@@ -291,8 +297,8 @@ static int bind_volume(const char *root, const struct root_volume *volume, struc
     if (fd >= 0)
         close(fd);
     if (code < 0)
-        return error_set(error, code, "volume %s: cannot mount it at %s: %s", volume->source, volume->destination,
-                         strerror(-code));
+        return error_set(error, code, "volume %s: cannot mount it at %s: %s", volume->source,
+                         volume->destination, strerror(-code));
     return 0;
 }
 

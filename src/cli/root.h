@@ -4,8 +4,9 @@
  *
  * The calling process gets a mount namespace of its own, in which the host's /proc, /sys, /dev and resolver
  * configuration and the asked-for volumes are bound below the new root; nothing of it outlives the process
- * and its children. Without root's rights the process becomes root of a new user namespace, as podman does it: its own
- * user is mapped to 0 and, where /etc/subuid allows and newuidmap is installed, further ones behind.
+ * and its children. Without root's rights the process becomes root of a new user namespace, as podman does
+ * it: its own user is mapped to 0 and, where /etc/subuid allows and newuidmap is installed, further ones
+ * behind.
  */
 #ifndef VISOR_CLI_ROOT_H
 #define VISOR_CLI_ROOT_H

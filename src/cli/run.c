@@ -15,23 +15,34 @@
 #include "personality/linux/linux.h"
 
 #define VARIABLES_MAX 256
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE, INTERPRET };
 
 static const struct command_option options[] = {
-    [ARCH] = {.name = "arch", .argument = "ARCH", .help = "CPU of the program: arm64 (found out if not given)",
+    [ARCH] = {.name = "arch",
+              .argument = "ARCH",
+              .help = "CPU of the program: arm64 (found out if not given)",
               .choices = "arm64"},
-    [ROOT] = {.name = "root", .argument = "DIR", .help = "Run inside this root directory; no rights needed",
+    [ROOT] = {.name = "root",
+              .argument = "DIR",
+              .help = "Run inside this root directory; no rights needed",
               .is_file = true},
     [ENV] = {.name = "env", .argument = "K=V", .help = "Set an environment variable (may be repeated)"},
-    [WORKDIR] = {.name = "workdir", .argument = "DIR", .help = "Start in this directory of the root",
+    [WORKDIR] = {.name = "workdir",
+                 .argument = "DIR",
+                 .help = "Start in this directory of the root",
                  .is_file = true},
-    [VOLUME] = {.name = "volume", .argument = "SRC:DST", .help = "Show host path SRC as DST inside (:ro to protect it)",
+    [VOLUME] = {.name = "volume",
+                .argument = "SRC:DST",
+                .help = "Show host path SRC as DST inside (:ro to protect it)",
                 .is_file = true},
-    [TRACE] = {.name = "trace", .argument = "T,…", .help = "Trace to standard error: syscall signal guest ir host",
+    [TRACE] = {.name = "trace",
+               .argument = "T,…",
+               .help = "Trace to standard error: syscall signal guest ir host",
                .choices = "syscall signal guest ir host"},
-    [INTERPRET] = {.name = "interpret", .help = "Use the slow IR interpreter: to find faults of the translator"},
+    [INTERPRET] = {.name = "interpret",
+                   .help = "Use the slow IR interpreter: to find faults of the translator"},
     {0},
 };
 
@@ -73,7 +84,8 @@ static int set_trace(struct run_state *state, const char *names, struct error *e
                 bit = traces[i].bit;
         }
         if (!bit)
-            return error_set(error, -EINVAL, "there is no trace \"%.*s\"; there are syscall, signal, guest, ir and host",
+            return error_set(error, -EINVAL,
+                             "there is no trace \"%.*s\"; there are syscall, signal, guest, ir and host",
                              (int)length, names);
         state->program.trace |= bit;
         names += length + (names[length] == ',');
@@ -199,7 +211,8 @@ static int run_run(void *context, int count, char **words)
     static char *shell[] = {"/bin/sh", NULL};
     if (count == 0) {
         if (!state->root.directory) {
-            fprintf(stderr, "visor: run: name the program to run\n  hint: visor run [OPTION…] PROGRAM [ARG…]\n");
+            fprintf(stderr,
+                    "visor: run: name the program to run\n  hint: visor run [OPTION…] PROGRAM [ARG…]\n");
             return STATUS_USAGE;
         }
         words = shell;

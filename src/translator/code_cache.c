@@ -11,13 +11,13 @@
 #include "base/macros.h"
 
 #define GUEST_PAGE_BITS 12
-#define ROUTINES_MAX 16384
+#define ROUTINES_MAX    16384
 
 /* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
-#define BYTES_PER_BLOCK 64
-#define BYTES_PER_EXIT 16
+#define BYTES_PER_BLOCK   64
+#define BYTES_PER_EXIT    16
 #define BYTES_PER_RESTART 32
-#define BYTES_PER_INSN 4
+#define BYTES_PER_INSN    4
 
 static void *reserve(size_t size)
 {
@@ -46,7 +46,8 @@ static int map_memory(struct code_cache *cache)
         code = -errno;
     } else {
         void *w = mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
-        void *x = mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
+        void *x =
+            mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
         if (w == MAP_FAILED || x == MAP_FAILED) {
             code = -errno;
             release(w == MAP_FAILED ? NULL : w, cache->size);
@@ -70,7 +71,8 @@ static int allocate_tables(struct code_cache *cache)
     cache->by_pc = calloc(cache->by_pc_size, sizeof *cache->by_pc);
     cache->by_page_size = 512;
     cache->by_page = calloc(cache->by_page_size, sizeof *cache->by_page);
-    if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc || !cache->by_page)
+    if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc ||
+        !cache->by_page)
         return -ENOMEM;
     return 0;
 }
@@ -199,7 +201,8 @@ uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc)
     return low;
 }
 
-uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t index, uint64_t host_pc, unsigned *state)
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t index, uint64_t host_pc,
+                             unsigned *state)
 {
     const struct code_block *block = &cache->blocks[index];
     uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable) - block->code;
@@ -331,7 +334,8 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, u
 
 /* -- joining and forgetting ---------------------------------------------------------------------------- */
 
-void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t block, const _Atomic uint32_t *interrupts)
+void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t block,
+                     const _Atomic uint32_t *interrupts)
 {
     struct block_exit *exit = &cache->exits[exit_index];
 

@@ -18,28 +18,28 @@
 struct error;
 
 #define NO_BLOCK UINT32_MAX
-#define NO_EXIT UINT32_MAX
+#define NO_EXIT  UINT32_MAX
 
 /* A place in the code where it leaves for a known guest address. */
 struct block_exit {
-    uint64_t target;   /* guest address */
-    uint32_t slot;     /* offset in the cache of the rel32 */
-    uint32_t stub;     /* offset in the cache of its unlinked destination */
-    uint32_t linked;   /* block that the slot leads to, or NO_BLOCK */
-    uint32_t next;     /* next exit that leads to the same block */
+    uint64_t target; /* guest address */
+    uint32_t slot;   /* offset in the cache of the rel32 */
+    uint32_t stub;   /* offset in the cache of its unlinked destination */
+    uint32_t linked; /* block that the slot leads to, or NO_BLOCK */
+    uint32_t next;   /* next exit that leads to the same block */
 };
 
 struct code_block {
-    uint64_t pc;             /* guest address of the first instruction */
-    uint64_t guest_start;    /* guest bytes that the code depends on: a change of any */
-    uint64_t guest_end;      /* of them makes it invalid */
-    uint32_t code, size;     /* in the cache, bytes */
-    uint32_t exits;          /* index of the first exit; they are consecutive */
-    uint32_t restarts;       /* index of the first restart range, likewise */
-    uint32_t insns;          /* index of the first instruction entry, likewise */
+    uint64_t pc;          /* guest address of the first instruction */
+    uint64_t guest_start; /* guest bytes that the code depends on: a change of any */
+    uint64_t guest_end;   /* of them makes it invalid */
+    uint32_t code, size;  /* in the cache, bytes */
+    uint32_t exits;       /* index of the first exit; they are consecutive */
+    uint32_t restarts;    /* index of the first restart range, likewise */
+    uint32_t insns;       /* index of the first instruction entry, likewise */
     uint16_t exit_count, restart_count, insn_count;
     bool valid;
-    uint32_t incoming;       /* first exit that leads here, or NO_EXIT */
+    uint32_t incoming;        /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
 };
 
@@ -60,9 +60,9 @@ struct code_cache {
     uint32_t routines[HOST_ROUTINE_COUNT]; /* offsets */
     uint32_t routines_end;
 
-    struct code_block *blocks;   /* owned, ascending by `code`; address space for the most there can be */
+    struct code_block *blocks;    /* owned, ascending by `code`; address space for the most there can be */
     _Atomic uint32_t block_count; /* published last: [signal] readers search below it */
-    struct block_exit *exits;    /* owned, likewise */
+    struct block_exit *exits;     /* owned, likewise */
     uint32_t exit_count;
     struct host_restart *restarts; /* owned, likewise, relative to the block */
     uint32_t restart_count;
@@ -87,16 +87,17 @@ int code_cache_unshare(struct code_cache *cache);
 
 uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc);
 
-/* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index, or
- * NO_BLOCK if the cache is full. */
+/* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,
+ * or NO_BLOCK if the cache is full. */
 uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
                         const struct host_code *code);
 
 /* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */
-void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block, const _Atomic uint32_t *interrupts);
+void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block,
+                     const _Atomic uint32_t *interrupts);
 
-/* [signal] Makes an exit, or all exits of a block, lead to the run time again. The link's record stays: linking again
- * is one store. */
+/* [signal] Makes an exit, or all exits of a block, lead to the run time again. The link's record stays:
+ * linking again is one store. */
 void code_cache_unlink(struct code_cache *cache, uint32_t exit);
 void code_cache_unlink_block(struct code_cache *cache, uint32_t block);
 
@@ -111,7 +112,8 @@ void code_cache_retire(struct code_cache *cache);
 uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc);
 
 /* [signal] Guest address of the instruction that the code at an offset of a block belongs to. */
-uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uint64_t host_pc, unsigned *state);
+uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uint64_t host_pc,
+                             unsigned *state);
 
 /* [signal] Start of the restart range that contains host_pc, or host_pc itself. */
 uint64_t code_cache_restart(const struct code_cache *cache, uint32_t block, uint64_t host_pc);

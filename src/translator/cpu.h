@@ -46,10 +46,10 @@ struct translator_cpu {
     uint64_t host_sp;                    /* C stack pointer to go back to */
     uint64_t exit_reason;                /* enum translator_exit */
     uint64_t exit_payload;
-    uint32_t fp_control;                 /* host: MXCSR of the guest, sticky flags included */
-    uint32_t host_fp_control;            /* host: MXCSR of visor's own code */
-    uint64_t exclusive_address;          /* ~0: none is marked */
-    uint64_t exclusive_size;             /* log2 of bytes */
+    uint32_t fp_control;        /* host: MXCSR of the guest, sticky flags included */
+    uint32_t host_fp_control;   /* host: MXCSR of visor's own code */
+    uint64_t exclusive_address; /* ~0: none is marked */
+    uint64_t exclusive_size;    /* log2 of bytes */
     uint64_t exclusive_value[2];
     _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */
     uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
@@ -64,13 +64,13 @@ struct translator_cpu {
     struct jump_cache_entry *own_jump_cache; /* owned */
     uint8_t *return_stack;                   /* owned; lowest address, guard page first */
     uint8_t *return_stack_top;
-    uint64_t cache_epoch;     /* of the cache that the return stack points into */
-    struct code_cache *cache; /* that generated code of this thread belongs to; NULL outside */
+    uint64_t cache_epoch;        /* of the cache that the return stack points into */
+    struct code_cache *cache;    /* that generated code of this thread belongs to; NULL outside */
     struct translator_cpu *next; /* in the translator's list */
     _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
-    struct ir_region *region; /* owned, workspace of this thread's translations */
-    void *workspace;          /* owned, the host code generator's */
-    void *owner;              /* the personality's thread */
+    struct ir_region *region;    /* owned, workspace of this thread's translations */
+    void *workspace;             /* owned, the host code generator's */
+    void *owner;                 /* the personality's thread */
     struct {
         int signal; /* SIGSEGV or SIGBUS */
         int code;   /* si_code */

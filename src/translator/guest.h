@@ -23,10 +23,10 @@ struct guest_isa {
     uint16_t elf_machine;
     const struct guest_register *registers;
     unsigned register_count;
-    size_t cpu_size;      /* of the CPU structure, which begins with struct translator_cpu */
-    uint16_t pc_offset;   /* uint64_t */
+    size_t cpu_size;       /* of the CPU structure, which begins with struct translator_cpu */
+    uint16_t pc_offset;    /* uint64_t */
     uint16_t flags_offset; /* uint16_t, packed as NZCV_* */
-    uint16_t qc_offset;   /* uint32_t made non-zero by saturating vector operations */
+    uint16_t qc_offset;    /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
 
     /* True if the guest asks for the default NaN instead of an operand's (Arm: FPCR.DN). NULL: never. */

@@ -3,11 +3,11 @@
  * run: the loop around generated code, and how signals get a thread out of it.
  *
  * Generated code polls nothing. To stop a thread at its next block boundary a signal handler, which
- * runs on that very thread, takes away every way on: it unlinks the exits of the block that the thread is in, makes
- * the top of the return stack a mismatch, and points the thread at an empty jump cache; code that is
+ * runs on that very thread, takes away every way on: it unlinks the exits of the block that the thread is in,
+ * makes the top of the return stack a mismatch, and points the thread at an empty jump cache; code that is
  * already past such a decision is sent back to where the decision is made ("restart ranges").
- * Whatever exit the block then takes comes here. Other threads that share the unlinked block come here once as
- * well, find no interrupt of their own, and go on; links are made again when no interrupt is under way.
+ * Whatever exit the block then takes comes here. Other threads that share the unlinked block come here once
+ * as well, find no interrupt of their own, and go on; links are made again when no interrupt is under way.
  */
 #include <errno.h>
 #include <signal.h>
@@ -43,8 +43,9 @@ static void reset_return_stack(struct translator_cpu *cpu, const struct code_cac
 
 /* -- making and ending -------------------------------------------------------------------------------- */
 
-int translator_new(struct translator **out, const struct guest_isa *isa, const struct translator_options *options,
-                   const struct translator_callbacks *callbacks, struct error *error)
+int translator_new(struct translator **out, const struct guest_isa *isa,
+                   const struct translator_options *options, const struct translator_callbacks *callbacks,
+                   struct error *error)
 {
     int code = host_probe(error);
     if (code < 0)
@@ -96,7 +97,8 @@ static bool allocate_cpu_parts(struct translator_cpu *cpu)
     cpu->own_jump_cache = calloc(1u << JUMP_CACHE_BITS, sizeof *cpu->own_jump_cache);
     cpu->region = malloc(sizeof *cpu->region);
     cpu->workspace = malloc(sizeof(struct host_code));
-    cpu->return_stack = mmap(NULL, RETURN_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cpu->return_stack =
+        mmap(NULL, RETURN_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (cpu->return_stack == MAP_FAILED)
         cpu->return_stack = NULL;
     return cpu->own_jump_cache && cpu->region && cpu->workspace && cpu->return_stack &&
@@ -212,7 +214,8 @@ static int replace_cache(struct translator *t, struct error *error)
     return 0;
 }
 
-/* -- the loop ------------------------------------------------------------------------------------------------- */
+/* -- the loop
+ * ------------------------------------------------------------------------------------------------- */
 
 /* The block for the CPU's pc in the current cache, translated if need be. NO_BLOCK: *exit says why. */
 static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_exit *exit)
@@ -249,8 +252,8 @@ static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
 }
 
 /*
- * One stay in generated code, from the CPU's pc on. `from` is the exit that brought the thread here, to be linked, or
- * NO_EXIT. Called and returns with the lock held.
+ * One stay in generated code, from the CPU's pc on. `from` is the exit that brought the thread here, to be
+ * linked, or NO_EXIT. Called and returns with the lock held.
  */
 static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, bool indirect)
 {
@@ -321,7 +324,8 @@ static enum translator_exit run_interpreted(struct translator_cpu *cpu)
 
 enum translator_exit translator_run(struct translator_cpu *cpu)
 {
-    enum translator_exit exit = cpu->translator->options.interpret ? run_interpreted(cpu) : run_generated(cpu);
+    enum translator_exit exit =
+        cpu->translator->options.interpret ? run_interpreted(cpu) : run_generated(cpu);
     if (exit == TRANSLATOR_INTERRUPTED)
         atomic_store(&cpu->interrupt, 0);
     else if (exit == TRANSLATOR_FETCH_FAULT)
@@ -329,7 +333,8 @@ enum translator_exit translator_run(struct translator_cpu *cpu)
     return exit;
 }
 
-/* -- changed code ---------------------------------------------------------------------------------------------- */
+/* -- changed code
+ * ---------------------------------------------------------------------------------------------- */
 
 static void forget_jumps(void *context, const struct code_block *block)
 {
@@ -351,11 +356,12 @@ void translator_invalidate(struct translator *t, uint64_t start, uint64_t length
     pthread_mutex_unlock(&t->lock);
 }
 
-/* -- signals ------------------------------------------------------------------------------------------------------ */
+/* -- signals
+ * ------------------------------------------------------------------------------------------------------ */
 
 /*
- * The block that the interrupted thread is in or will come back to from C. NO_BLOCK: it is in the run time, or on its way
- * there, and will look at cpu->interrupt itself.
+ * The block that the interrupted thread is in or will come back to from C. NO_BLOCK: it is in the run time,
+ * or on its way there, and will look at cpu->interrupt itself.
  */
 static uint32_t interrupted_block(const struct translator_cpu *cpu, uint64_t pc)
 {
@@ -433,7 +439,9 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     return true;
 }
 
-/* -- fork ------------------------------------------------------------------------------------------------------------ */
+/* -- fork
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 void translator_fork_prepare(struct translator *t)
 {

@@ -12,7 +12,7 @@
 #define REGION_MAX_DEFAULT 32
 
 /* Room for some 32,000 nested guest calls; deeper ones lose the prediction of the outermost. */
-#define RETURN_STACK_SIZE (256ul << 10)
+#define RETURN_STACK_SIZE  (256ul << 10)
 #define RETURN_STACK_GUARD 4096ul
 
 struct translator {
@@ -24,15 +24,16 @@ struct translator {
     struct code_cache *cache;    /* owned: the current one, */
     struct code_cache *retired;  /* and older ones that threads may still be inside */
     struct translator_cpu *cpus; /* all, by `next`; borrowed */
-    _Atomic uint64_t invalidations; /* counts translator_invalidate() calls: a translation that saw one begins again */
-    _Atomic uint32_t interrupts;    /* CPUs whose exits a signal handler has unlinked: no linking meanwhile */
+    _Atomic uint64_t
+        invalidations; /* counts translator_invalidate() calls: a translation that saw one begins again */
+    _Atomic uint32_t interrupts; /* CPUs whose exits a signal handler has unlinked: no linking meanwhile */
     struct jump_cache_entry *no_jumps; /* owned: an empty jump cache */
 };
 
 /*
  * Translates the region at the CPU's pc and adds it to the current cache. Returns the block, or
- * NO_BLOCK with the reason in *exit: TRANSLATOR_FETCH_FAULT, or TRANSLATOR_NONE to try again. Called and returns with
- * the lock held; gives it up while it translates.
+ * NO_BLOCK with the reason in *exit: TRANSLATOR_FETCH_FAULT, or TRANSLATOR_NONE to try again. Called and
+ * returns with the lock held; gives it up while it translates.
  */
 uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit *exit);
 

@@ -6,11 +6,11 @@
 #include "base/macros.h"
 #include "translator/runtime.h"
 
-/* How far from a region the code at one of its exits is looked at for dead flags: that code becomes part of what
- * the block depends on, and a block may depend on two pages at most. */
+/* How far from a region the code at one of its exits is looked at for dead flags: that code becomes part of
+ * what the block depends on, and a block may depend on two pages at most. */
 #define LOOK_AHEAD_REACH 1024
 #define LOOK_AHEAD_BYTES 64
-#define GUEST_PAGE 4096
+#define GUEST_PAGE       4096
 
 struct look_ahead {
     const struct translator *translator;

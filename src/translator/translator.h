@@ -9,8 +9,8 @@
  *         switch (translator_run(cpu)) {
  *         case TRANSLATOR_SYSCALL: ...
  *
- * Guest address = host address. Threads translate at once and run each other's code. Functions are safe from any
- * thread; those marked [signal] also from signal handlers.
+ * Guest address = host address. Threads translate at once and run each other's code. Functions are safe from
+ * any thread; those marked [signal] also from signal handlers.
  */
 #ifndef VISOR_TRANSLATOR_H
 #define VISOR_TRANSLATOR_H
@@ -33,15 +33,16 @@ enum translator_trace {
 };
 
 struct translator_options {
-    size_t cache_size;  /* bytes of host code; 0 = 128 MiB of address space, used as needed */
-    unsigned trace;     /* enum translator_trace bits, written to trace_stream */
+    size_t cache_size; /* bytes of host code; 0 = 128 MiB of address space, used as needed */
+    unsigned trace;    /* enum translator_trace bits, written to trace_stream */
     FILE *trace_stream;
     unsigned region_max; /* guest instructions per region, 0 = the default */
-    bool interpret;     /* run the IR interpreter instead of host code: slow, for tests */
+    bool interpret;      /* run the IR interpreter instead of host code: slow, for tests */
 };
 
-int translator_new(struct translator **out, const struct guest_isa *isa, const struct translator_options *options,
-                   const struct translator_callbacks *callbacks, struct error *error);
+int translator_new(struct translator **out, const struct guest_isa *isa,
+                   const struct translator_options *options, const struct translator_callbacks *callbacks,
+                   struct error *error);
 void translator_free(struct translator *t);
 
 /* A zeroed CPU structure of isa->cpu_size bytes with its translator_cpu part ready; freed by cpu_free. */
@@ -51,14 +52,14 @@ void translator_cpu_free(struct translator_cpu *cpu);
 /* Runs the guest from its pc until something needs the caller. */
 enum translator_exit translator_run(struct translator_cpu *cpu);
 
-/* The guest's bytes in [start, start + length) changed or went away: forget their translations. All threads stop
- * using them at their next block at the latest. */
+/* The guest's bytes in [start, start + length) changed or went away: forget their translations. All threads
+ * stop using them at their next block at the latest. */
 void translator_invalidate(struct translator *t, uint64_t start, uint64_t length);
 
 /*
  * [signal] Makes a running CPU of the *calling thread* return TRANSLATOR_INTERRUPTED at its next
- * block boundary; `ucontext` is the interrupted context. No effect on speed otherwise. The request stays until
- * translator_run() has returned it.
+ * block boundary; `ucontext` is the interrupted context. No effect on speed otherwise. The request stays
+ * until translator_run() has returned it.
  */
 void translator_interrupt(struct translator_cpu *cpu, void *ucontext);
 
@@ -72,8 +73,8 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
 /* Around fork(): prepare takes the translator's locks; parent and child release them. */
 void translator_fork_prepare(struct translator *t);
 void translator_fork_parent(struct translator *t);
-/* `self` is the CPU of the thread that forked, outside translator_run(); the other threads' CPUs are freed. 0, or a negative
- * errno: the child cannot run. */
+/* `self` is the CPU of the thread that forked, outside translator_run(); the other threads' CPUs are freed.
+ * 0, or a negative errno: the child cannot run. */
 int translator_fork_child(struct translator *t, struct translator_cpu *self);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fuzz_translate: any bytes as AArch64 code are decoded, lifted to IR that obeys the IR's rules, and emitted as host
- * code within its workspace.
+ * fuzz_translate: any bytes as AArch64 code are decoded, lifted to IR that obeys the IR's rules, and emitted
+ * as host code within its workspace.
  */
 #include <stdint.h>
 #include <stdio.h>

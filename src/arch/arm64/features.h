@@ -18,8 +18,8 @@ struct arm64_feature {
 
 /* In /proc/cpuinfo's order. */
 static const struct arm64_feature arm64_features[] = {
-    {"fp", 1 << 0},   {"asimd", 1 << 1}, {"aes", 1 << 3},     {"pmull", 1 << 4}, {"sha1", 1 << 5},
-    {"sha2", 1 << 6}, {"crc32", 1 << 7}, {"atomics", 1 << 8},
+    {"fp", 1 << 0},   {"asimd", 1 << 1}, {"aes", 1 << 3},   {"pmull", 1 << 4},
+    {"sha1", 1 << 5}, {"sha2", 1 << 6},  {"crc32", 1 << 7}, {"atomics", 1 << 8},
 };
 
 /* MIDR_EL1 that /proc/cpuinfo's implementer, variant, part and revision describe: "Arm, Cortex-A57

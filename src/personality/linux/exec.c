@@ -154,8 +154,8 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
 
     target->fd = linux_hide_fd(target->fd);
     if (asprintf(&variable, OWN_VARIABLE "%d %d %d %u %d %zu %s %s", process->own_fds[OWN_VISOR], target->fd,
-                 process->own_fds[OWN_TRACE], process->trace, process->interpret, strlen(target->exec_name), target->exec_name,
-                 target->path) < 0)
+                 process->own_fds[OWN_TRACE], process->trace, process->interpret, strlen(target->exec_name),
+                 target->exec_name, target->path) < 0)
         return -ENOMEM;
     char **arguments =
         make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
@@ -164,8 +164,8 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
         set_close_on_exec(process->own_fds[OWN_VISOR], false);
         set_close_on_exec(process->own_fds[OWN_TRACE], false);
         set_close_on_exec(target->fd, false);
-        result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)arguments, (uintptr_t)environment,
-                           AT_EMPTY_PATH);
+        result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)arguments,
+                           (uintptr_t)environment, AT_EMPTY_PATH);
         set_close_on_exec(process->own_fds[OWN_VISOR], true);
         set_close_on_exec(process->own_fds[OWN_TRACE], true);
     }

@@ -28,13 +28,13 @@ struct linux_program {
     char **environment; /* NULL-terminated */
     unsigned trace;     /* enum linux_trace bits */
     bool interpret;     /* run by the IR interpreter: for tests */
-    int visor_fd;       /* visor's own program file, opened before any chroot(); taken over. 0: /proc/self/exe */
+    int visor_fd; /* visor's own program file, opened before any chroot(); taken over. 0: /proc/self/exe */
 };
 
 /*
  * Loads and runs the program. Returns only if it cannot be started: a negative errno and *error,
- * of which -ENOENT means that the program does not exist (exit status 127), anything else 126. The program's exit ends
- * this process with its status; its death by a signal ends it by the same signal.
+ * of which -ENOENT means that the program does not exist (exit status 127), anything else 126. The program's
+ * exit ends this process with its status; its death by a signal ends it by the same signal.
  */
 int linux_run(const struct linux_program *program, struct error *error);
 

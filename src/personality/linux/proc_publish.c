@@ -87,7 +87,8 @@ void linux_proc_publish(struct linux_process *process, uint64_t sp)
 static bool is_visor(const struct linux_process *process, const char *path)
 {
     struct stat own, other;
-    return linux_plain_syscall(SYS_fstat, (uint64_t)process->own_fds[OWN_VISOR], (uint64_t)&own, 0, 0, 0, 0) == 0 &&
+    return linux_plain_syscall(SYS_fstat, (uint64_t)process->own_fds[OWN_VISOR], (uint64_t)&own, 0, 0, 0,
+                               0) == 0 &&
            linux_plain_syscall(SYS_newfstatat, (uint64_t)AT_FDCWD, (uint64_t)path, (uint64_t)&other, 0, 0,
                                0) == 0 &&
            own.st_dev == other.st_dev && own.st_ino == other.st_ino;

@@ -37,17 +37,17 @@ enum linux_own_fd {
 struct linux_process {
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace; /* enum linux_trace */
-    bool interpret; /* see struct linux_program */
+    unsigned trace;            /* enum linux_trace */
+    bool interpret;            /* see struct linux_program */
     int own_fds[OWN_FD_COUNT]; /* by enum linux_own_fd; -1: not there. Hidden from the guest */
-    char *exe_path; /* what the guest's /proc/self/exe reads; owned */
+    char *exe_path;            /* what the guest's /proc/self/exe reads; owned */
     uint64_t brk_start, brk_end, brk_limit;
-    uint64_t stack_start, stack_end; /* of the main thread */
-    uint64_t arguments_start, arguments_end;     /* of the strings on the first stack */
+    uint64_t stack_start, stack_end;         /* of the main thread */
+    uint64_t arguments_start, arguments_end; /* of the strings on the first stack */
     uint64_t environment_start, environment_end;
     uint64_t auxv_address;
     uint32_t auxv_size;
-    bool published; /* the kernel knows these: linux_proc_publish() */
+    bool published;                /* the kernel knows these: linux_proc_publish() */
     uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
     struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */

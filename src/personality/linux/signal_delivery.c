@@ -148,7 +148,8 @@ static void trace_signal(const struct linux_thread *thread, const siginfo_t *inf
         length += snprintf(text + length, sizeof text - (size_t)length, " from %d", info->si_pid);
     length += snprintf(text + length, sizeof text - (size_t)length, " at pc %#lx ---\n",
                        thread->process->arch->pc(thread->cpu));
-    linux_plain_syscall(SYS_write, (uint64_t)thread->process->own_fds[OWN_TRACE], (uintptr_t)text, (uint64_t)length, 0, 0, 0);
+    linux_plain_syscall(SYS_write, (uint64_t)thread->process->own_fds[OWN_TRACE], (uintptr_t)text,
+                        (uint64_t)length, 0, 0, 0);
 }
 
 /* -- entering the handler -----------------------------------------------------------------------------------

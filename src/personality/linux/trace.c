@@ -216,8 +216,8 @@ static void write_line(const struct linux_thread *thread, struct trace_line *lin
 {
     line->length = MIN(line->length, sizeof line->text - 2);
     line->text[line->length++] = '\n';
-    linux_plain_syscall(SYS_write, (uint64_t)thread->process->own_fds[OWN_TRACE], (uint64_t)line->text, line->length, 0, 0,
-                        0);
+    linux_plain_syscall(SYS_write, (uint64_t)thread->process->own_fds[OWN_TRACE], (uint64_t)line->text,
+                        line->length, 0, 0, 0);
 }
 
 static void trace_call_name(struct trace_line *line, const struct linux_thread *thread,

@@ -44,13 +44,20 @@ enum ir_op {
 
 /* Conditions over N Z C V, in Arm's numbering: XOR with 1 negates. */
 enum ir_cond {
-    IR_EQ, IR_NE,
-    IR_UGE, IR_ULT, /* C, !C */
-    IR_MI, IR_PL,
-    IR_VS, IR_VC,
-    IR_UGT, IR_ULE,
-    IR_SGE, IR_SLT,
-    IR_SGT, IR_SLE,
+    IR_EQ,
+    IR_NE,
+    IR_UGE,
+    IR_ULT, /* C, !C */
+    IR_MI,
+    IR_PL,
+    IR_VS,
+    IR_VC,
+    IR_UGT,
+    IR_ULE,
+    IR_SGE,
+    IR_SLT,
+    IR_SGT,
+    IR_SLE,
 };
 
 enum {
@@ -60,11 +67,11 @@ enum {
 
 /* aux of LOAD, STORE, ATOMIC, CAS and the exclusives */
 enum ir_mem {
-    IR_MEM_SIZE = 7,              /* log2 of the access size in bytes, 0..4 */
-    IR_MEM_SIGNED = 1 << 3,       /* a narrow integer load sign-extends; else zero-extends */
-    IR_MEM_SCALE_SHIFT = 4,       /* two bits: scale of b */
+    IR_MEM_SIZE = 7,        /* log2 of the access size in bytes, 0..4 */
+    IR_MEM_SIGNED = 1 << 3, /* a narrow integer load sign-extends; else zero-extends */
+    IR_MEM_SCALE_SHIFT = 4, /* two bits: scale of b */
     IR_MEM_SCALE = 3 << 4,
-    IR_MEM_ALIGNED = 1 << 6,      /* misaligned: raise TRANSLATOR_ALIGNMENT instead */
+    IR_MEM_ALIGNED = 1 << 6, /* misaligned: raise TRANSLATOR_ALIGNMENT instead */
     IR_MEM_ACQUIRE = 1 << 7,
     IR_MEM_RELEASE = 1 << 8,
     IR_MEM_SEQ_CST = 1 << 9,      /* store: ordered before later acquire loads (Arm STLR) */
@@ -72,15 +79,26 @@ enum ir_mem {
 };
 
 enum ir_atomic {
-    IR_ATOMIC_ADD, IR_ATOMIC_AND, IR_ATOMIC_OR, IR_ATOMIC_XOR,
-    IR_ATOMIC_SMAX, IR_ATOMIC_SMIN, IR_ATOMIC_UMAX, IR_ATOMIC_UMIN, IR_ATOMIC_SWAP,
+    IR_ATOMIC_ADD,
+    IR_ATOMIC_AND,
+    IR_ATOMIC_OR,
+    IR_ATOMIC_XOR,
+    IR_ATOMIC_SMAX,
+    IR_ATOMIC_SMIN,
+    IR_ATOMIC_UMAX,
+    IR_ATOMIC_UMIN,
+    IR_ATOMIC_SWAP,
 };
 
 enum ir_fence { IR_FENCE_FULL, IR_FENCE_LOAD, IR_FENCE_STORE };
 
 enum ir_round {
-    IR_ROUND_EVEN, IR_ROUND_UP, IR_ROUND_DOWN, IR_ROUND_ZERO, IR_ROUND_AWAY, /* ties away */
-    IR_ROUND_CURRENT,                                                       /* the guest's mode */
+    IR_ROUND_EVEN,
+    IR_ROUND_UP,
+    IR_ROUND_DOWN,
+    IR_ROUND_ZERO,
+    IR_ROUND_AWAY,    /* ties away */
+    IR_ROUND_CURRENT, /* the guest's mode */
     IR_ROUND_MODE = 7,
     IR_ROUND_EXACT = 1 << 3, /* FROUND: raise inexact when the value changes */
     IR_UNSIGNED = 1 << 4,    /* conversions to and from integers */
@@ -97,7 +115,7 @@ struct ir_insn {
 };
 
 /* Room for the largest region: IR_REGION_GUEST_MAX guest instructions of the longest lifting. */
-#define IR_REGION_MAX 4096
+#define IR_REGION_MAX       4096
 #define IR_REGION_GUEST_MAX 64
 
 /* Guest registers below this index are forwarded from GET and SET to a later GET. */
