@@ -112,23 +112,20 @@ struct condition flags_condition(struct emit *e, ir_value v);
 
 #define EMITTER(name) void emit_op_##name(struct emit *e, const struct ir_insn *insn, ir_value v)
 
-#define CORE_OPERATIONS(X)                                                                                   \
-    X(GET_FLAGS, get_flags)                                                                                  \
-    X(SET_FLAGS, set_flags)                                                                                  \
-    X(ADD, add)                                                                                              \
-    X(SUB, sub)                                                                                              \
-    X(MUL, mul) X(UMULH, umulh) X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and) X(OR, or)            \
-        X(XOR, xor) X(ANDN, andn) X(ORN, orn) X(XORN, xorn) X(NOT, not ) X(NEG, neg) X(SHL, shl) X(SHR, shr) \
-            X(SAR, sar) X(ROR, ror) X(EXTR, extr) X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap)      \
-                X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi) X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext)          \
-                    X(ADC, adc) X(SBC, sbc) X(CRC32, crc32) X(SELECT, select) X(FLAGS_OF, flags_of)          \
-                        X(FLAGS_FCMP, flags_fcmp) X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const)  \
-                            X(FLAGS_PACK, flags_pack) X(FLAGS_UNPACK, flags_unpack) X(LOAD, load)            \
-                                X(STORE, store) X(ATOMIC, atomic) X(CAS, cas) X(LOAD_EXCL, load_excl)        \
-                                    X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence)      \
-                                        X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto)                      \
-                                            X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest)                  \
-                                                X(CALL_REG, call_reg) X(RETURN, return ) X(RAISE, raise)
+/* clang-format off */
+#define CORE_OPERATIONS(X) \
+    X(GET_FLAGS, get_flags) X(SET_FLAGS, set_flags) X(ADD, add) X(SUB, sub) X(MUL, mul) \
+    X(UMULH, umulh) X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and) X(OR, or) X(XOR, xor) \
+    X(ANDN, andn) X(ORN, orn) X(XORN, xorn) X(NOT, not) X(NEG, neg) X(SHL, shl) X(SHR, shr) \
+    X(SAR, sar) X(ROR, ror) X(EXTR, extr) X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap) \
+    X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi) X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext) X(ADC, adc) \
+    X(SBC, sbc) X(CRC32, crc32) X(SELECT, select) X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) \
+    X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const) X(FLAGS_PACK, flags_pack) \
+    X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic) X(CAS, cas) \
+    X(LOAD_EXCL, load_excl) X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence) \
+    X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto) X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest) \
+    X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise)
+/* clang-format on */
 
 #define DECLARE(op, name) EMITTER(name);
 CORE_OPERATIONS(DECLARE)
