@@ -33,31 +33,35 @@ static void release(void *p, size_t size)
 
 /* -- memory ------------------------------------------------------------------------------------------ */
 
-/* Maps fresh memory at both of the cache's addresses, or at new ones if it has none yet. */
-static int map_memory(struct code_cache *cache)
+/* Memory for a cache, not mapped yet: a descriptor or a negative errno. */
+static int new_memory(const struct code_cache *cache)
 {
     int fd = memfd_create("visor-code", MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
+    if (ftruncate(fd, (off_t)cache->size) < 0) {
+        int code = -errno;
+        close(fd);
+        return code;
+    }
+    return fd;
+}
 
+/* Maps memory at both of the cache's addresses, or at new ones if it has none yet. */
+static int map_memory(struct code_cache *cache, int fd)
+{
     int code = 0;
     int fixed = cache->writable ? MAP_FIXED : 0;
-    if (ftruncate(fd, (off_t)cache->size) < 0) {
+    void *w = mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
+    void *x = mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
+    if (w == MAP_FAILED || x == MAP_FAILED) {
         code = -errno;
-    } else {
-        void *w = mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
-        void *x =
-            mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
-        if (w == MAP_FAILED || x == MAP_FAILED) {
-            code = -errno;
-            release(w == MAP_FAILED ? NULL : w, cache->size);
-            release(x == MAP_FAILED ? NULL : x, cache->size);
-            w = x = NULL;
-        }
-        cache->writable = w;
-        cache->executable = x;
+        release(w == MAP_FAILED ? NULL : w, cache->size);
+        release(x == MAP_FAILED ? NULL : x, cache->size);
+        w = x = NULL;
     }
-    close(fd);
+    cache->writable = w;
+    cache->executable = x;
     return code;
 }
 
@@ -84,7 +88,10 @@ int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t 
         return error_set(error, -ENOMEM, "cannot make a code cache: out of memory");
 
     cache->size = ALIGN_UP(size, (size_t)4096);
-    int code = map_memory(cache);
+    int fd = new_memory(cache);
+    int code = fd < 0 ? fd : map_memory(cache, fd);
+    if (fd >= 0)
+        close(fd);
     if (code == 0)
         code = allocate_tables(cache);
     if (code < 0) {
@@ -433,24 +440,40 @@ void code_cache_retire(struct code_cache *cache)
 
 /* -- fork ----------------------------------------------------------------------------------------------- */
 
-int code_cache_unshare(struct code_cache *cache)
+/* Rather than through a mapping, which would fault on every page. */
+static int write_all(int fd, const uint8_t *bytes, size_t size)
 {
-    uint8_t *copy = reserve(cache->used);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, cache->writable, cache->used);
-    int code = map_memory(cache);
-    if (code == 0)
-        memcpy(cache->writable, copy, cache->used);
-    release(copy, cache->used);
-    if (code < 0)
-        return code;
-
-    /* The parent went on while this was copied and may have linked exits to blocks that only it has. */
-    for (uint32_t i = 0; i < cache->exit_count; i++) {
-        const struct block_exit *exit = &cache->exits[i];
-        store_displacement(cache, exit->slot,
-                           exit->linked == NO_BLOCK ? exit->stub : cache->blocks[exit->linked].code);
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pwrite(fd, bytes + done, size - done, (off_t)done);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n < 0 ? 0 : (size_t)n;
     }
     return 0;
+}
+
+/* The parent went on while this was copied: it may have linked exits to blocks that only it has. */
+static void take_back_links(struct code_cache *cache)
+{
+    for (uint32_t i = 0; i < cache->exit_count; i++) {
+        const struct block_exit *exit = &cache->exits[i];
+        uint32_t to = exit->linked == NO_BLOCK ? exit->stub : cache->blocks[exit->linked].code, displacement;
+        memcpy(&displacement, cache->executable + exit->slot, sizeof displacement);
+        if (displacement != to - (exit->slot + 4)) /* most are as they were: their pages stay untouched */
+            store_displacement(cache, exit->slot, to);
+    }
+}
+
+int code_cache_unshare(struct code_cache *cache)
+{
+    int fd = new_memory(cache);
+    if (fd < 0)
+        return fd;
+    int code = write_all(fd, cache->executable, cache->used);
+    if (code == 0)
+        code = map_memory(cache, fd);
+    close(fd);
+    if (code == 0)
+        take_back_links(cache);
+    return code;
 }

@@ -17,7 +17,7 @@ def binaries(tmp_path_factory):
 @pytest.mark.parametrize("source", PROGRAMS, ids=lambda p: p.stem)
 def test_guest_program(source, binaries, tmp_path):
     binary = binaries / source.stem
-    subprocess.run(["aarch64-linux-gnu-gcc", "-D_GNU_SOURCE", "-O2", "-static", "-pthread", "-o", binary, source],
+    subprocess.run(["aarch64-linux-gnu-gcc", "-D_GNU_SOURCE", "-O2", "-static", "-pthread", "-o", binary, source, "-lm"],
                    check=True)
     result = run_visor("run", binary, cwd=tmp_path, timeout=300)
     assert result.returncode == 0, f"status {result.returncode}\n{result.stdout}\n{result.stderr}"
