@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -33,36 +34,49 @@ static void release(void *p, size_t size)
 
 /* -- memory ------------------------------------------------------------------------------------------ */
 
-/* Memory for a cache, not mapped yet: a descriptor or a negative errno. */
-static int new_memory(const struct code_cache *cache)
+/*
+ * A file in memory for a cache, or -1. The limits of open files and of a file's size, which are the guest's, may forbid
+ * it; exceeding the latter would even be a signal. Then anonymous memory does as well, if more slowly at fork().
+ */
+static int new_file(size_t size)
 {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur < size)
+        return -1;
     int fd = memfd_create("visor-code", MFD_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if (ftruncate(fd, (off_t)cache->size) < 0) {
-        int code = -errno;
+    if (fd >= 0 && ftruncate(fd, (off_t)size) < 0) {
         close(fd);
-        return code;
+        return -1;
     }
     return fd;
 }
 
-/* Maps memory at both of the cache's addresses, or at new ones if it has none yet. */
-static int map_memory(struct code_cache *cache, int fd)
+/* Shared memory of this file, or of none if fd is -1, mapped writable. NULL: there is none. */
+static uint8_t *new_memory(size_t size, int fd)
 {
-    int code = 0;
-    int fixed = cache->writable ? MAP_FIXED : 0;
-    void *w = mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | fixed, fd, 0);
-    void *x = mmap((void *)cache->executable, cache->size, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, fd, 0);
-    if (w == MAP_FAILED || x == MAP_FAILED) {
-        code = -errno;
-        release(w == MAP_FAILED ? NULL : w, cache->size);
-        release(x == MAP_FAILED ? NULL : x, cache->size);
-        w = x = NULL;
-    }
-    cache->writable = w;
-    cache->executable = x;
-    return code;
+    int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void close_file(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Maps the cache's memory a second time: where the executable mapping is, or at a new address if there is none yet. */
+static int map_executable(struct code_cache *cache)
+{
+    void *old = (void *)cache->executable;
+    int fixed = old ? MREMAP_FIXED : 0;
+
+    /* Of a shared mapping, an old size of 0 means the same memory once more: mremap(2). */
+    void *p = mremap(cache->writable, 0, cache->size, MREMAP_MAYMOVE | fixed, old);
+    if (p == MAP_FAILED)
+        return -errno;
+    cache->executable = p;
+    return mprotect(p, cache->size, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
 }
 
 static int allocate_tables(struct code_cache *cache)
@@ -88,10 +102,10 @@ int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t 
         return error_set(error, -ENOMEM, "cannot make a code cache: out of memory");
 
     cache->size = ALIGN_UP(size, (size_t)4096);
-    int fd = new_memory(cache);
-    int code = fd < 0 ? fd : map_memory(cache, fd);
-    if (fd >= 0)
-        close(fd);
+    int fd = new_file(cache->size);
+    cache->writable = new_memory(cache->size, fd);
+    close_file(fd);
+    int code = cache->writable ? map_executable(cache) : -ENOMEM;
     if (code == 0)
         code = allocate_tables(cache);
     if (code < 0) {
@@ -441,15 +455,27 @@ void code_cache_retire(struct code_cache *cache)
 /* -- fork ----------------------------------------------------------------------------------------------- */
 
 /* Rather than through a mapping, which would fault on every page. */
-static int write_all(int fd, const uint8_t *bytes, size_t size)
+static bool write_all(int fd, const uint8_t *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
         ssize_t n = pwrite(fd, bytes + done, size - done, (off_t)done);
         if (n < 0 && errno != EINTR)
-            return -errno;
+            return false;
         done += n < 0 ? 0 : (size_t)n;
     }
-    return 0;
+    return true;
+}
+
+/* A copy of the code in memory of its own, mapped writable. */
+static uint8_t *copy_memory(const struct code_cache *cache)
+{
+    int fd = new_file(cache->size);
+    bool written = fd >= 0 && write_all(fd, cache->executable, cache->used);
+    uint8_t *copy = new_memory(cache->size, fd);
+    close_file(fd);
+    if (copy && !written)
+        memcpy(copy, cache->executable, cache->used);
+    return copy;
 }
 
 /* The parent went on while this was copied: it may have linked exits to blocks that only it has. */
@@ -466,13 +492,15 @@ static void take_back_links(struct code_cache *cache)
 
 int code_cache_unshare(struct code_cache *cache)
 {
-    int fd = new_memory(cache);
-    if (fd < 0)
-        return fd;
-    int code = write_all(fd, cache->executable, cache->used);
-    if (code == 0)
-        code = map_memory(cache, fd);
-    close(fd);
+    uint8_t *copy = copy_memory(cache);
+    if (!copy)
+        return -ENOMEM;
+    if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) == MAP_FAILED) {
+        int code = -errno;
+        release(copy, cache->size);
+        return code;
+    }
+    int code = map_executable(cache);
     if (code == 0)
         take_back_links(cache);
     return code;

@@ -3,7 +3,7 @@
  * code_cache: where translated blocks live, how they are found, joined and forgotten. Private to
  * the translator's run time.
  *
- * Memory: one memfd, mapped twice, writable and executable: no mapping is both. Blocks are appended
+ * Memory: shared memory, mapped twice, writable and executable: no mapping is both. Blocks are appended
  * and never moved; a cache that is full is retired as a whole and a new one begun. A retired cache has all of
  * its exits unlinked, so that threads leave it at their next exit; it is freed when the last one has.
  *

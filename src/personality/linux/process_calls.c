@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/prctl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include "base/macros.h"
@@ -189,4 +190,67 @@ int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
             return -EINVAL;
         return linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
     }
+}
+
+/* -- resource limits ------------------------------------------------------------------------------------------- */
+
+/*
+ * Visor lives in the guest's address space: two caches of code with their tables at most, and for each thread what it
+ * needs. The host's limits of address space and of data are higher than the guest's by this much, so that a guest
+ * which limits itself meets its limit and visor does not.
+ */
+#define OWN_SPACE (4ull << 30)
+
+static bool counts_own_space(uint64_t resource)
+{
+    return resource == RLIMIT_AS || resource == RLIMIT_DATA;
+}
+
+static uint64_t limit_from_host(uint64_t limit)
+{
+    return limit == RLIM_INFINITY || limit < OWN_SPACE ? limit : limit - OWN_SPACE;
+}
+
+static uint64_t limit_to_host(uint64_t limit)
+{
+    return limit >= RLIM_INFINITY - OWN_SPACE ? RLIM_INFINITY : limit + OWN_SPACE;
+}
+
+int64_t linux_sys_prlimit64(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct rlimit old, new;
+
+    if (!counts_own_space(a[1]))
+        return linux_host_syscall(thread, SYS_prlimit64, a[0], a[1], a[2], a[3], 0, 0);
+    if (a[2] && guest_read(&new, a[2], sizeof new) < 0)
+        return -EFAULT;
+    int64_t result = linux_plain_syscall(SYS_prlimit64, a[0], a[1], 0, (uintptr_t)&old, 0, 0);
+    if (result < 0)
+        return result;
+    if (a[2]) {
+        /* A limit from outside that left no such room is not to be exceeded. */
+        bool raised = new.rlim_max > limit_from_host(old.rlim_max);
+        new.rlim_max = limit_to_host(new.rlim_max);
+        new.rlim_cur = limit_to_host(new.rlim_cur);
+        if (!raised && new.rlim_cur <= new.rlim_max) {
+            new.rlim_max = MIN(new.rlim_max, old.rlim_max);
+            new.rlim_cur = MIN(new.rlim_cur, new.rlim_max);
+        }
+        result = linux_plain_syscall(SYS_prlimit64, a[0], a[1], (uintptr_t)&new, 0, 0, 0);
+    }
+    old.rlim_cur = limit_from_host(old.rlim_cur);
+    old.rlim_max = limit_from_host(old.rlim_max);
+    if (result == 0 && a[3] && guest_write(a[3], &old, sizeof old) < 0)
+        return -EFAULT;
+    return result;
+}
+
+int64_t linux_sys_getrlimit(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_sys_prlimit64(thread, (const uint64_t[6]){0, a[0], 0, a[1]});
+}
+
+int64_t linux_sys_setrlimit(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_sys_prlimit64(thread, (const uint64_t[6]){0, a[0], a[1], 0});
 }

@@ -65,6 +65,9 @@ struct linux_layout {
 int linux_stack_new(struct linux_process *process, const struct linux_layout *layout, uint64_t *sp,
                     struct error *error);
 
+/* Host stack of a guest thread: translation needs some 200 KiB. */
+#define LINUX_HOST_STACK (512ul * 1024)
+
 /* Runs the calling thread's guest until the thread exits (run.c). */
 void linux_thread_run(struct linux_thread *thread);
 

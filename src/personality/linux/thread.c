@@ -23,8 +23,8 @@
 #include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
 
-#define HOST_THREAD_STACK (512 * 1024)
 #define ROBUST_LIST_LIMIT 2048
+#define LIBC_SIGNAL       33 /* SIGSETXID */
 #define VFORK_POLL_NS     50000000
 
 struct clone_arguments {
@@ -190,17 +190,42 @@ static void discard_thread(struct linux_thread *thread)
     free(thread);
 }
 
-static int start_host_thread(struct creation *creation)
+static int start_host_thread(pthread_t *host, void *(*run)(void *), void *argument)
 {
     pthread_attr_t attributes;
-    pthread_t host;
 
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, HOST_THREAD_STACK);
-    int code = pthread_create(&host, &attributes, thread_main, creation);
+    pthread_attr_setstacksize(&attributes, LINUX_HOST_STACK);
+    int code = pthread_create(host, &attributes, run, argument);
     pthread_attr_destroy(&attributes);
     return -code;
+}
+
+static void *do_nothing(void *argument)
+{
+    return argument;
+}
+
+/*
+ * libc's first pthread_create() takes over the signal by which it changes user ids in all threads, and unblocks it:
+ * the same signal that the guest's libc uses. Makes that happen, and undoes it. To be called with signals blocked; that
+ * one may not be any more.
+ */
+static int prepare_threads(struct linux_process *process)
+{
+    pthread_t first;
+
+    if (process->threads_prepared)
+        return 0;
+    int code = start_host_thread(&first, do_nothing, NULL);
+    if (code < 0)
+        return code;
+    pthread_join(first, NULL);
+    pthread_mutex_lock(&process->actions->lock);
+    linux_action_install(process->actions, LIBC_SIGNAL);
+    pthread_mutex_unlock(&process->actions->lock);
+    process->threads_prepared = true;
+    return 0;
 }
 
 static int64_t clone_thread(struct linux_thread *thread, const struct clone_arguments *arguments)
@@ -211,12 +236,19 @@ static int64_t clone_thread(struct linux_thread *thread, const struct clone_argu
         return -EINVAL;
     if (!linux_signals_block(thread)) /* the new host thread starts with everything blocked */
         return LINUX_RESTART;
-    creation.thread = new_thread(thread, arguments);
-    int64_t result = creation.thread ? 0 : -ENOMEM;
+    int64_t result = prepare_threads(thread->process);
+    if (!linux_signals_block(thread))
+        return LINUX_RESTART;
+    if (result == 0)
+        creation.thread = new_thread(thread, arguments);
+    if (result == 0 && !creation.thread)
+        result = -ENOMEM;
     if (creation.thread) {
         sem_init(&creation.ready, 0, 0);
-        result = start_host_thread(&creation);
+        pthread_t host;
+        result = start_host_thread(&host, thread_main, &creation);
         if (result == 0) {
+            pthread_detach(host);
             while (sem_wait(&creation.ready) < 0)
                 continue;
             result = creation.tid;
