@@ -35,8 +35,9 @@ static void release(void *p, size_t size)
 /* -- memory ------------------------------------------------------------------------------------------ */
 
 /*
- * A file in memory for a cache, or -1. The limits of open files and of a file's size, which are the guest's, may forbid
- * it; exceeding the latter would even be a signal. Then anonymous memory does as well, if more slowly at fork().
+ * A file in memory for a cache, or -1. The limits of open files and of a file's size, which are the guest's,
+ * may forbid it; exceeding the latter would even be a signal. Then anonymous memory does as well, if more
+ * slowly at fork().
  */
 static int new_file(size_t size)
 {
@@ -65,7 +66,8 @@ static void close_file(int fd)
         close(fd);
 }
 
-/* Maps the cache's memory a second time: where the executable mapping is, or at a new address if there is none yet. */
+/* Maps the cache's memory a second time: where the executable mapping is, or at a new address if there is
+ * none yet. */
 static int map_executable(struct code_cache *cache)
 {
     void *old = (void *)cache->executable;
@@ -466,16 +468,28 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* A copy of the code in memory of its own, mapped writable. */
-static uint8_t *copy_memory(const struct code_cache *cache)
+/* Puts a copy of the code, in memory of its own, in the place of the writable mapping. */
+static int copy_memory(struct code_cache *cache)
 {
-    int fd = new_file(cache->size);
-    bool written = fd >= 0 && write_all(fd, cache->executable, cache->used);
-    uint8_t *copy = new_memory(cache->size, fd);
+    int fd = new_file(cache->size), code = 0;
+    if (fd >= 0 && write_all(fd, cache->executable, cache->used)) {
+        if (mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+            MAP_FAILED)
+            code = -errno;
+        close_file(fd);
+        return code;
+    }
     close_file(fd);
-    if (copy && !written)
-        memcpy(copy, cache->executable, cache->used);
-    return copy;
+    uint8_t *copy = new_memory(cache->size, -1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, cache->executable, cache->used);
+    if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) ==
+        MAP_FAILED) {
+        code = -errno;
+        release(copy, cache->size);
+    }
+    return code;
 }
 
 /* The parent went on while this was copied: it may have linked exits to blocks that only it has. */
@@ -492,15 +506,9 @@ static void take_back_links(struct code_cache *cache)
 
 int code_cache_unshare(struct code_cache *cache)
 {
-    uint8_t *copy = copy_memory(cache);
-    if (!copy)
-        return -ENOMEM;
-    if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) == MAP_FAILED) {
-        int code = -errno;
-        release(copy, cache->size);
-        return code;
-    }
-    int code = map_executable(cache);
+    int code = copy_memory(cache);
+    if (code == 0)
+        code = map_executable(cache);
     if (code == 0)
         take_back_links(cache);
     return code;

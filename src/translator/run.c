@@ -41,6 +41,17 @@ static void reset_return_stack(struct translator_cpu *cpu, const struct code_cac
     host_reset_return_stack(cpu, code_cache_routine(cache, HOST_RETURN_SENTINEL), ucontext);
 }
 
+/* Makes a cache; a smaller one, with which all goes on but slower, where a limit of address space is in the
+ * way. */
+static int new_cache(struct translator *t, struct code_cache **cache, struct error *error)
+{
+    for (size_t size = t->options.cache_size; size > CODE_CACHE_LEAST; size /= 2) {
+        if (code_cache_new(cache, t->isa, size, NULL) == 0)
+            return 0;
+    }
+    return code_cache_new(cache, t->isa, MIN(t->options.cache_size, CODE_CACHE_LEAST), error);
+}
+
 /* -- making and ending -------------------------------------------------------------------------------- */
 
 int translator_new(struct translator **out, const struct guest_isa *isa,
@@ -68,7 +79,7 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
     clear_jumps(t->no_jumps);
     pthread_mutex_init(&t->lock, NULL);
 
-    code = code_cache_new(&t->cache, isa, t->options.cache_size, error);
+    code = new_cache(t, &t->cache, error);
     if (code < 0) {
         translator_free(t);
         return code;
@@ -199,7 +210,7 @@ static void enter_cache(struct translator_cpu *cpu)
 static int replace_cache(struct translator *t, struct error *error)
 {
     struct code_cache *cache = NULL;
-    int code = code_cache_new(&cache, t->isa, t->options.cache_size, error);
+    int code = new_cache(t, &cache, error);
     if (code < 0)
         return code;
 

@@ -9,6 +9,7 @@
 #include "translator/translator.h"
 
 #define CODE_CACHE_DEFAULT (128ul << 20)
+#define CODE_CACHE_LEAST   (4ul << 20)
 #define REGION_MAX_DEFAULT 32
 
 /* Room for some 32,000 nested guest calls; deeper ones lose the prediction of the outermost. */

@@ -8,9 +8,10 @@
 
 /* How far from a region the code at one of its exits is looked at for dead flags: that code becomes part of
  * what the block depends on, and a block may depend on two pages at most. */
-#define LOOK_AHEAD_REACH 1024
-#define LOOK_AHEAD_BYTES 64
-#define GUEST_PAGE       4096
+#define LOOK_AHEAD_REACH  1024
+#define LOOK_AHEAD_BYTES  64
+#define INSTRUCTION_BYTES 4 /* of the longest guest instruction */
+#define GUEST_PAGE        4096
 
 struct look_ahead {
     const struct translator *translator;
@@ -25,15 +26,15 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 
     if (pc + LOOK_AHEAD_REACH < look->start || pc > look->end + LOOK_AHEAD_REACH)
         return false;
-    size_t limit = t->callbacks.executable(t->callbacks.context, pc);
-    limit = MIN(limit, (size_t)LOOK_AHEAD_BYTES);
+    uint8_t bytes[LOOK_AHEAD_BYTES];
+    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
     if (limit == 0)
         return false;
 
     uint64_t start = MIN(look->start, pc), end = MAX(look->end, pc + limit);
     if (ALIGN_DOWN(end - 1, GUEST_PAGE) - ALIGN_DOWN(start, GUEST_PAGE) > GUEST_PAGE)
         return false;
-    if (!t->isa->flags_dead(pc, (const uint8_t *)pc, limit))
+    if (!t->isa->flags_dead(pc, bytes, limit))
         return false;
     look->start = start;
     look->end = end;
@@ -43,12 +44,13 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
 {
     struct translator *t = cpu->translator;
-    size_t limit = t->callbacks.executable(t->callbacks.context, pc);
+    uint8_t bytes[IR_REGION_GUEST_MAX * INSTRUCTION_BYTES];
+    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, max * INSTRUCTION_BYTES);
     if (limit == 0)
         return false;
     do {
         ir_region_reset(cpu->region, pc);
-        t->isa->lift(cpu->region, pc, (const uint8_t *)pc, limit, max);
+        t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
     return true;
@@ -62,8 +64,10 @@ static void trace_guest(const struct translator *t, const struct ir_region *regi
         if (region->insns[i].op != IR_INSN)
             continue;
         char text[96];
+        uint8_t bytes[INSTRUCTION_BYTES] = {0};
         uint64_t pc = region->insns[i].imm;
-        t->isa->disassemble(pc, (const uint8_t *)pc, text, sizeof text);
+        t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
+        t->isa->disassemble(pc, bytes, text, sizeof text);
         fprintf(stream, "0x%llx:  %s\n", (unsigned long long)pc, text);
     }
 }

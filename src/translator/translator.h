@@ -19,10 +19,10 @@
 
 struct translator_callbacks {
     /*
-     * Asks whether guest code may be fetched at `pc`: returns the bytes that are readable and executable
-     * from pc on, 0 if none. Called without locks held.
+     * Copies guest code: at most `size` bytes from `pc` on, as far as the guest may execute and anybody can
+     * read them. Returns their number, 0 if there are none. Called without locks held.
      */
-    size_t (*executable)(void *context, uint64_t pc);
+    size_t (*fetch)(void *context, uint64_t pc, void *bytes, size_t size);
     void *context;
 };
 

@@ -93,13 +93,31 @@ void linux_memory_unlock(struct linux_process *process)
 /* -- what may be executed ----------------------------------------------------------------------------------
  */
 
-size_t linux_memory_executable(void *context, uint64_t pc)
+/* 0 if the guest may not execute anything there. */
+static uint64_t executable_end(struct linux_process *process, uint64_t pc)
 {
-    struct linux_memory *memory = ((struct linux_process *)context)->memory;
-    pthread_mutex_lock(&memory->lock);
-    uint64_t end = ranges_end(&memory->executable, pc);
-    pthread_mutex_unlock(&memory->lock);
-    return end ? end - pc : 0;
+    linux_memory_lock(process);
+    uint64_t end = ranges_end(&process->memory->executable, pc);
+    linux_memory_unlock(process);
+    return end;
+}
+
+bool linux_memory_is_executable(struct linux_process *process, uint64_t pc)
+{
+    return executable_end(process, pc) != 0;
+}
+
+/* Another thread may unmap the code meanwhile, and a mapping may reach further than its file. */
+size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size)
+{
+    uint64_t end = executable_end(context, pc);
+    if (!end)
+        return 0;
+    size = MIN(size, end - pc);
+    if (guest_read(bytes, pc, size) == 0)
+        return size;
+    size_t first = MIN(size, GUEST_PAGE_SIZE - pc % GUEST_PAGE_SIZE);
+    return first < size && guest_read(bytes, pc, first) == 0 ? first : 0;
 }
 
 static bool next_range(const struct address_ranges *set, uint64_t address, struct address_range *range)

@@ -47,6 +47,7 @@ struct linux_process {
     uint64_t environment_start, environment_end;
     uint64_t auxv_address;
     uint32_t auxv_size;
+    bool threads_prepared;         /* private to thread.c */
     bool published;                /* the kernel knows these: linux_proc_publish() */
     uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */

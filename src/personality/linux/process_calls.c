@@ -192,14 +192,15 @@ int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
     }
 }
 
-/* -- resource limits ------------------------------------------------------------------------------------------- */
+/* -- resource limits
+ * ------------------------------------------------------------------------------------------- */
 
 /*
- * Visor lives in the guest's address space: two caches of code with their tables at most, and for each thread what it
- * needs. The host's limits of address space and of data are higher than the guest's by this much, so that a guest
- * which limits itself meets its limit and visor does not.
+ * Visor lives in the guest's address space: two caches of code with their tables at most, and for each thread
+ * what it needs. The host's limits of address space and of data are higher than the guest's by this much, so
+ * that visor does not meet them. What visor does not use of it the guest can have above its limit.
  */
-#define OWN_SPACE (4ull << 30)
+#define OWN_SPACE (2ull << 30)
 
 static bool counts_own_space(uint64_t resource)
 {
@@ -236,7 +237,7 @@ int64_t linux_sys_prlimit64(struct linux_thread *thread, const uint64_t a[6])
             new.rlim_max = MIN(new.rlim_max, old.rlim_max);
             new.rlim_cur = MIN(new.rlim_cur, new.rlim_max);
         }
-        result = linux_plain_syscall(SYS_prlimit64, a[0], a[1], (uintptr_t)&new, 0, 0, 0);
+        result = linux_plain_syscall(SYS_prlimit64, a[0], a[1], (uintptr_t) & new, 0, 0, 0);
     }
     old.rlim_cur = limit_from_host(old.rlim_cur);
     old.rlim_max = limit_from_host(old.rlim_max);

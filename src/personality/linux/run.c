@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -81,6 +82,8 @@ static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
     case TRANSLATOR_FETCH_FAULT:
         if (pc & 3)
             linux_force_signal(thread, SIGBUS, BUS_ADRALN, pc);
+        else if (linux_memory_is_executable(thread->process, pc)) /* beyond the end of its file */
+            linux_force_signal(thread, SIGBUS, BUS_ADRERR, pc);
         else
             linux_force_signal(thread, SIGSEGV, linux_memory_is_mapped(pc) ? SEGV_ACCERR : SEGV_MAPERR, pc);
         break;
@@ -110,7 +113,7 @@ static int new_translator(struct linux_process *process, const struct linux_star
         .trace_stream = start->trace_fd >= 0 ? fdopen(start->trace_fd, "w") : NULL,
         .interpret = start->interpret,
     };
-    const struct translator_callbacks callbacks = {linux_memory_executable, process};
+    const struct translator_callbacks callbacks = {linux_memory_fetch, process};
     return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
 }
 
@@ -218,6 +221,34 @@ static void set_command(const char *exec_name)
     prctl(PR_SET_NAME, command);
 }
 
+static void leader_main(unsigned high, unsigned low)
+{
+    struct linux_thread *thread = (struct linux_thread *)((uintptr_t)high << 32 | low);
+
+    linux_signals_enter(thread);
+    linux_thread_run(thread);
+    linux_thread_finish(thread);
+}
+
+/* Runs the first thread on a stack of visor's own: the kernel's is as small as the guest has made its limit.
+ * Returns only if that cannot be. */
+static int run_leader(struct linux_thread *thread, struct error *error)
+{
+    const unsigned high = (unsigned)((uintptr_t)thread >> 32), low = (unsigned)(uintptr_t)thread;
+    ucontext_t context;
+
+    void *stack =
+        mmap(NULL, LINUX_HOST_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED || mprotect(stack, GUEST_PAGE_SIZE, PROT_NONE) < 0 || getcontext(&context) < 0)
+        return error_set(error, -ENOMEM, "cannot make a stack: out of memory");
+    context.uc_stack.ss_sp = stack;
+    context.uc_stack.ss_size = LINUX_HOST_STACK;
+    context.uc_link = NULL;
+    makecontext(&context, (void (*)(void))leader_main, 2, high, low);
+    setcontext(&context);
+    return error_set(error, -errno, "cannot change to another stack: %s", strerror(errno));
+}
+
 int linux_start(const struct linux_start *start, struct error *error)
 {
     uint64_t entry, sp;
@@ -249,8 +280,5 @@ int linux_start(const struct linux_start *start, struct error *error)
     set_command(start->exec_name);
     linux_proc_publish(process, sp);
     process->arch->start(thread->cpu, entry, sp);
-    linux_signals_enter(thread);
-    linux_thread_run(thread);
-    linux_thread_finish(thread);
-    return -EINVAL; /* not reached: the leader's end is that of its host thread */
+    return run_leader(thread, error);
 }
