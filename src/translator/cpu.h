@@ -27,6 +27,7 @@ enum translator_exit {
     TRANSLATOR_ALIGNMENT,   /* misaligned access; payload: the address; pc is at the instruction */
     TRANSLATOR_FAULT,       /* memory access; payload: the address; `fault_info` has the rest */
     TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
+    TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
     TRANSLATOR_INTERRUPTED, /* translator_interrupt() was called */
     TRANSLATOR_LINK,        /* (internal) an unlinked exit was taken; payload: its number */
     TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed; pc is the target */

@@ -248,7 +248,7 @@ static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_ex
         struct error error = ERROR_INIT;
         if (replace_cache(t, &error) < 0) {
             error_report(&error);
-            *exit = TRANSLATOR_FETCH_FAULT;
+            *exit = TRANSLATOR_NO_MEMORY;
             return NO_BLOCK;
         }
     }

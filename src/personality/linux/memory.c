@@ -93,24 +93,32 @@ void linux_memory_unlock(struct linux_process *process)
 /* -- what may be executed ----------------------------------------------------------------------------------
  */
 
-/* 0 if the guest may not execute anything there. */
-static uint64_t executable_end(struct linux_process *process, uint64_t pc)
+int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *code)
 {
-    linux_memory_lock(process);
-    uint64_t end = ranges_end(&process->memory->executable, pc);
-    linux_memory_unlock(process);
-    return end;
-}
+    int signal = SIGSEGV;
+    uint32_t word;
 
-bool linux_memory_is_executable(struct linux_process *process, uint64_t pc)
-{
-    return executable_end(process, pc) != 0;
+    linux_memory_lock(process); /* the maps and what is known of them agree */
+    if (!ranges_end(&process->memory->executable, pc)) {
+        *code = linux_memory_is_mapped(pc) ? SEGV_ACCERR : SEGV_MAPERR;
+    } else if (guest_read(&word, pc, sizeof word) < 0) {
+        signal = SIGBUS; /* beyond the end of the file */
+        *code = BUS_ADRERR;
+    } else {
+        signal = 0;
+    }
+    linux_memory_unlock(process);
+    return signal;
 }
 
 /* Another thread may unmap the code meanwhile, and a mapping may reach further than its file. */
 size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size)
 {
-    uint64_t end = executable_end(context, pc);
+    struct linux_process *process = context;
+
+    linux_memory_lock(process);
+    uint64_t end = ranges_end(&process->memory->executable, pc);
+    linux_memory_unlock(process);
     if (!end)
         return 0;
     size = MIN(size, end - pc);

@@ -18,8 +18,9 @@ void linux_memory_free(struct linux_process *process);
 /* translator_callbacks.fetch, for at most a page; the context is the struct linux_process. */
 size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size);
 
-/* True if the guest may execute code there, whether or not it can be read. */
-bool linux_memory_is_executable(struct linux_process *process, uint64_t pc);
+/* Why nothing could be fetched at pc: SIGSEGV or SIGBUS, and its si_code. 0: by now it can, another thread
+ * has changed the maps. */
+int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *code);
 
 /* mmap() as the guest sees it: `protection` may have PROT_EXEC. The address or a negative errno. */
 int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,

@@ -67,6 +67,15 @@ static void serve_fault(struct linux_thread *thread)
     linux_force_signal(thread, cpu->fault_info.signal == SIGBUS ? SIGBUS : SIGSEGV, code, address);
 }
 
+static void serve_fetch_fault(struct linux_thread *thread, uint64_t pc)
+{
+    int signal = SIGBUS, code = BUS_ADRALN;
+    if (!(pc & 3))
+        signal = linux_memory_fetch_fault(thread->process, pc, &code);
+    if (signal)
+        linux_force_signal(thread, signal, code, pc);
+}
+
 static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
 {
     uint64_t pc = thread->process->arch->pc(thread->cpu);
@@ -79,15 +88,9 @@ static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
         linux_force_signal(thread, SIGBUS, BUS_ADRALN, thread->cpu->exit_payload);
         break;
     case TRANSLATOR_FAULT: serve_fault(thread); break;
-    case TRANSLATOR_FETCH_FAULT:
-        if (pc & 3)
-            linux_force_signal(thread, SIGBUS, BUS_ADRALN, pc);
-        else if (linux_memory_is_executable(thread->process, pc)) /* beyond the end of its file */
-            linux_force_signal(thread, SIGBUS, BUS_ADRERR, pc);
-        else
-            linux_force_signal(thread, SIGSEGV, linux_memory_is_mapped(pc) ? SEGV_ACCERR : SEGV_MAPERR, pc);
-        break;
-    default: break; /* interrupted: the signal is delivered by the loop */
+    case TRANSLATOR_FETCH_FAULT: serve_fetch_fault(thread, pc); break;
+    case TRANSLATOR_NO_MEMORY: linux_die(SIGKILL); /* as the kernel does it */
+    default: break;                                /* interrupted: the signal is delivered by the loop */
     }
 }
 

@@ -86,15 +86,17 @@ static void release_robust_list(const struct linux_thread *thread)
 void linux_thread_finish(struct linux_thread *thread)
 {
     const uint32_t zero = 0;
-    bool leader = thread->leader;
-    int status = thread->exit_status;
+    const bool leader = thread->leader;
+    const int status = thread->exit_status;
+    const uint64_t clear = thread->clear_child_tid;
 
     release_robust_list(thread);
-    if (thread->clear_child_tid && guest_write(thread->clear_child_tid, &zero, sizeof zero) == 0)
-        linux_plain_syscall(SYS_futex, thread->clear_child_tid, FUTEX_WAKE, 1, 0, 0, 0);
     linux_signals_leave(thread);
     translator_cpu_free(thread->cpu);
     free(thread);
+    /* Last of all: who waits for this takes the thread to have ended. */
+    if (clear && guest_write(clear, &zero, sizeof zero) == 0)
+        linux_plain_syscall(SYS_futex, clear, FUTEX_WAKE, 1, 0, 0, 0);
     while (leader)
         linux_plain_syscall(SYS_exit, (uint64_t)status, 0, 0, 0, 0, 0);
 }
@@ -207,9 +209,9 @@ static void *do_nothing(void *argument)
 }
 
 /*
- * libc's first pthread_create() takes over the signal by which it changes user ids in all threads, and unblocks it:
- * the same signal that the guest's libc uses. Makes that happen, and undoes it. To be called with signals blocked; that
- * one may not be any more.
+ * libc's first pthread_create() takes over the signal by which it changes user ids in all threads, and
+ * unblocks it: the same signal that the guest's libc uses. Makes that happen, and undoes it. To be called
+ * with signals blocked; that one may not be any more.
  */
 static int prepare_threads(struct linux_process *process)
 {
