@@ -32,7 +32,7 @@ check-long:
 bench:
 	@scripts/setup build root bench
 	@$(MAKE) --no-print-directory all
-	@bench/run
+	@bench/run --svg build/bench.svg
 
 fuzz:
 	@scripts/setup build check
