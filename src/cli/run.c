@@ -22,7 +22,7 @@ enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE, INTERPRET };
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
               .argument = "ARCH",
-              .help = "CPU of the program: arm64 (found out if not given)",
+              .help = "Refuse programs of another CPU than this: arm64",
               .choices = "arm64"},
     [ROOT] = {.name = "root",
               .argument = "DIR",
@@ -124,6 +124,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     case ARCH:
         if (strcmp(argument, "arm64") != 0 && strcmp(argument, "aarch64") != 0)
             return error_set(error, -EINVAL, "no translator for \"%s\"; there is one for arm64", argument);
+        state->program.only_translated = true;
         return 0;
     case ROOT: state->root.directory = argument; return 0;
     case ENV:

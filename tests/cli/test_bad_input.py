@@ -68,6 +68,11 @@ def test_other_cpu_is_named(visor, tmp_path, machine, name):
     assert_refused(visor("run", write(tmp_path, elf(machine=machine))), 126, name)
 
 
+def test_program_of_the_host_is_refused_if_another_cpu_is_asked_for(visor):
+    assert visor("run", "/bin/true").returncode == 0
+    assert_refused(visor("run", "--arch", "arm64", "/bin/true"), 126, "/bin/true", "cpu asked for")
+
+
 def test_no_permission(visor, tmp_path):
     assert_refused(visor("run", write(tmp_path, elf(), mode=0o644)), 126, "permission denied")
 

@@ -319,6 +319,9 @@ int linux_run(const struct linux_program *program, struct error *error)
     int code = linux_target_find(target, NULL, &file, error);
     if (code < 0)
         return code;
+    if (target->native && program->only_translated)
+        return error_set(error, -ENOEXEC, "cannot run %s: it is not a program for the CPU asked for",
+                         program->path);
     if (target->native)
         return run_native(target, program, error);
     start.visor_fd = open_visor(program, error);
