@@ -256,9 +256,20 @@ static void test_identity(void)
     CHECK((pid_t)syscall(SYS_gettid) == getpid());
     cpu_set_t cpus;
     CHECK(sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) > 0);
-    CHECK(getpgid(0) == getpgrp() && getsid(0) > 0);
+    CHECK(getpgid(0) == getpgrp() && getsid(0) == getsid(getpid()));
     CHECK_ERROR(prctl(9999, 0, 0, 0, 0), EINVAL);
     CHECK_ERROR(syscall(5000), ENOSYS);
+}
+
+/* A session made here, because that of the test's caller may lie outside its PID namespace (and then has the
+ * number 0). */
+static void test_session(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (!child)
+        _exit(setsid() == getpid() && getsid(0) == getpid() && getpgrp() == getpid() ? 0 : 1);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void *detached_loop(void *argument)
@@ -272,6 +283,7 @@ int main(void)
 {
     alarm(120);
     test_identity();
+    test_session();
     test_threads();
     test_many();
     test_robust();
