@@ -9,6 +9,7 @@
 
 int main(int argument_count, char **arguments)
 {
+    linux_continue_binfmt(arguments, environ);
     linux_continue_exec(arguments, environ);
 
     if (argument_count < 2) {

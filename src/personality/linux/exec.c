@@ -6,7 +6,7 @@
  * environment, so that all that the kernel does at execve() happens: close-on-exec, death of the other
  * threads, the command line that ps shows. One variable in front of the environment carries the rest:
  *
- *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD TRACE INTERPRET LENGTH_OF_EXEC_NAME EXEC_NAME PATH
+ *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD TRACE INTERPRET BY_BINFMT LENGTH_OF_EXEC_NAME EXEC_NAME PATH
  *
  * Programs for the host's CPU are executed as they are.
  */
@@ -16,8 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -25,10 +28,9 @@
 #include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
 
-#define OWN_VARIABLE      "VISOR_INTERNAL="
-#define OWN_FD_MIN        1000
-#define ARGUMENTS_MAX     (1u << 20)
-#define EXIT_NOT_RUNNABLE 126
+#define OWN_VARIABLE  "VISOR_INTERNAL="
+#define OWN_FD_MIN    1000
+#define ARGUMENTS_MAX (1u << 20)
 
 /* -- descriptors --------------------------------------------------------------------------------------------
  */
@@ -153,9 +155,9 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     int64_t result;
 
     target->fd = linux_hide_fd(target->fd);
-    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %u %d %zu %s %s", process->own_fds[OWN_VISOR], target->fd,
-                 process->own_fds[OWN_TRACE], process->trace, process->interpret, strlen(target->exec_name),
-                 target->exec_name, target->path) < 0)
+    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %u %d %d %zu %s %s", process->own_fds[OWN_VISOR],
+                 target->fd, process->own_fds[OWN_TRACE], process->trace, process->interpret,
+                 process->by_binfmt, strlen(target->exec_name), target->exec_name, target->path) < 0)
         return -ENOMEM;
     char **arguments =
         make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
@@ -175,6 +177,40 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     return result;
 }
 
+/* Would the kernel give the program other rights than the process has? */
+static bool changes_rights(int fd)
+{
+    struct stat status;
+    uint8_t capabilities[64];
+    if (fstat(fd, &status) < 0)
+        return false;
+    if ((status.st_mode & S_ISUID && status.st_uid != geteuid()) ||
+        ((status.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && status.st_gid != getegid()))
+        return true;
+    return (geteuid() || getuid()) &&
+           fgetxattr(fd, "security.capability", capabilities, sizeof capabilities) > 0;
+}
+
+/* Where the kernel knows visor by binfmt_misc, it starts what only it can: a program with other rights, or
+ * any in a root without /proc. (/proc/self/exe would be visor to it.) */
+static bool needs_binfmt(const struct linux_process *process, const struct linux_target *target)
+{
+    return process->by_binfmt && !target->own_exe &&
+           (process->own_fds[OWN_VISOR] < 0 || changes_rights(target->fd));
+}
+
+static int64_t exec_target(struct linux_thread *thread, struct linux_target *target,
+                           const struct linux_program_file *file, const uint64_t vectors[2])
+{
+    const struct linux_process *process = thread->process;
+    if (target->native || needs_binfmt(process, target)) {
+        int64_t result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
+        if (result != -ENOEXEC || target->native || process->own_fds[OWN_VISOR] < 0)
+            return result;
+    }
+    return exec_guest(thread, target, vectors);
+}
+
 static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file,
                     const uint64_t vectors[2])
 {
@@ -189,10 +225,8 @@ static int64_t exec(struct linux_thread *thread, const struct linux_program_file
     }
     if (!result) {
         result = linux_target_find(target, process, file, &error);
-        if (!result && target->native)
-            result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
-        else if (!result)
-            result = exec_guest(thread, target, vectors);
+        if (!result)
+            result = exec_target(thread, target, file, vectors);
         linux_target_release(target);
         free(target);
     }
@@ -232,26 +266,38 @@ int64_t linux_sys_execveat(struct linux_thread *thread, const uint64_t a[6])
 /* -- the other side
  * ---------------------------------------------------------------------------------------------- */
 
+/* A program that executes visor by its path can set the variable, too, perhaps without knowing; only visor
+ * executes it by that descriptor. */
+static bool is_executed_by(int visor_fd)
+{
+    char expected[32];
+    const char *name = (const char *)getauxval(AT_EXECFN);
+    snprintf(expected, sizeof expected, "/dev/fd/%d", visor_fd);
+    return name && strcmp(name, expected) == 0;
+}
+
 void linux_continue_exec(char **arguments, char **environment)
 {
     struct linux_start start = {.arguments = arguments};
     struct error error = ERROR_INIT;
-    unsigned interpret, length;
+    unsigned interpret, by_binfmt, length;
     int used = 0;
 
     const char *own = environment[0];
     if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
         return;
     own += strlen(OWN_VARIABLE);
-    if (sscanf(own, "%d %d %d %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace_fd, &start.trace,
-               &interpret, &length, &used) != 6 ||
-        !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ')
+    if (sscanf(own, "%d %d %d %u %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace_fd,
+               &start.trace, &interpret, &by_binfmt, &length, &used) != 7 ||
+        !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ' ||
+        !is_executed_by(start.visor_fd))
         return; /* somebody else's variable */
 
     char *exec_name = strndup(own + used, length);
     start.exec_name = exec_name ? exec_name : "";
     start.path = own + used + length + 1;
     start.interpret = interpret;
+    start.by_binfmt = by_binfmt;
     start.environment = environment + 1;
     set_close_on_exec(start.visor_fd, true);
     set_close_on_exec(start.program_fd, true);

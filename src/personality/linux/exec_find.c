@@ -30,11 +30,12 @@ static bool is_own_exe(const char *path)
     return !strcmp(path, "/proc/self/exe") || !strcmp(path, "/proc/thread-self/exe") || !strcmp(path, by_pid);
 }
 
-static int open_file(const struct linux_process *process, const struct linux_program_file *file,
-                     struct error *error)
+static int open_file(struct linux_target *target, const struct linux_process *process,
+                     const struct linux_program_file *file, struct error *error)
 {
     int fd;
-    if (process && is_own_exe(file->path)) {
+    target->own_exe = process && is_own_exe(file->path);
+    if (target->own_exe) {
         fd = fcntl(process->own_fds[OWN_EXE], F_DUPFD_CLOEXEC, 0);
     } else if (file->flags & AT_EMPTY_PATH && !file->path[0]) {
         /* Opened anew: the descriptor may be O_PATH or for writing. */
@@ -219,7 +220,7 @@ int linux_target_find(struct linux_target *target, const struct linux_process *p
         snprintf(target->path, sizeof target->path, "%s", next.path[0] ? next.path : target->exec_name);
         if (target->fd >= 0)
             close(target->fd);
-        target->fd = open_file(process, &next, error);
+        target->fd = open_file(target, process, &next, error);
         if (target->fd == -EACCES && linux_plain_syscall(SYS_faccessat2, (uint64_t)next.directory,
                                                          (uintptr_t)next.path, X_OK, AT_EACCESS, 0, 0) == 0) {
             target->native = true; /* not readable, but the kernel may still run it */

@@ -40,7 +40,13 @@ struct linux_program {
 int linux_run(const struct linux_program *program, struct error *error);
 
 /*
- * To be called first in main(): when this process was started by a guest's execve(), continues as
+ * To be called first in main(): when the kernel started this process by binfmt_misc to run a program, runs it
+ * and never returns.
+ */
+void linux_continue_binfmt(char **arguments, char **environment);
+
+/*
+ * To be called next in main(): when this process was started by a guest's execve(), continues as
  * that program and never returns.
  */
 void linux_continue_exec(char **arguments, char **environment);

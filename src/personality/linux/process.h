@@ -28,7 +28,7 @@
 #define GUEST_ADDRESS_END (1ull << 47)
 
 enum linux_own_fd {
-    OWN_VISOR, /* visor's own executable, for execve() */
+    OWN_VISOR, /* visor's own executable, for execve(); can be missing only if by_binfmt */
     OWN_EXE,   /* the guest's executable, open for reading */
     OWN_TRACE, /* what standard error was at the start, if anything is traced */
     OWN_FD_COUNT,
@@ -39,6 +39,7 @@ struct linux_process {
     const struct linux_arch *arch;
     unsigned trace;            /* enum linux_trace */
     bool interpret;            /* see struct linux_program */
+    bool by_binfmt;            /* the kernel started this program or an ancestor, by binfmt_misc */
     int own_fds[OWN_FD_COUNT]; /* by enum linux_own_fd; -1: not there. Hidden from the guest */
     char *exe_path;            /* what the guest's /proc/self/exe reads; owned */
     uint64_t brk_start, brk_end, brk_limit;

@@ -130,6 +130,7 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->arch = &linux_arm64;
     process->trace = start->trace;
     process->interpret = start->interpret;
+    process->by_binfmt = start->by_binfmt;
     process->own_fds[OWN_VISOR] = start->visor_fd;
     process->own_fds[OWN_EXE] = start->program_fd;
     process->own_fds[OWN_TRACE] = start->trace_fd;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -94,7 +95,7 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     add(auxv, AT_EUID, user);
     add(auxv, AT_GID, real_group);
     add(auxv, AT_EGID, group);
-    add(auxv, AT_SECURE, user != real_user || group != real_group);
+    add(auxv, AT_SECURE, getauxval(AT_SECURE) || user != real_user || group != real_group);
     add(auxv, AT_HWCAP2, 0);
     add(auxv, AT_MINSIGSTKSZ, process->arch->minimum_signal_stack);
 }

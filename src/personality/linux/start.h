@@ -14,6 +14,7 @@
 struct linux_target {
     int fd;                   /* the ELF file, open for reading, or -1; owned */
     bool native;              /* for the host's CPU, or of a format that only the host's kernel may know */
+    bool own_exe;             /* found as /proc/self/exe */
     char path[PATH_MAX];      /* of the ELF file, for messages */
     char exec_name[PATH_MAX]; /* what AT_EXECFN says: the file that was asked for */
 
@@ -37,13 +38,17 @@ int linux_target_find(struct linux_target *target, const struct linux_process *p
                       const struct linux_program_file *file, struct error *error);
 void linux_target_release(struct linux_target *target);
 
+/* Exit statuses when a program cannot be started, as shells have them. */
+enum { EXIT_NOT_RUNNABLE = 126, EXIT_NOT_FOUND = 127 };
+
 /* What linux_run() and a program started by execve() have in common. */
 struct linux_start {
     char **arguments, **environment;
     unsigned trace;
     int trace_fd; /* what to trace to, -1: nothing is traced; taken over */
     bool interpret;
-    int visor_fd;
+    bool by_binfmt; /* see struct linux_process */
+    int visor_fd;   /* -1: unknown, only if by_binfmt */
     int program_fd; /* taken over */
     const char *path, *exec_name;
 };
