@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * user namespace: the calling process becomes root in a user and mount namespace of its own.
+ *
+ * As podman does it, the caller is mapped to 0 and, where /etc/subuid allows and newuidmap is installed,
+ * further users behind. Where the caller has all rights, all users keep their numbers.
+ */
+#ifndef VISOR_CLI_USER_NAMESPACE_H
+#define VISOR_CLI_USER_NAMESPACE_H
+
+struct error;
+
+/* Changes the calling process for good. 0, or a negative errno and *error. */
+int user_namespace_enter(struct error *error);
+
+#endif
