@@ -29,9 +29,10 @@ struct command_option {
 
 struct command {
     const char *name;
-    const char *arguments;                /* of the usage line, after the options */
-    const char *summary;                  /* one line */
-    const char *details;                  /* further paragraphs of the help, or NULL */
+    const char *arguments; /* of the usage line, after the options */
+    const char *words;     /* completion offers these as first word, space-separated; or NULL */
+    const char *summary;   /* one line */
+    const char *details;   /* further paragraphs of the help, or NULL */
     const struct command_option *options; /* ends with a NULL name */
 
     /*
@@ -50,10 +51,14 @@ const struct command *command_find(const char *name);
 void command_print_help(const struct command *command);
 void command_print_overview(void);
 
-/* Parses options up to the first other word and runs the command; returns its exit status. */
+/* Parses options up to the first other word, whose index is then in optind. -1 to go on, else an exit status:
+ * help was asked for, or an error was reported. */
+int command_parse_options(const struct command *command, int argument_count, char **arguments);
+
+/* Parses options as above and runs the command; returns its exit status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
-extern const struct command command_run_domain, command_check, command_version, command_help,
+extern const struct command command_run_domain, command_binfmt, command_check, command_version, command_help,
     command_completion;
 
 #endif

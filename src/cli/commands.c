@@ -11,7 +11,8 @@
 #define OPTIONS_MAX 32
 
 const struct command *const commands[] = {
-    &command_run_domain, &command_check, &command_version, &command_help, &command_completion, NULL,
+    &command_run_domain, &command_binfmt,     &command_check, &command_version,
+    &command_help,       &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -63,7 +64,7 @@ static void report_unknown(const struct command *command, const char *word, bool
     usage_error(command, message);
 }
 
-static int parse_options(const struct command *command, int argument_count, char **arguments)
+int command_parse_options(const struct command *command, int argument_count, char **arguments)
 {
     struct option table[OPTIONS_MAX] = {0};
     int known = 0;
@@ -81,14 +82,14 @@ static int parse_options(const struct command *command, int argument_count, char
         int word = optind;
         int c = getopt_long(argument_count, arguments, "+:h", table, &index);
         if (c == -1)
-            return 0;
+            return -1;
         if (c == '?' || c == ':') {
             report_unknown(command, arguments[word], c == ':');
             return STATUS_USAGE;
         }
         if (c == 'h' || index == known) {
             command_print_help(command);
-            return -1;
+            return STATUS_OK;
         }
         struct error error = ERROR_INIT;
         if (command->option(command->state, index, optarg, &error) < 0) {
@@ -100,8 +101,8 @@ static int parse_options(const struct command *command, int argument_count, char
 
 int command_run(const struct command *command, int argument_count, char **arguments)
 {
-    int status = parse_options(command, argument_count, arguments);
-    if (status != 0)
-        return status < 0 ? STATUS_OK : status;
+    int status = command_parse_options(command, argument_count, arguments);
+    if (status >= 0)
+        return status;
     return command->run(command->state, argument_count - optind, arguments + optind);
 }

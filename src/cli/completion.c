@@ -10,7 +10,7 @@ static void print_words_bash(const struct command *command)
     printf("        %s) words=\"--help", command->name);
     for (const struct command_option *o = command->options; o->name; o++)
         printf(" --%s", o->name);
-    printf("\" ;;\n");
+    printf("\" first=\"%s\" ;;\n", command->words ? command->words : "");
 }
 
 static void print_values_bash(const struct command *command)
@@ -33,7 +33,7 @@ static void print_bash(void)
 {
     printf("# bash completion for visor\n"
            "_visor() {\n"
-           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words first\n"
            "    local command=${COMP_WORDS[1]}\n"
            "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
            "        COMPREPLY=($(compgen -W \"");
@@ -57,6 +57,8 @@ static void print_bash(void)
     for (unsigned i = 0; commands[i]; i++)
         printf("%s%s", i ? " " : "", commands[i]->name);
     printf("\" -- \"$word\"))\n"
+           "    elif [ -n \"$first\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+           "        COMPREPLY=($(compgen -W \"$first\" -- \"$word\"))\n"
            "    else\n"
            "        compopt -o default\n"
            "        COMPREPLY=()\n"
@@ -71,6 +73,11 @@ static void print_fish(void)
     for (unsigned i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
         printf("complete -c visor -n __fish_use_subcommand -f -a %s -d '%s'\n", c->name, c->summary);
+        if (c->words)
+            printf(
+                "complete -c visor -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from %s' "
+                "-f -a '%s'\n",
+                c->name, c->words, c->words);
         for (const struct command_option *o = c->options; o->name; o++) {
             printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o->name,
                    o->argument ? " -r" : "", o->help);

@@ -327,9 +327,9 @@ static void check_kernel(struct gathering *g)
         : known ? VERDICT_PARTLY
                 : VERDICT_NO,
         "%s",
-        mounted ? "mounted (visor does not need it)"
-        : known ? "known to the kernel, not mounted (visor does not need it)"
-                : "not in the kernel (visor does not need it)");
+        mounted ? "mounted (only \"visor binfmt\" needs it)"
+        : known ? "known to the kernel, not mounted (only \"visor binfmt\" needs it)"
+                : "not in the kernel (only \"visor binfmt\" needs it)");
 }
 
 /* -- memory

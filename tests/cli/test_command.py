@@ -6,7 +6,7 @@ import subprocess
 
 from conftest import TOP, VISOR
 
-COMMANDS = ["run", "check", "version", "help", "completion"]
+COMMANDS = ["run", "binfmt", "check", "version", "help", "completion"]
 
 
 def options_of(visor, command):
