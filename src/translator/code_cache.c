@@ -13,6 +13,11 @@
 
 #define GUEST_PAGE_BITS 12
 #define ROUTINES_MAX    16384
+#define PREPARE_SIZE    (32u << 10)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; before it pages fault one by one */
+#endif
 
 /* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
 #define BYTES_PER_BLOCK   64
@@ -97,6 +102,12 @@ static int allocate_tables(struct code_cache *cache)
     return 0;
 }
 
+static void emit_routines(struct code_cache *cache, const struct guest_isa *isa)
+{
+    cache->used = host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
+    cache->routines_end = (uint32_t)cache->used;
+}
+
 int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error)
 {
     struct code_cache *cache = calloc(1, sizeof *cache);
@@ -114,8 +125,7 @@ int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t 
         code_cache_free(cache);
         return error_set(error, code, "cannot make a code cache of %zu MiB: %s", size >> 20, strerror(-code));
     }
-    cache->used = host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
-    cache->routines_end = (uint32_t)cache->used;
+    emit_routines(cache, isa);
     *out = cache;
     return 0;
 }
@@ -265,7 +275,24 @@ static void put32(struct code_cache *cache, uint32_t offset, uint32_t value)
     memcpy(cache->writable + offset, &value, sizeof value);
 }
 
-static bool has_room(struct code_cache *cache, const struct host_code *code)
+/* Has the kernel prepare memory ahead of its use, many pages at a time: a fault for each costs more. */
+static void prepare(void *memory, size_t *ready, size_t wanted)
+{
+    if (wanted <= *ready)
+        return;
+    size_t size = ALIGN_UP(wanted - *ready, (size_t)PREPARE_SIZE);
+    madvise((uint8_t *)memory + *ready, size, MADV_POPULATE_WRITE);
+    *ready += size;
+}
+
+static void prepare_block(struct code_cache *cache, const struct code_block *block)
+{
+    prepare(cache->writable, &cache->ready.code, block->code + block->size);
+    prepare(cache->exits, &cache->ready.exits, (block->exits + block->exit_count) * sizeof *cache->exits);
+    prepare(cache->insns, &cache->ready.insns, (block->insns + block->insn_count) * sizeof *cache->insns);
+}
+
+static bool has_room(struct code_cache *cache, const struct code_parts *code)
 {
     if (cache->used + code->size + 64 > cache->size ||
         atomic_load(&cache->block_count) + 1 >= cache->size / BYTES_PER_BLOCK ||
@@ -278,7 +305,7 @@ static bool has_room(struct code_cache *cache, const struct host_code *code)
     return (cache->by_page_used + 2) * 2 <= cache->by_page_size || grow_by_page(cache);
 }
 
-static void copy_code(struct code_cache *cache, struct code_block *block, const struct host_code *code)
+static void copy_code(struct code_cache *cache, struct code_block *block, const struct code_parts *code)
 {
     memcpy(cache->writable + block->code, code->bytes, code->size);
     for (unsigned i = 0; i < code->reloc_count; i++) {
@@ -314,13 +341,14 @@ static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which
 }
 
 uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
-                        const struct host_code *code)
+                        const struct code_parts *code)
 {
     if (!has_room(cache, code))
         return NO_BLOCK;
 
     uint32_t index = atomic_load(&cache->block_count);
     struct code_block *block = &cache->blocks[index];
+    prepare(cache->blocks, &cache->ready.blocks, (index + 1) * sizeof *block);
     *block = (struct code_block){
         .pc = pc,
         .guest_start = start,
@@ -337,6 +365,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, u
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };
+    prepare_block(cache, block);
     copy_code(cache, block, code);
     cache->used = block->code + block->size;
     cache->exit_count += code->exit_count;
@@ -512,4 +541,23 @@ int code_cache_unshare(struct code_cache *cache)
     if (code == 0)
         take_back_links(cache);
     return code;
+}
+
+int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa)
+{
+    cache->used = 0;
+    int code = copy_memory(cache);
+    if (code == 0)
+        code = map_executable(cache);
+    if (code < 0)
+        return code;
+    cache->ready.code = 0;
+    memset(cache->by_pc, 0, cache->by_pc_size * sizeof *cache->by_pc);
+    memset(cache->by_page, 0, cache->by_page_size * sizeof *cache->by_page);
+    cache->by_pc_used = cache->by_page_used = 0;
+    atomic_store(&cache->block_count, 0);
+    cache->exit_count = cache->restart_count = cache->insn_count = 0;
+    cache->epoch++;
+    emit_routines(cache, isa);
+    return 0;
 }

@@ -74,9 +74,24 @@ struct code_cache {
     struct page_entry *by_page; /* owned, likewise */
     uint32_t by_page_size, by_page_used;
 
+    struct {
+        size_t code, blocks, exits, insns; /* bytes of each that the kernel has prepared */
+    } ready;
+
     uint64_t epoch;          /* differs between the caches of one translator */
     unsigned users;          /* threads that may be inside */
     struct code_cache *next; /* older retired cache */
+};
+
+/* The code of a block to be added: as in struct host_code, wherever its parts are. */
+struct code_parts {
+    uint32_t size;
+    unsigned exit_count, restart_count, reloc_count, insn_count;
+    const struct host_exit *exits;
+    const struct host_restart *restarts;
+    const struct host_reloc *relocs;
+    const struct host_insn *insns;
+    const uint8_t *bytes;
 };
 
 int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error);
@@ -85,12 +100,15 @@ void code_cache_free(struct code_cache *cache);
 /* In the child of a fork: the memory is still shared with the parent; makes a private copy in place. */
 int code_cache_unshare(struct code_cache *cache);
 
+/* The same, but with an empty cache, of another epoch, in place of a copy. 0 or a negative errno. */
+int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa);
+
 uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc);
 
 /* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,
  * or NO_BLOCK if the cache is full. */
 uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
-                        const struct host_code *code);
+                        const struct code_parts *code);
 
 /* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */
 void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block,

@@ -33,7 +33,8 @@ enum translator_exit {
     TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed; pc is the target */
 };
 
-/* Direct-mapped by (pc >> 2); empty entries hold an odd pc. */
+/* Direct-mapped by (pc >> 2). Empty entries hold an odd pc or, but for the first, 0, which belongs in the
+ * first: so fresh memory is nearly an empty cache. */
 struct jump_cache_entry {
     uint64_t pc;
     const void *code;

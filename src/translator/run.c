@@ -30,6 +30,15 @@ static unsigned jump_index(uint64_t pc)
     return (pc >> 2) & ((1u << JUMP_CACHE_BITS) - 1);
 }
 
+/* An empty jump cache. NULL: out of memory. */
+static struct jump_cache_entry *new_jumps(void)
+{
+    struct jump_cache_entry *cache = calloc(1u << JUMP_CACHE_BITS, sizeof *cache);
+    if (cache)
+        cache[0].pc = NO_PC;
+    return cache;
+}
+
 static void clear_jumps(struct jump_cache_entry *cache)
 {
     for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++)
@@ -64,7 +73,7 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
 
     struct translator *t = calloc(1, sizeof *t);
     if (t)
-        t->no_jumps = calloc(1u << JUMP_CACHE_BITS, sizeof *t->no_jumps);
+        t->no_jumps = new_jumps();
     if (!t || !t->no_jumps) {
         free(t);
         return error_set(error, -ENOMEM, "cannot make a translator: out of memory");
@@ -76,7 +85,6 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
         t->options.cache_size = CODE_CACHE_DEFAULT;
     if (!t->options.region_max || t->options.region_max > IR_REGION_GUEST_MAX)
         t->options.region_max = REGION_MAX_DEFAULT;
-    clear_jumps(t->no_jumps);
     pthread_mutex_init(&t->lock, NULL);
 
     code = new_cache(t, &t->cache, error);
@@ -84,6 +92,10 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
         translator_free(t);
         return code;
     }
+    /* Not with other options than the other processes, nor where the space is scarce. */
+    if (!options->trace && !options->interpret && t->options.region_max == REGION_MAX_DEFAULT &&
+        t->cache->size >= t->options.cache_size)
+        t->store = code_store_new();
     *out = t;
     return 0;
 }
@@ -98,14 +110,59 @@ void translator_free(struct translator *t)
         code_cache_free(t->retired);
         t->retired = next;
     }
+    code_store_free(t->store);
     pthread_mutex_destroy(&t->lock);
     free(t->no_jumps);
     free(t);
 }
 
+/* -- the store of translations that processes share ------------------------------------------------ */
+
+int translator_new_store(const struct translator_key *key)
+{
+    return code_store_create(key);
+}
+
+bool translator_use_store(struct translator *t, int fd, const struct translator_key *key)
+{
+    if (!t->store)
+        return false;
+    pthread_mutex_lock(&t->lock);
+    bool used = code_store_use(t->store, fd, key);
+    pthread_mutex_unlock(&t->lock);
+    return used;
+}
+
+void translator_renumber_store(struct translator *t, int fd)
+{
+    pthread_mutex_lock(&t->lock);
+    code_store_renumber(t->store, fd);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void translator_leave_store(struct translator *t)
+{
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add(&t->invalidations, 1); /* what other threads have just found is nothing now */
+    code_store_leave(t->store);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void translator_share(struct translator *t)
+{
+    if (!code_store_in_use(t->store))
+        return;
+    pthread_mutex_lock(&t->lock);
+    if (code_store_in_use(t->store))
+        code_store_flush(t->store);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* -- CPUs ------------------------------------------------------------------------------------------------ */
+
 static bool allocate_cpu_parts(struct translator_cpu *cpu)
 {
-    cpu->own_jump_cache = calloc(1u << JUMP_CACHE_BITS, sizeof *cpu->own_jump_cache);
+    cpu->own_jump_cache = new_jumps();
     cpu->region = malloc(sizeof *cpu->region);
     cpu->workspace = malloc(sizeof(struct host_code));
     cpu->return_stack =
@@ -142,7 +199,6 @@ int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct
     cpu->exclusive_address = NO_PC;
     cpu->fp_control = HOST_FP_CONTROL_INIT;
     cpu->jump_cache = cpu->own_jump_cache;
-    clear_jumps(cpu->own_jump_cache);
     pthread_mutex_lock(&t->lock);
     reset_return_stack(cpu, t->cache, NULL);
     cpu->cache_epoch = t->cache->epoch;
@@ -464,6 +520,17 @@ void translator_fork_parent(struct translator *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/*
+ * The child's cache is still shared with the parent. What the child will run, most likely little before it
+ * executes another program, is in the store.
+ */
+static int begin_again(struct translator *t, struct translator_cpu *self)
+{
+    code_store_forget(t->store);
+    clear_jumps(self->own_jump_cache);
+    return code_cache_begin_again(t->cache, t->isa);
+}
+
 int translator_fork_child(struct translator *t, struct translator_cpu *self)
 {
     for (struct translator_cpu *cpu = t->cpus, *next; cpu; cpu = next) {
@@ -479,7 +546,7 @@ int translator_fork_child(struct translator *t, struct translator_cpu *self)
     for (struct code_cache *cache = t->retired; cache; cache = cache->next)
         cache->users = 0;
     free_unused_caches(t);
-    int code = code_cache_unshare(t->cache);
+    int code = code_store_in_use(t->store) ? begin_again(t, self) : code_cache_unshare(t->cache);
     pthread_mutex_unlock(&t->lock);
     return code;
 }

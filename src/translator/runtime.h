@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "translator/code_cache.h"
+#include "translator/code_store.h"
 #include "translator/translator.h"
 
 #define CODE_CACHE_DEFAULT (128ul << 20)
@@ -23,6 +24,7 @@ struct translator {
 
     pthread_mutex_t lock;        /* the caches, the list of CPUs, links; taken by no signal handler */
     struct code_cache *cache;    /* owned: the current one, */
+    struct code_store *store;    /* owned: what processes share; NULL: never anything */
     struct code_cache *retired;  /* and older ones that threads may still be inside */
     struct translator_cpu *cpus; /* all, by `next`; borrowed */
     _Atomic uint64_t

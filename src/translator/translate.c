@@ -98,17 +98,73 @@ static bool make_code(struct translator_cpu *cpu, uint64_t pc, struct look_ahead
     return true;
 }
 
+/* -- what processes share ------------------------------------------------------------------------------- */
+
+/* The guest's bytes in [start, end) copied. False: they are too many, or not there. */
+static bool fetch_range(const struct translator *t, uint64_t start, uint64_t end, uint8_t bytes[GUEST_PAGE])
+{
+    size_t size = end - start;
+    return size <= GUEST_PAGE && t->callbacks.fetch(t->callbacks.context, start, bytes, size) == size;
+}
+
+/* A translation of another process that was made from what is at pc now. */
+static bool find_stored(const struct translator *t, uint64_t pc, struct stored_code *found)
+{
+    uint8_t bytes[GUEST_PAGE];
+    unsigned cursor = 0;
+    while (code_store_in_use(t->store) && code_store_find(t->store, pc, &cursor, found)) {
+        if (fetch_range(t, found->start, found->end, bytes) &&
+            memcmp(bytes, found->guest, found->end - found->start) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Translates into the CPU's workspace. If the result is worth storing, `bytes` and made->guest become what it
+ * was made from. */
+static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code *made,
+                     uint8_t bytes[GUEST_PAGE])
+{
+    struct translator *t = cpu->translator;
+    const struct host_code *code = cpu->workspace;
+    struct look_ahead look = {.translator = t};
+    if (!make_code(cpu, pc, &look))
+        return false;
+    *made = (struct stored_code){
+        .start = look.start,
+        .end = look.end,
+        .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
+                 code->exits, code->restarts, code->relocs, code->insns, code->bytes},
+    };
+    if (code_store_in_use(t->store) && !code->own_addresses && t->callbacks.lasting &&
+        t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
+        fetch_range(t, made->start, made->end, bytes))
+        made->guest = bytes;
+    return true;
+}
+
+static void trace_block(const struct translator_cpu *cpu, uint32_t block)
+{
+    const struct translator *t = cpu->translator;
+    const struct host_code *code = cpu->workspace;
+    trace_region(t, cpu->region);
+    if (t->options.trace & TRANSLATOR_TRACE_HOST)
+        host_disassemble(t->options.trace_stream, code_cache_code(t->cache, block), code->size,
+                         (uintptr_t)code_cache_code(t->cache, block));
+}
+
 uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit *exit)
 {
     struct translator *t = cpu->translator;
-    struct look_ahead look = {.translator = t};
+    struct stored_code made;
+    uint8_t bytes[GUEST_PAGE];
     uint64_t seen = atomic_load(&t->invalidations);
 
     pthread_mutex_unlock(&t->lock);
-    bool made = make_code(cpu, pc, &look);
+    bool found = find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
     pthread_mutex_lock(&t->lock);
 
-    if (!made) {
+    if (!done) {
         *exit = TRANSLATOR_FETCH_FAULT;
         return NO_BLOCK;
     }
@@ -120,13 +176,10 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     if (block != NO_BLOCK)
         return block; /* another thread was faster */
 
-    struct host_code *code = cpu->workspace;
-    block = code_cache_add(t->cache, pc, look.start, look.end, code);
-    if (block != NO_BLOCK && t->options.trace) {
-        trace_region(t, cpu->region);
-        if (t->options.trace & TRANSLATOR_TRACE_HOST)
-            host_disassemble(t->options.trace_stream, code_cache_code(t->cache, block), code->size,
-                             (uintptr_t)code_cache_code(t->cache, block));
-    }
+    block = code_cache_add(t->cache, pc, made.start, made.end, &made.code);
+    if (block != NO_BLOCK && !found && made.guest)
+        code_store_add(t->store, pc, &made);
+    if (block != NO_BLOCK && t->options.trace)
+        trace_block(cpu, block);
     return block;
 }

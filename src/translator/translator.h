@@ -24,6 +24,11 @@ struct translator_callbacks {
      */
     size_t (*fetch)(void *context, uint64_t pc, void *bytes, size_t size);
     void *context;
+    /*
+     * Whether the code in [start, end) is likely to be found there again by other processes: a program's or
+     * library's, not made at run time. NULL: never. Called without locks held.
+     */
+    bool (*lasting)(void *context, uint64_t start, uint64_t end);
 };
 
 enum translator_trace {
@@ -44,6 +49,33 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
                    const struct translator_options *options, const struct translator_callbacks *callbacks,
                    struct error *error);
 void translator_free(struct translator *t);
+
+/* -- translations shared with other processes ------------------------------------------------------------ */
+
+/* Who may share: processes with the same bytes here. */
+struct translator_key {
+    uint8_t bytes[128];
+};
+
+/*
+ * Makes an empty store of translations: a close-on-exec descriptor or a negative errno. Whoever may write to
+ * it decides what code all its users run: the key is to tell processes with different rights, or of different
+ * program files of visor, apart.
+ */
+int translator_new_store(const struct translator_key *key);
+
+/* Takes translations from a store, whose descriptor is borrowed, and adds to it from now on. False: not of
+ * this descriptor, or never since translations are traced. */
+bool translator_use_store(struct translator *t, int fd, const struct translator_key *key);
+
+/* The store's descriptor has another number now. */
+void translator_renumber_store(struct translator *t, int fd);
+
+/* Neither takes nor adds any more, and has nothing of the store mapped. The descriptor may be closed. */
+void translator_leave_store(struct translator *t);
+
+/* Before the process ends or executes another program: hands what it has translated to the store. */
+void translator_share(struct translator *t);
 
 /* A zeroed CPU structure of isa->cpu_size bytes with its translator_cpu part ready; freed by cpu_free. */
 int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct error *error);

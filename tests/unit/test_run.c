@@ -367,7 +367,7 @@ static void set_handler(int signal, void (*handler)(int, siginfo_t *, void *))
 static struct translator *new_translator(size_t cache_size)
 {
     const struct translator_options options = {.cache_size = cache_size};
-    const struct translator_callbacks callbacks = {fetch, NULL};
+    const struct translator_callbacks callbacks = {.fetch = fetch};
     struct error error = ERROR_INIT;
     struct translator *new = NULL;
     if (translator_new(&new, &arm64_guest, &options, &callbacks, &error) < 0)

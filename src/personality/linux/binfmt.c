@@ -56,6 +56,7 @@ void linux_continue_binfmt(char **arguments, char **environment)
         .arguments = arguments + (has_first_argument() ? 2 : 1),
         .environment = environment,
         .trace_fd = -1,
+        .store_fd = -1,
         .visor_fd = open_visor(),
         .program_fd = linux_hide_fd(program_fd),
         .by_binfmt = true,

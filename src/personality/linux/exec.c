@@ -6,12 +6,14 @@
  * environment, so that all that the kernel does at execve() happens: close-on-exec, death of the other
  * threads, the command line that ps shows. One variable in front of the environment carries the rest:
  *
- *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD TRACE INTERPRET BY_BINFMT LENGTH_OF_EXEC_NAME EXEC_NAME PATH
+ *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD STORE_FD LAYOUT TRACE_FD TRACE INTERPRET BY_BINFMT
+ *                    LENGTH_OF_EXEC_NAME EXEC_NAME PATH
  *
  * Programs for the host's CPU are executed as they are.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "personality/linux/session.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
@@ -85,6 +88,8 @@ int linux_vacate_fd(struct linux_process *process, int fd)
         if (fd == process->own_fds[i])
             process->own_fds[i] = copy;
     }
+    if (process->own_fds[OWN_STORE] == copy)
+        translator_renumber_store(process->translator, copy);
     return 0;
 }
 
@@ -155,22 +160,31 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_target *targ
     int64_t result;
 
     target->fd = linux_hide_fd(target->fd);
-    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %u %d %d %zu %s %s", process->own_fds[OWN_VISOR],
-                 target->fd, process->own_fds[OWN_TRACE], process->trace, process->interpret,
-                 process->by_binfmt, strlen(target->exec_name), target->exec_name, target->path) < 0)
+    linux_session_lock(process);
+    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
+                 process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
+                 process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
+                 process->trace, process->interpret, process->by_binfmt, strlen(target->exec_name),
+                 target->exec_name, target->path) < 0) {
+        linux_session_unlock(process);
         return -ENOMEM;
+    }
     char **arguments =
         make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
     char **environment = arguments ? make_vector(&variable, 1, vectors[1], 0, &result) : NULL;
     if (environment) {
         set_close_on_exec(process->own_fds[OWN_VISOR], false);
         set_close_on_exec(process->own_fds[OWN_TRACE], false);
+        set_close_on_exec(process->own_fds[OWN_STORE], false);
+        translator_share(process->translator);
         set_close_on_exec(target->fd, false);
         result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)arguments,
                            (uintptr_t)environment, AT_EMPTY_PATH);
         set_close_on_exec(process->own_fds[OWN_VISOR], true);
         set_close_on_exec(process->own_fds[OWN_TRACE], true);
+        set_close_on_exec(process->own_fds[OWN_STORE], true);
     }
+    linux_session_unlock(process);
     free(environment);
     free(arguments);
     free(variable);
@@ -287,8 +301,9 @@ void linux_continue_exec(char **arguments, char **environment)
     if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
         return;
     own += strlen(OWN_VARIABLE);
-    if (sscanf(own, "%d %d %d %u %u %u %u %n", &start.visor_fd, &start.program_fd, &start.trace_fd,
-               &start.trace, &interpret, &by_binfmt, &length, &used) != 7 ||
+    if (sscanf(own, "%d %d %d %" SCNx64 " %d %u %u %u %u %n", &start.visor_fd, &start.program_fd,
+               &start.store_fd, &start.layout, &start.trace_fd, &start.trace, &interpret, &by_binfmt, &length,
+               &used) != 9 ||
         !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ' ||
         !is_executed_by(start.visor_fd))
         return; /* somebody else's variable */
@@ -302,6 +317,7 @@ void linux_continue_exec(char **arguments, char **environment)
     set_close_on_exec(start.visor_fd, true);
     set_close_on_exec(start.program_fd, true);
     set_close_on_exec(start.trace_fd, true);
+    set_close_on_exec(start.store_fd, true);
     linux_start(&start, &error);
     error_report(&error);
     _exit(EXIT_NOT_RUNNABLE);
@@ -356,6 +372,7 @@ int linux_run(const struct linux_program *program, struct error *error)
                                 .arguments = program->arguments,
                                 .trace = program->trace,
                                 .trace_fd = -1,
+                                .store_fd = -1,
                                 .interpret = program->interpret};
     const struct linux_program_file file = {AT_FDCWD, program->path, 0};
     struct linux_target *target = calloc(1, sizeof *target);

@@ -17,6 +17,8 @@
 /* Bits of mmap's flags that only x86 has: MAP_32BIT and MAP_ABOVE4G. */
 #define HOST_ONLY_MAP_FLAGS 0xc0u
 #define HEAP_ROOM           (256ull << 20)
+#define LAYOUT_ROOM         (64ull << 30)
+#define LARGE_PAGE          (2ull << 20)
 #define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -30,7 +32,9 @@
 struct linux_memory {
     pthread_mutex_t lock; /* held across the host's call, as the kernel holds its own */
     struct address_ranges executable;
-    struct address_ranges own; /* visor's, constant after the start */
+    struct address_ranges lasting; /* of these, what is as it was mapped from a file */
+    uint64_t next, low;            /* memory without a wish goes below `next` and not below `low` */
+    struct address_ranges own;     /* visor's, constant after the start */
 };
 
 /* -- start ----------------------------------------------------------------------------------------------- */
@@ -65,6 +69,8 @@ int linux_memory_new(struct linux_process *process)
         return -ENOMEM;
     pthread_mutex_init(&memory->lock, NULL);
     process->memory = memory;
+    memory->next = process->layout;
+    memory->low = process->layout ? process->layout - LAYOUT_ROOM : 0;
     return note_own_ranges(&memory->own);
 }
 
@@ -74,6 +80,7 @@ void linux_memory_free(struct linux_process *process)
     if (!memory)
         return;
     ranges_free(&memory->executable);
+    ranges_free(&memory->lasting);
     ranges_free(&memory->own);
     pthread_mutex_destroy(&memory->lock);
     free(memory);
@@ -128,6 +135,15 @@ size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size)
     return first < size && guest_read(bytes, pc, first) == 0 ? first : 0;
 }
 
+bool linux_memory_is_lasting(void *context, uint64_t start, uint64_t end)
+{
+    struct linux_memory *memory = ((struct linux_process *)context)->memory;
+    pthread_mutex_lock(&memory->lock);
+    bool lasting = ranges_end(&memory->lasting, start) >= end;
+    pthread_mutex_unlock(&memory->lock);
+    return lasting;
+}
+
 static bool next_range(const struct address_ranges *set, uint64_t address, struct address_range *range)
 {
     for (size_t i = 0; i < set->count; i++) {
@@ -160,8 +176,15 @@ bool linux_memory_is_mapped(uint64_t address)
                                (uintptr_t)&resident, 0, 0, 0) == 0;
 }
 
+/* Room for one more range, so that what the kernel has done can be recorded. */
+static int reserve(struct linux_memory *memory)
+{
+    int code = ranges_reserve(&memory->executable);
+    return code < 0 ? code : ranges_reserve(&memory->lasting);
+}
+
 /* Records that the pages of [start, start + length) are now executable or not, and forgets translations of
- * what was there before. With the lock held, after ranges_reserve(). */
+ * what was there before. With the lock held, after reserve(). */
 static void note_executable(struct linux_process *process, uint64_t start, uint64_t length, bool executable)
 {
     struct address_ranges *set = &process->memory->executable;
@@ -172,8 +195,10 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
         ranges_add(set, start, end);
     else if (was)
         ranges_remove(set, start, end);
-    if (was)
+    if (was) {
+        ranges_remove(&process->memory->lasting, start, end);
         translator_invalidate(process->translator, start, end - start);
+    }
 }
 
 static bool overlaps_own(const struct linux_process *process, uint64_t start, uint64_t length)
@@ -203,6 +228,32 @@ static bool is_noexec(int fd)
            fs.f_flags & ST_NOEXEC;
 }
 
+/* Where a mapping goes if the guest leaves it to the kernel; 0: the kernel decides. With the lock held. */
+static uint64_t place(const struct linux_memory *memory, uint64_t length, unsigned flags)
+{
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_HUGETLB) || length > memory->next - memory->low)
+        return 0;
+    uint64_t at = memory->next - length;
+    at = ALIGN_DOWN(at, length % LARGE_PAGE ? GUEST_PAGE_SIZE : LARGE_PAGE);
+    return at < memory->low ? 0 : at;
+}
+
+/* mmap() of the host; where the guest leaves the choice, in the process's layout if possible. With the lock
+ * held. */
+static int64_t host_map(struct linux_memory *memory, uint64_t address, uint64_t length, unsigned protection,
+                        unsigned flags, int fd, uint64_t offset)
+{
+    uint64_t at = address ? 0 : place(memory, length, flags);
+    if (at) {
+        int64_t result = linux_plain_syscall(SYS_mmap, at, length, protection, flags, (uint64_t)fd, offset);
+        if (result == (int64_t)at)
+            memory->next = at;
+        if (result >= 0)
+            return result; /* else: some devices want to choose themselves */
+    }
+    return linux_plain_syscall(SYS_mmap, address, length, protection, flags, (uint64_t)fd, offset);
+}
+
 int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
                          unsigned protection, unsigned flags, int fd, uint64_t offset)
 {
@@ -220,12 +271,15 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
         return -EPERM;
 
     linux_memory_lock(process);
-    int64_t result = ranges_reserve(&process->memory->executable);
+    int64_t result = reserve(process->memory);
     if (!result)
-        result = linux_plain_syscall(SYS_mmap, address, length, host_protection(protection), flags,
-                                     (uint64_t)fd, offset);
-    if (result >= 0)
-        note_executable(process, (uint64_t)result, length, executable);
+        result = host_map(process->memory, address, length, host_protection(protection), flags, fd, offset);
+    if (result >= 0) {
+        uint64_t start = (uint64_t)result;
+        note_executable(process, start, length, executable);
+        if (executable && !(protection & PROT_WRITE) && !(flags & MAP_ANONYMOUS))
+            ranges_add(&process->memory->lasting, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
+    }
     linux_memory_unlock(process);
     return result;
 }
@@ -236,11 +290,14 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
         return -EINVAL;
 
     linux_memory_lock(process);
-    int64_t result = ranges_reserve(&process->memory->executable);
+    int64_t result = reserve(process->memory);
     if (!result)
         result = linux_plain_syscall(SYS_munmap, address, length, 0, 0, 0, 0);
-    if (result >= 0)
+    if (result >= 0) {
+        if (address == process->memory->next)
+            process->memory->next = MIN(address + ALIGN_UP(length, GUEST_PAGE_SIZE), process->layout);
         note_executable(process, address, length, false);
+    }
     linux_memory_unlock(process);
     return result;
 }
@@ -254,7 +311,7 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
         return -ENOMEM;
 
     linux_memory_lock(process);
-    int64_t result = ranges_reserve(&process->memory->executable);
+    int64_t result = reserve(process->memory);
     if (!result)
         result = linux_plain_syscall(SYS_mprotect, address, length, host_protection(protection), 0, 0, 0);
     if (result >= 0)
@@ -291,13 +348,13 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
         return -EINVAL;
 
     linux_memory_lock(process);
-    int64_t result = ranges_reserve(&process->memory->executable);
+    int64_t result = reserve(process->memory);
     if (!result)
         result = linux_plain_syscall(SYS_mremap, old, old_length, length, a[3], a[4], 0);
     if (result >= 0) {
         bool executable = ranges_end(&process->memory->executable, old) != 0;
         note_executable(process, old, old_length, false);
-        if (ranges_reserve(&process->memory->executable) == 0)
+        if (reserve(process->memory) == 0)
             note_executable(process, (uint64_t)result, length, executable);
     }
     linux_memory_unlock(process);
@@ -440,7 +497,7 @@ int64_t linux_sys_shmdt(struct linux_thread *thread, const uint64_t a[6])
 
     linux_memory_lock(process);
     uint64_t end = ranges_end(&process->memory->executable, a[0]);
-    int64_t result = ranges_reserve(&process->memory->executable);
+    int64_t result = reserve(process->memory);
     if (!result)
         result = linux_plain_syscall(SYS_shmdt, a[0], 0, 0, 0, 0, 0);
     if (result >= 0 && end && !linux_memory_is_mapped(a[0]))

@@ -22,6 +22,9 @@ size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size);
  * has changed the maps. */
 int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *code);
 
+/* translator_callbacks.lasting: code mapped from a file, as it was mapped. */
+bool linux_memory_is_lasting(void *context, uint64_t start, uint64_t end);
+
 /* mmap() as the guest sees it: `protection` may have PROT_EXEC. The address or a negative errno. */
 int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
                          unsigned protection, unsigned flags, int fd, uint64_t offset);

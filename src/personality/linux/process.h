@@ -30,6 +30,7 @@
 enum linux_own_fd {
     OWN_VISOR, /* visor's own executable, for execve(); can be missing only if by_binfmt */
     OWN_EXE,   /* the guest's executable, open for reading */
+    OWN_STORE, /* translations shared with other processes, see session.h */
     OWN_TRACE, /* what standard error was at the start, if anything is traced */
     OWN_FD_COUNT,
 };
@@ -37,11 +38,14 @@ enum linux_own_fd {
 struct linux_process {
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace;            /* enum linux_trace */
-    bool interpret;            /* see struct linux_program */
-    bool by_binfmt;            /* the kernel started this program or an ancestor, by binfmt_misc */
-    int own_fds[OWN_FD_COUNT]; /* by enum linux_own_fd; -1: not there. Hidden from the guest */
-    char *exe_path;            /* what the guest's /proc/self/exe reads; owned */
+    unsigned trace;               /* enum linux_trace */
+    bool interpret;               /* see struct linux_program */
+    bool by_binfmt;               /* the kernel started this program or an ancestor, by binfmt_misc */
+    int own_fds[OWN_FD_COUNT];    /* by enum linux_own_fd; -1: not there. Hidden from the guest */
+    char *exe_path;               /* what the guest's /proc/self/exe reads; owned */
+    uint64_t layout;              /* where its memory is placed: the same in a session */
+    pthread_mutex_t session_lock; /* of own_fds[OWN_STORE] and: */
+    bool session_failed;          /* none could be begun, so it is not tried again */
     uint64_t brk_start, brk_end, brk_limit;
     uint64_t stack_start, stack_end;         /* of the main thread */
     uint64_t arguments_start, arguments_end; /* of the strings on the first stack */

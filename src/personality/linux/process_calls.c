@@ -11,11 +11,28 @@
 
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/session.h"
 #include "personality/linux/syscalls.h"
 
 #define FORWARD(name)                                                                                        \
     int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6])                               \
     {                                                                                                        \
+        return linux_host_syscall(thread, SYS_##name, a[0], a[1], a[2], a[3], a[4], a[5]);                   \
+    }
+/* They may change the process's rights. */
+#define FORWARD_IDENTITY(name)                                                                               \
+    int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6])                               \
+    {                                                                                                        \
+        int64_t result = linux_host_syscall(thread, SYS_##name, a[0], a[1], a[2], a[3], a[4], a[5]);         \
+        if (result >= 0)                                                                                     \
+            linux_session_check(thread->process);                                                            \
+        return result;                                                                                       \
+    }
+/* They change rights that a session's key does not show. */
+#define FORWARD_LEAVING(name)                                                                                \
+    int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6])                               \
+    {                                                                                                        \
+        linux_session_leave(thread->process);                                                                \
         return linux_host_syscall(thread, SYS_##name, a[0], a[1], a[2], a[3], a[4], a[5]);                   \
     }
 /* The first argument is a descriptor. */
@@ -35,26 +52,25 @@ FORWARD(getuid)
 FORWARD(geteuid)
 FORWARD(getgid)
 FORWARD(getegid)
-FORWARD(setuid)
-FORWARD(setgid)
-FORWARD(setreuid)
-FORWARD(setregid)
-FORWARD(setresuid)
-FORWARD(setresgid)
+FORWARD_IDENTITY(setuid)
+FORWARD_IDENTITY(setgid)
+FORWARD_IDENTITY(setreuid)
+FORWARD_IDENTITY(setregid)
+FORWARD_IDENTITY(setresuid)
+FORWARD_IDENTITY(setresgid)
 FORWARD(getresuid)
 FORWARD(getresgid)
-FORWARD(setfsuid)
-FORWARD(setfsgid)
+FORWARD_LEAVING(setfsuid)
+FORWARD_LEAVING(setfsgid)
 FORWARD(getgroups)
-FORWARD(setgroups)
+FORWARD_IDENTITY(setgroups)
 FORWARD(setpgid)
 FORWARD(getpgid)
 FORWARD(getsid)
 FORWARD(setsid)
 FORWARD(capget)
-FORWARD(capset)
-FORWARD(unshare)
-FORWARD_FD(setns)
+FORWARD_IDENTITY(capset)
+FORWARD_LEAVING(unshare)
 
 FORWARD(sched_setparam)
 FORWARD(sched_setscheduler)
@@ -81,6 +97,22 @@ FORWARD(getrusage)
 FORWARD(times)
 FORWARD(pidfd_open)
 FORWARD_FD(pidfd_getfd)
+
+int64_t linux_sys_setns(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    linux_session_leave(thread->process);
+    return linux_host_syscall(thread, SYS_setns, a[0], a[1], 0, 0, 0, 0);
+}
+
+int64_t linux_sys_landlock_restrict_self(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    linux_session_leave(thread->process);
+    return linux_host_syscall(thread, SYS_landlock_restrict_self, a[0], a[1], 0, 0, 0, 0);
+}
 
 /* READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. */
 int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
@@ -177,6 +209,17 @@ static bool is_common(int option)
     return false;
 }
 
+static int64_t common_prctl(struct linux_thread *thread, const uint64_t a[6])
+{
+    int64_t result = linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
+    if (a[0] == PR_SET_DUMPABLE &&
+        result >= 0) /* who is not to be traced by its equals does not trust them */
+        linux_session_leave(thread->process);
+    else if (a[0] == PR_SET_NO_NEW_PRIVS && result >= 0)
+        linux_session_check(thread->process);
+    return result;
+}
+
 int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
 {
     switch ((int)a[0]) {
@@ -188,7 +231,7 @@ int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
         /* Others are about another CPU's features, or would lock visor out: PR_SET_MM, PR_SET_SECCOMP. */
         if (!is_common((int)a[0]))
             return -EINVAL;
-        return linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
+        return common_prctl(thread, a);
     }
 }
 

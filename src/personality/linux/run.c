@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -15,12 +16,17 @@
 #include "base/macros.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/proc.h"
+#include "personality/linux/session.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
 
 /* Where position-independent programs go: two thirds up of half the address space, away from the host's own
  * programs, its mmap() area and the address ranges that the sanitizers' shadows need. */
 #define PROGRAM_HINT 0x2aaaaaaa0000ull
+/* Below the host's own mmap() area, in whole large pages. */
+#define LAYOUT_LOW     0x7d0000000000ull
+#define LAYOUT_STEP    (2ull << 20)
+#define LAYOUT_CHOICES (1ull << 19)
 /* The name that programs see comes from here, as after execve(). */
 #define COMMAND_SIZE 16
 
@@ -107,6 +113,15 @@ void linux_thread_run(struct linux_thread *thread)
 /* -- start
  * ------------------------------------------------------------------------------------------------------- */
 
+/* Memory that a program asks for without saying where goes below a random address. Processes that share
+ * translations have it in common: the same program finds its libraries at the same addresses again. */
+static uint64_t choose_layout(void)
+{
+    uint64_t random = 0;
+    getrandom(&random, sizeof random, GRND_NONBLOCK);
+    return LAYOUT_LOW + random % LAYOUT_CHOICES * LAYOUT_STEP;
+}
+
 static int new_translator(struct linux_process *process, const struct linux_start *start, struct error *error)
 {
     const struct translator_options options = {
@@ -116,7 +131,7 @@ static int new_translator(struct linux_process *process, const struct linux_star
         .trace_stream = start->trace_fd >= 0 ? fdopen(start->trace_fd, "w") : NULL,
         .interpret = start->interpret,
     };
-    const struct translator_callbacks callbacks = {linux_memory_fetch, process};
+    const struct translator_callbacks callbacks = {linux_memory_fetch, process, linux_memory_is_lasting};
     return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
 }
 
@@ -134,8 +149,11 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->own_fds[OWN_VISOR] = start->visor_fd;
     process->own_fds[OWN_EXE] = start->program_fd;
     process->own_fds[OWN_TRACE] = start->trace_fd;
+    process->own_fds[OWN_STORE] = -1;
+    process->layout = start->layout ? start->layout : choose_layout();
     if (new_translator(process, start, error) < 0)
         return NULL;
+    linux_session_join(process, start->store_fd);
     return process;
 }
 
@@ -165,7 +183,7 @@ static int load_interpreter(struct linux_process *process, int program_fd, const
         return error_set(error, -errno, "cannot open its loader %s: %s", path, strerror(errno));
     code = elf_read(fd, process->arch->isa->elf_machine, &image, error);
     if (code == 0)
-        code = elf_load(process, fd, &image, 0, base, error);
+        code = elf_load(process, fd, &image, process->layout, base, error);
     close(fd);
     if (code < 0) {
         error_prefix(error, "%s: ", path);

@@ -47,9 +47,11 @@ struct linux_start {
     unsigned trace;
     int trace_fd; /* what to trace to, -1: nothing is traced; taken over */
     bool interpret;
-    bool by_binfmt; /* see struct linux_process */
-    int visor_fd;   /* -1: unknown, only if by_binfmt */
-    int program_fd; /* taken over */
+    bool by_binfmt;  /* see struct linux_process */
+    int visor_fd;    /* -1: unknown, only if by_binfmt */
+    int store_fd;    /* -1: none yet; taken over */
+    uint64_t layout; /* 0: none yet */
+    int program_fd;  /* taken over */
     const char *path, *exec_name;
 };
 

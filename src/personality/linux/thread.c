@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "personality/linux/memory.h"
+#include "personality/linux/session.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
@@ -92,6 +93,8 @@ void linux_thread_finish(struct linux_thread *thread)
 
     release_robust_list(thread);
     linux_signals_leave(thread);
+    if (leader)
+        translator_share(thread->process->translator);
     translator_cpu_free(thread->cpu);
     free(thread);
     /* Last of all: who waits for this takes the thread to have ended. */
@@ -113,7 +116,7 @@ int64_t linux_sys_exit(struct linux_thread *thread, const uint64_t a[6])
 
 int64_t linux_sys_exit_group(struct linux_thread *thread, const uint64_t a[6])
 {
-    (void)thread;
+    translator_share(thread->process->translator);
     for (;;)
         linux_plain_syscall(SYS_exit_group, a[0], 0, 0, 0, 0, 0);
 }
@@ -317,8 +320,10 @@ static void vfork_wait(struct linux_vfork *page, pid_t child)
     }
 }
 
-static void before_fork(struct linux_process *process)
+static void before_fork(struct linux_process *process, uint64_t flags)
 {
+    linux_session_lock(process);
+    linux_session_before_clone(process, flags);
     pthread_mutex_lock(&process->actions->lock);
     linux_memory_lock(process);
     translator_fork_prepare(process->translator);
@@ -328,6 +333,7 @@ static void after_fork(struct linux_process *process)
 {
     linux_memory_unlock(process);
     pthread_mutex_unlock(&process->actions->lock);
+    linux_session_unlock(process);
 }
 
 static void enter_child(struct linux_thread *thread, const struct clone_arguments *arguments,
@@ -387,7 +393,7 @@ static int64_t clone_process(struct linux_thread *thread, const struct clone_arg
         return -ENOMEM;
     }
 
-    before_fork(process);
+    before_fork(process, arguments->flags);
     int64_t child = host_fork(arguments, &waits);
     if (child == 0) {
         enter_child(thread, arguments, waits ? page : NULL);

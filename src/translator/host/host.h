@@ -84,7 +84,8 @@ struct host_reloc {
 struct host_code {
     uint32_t size;
     unsigned exit_count, restart_count, reloc_count, insn_count;
-    bool overflow; /* did not fit: translate a shorter region */
+    bool overflow;      /* did not fit: translate a shorter region */
+    bool own_addresses; /* has addresses of visor's functions: of use in this process only */
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];
     struct host_reloc relocs[HOST_RELOCS_MAX];

@@ -375,6 +375,7 @@ void host_emit(const struct guest_isa *isa, const struct ir_region *region,
     e->assembler.start = e->assembler.p = code->bytes;
     e->assembler.end = code->bytes + HOST_CODE_MAX - ROOM_END;
     e->assembler.fixup_count = 0;
+    code->own_addresses = false;
     code->exit_count = code->restart_count = code->reloc_count = code->insn_count = 0;
 
     allocate_reset(e);

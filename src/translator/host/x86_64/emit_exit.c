@@ -242,6 +242,7 @@ EMITTER(call)
     asm_mov_imm(e->a, RAX, emit_insn(e, e->insn)->imm);
     asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     asm_mov_imm(e->a, RAX, insn->imm);
+    e->code->own_addresses = true;
     call_routine(e, HOST_CALL_HELPER);
     emit_def_in_gpr(e, v, RAX);
 }
