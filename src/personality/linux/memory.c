@@ -324,7 +324,11 @@ int64_t linux_sys_mmap(struct linux_thread *thread, const uint64_t a[6])
 {
     if (!(a[3] & MAP_ANONYMOUS) && linux_is_own_fd(thread->process, (int)a[4]))
         return -EBADF;
-    return linux_memory_map(thread->process, a[0], a[1], (unsigned)a[2], (unsigned)a[3], (int)a[4], a[5]);
+    int64_t result =
+        linux_memory_map(thread->process, a[0], a[1], (unsigned)a[2], (unsigned)a[3], (int)a[4], a[5]);
+    if (UNLIKELY(thread->process->rings) && result >= 0 && !(a[3] & MAP_ANONYMOUS))
+        linux_uring_mapped(thread->process, (int)a[4], a[5], (uint64_t)result);
+    return result;
 }
 
 int64_t linux_sys_munmap(struct linux_thread *thread, const uint64_t a[6])

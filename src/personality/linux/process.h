@@ -26,6 +26,8 @@
 #define GUEST_PAGE_SIZE 4096ul
 /* First address that no user mapping of the host reaches. */
 #define GUEST_ADDRESS_END (1ull << 47)
+/* How many rings of io_uring a thread can register, by the kernel. */
+#define LINUX_REGISTERED_RINGS 16
 
 enum linux_own_fd {
     OWN_VISOR, /* visor's own executable, for execve(); can be missing only if by_binfmt */
@@ -57,6 +59,7 @@ struct linux_process {
     uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
     struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */
+    struct linux_rings *rings;     /* owned, private to uring.c; NULL: none so far */
 };
 
 struct linux_thread {
@@ -72,6 +75,7 @@ struct linux_thread {
     struct linux_vfork *vfork;            /* set in a child whose parent waits for its exec or end */
     _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
+    uint32_t registered_rings[LINUX_REGISTERED_RINGS]; /* private to uring.c */
 };
 
 /* -- guest memory (memory.c): copies that give -EFAULT instead of a crash ------------------------------ */
@@ -118,6 +122,12 @@ int linux_vacate_fd(struct linux_process *process, int fd);
 
 /* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
 int linux_hide_fd(int fd);
+
+/* -- io_uring (uring.c) ---------------------------------------------------------------------------------- */
+
+/* The guest has mapped this offset of a descriptor, which may be a ring: takes note of it. Takes the lock of
+ * memory.h. */
+void linux_uring_mapped(struct linux_process *process, int fd, uint64_t offset, uint64_t address);
 
 /* -- signals (signal.c) ---------------------------------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/macros.h"
+#include "personality/linux/socket.h"
 #include "personality/linux/syscalls.h"
 
 /* True if the control data of the message, `length` bytes at `address`, would send a descriptor of visor's.
@@ -34,18 +35,17 @@ static bool sends_own_fd(struct linux_thread *thread, uint64_t address, uint64_t
     return false;
 }
 
-/* 0, or -EBADF if the message at `address` must not be sent. */
-static int check_message(struct linux_thread *thread, uint64_t address)
+bool linux_message_sends_own_fd(struct linux_thread *thread, uint64_t address)
 {
     struct msghdr message;
     if (guest_read(&message, address, sizeof message) < 0 || !message.msg_control)
-        return 0;
-    return sends_own_fd(thread, (uint64_t)message.msg_control, message.msg_controllen) ? -EBADF : 0;
+        return false;
+    return sends_own_fd(thread, (uint64_t)message.msg_control, message.msg_controllen);
 }
 
 int64_t linux_sys_sendmsg(struct linux_thread *thread, const uint64_t a[6])
 {
-    if (linux_is_own_fd(thread->process, (int)a[0]) || check_message(thread, a[1]) < 0)
+    if (linux_is_own_fd(thread->process, (int)a[0]) || linux_message_sends_own_fd(thread, a[1]))
         return -EBADF;
     return linux_host_syscall(thread, SYS_sendmsg, a[0], a[1], a[2], 0, 0, 0);
 }
@@ -56,7 +56,7 @@ int64_t linux_sys_sendmmsg(struct linux_thread *thread, const uint64_t a[6])
         return -EBADF;
     uint32_t count = MIN((uint32_t)a[2], 1024u); /* the kernel's limit */
     for (uint32_t i = 0; i < count; i++) {
-        if (check_message(thread, a[1] + i * sizeof(struct mmsghdr)) < 0)
+        if (linux_message_sends_own_fd(thread, a[1] + i * sizeof(struct mmsghdr)))
             return -EBADF;
     }
     return linux_host_syscall(thread, SYS_sendmmsg, a[0], a[1], a[2], a[3], 0, 0);

@@ -39,6 +39,16 @@
 #define SYS_listxattrat   465
 #define SYS_removexattrat 466
 #endif
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
+#ifndef SYS_file_getattr
+#define SYS_file_getattr 468
+#define SYS_file_setattr 469
+#endif
+#ifndef SYS_listns
+#define SYS_listns 470
+#endif
 
 #define CALL(number, name, format) int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6]);
 #define PASS(number, name, format)                                                                           \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * system: the time of day. Programs ask for it often, and the guest has no vDSO that would answer without a
- * system call, so visor answers from the host's.
+ * system call, so visor answers from the host's. And calls that need nothing.
  */
 #include <errno.h>
 #include <sys/time.h>
@@ -27,4 +27,13 @@ int64_t linux_sys_gettimeofday(struct linux_thread *thread, const uint64_t a[6])
     if (gettimeofday(&now, NULL) < 0)
         return -errno;
     return guest_write(a[0], &now, sizeof now);
+}
+
+/* The kernel has its callers' programs make this call where a call was interrupted. Visor goes on with such
+ * calls by itself; who makes this one has nothing to go on with. */
+int64_t linux_sys_restart_syscall(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)thread;
+    (void)a;
+    return -EINTR;
 }

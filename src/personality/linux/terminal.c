@@ -8,17 +8,33 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <linux/ioctl.h>
+#include <linux/loop.h>
+#include <linux/perf_event.h>
 
 #include "personality/linux/convert.h"
 #include "personality/linux/syscalls.h"
 
-/* The type of /dev/kvm's requests: they are about the host's kind of CPU, which the guest does not know. */
-#define IOCTL_TYPE_KVM 0xae
+/* Requests to /dev/kvm, its machines and processors: they are about the host's kind of CPU. */
+#define IOCTL_TYPE_KVM   0xae
+#define IOCTL_KVM_NUMBER 0x20 /* the lower ones have no direction, and others use the type from there on */
 
 /* Kinds whose argument is a descriptor. */
 static bool takes_descriptor(uint32_t request)
 {
-    return request == FICLONE;
+    switch (request) {
+    case FICLONE:
+    case LOOP_SET_FD:
+    case LOOP_CHANGE_FD:
+    case PERF_EVENT_IOC_SET_OUTPUT:
+    case PERF_EVENT_IOC_SET_BPF: return true;
+    default: return false;
+    }
+}
+
+static bool is_kvm(uint32_t request)
+{
+    return _IOC_TYPE(request) == IOCTL_TYPE_KVM &&
+           (_IOC_DIR(request) != _IOC_NONE || _IOC_NR(request) < IOCTL_KVM_NUMBER);
 }
 
 int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
@@ -30,7 +46,7 @@ int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
         return -EBADF;
     if (takes_descriptor(request) && linux_is_own_fd(thread->process, (int)argument))
         return -EBADF;
-    if (_IOC_TYPE(request) == IOCTL_TYPE_KVM && _IOC_DIR(request) != _IOC_NONE)
+    if (is_kvm(request))
         return -ENOTTY;
     if (request == TIOCGPTPEER) /* opens the other side of a pseudoterminal, with these flags */
         argument = linux_open_flags_to_host((uint32_t)argument);
