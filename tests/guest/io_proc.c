@@ -145,6 +145,11 @@ static int data = 1;
 
 static void test_maps(void)
 {
+    int fd = open("/proc/self/maps", O_RDONLY);
+    CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
+    CHECK_ERROR(write(fd, "x", 1), EBADF);
+    close(fd);
+
     char permissions[5], name[PATH_MAX];
     int local = 0;
     CHECK(find_mapping(&local, permissions, name) && strcmp(name, "[stack]") == 0);

@@ -7,6 +7,7 @@
 #include <linux/landlock.h>
 
 #include "base/macros.h"
+#include "personality/linux/session.h"
 #include "personality/linux/syscalls.h"
 
 /* Adds visor's file to a set of rules; one that does not restrict these accesses does not take a rule. */
@@ -32,5 +33,6 @@ int64_t linux_sys_landlock_restrict_self(struct linux_thread *thread, const uint
         return -EBADF;
     if ((int)a[0] >= 0)
         allow_visor(thread->process, a[0]);
+    linux_session_leave(thread->process);
     return linux_host_syscall(thread, SYS_landlock_restrict_self, a[0], a[1], 0, 0, 0, 0);
 }

@@ -226,6 +226,19 @@ static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_
     }
 }
 
+/* The same file, open for reading only, as far as /proc is there to open it by; `fd` is closed then. */
+static int64_t make_read_only(int64_t fd, uint64_t flags)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", (int)fd);
+    int64_t reader = linux_plain_syscall(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path,
+                                         O_RDONLY | (flags & (O_CLOEXEC | O_NONBLOCK)), 0, 0, 0);
+    if (reader < 0)
+        return fd;
+    linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    return reader;
+}
+
 /* A file in memory that cannot be changed any more: its descriptor or a negative errno. */
 static int64_t make_file(const char *name, const char *contents, size_t size, uint64_t flags)
 {
@@ -241,7 +254,7 @@ static int64_t make_file(const char *name, const char *contents, size_t size, ui
         result = linux_plain_syscall(SYS_fcntl, (uint64_t)fd, F_ADD_SEALS,
                                      F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL, 0, 0, 0);
     if (result == 0)
-        return fd;
+        return make_read_only(fd, flags);
     linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
     return result < 0 ? result : -EIO;
 }

@@ -106,14 +106,6 @@ int64_t linux_sys_setns(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_setns, a[0], a[1], 0, 0, 0, 0);
 }
 
-int64_t linux_sys_landlock_restrict_self(struct linux_thread *thread, const uint64_t a[6])
-{
-    if (linux_is_own_fd(thread->process, (int)a[0]))
-        return -EBADF;
-    linux_session_leave(thread->process);
-    return linux_host_syscall(thread, SYS_landlock_restrict_self, a[0], a[1], 0, 0, 0, 0);
-}
-
 /* READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. */
 int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
 {
@@ -200,7 +192,6 @@ static bool is_common(int option)
         PR_GET_IO_FLUSHER,
         PR_SCHED_CORE,
         PR_SET_VMA,
-        PR_GET_SECCOMP,
     };
     for (size_t i = 0; i < ARRAY_SIZE(common); i++) {
         if (common[i] == option)
