@@ -152,18 +152,18 @@ static uint32_t hash(uint64_t key)
     return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-static struct block_entry *find_entry(const struct code_cache *cache, uint64_t pc)
+static struct block_entry *find_entry(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
 {
     uint32_t mask = cache->by_pc_size - 1;
     uint32_t i = hash(pc >> 2) & mask;
-    while (cache->by_pc[i].pc && cache->by_pc[i].pc != pc + 1)
+    while (cache->by_pc[i].pc && (cache->by_pc[i].pc != pc + 1 || cache->by_pc[i].fp_mode != fp_mode))
         i = (i + 1) & mask;
     return &cache->by_pc[i];
 }
 
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc)
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
 {
-    const struct block_entry *entry = find_entry(cache, pc);
+    const struct block_entry *entry = find_entry(cache, pc, fp_mode);
     if (!entry->pc || !cache->blocks[entry->block].valid)
         return NO_BLOCK;
     return entry->block;
@@ -181,7 +181,7 @@ static bool grow_by_pc(struct code_cache *cache)
     cache->by_pc_size = old_size * 2;
     for (uint32_t i = 0; i < old_size; i++) {
         if (old[i].pc)
-            *find_entry(cache, old[i].pc - 1) = old[i];
+            *find_entry(cache, old[i].pc - 1, old[i].fp_mode) = old[i];
     }
     free(old);
     return true;
@@ -340,7 +340,7 @@ static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which
     entry->first = index;
 }
 
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode, uint64_t start, uint64_t end,
                         const struct code_parts *code)
 {
     if (!has_room(cache, code))
@@ -372,10 +372,10 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, u
     cache->restart_count += code->restart_count;
     cache->insn_count += code->insn_count;
 
-    struct block_entry *entry = find_entry(cache, pc);
+    struct block_entry *entry = find_entry(cache, pc, fp_mode);
     if (!entry->pc)
         cache->by_pc_used++;
-    *entry = (struct block_entry){.pc = pc + 1, .block = index};
+    *entry = (struct block_entry){.pc = pc + 1, .block = index, .fp_mode = fp_mode};
     add_to_page(cache, index, 0, start);
     if ((start ^ (end - 1)) >> GUEST_PAGE_BITS)
         add_to_page(cache, index, 1, end - 1);

@@ -51,6 +51,7 @@ struct page_entry {
 struct block_entry {
     uint64_t pc; /* plus 1; 0 = empty */
     uint32_t block;
+    uint32_t fp_mode;
 };
 
 struct code_cache {
@@ -103,11 +104,12 @@ int code_cache_unshare(struct code_cache *cache);
 /* The same, but with an empty cache, of another epoch, in place of a copy. 0 or a negative errno. */
 int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa);
 
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc);
+/* The block for a guest address that was made for a floating-point mode (IR_FP_*), or NO_BLOCK. */
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode);
 
 /* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,
  * or NO_BLOCK if the cache is full. */
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, uint64_t start, uint64_t end,
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode, uint64_t start, uint64_t end,
                         const struct code_parts *code);
 
 /* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */

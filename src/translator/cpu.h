@@ -30,7 +30,8 @@ enum translator_exit {
     TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
     TRANSLATOR_INTERRUPTED, /* translator_interrupt() was called */
     TRANSLATOR_LINK,        /* (internal) an unlinked exit was taken; payload: its number */
-    TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed; pc is the target */
+    TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed, or the floating-point mode changed; pc is
+                               the target */
 };
 
 /* Direct-mapped by (pc >> 2). Empty entries hold an odd pc or, but for the first, 0, which belongs in the
@@ -68,6 +69,7 @@ struct translator_cpu {
     uint8_t *return_stack_top;
     uint64_t cache_epoch;        /* of the cache that the return stack points into */
     struct code_cache *cache;    /* that generated code of this thread belongs to; NULL outside */
+    unsigned fp_mode;            /* IR_FP_*: what its code, jump cache and return stack are made for */
     struct translator_cpu *next; /* in the translator's list */
     _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
     struct ir_region *region;    /* owned, workspace of this thread's translations */

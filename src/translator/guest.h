@@ -18,6 +18,13 @@ struct guest_register {
 /* How floating-point results that are not numbers are made, and when tininess is seen. */
 enum guest_fp_policy { GUEST_FP_ARM };
 
+/* Bits of guest_isa.fp_control. */
+enum {
+    GUEST_FP_DEFAULT_NAN = 1 << 0, /* NaNs become the default NaN instead of an operand's (Arm: FPCR.DN) */
+    GUEST_FP_FLUSH_HALF = 1 << 1,  /* denormal numbers of half precision are flushed (FZ16) */
+    GUEST_FP_ALTERNATIVE_HALF = 1 << 2, /* conversions of halves without infinities and NaNs (AHP) */
+};
+
 struct guest_isa {
     const char *name;
     uint16_t elf_machine;
@@ -29,8 +36,12 @@ struct guest_isa {
     uint16_t qc_offset;    /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
 
-    /* True if the guest asks for the default NaN instead of an operand's (Arm: FPCR.DN). NULL: never. */
-    bool (*default_nan)(const struct translator_cpu *cpu);
+    /* What the guest's floating-point control says beyond the host's: GUEST_FP_* bits. NULL: nothing. */
+    unsigned (*fp_control)(const struct translator_cpu *cpu);
+
+    /* The IR_FP_* mode that code for this CPU must have been made for. NULL: always 0. A guest instruction
+     * that changes it leaves by RAISE with TRANSLATOR_LOOKUP. */
+    unsigned (*fp_mode)(const struct translator_cpu *cpu);
 
     /*
      * Lifts one region that starts at guest address `pc` into `region` (already reset).

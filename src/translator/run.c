@@ -291,7 +291,7 @@ static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_ex
     uint64_t pc = guest_pc(cpu);
 
     for (;;) {
-        uint32_t block = code_cache_find(t->cache, pc);
+        uint32_t block = code_cache_find(t->cache, pc, cpu->fp_mode);
         if (block != NO_BLOCK)
             return block;
         uint64_t epoch = t->cache->epoch;
@@ -318,6 +318,23 @@ static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
     entry->pc = pc;
 }
 
+static unsigned wanted_fp_mode(const struct translator_cpu *cpu)
+{
+    const struct guest_isa *isa = cpu->translator->isa;
+    return isa->fp_mode ? isa->fp_mode(cpu) : 0;
+}
+
+/* Code of another floating-point mode is of no use any more. */
+static void adopt_fp_mode(struct translator_cpu *cpu)
+{
+    unsigned mode = wanted_fp_mode(cpu);
+    if (LIKELY(mode == cpu->fp_mode))
+        return;
+    cpu->fp_mode = mode;
+    clear_jumps(cpu->own_jump_cache);
+    reset_return_stack(cpu, cpu->cache, NULL);
+}
+
 /*
  * One stay in generated code, from the CPU's pc on. `from` is the exit that brought the thread here, to be
  * linked, or NO_EXIT. Called and returns with the lock held.
@@ -326,6 +343,7 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
 {
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
+    adopt_fp_mode(cpu);
     uint32_t block = find_or_translate(cpu, &exit);
     if (block == NO_BLOCK)
         return exit;
@@ -379,9 +397,10 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
 static enum translator_exit run_interpreted(struct translator_cpu *cpu)
 {
     enum translator_exit exit = TRANSLATOR_NONE;
-    while (exit == TRANSLATOR_NONE) {
+    while (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP) {
         if (atomic_load(&cpu->interrupt))
             return TRANSLATOR_INTERRUPTED;
+        cpu->fp_mode = wanted_fp_mode(cpu);
         if (!lift_region(cpu, guest_pc(cpu), cpu->translator->options.region_max))
             return TRANSLATOR_FETCH_FAULT;
         exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);

@@ -50,6 +50,7 @@ bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
         return false;
     do {
         ir_region_reset(cpu->region, pc);
+        cpu->region->fp_mode = cpu->fp_mode;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -107,7 +108,7 @@ static bool fetch_range(const struct translator *t, uint64_t start, uint64_t end
     return size <= GUEST_PAGE && t->callbacks.fetch(t->callbacks.context, start, bytes, size) == size;
 }
 
-/* A translation of another process that was made from what is at pc now. */
+/* A translation of another process that was made from what is at pc now; all stored ones are of mode 0. */
 static bool find_stored(const struct translator *t, uint64_t pc, struct stored_code *found)
 {
     uint8_t bytes[GUEST_PAGE];
@@ -136,7 +137,7 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
                  code->exits, code->restarts, code->relocs, code->insns, code->bytes},
     };
-    if (code_store_in_use(t->store) && !code->own_addresses && t->callbacks.lasting &&
+    if (code_store_in_use(t->store) && !cpu->fp_mode && !code->own_addresses && t->callbacks.lasting &&
         t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
         fetch_range(t, made->start, made->end, bytes))
         made->guest = bytes;
@@ -161,7 +162,7 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     uint64_t seen = atomic_load(&t->invalidations);
 
     pthread_mutex_unlock(&t->lock);
-    bool found = find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
+    bool found = !cpu->fp_mode && find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
     pthread_mutex_lock(&t->lock);
 
     if (!done) {
@@ -172,11 +173,11 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     if (seen != atomic_load(&t->invalidations))
         return NO_BLOCK; /* the bytes may have changed while they were read */
 
-    uint32_t block = code_cache_find(t->cache, pc);
+    uint32_t block = code_cache_find(t->cache, pc, cpu->fp_mode);
     if (block != NO_BLOCK)
         return block; /* another thread was faster */
 
-    block = code_cache_add(t->cache, pc, made.start, made.end, &made.code);
+    block = code_cache_add(t->cache, pc, cpu->fp_mode, made.start, made.end, &made.code);
     if (block != NO_BLOCK && !found && made.guest)
         code_store_add(t->store, pc, &made);
     if (block != NO_BLOCK && t->options.trace)

@@ -59,12 +59,12 @@ static void make_store(void)
 static void add_to_cache(const struct stored_code *found)
 {
     struct error error = ERROR_INIT;
-    if (cache && code_cache_add(cache, PC, found->start, found->end, &found->code) != NO_BLOCK)
+    if (cache && code_cache_add(cache, PC, 0, found->start, found->end, &found->code) != NO_BLOCK)
         return;
     code_cache_free(cache);
     if (code_cache_new(&cache, &arm64_guest, CACHE_SIZE, &error) < 0)
         abort();
-    code_cache_add(cache, PC, found->start, found->end, &found->code);
+    code_cache_add(cache, PC, 0, found->start, found->end, &found->code);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -31,12 +31,13 @@ EXCLUDED = {
     "svc": "a random system call may do anything",
     "mrs_ctr": "the cache type register differs between CPU models",
     "mrs_cnt*": "the time differs between two runs",
+    "mrs_id": "ID registers differ between CPU models",
     "dc_*va*": "cache maintenance by address: whether it faults at EL0 is not the same everywhere",
     "ic_ivau": "as above",
 }
 EXCEPTIONS_TO_EXCLUDED = {"dc_zva"}
 
-FPCR_BITS = 0x03C00000  # DN, FZ, RMode
+FPCR_BITS = 0x07C80000  # AHP, DN, FZ, RMode, FZ16
 FPSR_BITS = 0x0800009F
 LENGTHS = (1, 1, 1, 2, 2, 3, 4, 5, 6, 8, 8, 12, 24)
 WILD = 0.01  # share of loads, stores and indirect branches that are to fault
@@ -78,6 +79,7 @@ class Access:
     shift: int = 0
     step_register: int | None = None  # post-index by a register (structures)
     aligned: bool = False  # faults otherwise
+    lenient: bool = False  # but not in QEMU 7.2, so that it is always aligned: LDAPR, LDAPUR, STLUR
     exclusive: str = ""  # "load" or "store"
     outputs: tuple[int, ...] = ()  # general registers written, the base not counted
 
@@ -93,6 +95,10 @@ def memory_access(word: int) -> Access | None:
     top = word >> 24 & 0x3F
     if top == 0x08:
         return exclusive_access(word)
+    if top == 0x19 and not word >> 21 & 1:
+        outputs = (word & 31,) if word >> 22 & 3 else ()
+        return Access(word >> 5 & 31, 1 << (word >> 30), offset=sign(word >> 12 & 0x1FF, 9), aligned=True,
+                      lenient=True, outputs=outputs)
     if top & 0x3B == 0x18:
         return None  # literal
     if top & 0x3A == 0x28:
@@ -133,7 +139,8 @@ def register_access(word: int) -> Access | None:
     size, v, opc = word >> 30, word >> 26 & 1, word >> 22 & 3
     scale = size | (opc >> 1) << 2 if v else size
     if not word >> 24 & 1 and word >> 21 & 1 and not word >> 10 & 3:
-        return Access(word >> 5 & 31, 1 << size, aligned=True, outputs=(word & 31,))  # atomic
+        lenient = word >> 12 & 15 == 12  # LDAPR; the others are atomics
+        return Access(word >> 5 & 31, 1 << size, aligned=True, lenient=lenient, outputs=(word & 31,))
     if scale > 4 or (size == 3 and opc == 2 and not v):  # reserved, prefetch
         return None
     access = Access(word >> 5 & 31, 1 << scale)
@@ -355,7 +362,7 @@ class Builder:
         if rng.random() < 0.3:  # across the page boundary or near it
             at = min(max(program.WINDOW_SIZE // 2 - access.size + rng.randrange(2 * access.size), 0), room)
         # A misaligned store-exclusive that must fail anyway may fault or not.
-        choice = rng.random() if access.exclusive != "store" else 0
+        choice = rng.random() if access.exclusive != "store" and not access.lenient else 0
         if choice < (0.97 if access.aligned else 0.6):
             at &= -min(access.size, 16)
         elif choice < 0.8:
@@ -366,6 +373,7 @@ class Builder:
         rng = self.rng
         data = (word & 31, word >> 10 & 31) if word >> 27 & 7 == 5 else (word & 31,)
         is_wild = rng.random() < WILD and access.index is None and access.exclusive != "store"
+        is_wild &= not access.lenient
         target = rng.choice(NOWHERE) if is_wild else self._target(access)
         if access.exclusive == "store" and self.monitor:
             address, size = self.monitor
@@ -399,7 +407,7 @@ class Builder:
         """Whether the register can be the base: it is free, or what it has reaches the window."""
         if register not in self.known:
             return register not in self.dirty and (register != SP or not base & 15)
-        if access.index is not None or access.exclusive or access.aligned and self.rng.random() < 0.5:
+        if access.index is not None or access.exclusive or access.lenient or access.aligned and self.rng.random() < 0.5:
             return self.known[register] == base
         address = self.known[register] + access.offset & MASK
         return program.WINDOW <= address <= program.WINDOW + program.WINDOW_SIZE - access.size
@@ -506,6 +514,11 @@ class Generator:
         return layout(seed, count, lambda rng, address: self.sequence(rng, address))
 
 
+def is_misread(word: int) -> bool:
+    """QEMU 7.2 aborts at some unallocated words of half precision, and takes size 01 of FMAXV and its like for 00."""
+    return word & 0x8F7E0C00 == 0x0E780800 or word & 0xAF7FCC00 == 0x0E70C800
+
+
 class UndefinedGenerator:
     """Single words that no pattern matches: both sides must find them undefined."""
 
@@ -521,7 +534,7 @@ class UndefinedGenerator:
                 word = pattern.value | rng.getrandbits(32) & ~pattern.mask
                 fixed = [i for i in range(32) if pattern.mask >> i & 1]
                 word ^= 1 << rng.choice(fixed)
-            if self.decoder.decode(word) is None:
+            if self.decoder.decode(word) is None and not is_misread(word):
                 return word
 
     def sequences(self, seed: str, count: int) -> list[Sequence]:

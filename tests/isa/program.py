@@ -42,13 +42,6 @@ NEXT, END, OUT, FULL, START, FINISH, SIGNALS, SIGNAL_LOG = (CONTROL + 8 * i for 
 SIGNAL_MAX, SIGNAL_WORDS = 32, 4  # {signal | code << 32, place, address, 0}
 RECORD_WORDS = STATE_WORDS + WINDOW_SIZE // 8 + 1 + SIGNAL_MAX * SIGNAL_WORDS
 
-# What visor takes from an x86-64 host as it is, in flush-to-zero mode (FPCR.FZ):
-# IDC, a denormal input was made zero: the host does that too, but does not tell. Not compared.
-FPSR_NOT_COMPARED = 0x80
-# IXC, when a result was made zero: Arm sets UFC only, the host both. So UFC counts as if IXC were set, too; it always
-# is in the other mode.
-FPSR_UFC, FPSR_IXC = 1 << 3, 1 << 4
-
 ENTRY = struct.Struct("<QQQQQ")  # start, end, seed, overrides, their number
 CONSTANTS = 256  # corner values that half of the inputs are drawn from
 FPCRS = 16
@@ -279,8 +272,14 @@ def corner_values(rng: random.Random) -> list[int]:
 
 
 def fpcr_values(rng: random.Random) -> list[int]:
-    """Half of them 0, the others with DN, FZ and rounding modes."""
-    return [0 if i % 2 else rng.getrandbits(4) << 22 for i in range(FPCRS)]
+    """A third of them 0, the others with AHP, DN, FZ, FZ16 and rounding modes."""
+    def value() -> int:
+        bits = rng.getrandbits(2) << 22
+        for bit in (19, 24, 25, 26):
+            if rng.random() < 0.35:
+                bits |= 1 << bit
+        return bits
+    return [value() if i % 3 else 0 for i in range(FPCRS)]
 
 
 Segment = tuple[int, bytes, int, int]  # address, content, size if it is larger than the content, flags
@@ -289,8 +288,10 @@ Segment = tuple[int, bytes, int, int]  # address, content, size if it is larger 
 class Program:
     """An ELF file with sequences. After building, `entries` can be chosen anew with image()."""
 
-    def __init__(self, sequences: Many[Sequence], states: int, rng: random.Random):
-        """`states`: how often each sequence is run, each time with other inputs."""
+    def __init__(self, sequences: Many[Sequence], states: int, rng: random.Random, status: bool = True):
+        """`states`: how often each sequence is run, each time with other inputs. Without `status` FPSR is neither
+        set nor compared: an emulator may compute flags otherwise for a program that never looks at them."""
+        self.status = status
         self.sequences = sequences
         self.states = states
         self.constants = corner_values(rng)
@@ -421,12 +422,14 @@ class Program:
         a.sub_imm(4, 4, 1)
         a.cbnz(4, "override")
 
-    @staticmethod
-    def _emit_enter(a: Assembler) -> None:
+    def _registers(self) -> list[tuple[int, str]]:
+        return [(NZCV, "nzcv"), (FPCR, "fpcr"), *([(FPSR, "fpsr")] if self.status else [])]
+
+    def _emit_enter(self, a: Assembler) -> None:
         a.label("enter")
         a.clrex()
         a.mov_imm(30, STATE)
-        for word, register in ((NZCV, "nzcv"), (FPCR, "fpcr"), (FPSR, "fpsr")):
+        for word, register in self._registers():
             a.ldr(0, 30, 8 * word)
             a.msr(register, 0)
         a.msr("tpidr_el0", 30)
@@ -439,8 +442,7 @@ class Program:
         a.ldr(30, 30, START)
         a.br(30)
 
-    @staticmethod
-    def _emit_dump(a: Assembler) -> None:
+    def _emit_dump(self, a: Assembler) -> None:
         """A sequence's end comes here by BL; X30's value is in TPIDR_EL0."""
         a.label("dump")
         a.mov_imm(30, STATE)
@@ -450,13 +452,8 @@ class Program:
         a.str(0, 30, 8 * 30)
         a.add_imm(0, 31, 0)
         a.str(0, 30, 8 * SP)
-        for word, register in ((NZCV, "nzcv"), (FPCR, "fpcr"), (FPSR, "fpsr")):
+        for word, register in self._registers():
             a.mrs(0, register)
-            if word == FPSR:
-                a.mov_imm(1, ~FPSR_NOT_COMPARED & 0xFFFFFFFF)
-                a.and_(0, 0, 1)
-                a.ubfx(1, 0, 3, 1)
-                a.orr(0, 0, 1, lsl=4)
             a.str(0, 30, 8 * word)
         for i in range(0, 32, 2):
             a.stp_q(i, i + 1, 30, 8 * V + 16 * i)

@@ -35,14 +35,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import generate  # noqa: E402
 import program  # noqa: E402
-from program import Program, Record, Sequence  # noqa: E402
+from program import MASK, Program, Record, Sequence  # noqa: E402
 
-# The CPU model that has exactly our features, and for batches with LSE atomics one that has these, but
-# half-precision arithmetic too.
-DEFAULT_REFERENCE = "qemu-aarch64 -cpu cortex-a72"
-ATOMICS_REFERENCE = "qemu-aarch64 -cpu neoverse-n1"
+# Two CPU models. The first has all of our features, but others that change what our instructions do; the second
+# lacks some, and is also the one for undefined words.
+MAX_REFERENCE = "qemu-aarch64 -cpu max"
+MAX_WITHOUT = "dc_zva,mrs_dczid,hint,ldst_pair"  # other block size, pointer authentication, STGP
+N1_REFERENCE = "qemu-aarch64 -cpu neoverse-n1"
+N1_WITHOUT = "asimdfhm,fcma,jscvt,sha3,sha512,ilrcpc"
 DEFAULT_COMMAND = "{visor} run"
-ATOMICS_EVERY = 6  # batches
+N1_EVERY = 3  # batches: one of them is for the second model
+QUIET_EVERY = 4  # batches: one of them never looks at FPSR
+QUIET_WITHOUT = "mrs_fpsr,msr_fpsr"
 BATCH = 20000  # instructions a program
 STATES = 2  # inputs for each sequence
 DETAILED_MAX = 400  # differing entries of a program that are looked at one by one
@@ -84,52 +88,32 @@ class Known:
     explains: Callable[[Difference], bool]
 
 
-def is_flush_status_read(d: Difference) -> bool:
-    if d.pattern != "mrs_fpsr" or d.got is None or len(d.changed()) != 1:
+def is_half_sign_extended(d: Difference) -> bool:
+    """The signed 16-bit result is in the reference's register with its sign in bits 16 to 31."""
+    name = f"v{d.word & 31}"
+    if d.got is None or d.pattern != "fcvtz_fixed_d_h" or d.word >> 29 & 1 or d.changed() != [name]:
         return False
-    want, got = d.want[d.changed()[0]], d.got[d.changed()[0]]
-    return isinstance(want, int) and isinstance(got, int) and \
-        want ^ got in (program.FPSR_NOT_COMPARED, program.FPSR_IXC, program.FPSR_NOT_COMPARED | program.FPSR_IXC)
+    want, got = d.want[name], d.got[name]
+    return isinstance(want, int) and isinstance(got, int) and got >> 15 == 1 and want == got | 0xFFFF0000
 
 
-def is_tininess(d: Difference) -> bool:
-    if d.got is None or d.changed() != ["fpsr"]:
+def is_flushed_script_integer(d: Difference) -> bool:
+    """The operand is a denormal number that counts as zero, and the reference says that it was that."""
+    operand, fpcr = d.before.get(f"v{d.word >> 5 & 31}"), d.before.get("fpcr")
+    if d.got is None or d.pattern != "fjcvtzs" or d.changed() != ["nzcv"]:
         return False
-    want, got = d.want["fpsr"], d.got["fpsr"]
-    return isinstance(want, int) and isinstance(got, int) and \
-        want & ~got == program.FPSR_UFC and not got & ~want and got & program.FPSR_IXC != 0
-
-
-def is_tiny_lane(want: int, got: int, width: int, smallest: int) -> bool:
-    """Whether all lanes that differ are zero in one and the smallest normal number in the other."""
-    lanes = [(want >> i & (1 << width) - 1, got >> i & (1 << width) - 1) for i in range(0, 128, width)]
-    sign = 1 << width - 1
-    return all(w == g or not w & ~sign and g == w | smallest for w, g in lanes)
-
-
-def is_flushed_tininess(d: Difference) -> bool:
-    """As above where the result is flushed to zero: then the result differs, too."""
-    if d.got is None or not int(d.before.get("fpcr", 0)) & 1 << 24:
+    if not isinstance(operand, int) or not isinstance(fpcr, int) or not fpcr >> 24 & 1:
         return False
-    for name in d.changed():
-        want, got = d.want[name], d.got.get(name)
-        if not isinstance(want, int) or not isinstance(got, int):
-            return False
-        if name == "fpsr" and want ^ got == program.FPSR_UFC:
-            continue
-        if not name.startswith("v") or not (is_tiny_lane(want, got, 32, 1 << 23) or
-                                            is_tiny_lane(want, got, 64, 1 << 52)):
-            return False
-    return True
+    return operand & MASK >> 1 != 0 and operand >> 52 & 0x7FF == 0 and (d.want["nzcv"], d.got["nzcv"]) == (4, 0)
 
 
 KNOWN = [
-    Known("FPSR.UFC of the smallest normal number", "Arm looks at the result before rounding, x86-64 after it",
-          is_tininess),
-    Known("smallest normal number when flushing", "the same where FPCR.FZ makes the tiny result zero",
-          is_flushed_tininess),
-    Known("FPSR after flushing to zero", "MRS reads what program.FPSR_NOT_COMPARED and FPSR_IXC explain",
-          is_flush_status_read),
+    Known("FCVTZS Hd, Hn, #fbits with a negative result",
+          "QEMU 7.2 leaves the sign in bits 16 to 31; Arm's V[d, 16] = result zeroes all above the half",
+          is_half_sign_extended),
+    Known("FJCVTZS of a flushed denormal number",
+          "QEMU 7.2 sets Z; Arm's FPToFixedJS() does not if value == 0 and the fraction of the operand is not",
+          is_flushed_script_integer),
 ]
 
 
@@ -201,6 +185,7 @@ class Task:
     count: int
     group: str | None
     without: str | None
+    status: bool
     undefined: bool
     visor: str
     reference: str
@@ -226,7 +211,7 @@ def build(task: Task) -> Program:
         sequences = generate.UndefinedGenerator(decoder).sequences(seed, task.count)
     else:
         sequences = generate.Generator(decoder, task.group, task.without).sequences(seed, task.count)
-    return Program(sequences, 1 if task.undefined else STATES, random.Random(f"{seed}/inputs"))
+    return Program(sequences, 1 if task.undefined else STATES, random.Random(f"{seed}/inputs"), task.status)
 
 
 def run_batch(task: Task) -> Result:
@@ -419,7 +404,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compares visor with qemu-aarch64 on random arm64 instructions.")
     parser.add_argument("--visor", default="build/visor", help="the visor binary (default: %(default)s)")
     parser.add_argument("--command", default=DEFAULT_COMMAND, help="how it is called (default: %(default)s)")
-    parser.add_argument("--reference", help="default: qemu-aarch64 with a suitable CPU model")
+    parser.add_argument("--reference", help="default: qemu-aarch64 with suitable CPU models")
     parser.add_argument("--count", type=int, default=100000, help="instructions (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--group", help="only these: wildcards for pattern, lifter, feature or file names, with commas")
@@ -435,19 +420,19 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def make_task(options: argparse.Namespace, folder: Path, batch: int) -> Task:
-    """Batches with atomics are of base instructions only, for the sake of the CPU model that has them."""
+    """With --group, the first model that has all of the group."""
     visor = options.command.replace("{visor}", shlex.quote(options.visor))
-    group, without, reference = options.group, "atomics", DEFAULT_REFERENCE
-    if group:
-        has_atomics = any(p.feature == "atomics" and generate.matches_group(p, group)
-                          for p in generate.load().patterns)
+    status = options.undefined or options.group is not None or batch % QUIET_EVERY != QUIET_EVERY - 1
+    if options.group:
+        is_n1 = any(generate.matches_group(p, options.group) and generate.matches_group(p, MAX_WITHOUT)
+                    for p in generate.load().patterns)
     else:
-        has_atomics = batch % ATOMICS_EVERY == 0 and not options.undefined
-        group = "base" if has_atomics else None
-    if has_atomics:
-        without, reference = None, ATOMICS_REFERENCE
-    return Task(batch, options.seed, min(options.count, BATCH), group, without, options.undefined, visor,
-                options.reference or reference, folder, options.timeout, options.entry)
+        is_n1 = options.undefined or batch % N1_EVERY == 0
+    reference, without = (N1_REFERENCE, N1_WITHOUT) if is_n1 else (MAX_REFERENCE, MAX_WITHOUT)
+    if not status:
+        without = f"{without},{QUIET_WITHOUT}"
+    return Task(batch, options.seed, min(options.count, BATCH), options.group, without, status, options.undefined,
+                visor, options.reference or reference, folder, options.timeout, options.entry)
 
 
 def make_tasks(options: argparse.Namespace, folder: Path) -> list[Task]:

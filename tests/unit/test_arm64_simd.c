@@ -850,7 +850,7 @@ static void test_reserved(void **state)
         0x4ee29420, /* mla v0.2d */
         0x6e629c20, /* pmul v0.8h */
         0x0e62d420, /* fadd v0.1d */
-        0x4e421420, /* fadd v0.8h: half precision arithmetic */
+        0x4ef91820, /* frintz v0.8h with another opcode */
         0x4e22b420, /* sqdmulh v0.16b */
         0x0ee2c020, /* smull of doublewords */
         0x4fe21020, /* fmla v0.2d, v1.2d, v2.d[] with L = 1 */
@@ -868,7 +868,7 @@ static void test_reserved(void **state)
         0x0d404420, /* ld1 {v0.h}[] with size<0> = 1 */
         0x0d60f020, /* ld4r with S = 1 */
         0x1ea22820, /* fadd with type 2 */
-        0x1ee22820, /* fadd h0, h1, h2 */
+        0x1ea22820, /* fadd of a reserved type */
         0x1e224020, /* fcvt s0, s1 */
         0x1e180020, /* fcvtzs w0, s1, #64 */
     };

@@ -35,9 +35,9 @@ static const struct guest_register registers[] = {
     {"v0", IR_V128, 0, offsetof(struct test_cpu, v[0])}, {"v1", IR_V128, 0, offsetof(struct test_cpu, v[1])},
 };
 
-static bool default_nan(const struct translator_cpu *cpu)
+static unsigned fp_control(const struct translator_cpu *cpu)
 {
-    return ((const struct test_cpu *)cpu)->default_nan;
+    return ((const struct test_cpu *)cpu)->default_nan ? GUEST_FP_DEFAULT_NAN : 0;
 }
 
 static const struct guest_isa isa = {
@@ -48,7 +48,7 @@ static const struct guest_isa isa = {
     .pc_offset = offsetof(struct test_cpu, pc),
     .flags_offset = offsetof(struct test_cpu, flags),
     .qc_offset = offsetof(struct test_cpu, qc),
-    .default_nan = default_nan,
+    .fp_control = fp_control,
 };
 
 enum {

@@ -33,7 +33,6 @@ enum host_routine {
     HOST_RETURN_SENTINEL, /* lies at the bottom of an empty return stack: see host_reset_return_stack() */
     HOST_CALL_HELPER,     /* the first of those that call C, which lie behind all others (host private); */
     HOST_CALL_EVAL,       /* cpu->helper_return is where they go on */
-    HOST_FIX_NAN,         /* (host private) */
     HOST_EVAL_COLD,       /* (host private) */
     /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
      * host_restart of a block. */

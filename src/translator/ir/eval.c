@@ -175,8 +175,14 @@ static void evaluate_flags(const struct evaluation *e)
 void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const struct ir_insn *insn,
                 const union vector128 arguments[3], union vector128 *result)
 {
-    const struct evaluation e = {isa, cpu, insn, &arguments[0], &arguments[1], &arguments[2], result};
+    struct evaluation e = {.isa = isa, .cpu = cpu, .insn = insn, .r = result};
     const unsigned op = insn->op;
+
+    e.a = &arguments[0], e.b = &arguments[1], e.c = &arguments[2];
+    const bool is_scalar_float =
+        (op >= IR_FCONST && op < IR_VCONST) || op == IR_FLAGS_FCMP || op == IR_FCMP_PACK;
+    if (is_scalar_float || (op >= IR_VFADD && op < IR_AESE))
+        e.fp = ir_fp_mode(isa, cpu);
 
     result->d[0] = result->d[1] = 0;
     if (op >= IR_AESE)
@@ -187,7 +193,7 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
         ir_op_info[op].pure ? ir_evaluate_vector(&e) : ir_evaluate_saturate(&e);
     else if (op >= IR_VCONST)
         ir_evaluate_moving(&e);
-    else if (op >= IR_FCONST || op == IR_FLAGS_FCMP)
+    else if (is_scalar_float)
         ir_evaluate_scalar_float(&e);
     else if (op >= IR_ADC)
         evaluate_flags(&e);

@@ -28,10 +28,10 @@ bool ir_eval_cond(uint16_t flags, enum ir_cond cond);
  * I32/F32 in w[0], I64/F64 in d[0], FLAGS in h[0], BOOL in b[0]; of the result the unused bytes are
  * zero. `insn` must have a_type and b_type filled in, as ir_emit() does; of it, a, b and c are not
  * looked at. FLAGS_OF is not served: it needs the computation's operands, see ir_eval_flags(). Rounds as the
- * *host FPU's current mode* says and lets the host FPU collect exception flags; NaNs follow `isa->fp_policy`
- * and, where that depends on guest control bits, the cpu. Whether a result is tiny is decided as the guest
- * does (Arm: before rounding), with all consequences for flags and flushing. The one thing not reported is
- * that a denormal operand was flushed (Arm: FPSR.IDC). `cpu` takes the sticky saturation flag.
+ * *host FPU's current mode* says and lets the host FPU collect exception flags; NaNs and half precision
+ * follow `isa->fp_control`. Whether a result is tiny is decided as the guest does (Arm: before rounding),
+ * with all consequences for flags and flushing; "denormal operand" is raised where one is flushed (Arm:
+ * FPSR.IDC). `cpu` takes the sticky saturation flag.
  */
 void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const struct ir_insn *insn,
                 const union vector128 arguments[3], union vector128 *result);
@@ -45,14 +45,5 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
  */
 enum translator_exit ir_interpret(const struct guest_isa *isa, struct translator_cpu *cpu,
                                   const struct ir_region *region);
-
-/*
- * The result of a floating-point operation that the host computed as a NaN, corrected to the guest's
- * rules. op is the IR operation; operands and result are F32 or F64 bits (one lane). For FMA all
- * three operands count; for a conversion, type is the result's. Scalar and vector operation codes alike. To
- * be called with the guest's control word in the host FPU: 0 * inf + quiet NaN raises invalid there.
- */
-uint64_t ir_fp_fix_nan(const struct guest_isa *isa, struct translator_cpu *cpu, enum ir_op op,
-                       enum ir_type type, uint64_t a, uint64_t b, uint64_t c);
 
 #endif

@@ -168,6 +168,57 @@ static void evaluate_sha256_schedule1(const struct evaluation *e)
     }
 }
 
+static uint64_t rotate_right_wide(uint64_t x, unsigned n)
+{
+    return x >> n | x << (64 - n);
+}
+
+static uint64_t sha512_sum(uint64_t x, unsigned n1, unsigned n2, unsigned n3)
+{
+    return rotate_right_wide(x, n1) ^ rotate_right_wide(x, n2) ^ rotate_right_wide(x, n3);
+}
+
+/* SHA512H: a = Vd, b = Vn, c = Vm */
+static void evaluate_sha512_rounds(const struct evaluation *e)
+{
+    const uint64_t *d = e->a->d, *x = e->b->d, *y = e->c->d;
+    uint64_t t = d[1] + sha512_sum(y[1], 14, 18, 41) + ((y[1] & x[0]) ^ (~y[1] & x[1]));
+    const uint64_t high = t;
+    t += y[0];
+    e->r->d[0] = ((t & y[1]) ^ (~t & x[0])) + sha512_sum(t, 14, 18, 41) + d[0];
+    e->r->d[1] = high;
+}
+
+static uint64_t majority_wide(uint64_t x, uint64_t y, uint64_t z)
+{
+    return (x & y) ^ (x & z) ^ (y & z);
+}
+
+/* SHA512H2 */
+static void evaluate_sha512_rounds2(const struct evaluation *e)
+{
+    const uint64_t *d = e->a->d, *x = e->b->d, *y = e->c->d;
+    const uint64_t high = d[1] + majority_wide(x[0], y[1], y[0]) + sha512_sum(y[0], 28, 34, 39);
+    e->r->d[1] = high;
+    e->r->d[0] = d[0] + majority_wide(high, y[0], y[1]) + sha512_sum(high, 28, 34, 39);
+}
+
+static void evaluate_sha512_schedule0(const struct evaluation *e)
+{
+    const uint64_t next[2] = {e->a->d[1], e->b->d[0]};
+    for (unsigned i = 0; i < 2; i++)
+        e->r->d[i] =
+            e->a->d[i] + (rotate_right_wide(next[i], 1) ^ rotate_right_wide(next[i], 8) ^ next[i] >> 7);
+}
+
+static void evaluate_sha512_schedule1(const struct evaluation *e)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t x = e->b->d[i];
+        e->r->d[i] = e->a->d[i] + e->c->d[i] + (rotate_right_wide(x, 19) ^ rotate_right_wide(x, 61) ^ x >> 6);
+    }
+}
+
 void ir_evaluate_crypto(const struct evaluation *e)
 {
     static const uint8_t mix[] = {2, 3, 1, 1}, mix_inverse[] = {14, 11, 13, 9};
@@ -187,6 +238,10 @@ void ir_evaluate_crypto(const struct evaluation *e)
     case IR_SHA256H2: evaluate_sha256_rounds(e, false); break;
     case IR_SHA256SU0: evaluate_sha256_schedule0(e); break;
     case IR_SHA256SU1: evaluate_sha256_schedule1(e); break;
+    case IR_SHA512H: evaluate_sha512_rounds(e); break;
+    case IR_SHA512H2: evaluate_sha512_rounds2(e); break;
+    case IR_SHA512SU0: evaluate_sha512_schedule0(e); break;
+    case IR_SHA512SU1: evaluate_sha512_schedule1(e); break;
     default: break;
     }
 }

@@ -4,7 +4,6 @@
  * Arm ARM, pseudo-code functions RecipEstimate, FPRecipEstimate, FPRSqrtEstimate, FPRecipStepFused and so on.
  */
 #include "translator/ir/evaluation.h"
-#include "translator/ir/host_float.h"
 
 /* a / 512 in [0.5, 1): the reciprocal, times 256, in [256, 511] */
 static uint32_t recip_estimate(uint32_t a)
@@ -37,20 +36,10 @@ uint32_t ir_unsigned_rsqrt_estimate(uint32_t x)
     return x >> 30 ? rsqrt_estimate(x >> 23) << 23 : ~0u;
 }
 
-struct layout {
-    unsigned mantissa;
-    int bias;
-};
-
-static struct layout layout_of(enum ir_type type)
-{
-    return type == IR_F32 ? (struct layout){23, 127} : (struct layout){52, 1023};
-}
-
 /* The exponent field and the mantissa as 52 bits, denormals normalized with exponents of zero and less. */
 static int normalize(enum ir_type type, uint64_t magnitude, uint64_t *fraction)
 {
-    const struct layout f = layout_of(type);
+    const struct fp_format f = fp_format_of(type);
     int exponent = (int)(magnitude >> f.mantissa);
 
     *fraction = magnitude << (52 - f.mantissa) & ((1ull << 52) - 1);
@@ -63,9 +52,9 @@ static int normalize(enum ir_type type, uint64_t magnitude, uint64_t *fraction)
 }
 
 /* 1 / x is too large: infinity or the largest number, as the rounding mode says. */
-static uint64_t overflow_estimate(enum ir_type type, uint64_t sign)
+static uint64_t overflow_estimate(const struct evaluation *e, enum ir_type type, uint64_t sign)
 {
-    const enum ir_round mode = ir_fp_rounding();
+    const enum ir_round mode = e->fp.round;
     const bool to_infinity = mode == IR_ROUND_EVEN || mode == (sign ? IR_ROUND_DOWN : IR_ROUND_UP);
     ir_fp_raise(FP_OVERFLOW | FP_INEXACT);
     return sign | (fp_infinity(type) - !to_infinity);
@@ -73,21 +62,19 @@ static uint64_t overflow_estimate(enum ir_type type, uint64_t sign)
 
 uint64_t ir_fp_recip_estimate(const struct evaluation *e, enum ir_type type, uint64_t x)
 {
-    const struct layout f = layout_of(type);
+    const struct fp_format f = fp_format_of(type);
     const uint64_t sign = x & fp_sign(type), magnitude = fp_magnitude(type, x);
     uint64_t fraction;
 
-    if (fp_is_nan(type, x))
-        return ir_fp_process_nan(e, type, x);
     if (fp_is_infinite(type, x))
         return sign;
     if (fp_is_zero(type, x)) {
         ir_fp_raise(FP_DIVIDE_BY_ZERO);
         return sign | fp_infinity(type);
     }
-    if (magnitude < 1ull << (f.mantissa - 2)) /* 2^-128 or 2^-1024 */
-        return overflow_estimate(type, sign);
-    if (magnitude >> f.mantissa >= (unsigned)(2 * f.bias - 1) && ir_fp_flushes()) {
+    if (magnitude < 1ull << (f.mantissa - 2)) /* 2^-16, 2^-128 or 2^-1024 */
+        return overflow_estimate(e, type, sign);
+    if (magnitude >> f.mantissa >= (unsigned)(2 * f.bias - 1) && fp_flushes(e, type)) {
         /* The estimate would be denormal. */
         ir_fp_raise(FP_UNDERFLOW);
         return sign;
@@ -105,12 +92,11 @@ uint64_t ir_fp_recip_estimate(const struct evaluation *e, enum ir_type type, uin
 
 uint64_t ir_fp_rsqrt_estimate(const struct evaluation *e, enum ir_type type, uint64_t x)
 {
-    const struct layout f = layout_of(type);
+    (void)e;
+    const struct fp_format f = fp_format_of(type);
     const uint64_t sign = x & fp_sign(type), magnitude = fp_magnitude(type, x);
     uint64_t fraction;
 
-    if (fp_is_nan(type, x))
-        return ir_fp_process_nan(e, type, x);
     if (fp_is_zero(type, x)) {
         ir_fp_raise(FP_DIVIDE_BY_ZERO);
         return sign | fp_infinity(type);
@@ -131,42 +117,30 @@ uint64_t ir_fp_rsqrt_estimate(const struct evaluation *e, enum ir_type type, uin
                                                          << (f.mantissa - 8);
 }
 
-/* 2 - a * b, rounded once; no operand is a NaN. */
-uint64_t ir_fp_recip_step(enum ir_type type, uint64_t a, uint64_t b)
+/* 2 + a * b and (3 + a * b) / 2, rounded once. */
+static uint64_t step(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b, uint64_t c,
+                     unsigned halvings)
 {
-    const uint64_t two = type == IR_F32 ? 0x40000000 : 0x4000000000000000;
-
     if ((fp_is_infinite(type, a) && fp_is_zero(type, b)) || (fp_is_zero(type, a) && fp_is_infinite(type, b)))
-        return two;
-    return host_multiply_add(type, a ^ fp_sign(type), b, two);
+        a = b = 0;
+    return ir_fp_multiply_add(e, type, a, b, c, halvings);
 }
 
-/* (3 - a * b) / 2, rounded once; no operand is a NaN. */
-uint64_t ir_fp_rsqrt_step(enum ir_type type, uint64_t a, uint64_t b)
+uint64_t ir_fp_recip_step(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b)
 {
-    const struct layout f = layout_of(type);
-    const uint64_t one_and_half = (uint64_t)f.bias << f.mantissa | fp_quiet_bit(type);
-    const uint64_t three = one_and_half + (1ull << f.mantissa);
+    return step(e, type, a, b, fp_two(type), 0);
+}
 
-    if ((fp_is_infinite(type, a) && fp_is_zero(type, b)) || (fp_is_zero(type, a) && fp_is_infinite(type, b)))
-        return one_and_half;
-    a ^= fp_sign(type);
-    if (fp_is_infinite(type, a) || fp_is_infinite(type, b))
-        return host_multiply_add(type, a, b, three);
-    /* Halve an operand where that is exact: 3 - a * b itself might overflow. */
-    if (fp_magnitude(type, a) >> f.mantissa > 1)
-        return host_multiply_add(type, a - (1ull << f.mantissa), b, one_and_half);
-    /* a is tiny: the sum is near 3, and halving it is exact. */
-    const uint64_t half = (uint64_t)(f.bias - 1) << f.mantissa;
-    return host_multiply(type, host_multiply_add(type, a, b, three), half);
+uint64_t ir_fp_rsqrt_step(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b)
+{
+    return step(e, type, a, b, fp_two(type) | fp_quiet_bit(type), 1);
 }
 
 uint64_t ir_fp_recip_exponent(const struct evaluation *e, enum ir_type type, uint64_t x)
 {
     const uint64_t sign = x & fp_sign(type), exponent = x & fp_infinity(type);
-    const struct layout f = layout_of(type);
+    const struct fp_format f = fp_format_of(type);
 
-    if (fp_is_nan(type, x))
-        return ir_fp_process_nan(e, type, x);
+    (void)e;
     return sign | (exponent ? exponent ^ fp_infinity(type) : fp_infinity(type) - (1ull << f.mantissa));
 }

@@ -80,6 +80,27 @@ SATURATING_FUNCTION(evaluate_sqshlu, UNSIGNED((wide)sx *((wide)1 << (e->insn->im
 SATURATING_FUNCTION(evaluate_sqdmulh, SIGNED(((wide)sx * sy * 2) >> BITS))
 SATURATING_FUNCTION(evaluate_sqrdmulh, SIGNED(((wide)sx * sy * 2 + ((wide)1 << (BITS - 1))) >> BITS))
 
+/* SQRDMLAH and SQRDMLSH: only the sum is rounded and saturated. */
+static void evaluate_sqrdmla(const struct evaluation *e)
+{
+    const bool is_half = (e->insn->aux & 3) == 1;
+    const unsigned bits = is_half ? 16 : 32;
+    bool saturated = false;
+
+    for (unsigned i = 0; i < 128 / bits; i++) {
+        const wide a = is_half ? e->a->sh[i] : e->a->sw[i];
+        const wide product = is_half ? e->b->sh[i] * (wide)e->c->sh[i] : e->b->sw[i] * (wide)e->c->sw[i];
+        const wide sum = a * ((wide)1 << bits) + 2 * (e->insn->op == IR_VSQRDMLAH ? product : -product);
+        const uint64_t r = saturate_signed((sum + ((wide)1 << (bits - 1))) >> bits, bits, &saturated);
+        if (is_half)
+            e->r->h[i] = (uint16_t)r;
+        else
+            e->r->w[i] = (uint32_t)r;
+    }
+    if (saturated)
+        evaluation_saturated(e);
+}
+
 /* Twice the product of elements of a half, saturated to twice the size. */
 static void evaluate_sqdmull(const struct evaluation *e)
 {
@@ -146,6 +167,8 @@ void ir_evaluate_saturate(const struct evaluation *e)
     case IR_VSQDMULL_HI: evaluate_sqdmull(e); break;
     case IR_VSQDMULH: evaluate_sqdmulh(e); break;
     case IR_VSQRDMULH: evaluate_sqrdmulh(e); break;
+    case IR_VSQRDMLAH:
+    case IR_VSQRDMLSH: evaluate_sqrdmla(e); break;
     case IR_VSQXTN:
     case IR_VUQXTN:
     case IR_VSQXTUN: evaluate_narrow(e); break;

@@ -204,6 +204,13 @@ static void evaluate_polynomial(const struct evaluation *e)
     }
 }
 
+static void evaluate_dot(const struct evaluation *e, bool is_signed)
+{
+    for (unsigned i = 0; i < 16; i++)
+        e->r->w[i / 4] +=
+            is_signed ? (uint32_t)(e->a->sb[i] * e->b->sb[i]) : (uint32_t)e->a->b[i] * e->b->b[i];
+}
+
 static void evaluate_estimate(const struct evaluation *e, uint32_t (*estimate)(uint32_t))
 {
     for (unsigned i = 0; i < 4; i++)
@@ -232,6 +239,8 @@ static void evaluate_sizes(const struct evaluation *e)
     case IR_VSMAXP: evaluate_pairs(e, SIGNED_MAX); break;
     case IR_VUMINP: evaluate_pairs(e, UNSIGNED_MIN); break;
     case IR_VUMAXP: evaluate_pairs(e, UNSIGNED_MAX); break;
+    case IR_VUDOT: evaluate_dot(e, false); break;
+    case IR_VSDOT: evaluate_dot(e, true); break;
     case IR_VADDV: evaluate_across(e, ADD); break;
     case IR_VSMINV: evaluate_across(e, SIGNED_MIN); break;
     case IR_VSMAXV: evaluate_across(e, SIGNED_MAX); break;

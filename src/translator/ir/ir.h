@@ -33,7 +33,8 @@ struct error;
 typedef uint16_t ir_value; /* index of the instruction that yields it */
 #define IR_NONE ((ir_value)0)
 
-enum ir_type { IR_VOID, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128, IR_FLAGS, IR_BOOL };
+/* F16 is the type of vector lanes only: no value has it. */
+enum ir_type { IR_VOID, IR_I32, IR_I64, IR_F32, IR_F64, IR_V128, IR_FLAGS, IR_BOOL, IR_F16 };
 
 enum ir_op {
 #define OP(name, result, arguments, flags) IR_##name,
@@ -63,6 +64,9 @@ enum ir_cond {
 enum {
     IR_SIGNED = 1 << 8,         /* VGET */
     IR_CRC_CASTAGNOLI = 1 << 8, /* CRC32 */
+    /* FFROM_HALF, VFWIDEN: an operand of half-precision arithmetic instead of a conversion: flushed as such,
+     * never in the alternative format, and a signalling NaN is left for the operation to find. */
+    IR_HALF_OPERAND = 1 << 0,
 };
 
 /* aux of LOAD, STORE, ATOMIC, CAS and the exclusives */
@@ -121,11 +125,24 @@ struct ir_insn {
 /* Guest registers below this index are forwarded from GET and SET to a later GET. */
 #define IR_KNOWN_REGISTERS 128
 
+/*
+ * How the host may compute floating point, from the guest's control register. By default denormal numbers
+ * count and every flag is exact. FLUSH: denormals of F32 and F64 are flushed. EXACT_STATUS (with FLUSH): the
+ * guest looks at its sticky flags, so that those must be exact, too. HALF: F16 is flushed, or has its
+ * alternative format.
+ */
+enum {
+    IR_FP_FLUSH = 1 << 0,
+    IR_FP_EXACT_STATUS = 1 << 1,
+    IR_FP_HALF = 1 << 2,
+};
+
 struct ir_region {
     unsigned count; /* instructions in use; index 0 is a NOP, so that 0 can mean "none" */
     bool overflow;  /* ran out of room: the lifter must end the region earlier */
     uint64_t guest_start;
     uint64_t guest_end; /* one past the last guest byte lifted */
+    unsigned fp_mode;   /* IR_FP_* bits of the guest's floating-point control that the code is made for */
     /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */
     ir_value known[IR_KNOWN_REGISTERS];
     ir_value known_flags;
@@ -151,7 +168,7 @@ extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
 static inline unsigned ir_type_bytes(enum ir_type type)
 {
-    static const uint8_t bytes[] = {0, 4, 8, 4, 8, 16, 2, 1};
+    static const uint8_t bytes[] = {0, 4, 8, 4, 8, 16, 2, 1, 2};
     return bytes[type];
 }
 

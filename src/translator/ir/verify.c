@@ -110,6 +110,8 @@ static bool operands_in_range(const struct ir_insn *n)
                (n->op != IR_ATOMIC || n->imm <= IR_ATOMIC_SWAP);
     case IR_STORE_EXCL: return 1u << (n->aux & IR_MEM_SIZE) <= ir_type_bytes(n->b_type);
     case IR_FCONVERT: return n->type != n->a_type;
+    case IR_FFROM_HALF: return n->aux == 0 || (n->aux == IR_HALF_OPERAND && n->type == IR_F32);
+    case IR_FTO_INT_SCRIPT: return n->a_type == IR_F64;
     case IR_FTO_BITS:
     case IR_FFROM_BITS: return type_bits(n->type) == type_bits(n->a_type);
     case IR_VGET_FLOAT: return n->imm < 128 / type_bits(n->type);
@@ -147,12 +149,14 @@ static bool operands_in_range(const struct ir_insn *n)
     case IR_VSQDMULL_HI:
     case IR_VSQDMULH:
     case IR_VSQRDMULH:
+    case IR_VSQRDMLAH:
+    case IR_VSQRDMLSH:
     case IR_VFWIDEN:
     case IR_VFNARROW: return esize == 1 || esize == 2;
     default: break;
     }
-    if (n->op >= IR_VFADD && n->op <= IR_VFRSQRTS && n->op != IR_VFNARROW_ODD)
-        return esize == 2 || esize == 3;
+    if (n->op >= IR_VFADD && n->op <= IR_VFRECPX && n->op != IR_VFNARROW_ODD)
+        return esize >= 1 && esize <= 3;
     return n->op < IR_VDUP || n->op >= IR_AESE || esize <= 3;
 }
 

@@ -10,9 +10,11 @@
 #include "translator/guest/arm64/arm64.h"
 
 enum {
+    FPCR_FZ16 = 1 << 19,
     FPCR_RMODE_SHIFT = 22,
     FPCR_FZ = 1 << 24,
     FPCR_DN = 1 << 25,
+    FPCR_AHP = 1 << 26,
 
     FPSR_IOC = 1 << 0,
     FPSR_DZC = 1 << 1,
@@ -35,7 +37,25 @@ enum {
     MXCSR_FLUSH_TO_ZERO = 1 << 15,
 };
 
-/* The exceptions that the host has gathered. A denormal operand is one only where it is flushed. */
+unsigned arm64_fp_control(const struct translator_cpu *cpu)
+{
+    uint32_t fpcr = ((const struct arm64_cpu *)cpu)->state.fpcr;
+    return (fpcr & FPCR_DN ? GUEST_FP_DEFAULT_NAN : 0) | (fpcr & FPCR_FZ16 ? GUEST_FP_FLUSH_HALF : 0) |
+           (fpcr & FPCR_AHP ? GUEST_FP_ALTERNATIVE_HALF : 0);
+}
+
+unsigned arm64_fp_mode(const struct translator_cpu *cpu)
+{
+    const struct arm64_cpu *arm64 = (const struct arm64_cpu *)cpu;
+    uint32_t fpcr = arm64->state.fpcr;
+    unsigned flush = arm64->reads_fpsr ? IR_FP_FLUSH | IR_FP_EXACT_STATUS : IR_FP_FLUSH;
+    return (fpcr & FPCR_FZ ? flush : 0) | (fpcr & (FPCR_FZ16 | FPCR_AHP) ? IR_FP_HALF : 0);
+}
+
+/*
+ * The exceptions that the host has gathered. A denormal operand is one only where it is flushed: the host
+ * does not tell, but evaluated operations (IR_FP_EXACT_STATUS) do.
+ */
 static uint32_t host_exceptions(const struct arm64_cpu *cpu)
 {
     uint32_t mxcsr = cpu->common.fp_control;

@@ -126,12 +126,6 @@ static void lift_region_of(struct ir_region *region, uint64_t pc, const uint8_t 
     region->guest_end = l.pc;
 }
 
-static bool default_nan(const struct translator_cpu *cpu)
-{
-    const struct arm64_cpu *arm64 = (const struct arm64_cpu *)cpu;
-    return arm64->state.fpcr & 1 << 25;
-}
-
 static const char *register_name(unsigned index)
 {
     return index < ARM64_REGISTER_COUNT ? registers[index].name : "?";
@@ -147,7 +141,8 @@ const struct guest_isa arm64_guest = {
     .flags_offset = offsetof(struct arm64_cpu, state.flags),
     .qc_offset = offsetof(struct arm64_cpu, state.qc),
     .fp_policy = GUEST_FP_ARM,
-    .default_nan = default_nan,
+    .fp_control = arm64_fp_control,
+    .fp_mode = arm64_fp_mode,
     .lift = lift_region_of,
     .flags_dead = arm64_flags_dead,
     .register_name = register_name,

@@ -81,7 +81,7 @@ bool lift_store_exclusive_pair(struct lift *l, const struct arm64_store_exclusiv
 
 /* -- ordered ----------------------------------------------------------------------------------- */
 
-/* LDAR, and LDLAR, which orders less */
+/* LDAR, and LDLAR and LDAPR, which order less */
 bool lift_load_acquire(struct lift *l, const struct arm64_load_acquire *f)
 {
     ir_value address = lift_read_sp(l, 1, f->rn);
@@ -89,11 +89,28 @@ bool lift_load_acquire(struct lift *l, const struct arm64_load_acquire *f)
     return true;
 }
 
-/* STLR, which no later LDAR may overtake, and STLLR, which orders less */
+/* STLR, which no later LDAR may overtake; STLLR, which a later LDLAR must not overtake either */
 bool lift_store_release(struct lift *l, const struct arm64_store_release *f)
 {
     ir_value address = lift_read_sp(l, 1, f->rn), value = lift_read(l, f->size == 3, f->rt);
     ir_store(l->ir, memory_bits(f->size, false, true) | IR_MEM_SEQ_CST, address, 0, value);
+    return true;
+}
+
+/* LDAPUR, LDAPURSB and so on, and STLUR */
+bool lift_load_store_unscaled(struct lift *l, const struct arm64_load_store_unscaled *f)
+{
+    if (f->opc >= 2 && f->size + f->opc > 4)
+        return false;
+    ir_value address = ir_binary_imm(l->ir, IR_ADD, lift_read_sp(l, 1, f->rn), (uint64_t)(int64_t)f->imm);
+    if (f->opc == 0) {
+        ir_store(l->ir, memory_bits(f->size, false, true) | IR_MEM_SEQ_CST, address, 0,
+                 lift_read(l, f->size == 3, f->rt));
+        return true;
+    }
+    bool wide = f->opc == 2 || (f->opc == 1 && f->size == 3);
+    unsigned mem = memory_bits(f->size, true, false) | (f->opc >= 2 ? IR_MEM_SIGNED : 0);
+    lift_write(l, f->rt, ir_load(l->ir, wide ? IR_I64 : IR_I32, mem, address, 0));
     return true;
 }
 

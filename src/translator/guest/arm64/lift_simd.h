@@ -136,12 +136,42 @@ static inline unsigned simd_round(unsigned round)
     return modes[round];
 }
 
+/* The element size of a floating-point vector: bit `sz`, unless it is of halves. */
+static inline unsigned simd_float_esize(unsigned half, unsigned sz)
+{
+    return half ? 1 : sz ? 3 : 2;
+}
+
+/*
+ * A scalar of half precision is computed in all lanes of a vector, so that none raises another exception.
+ * simd_write(l, 1, ...) writes it.
+ */
+static inline ir_value simd_read_half(struct lift *l, unsigned n)
+{
+    return ir_vec1(l->ir, IR_VDUP_LANE, 1, lift_read_v(l, n), 0);
+}
+
+/* The bits of Hn as an I32. */
+static inline ir_value simd_half_bits(struct lift *l, unsigned n)
+{
+    return simd_get_lane(l, IR_I32, 1, 0, lift_read_v(l, n), 0);
+}
+
+/* Hn as an F32, exactly: for what compares it or makes an integer of it. */
+static inline ir_value simd_half_operand(struct lift *l, unsigned n)
+{
+    return ir_emit(l->ir, IR_FFROM_HALF, IR_F32, IR_HALF_OPERAND, simd_half_bits(l, n), IR_NONE, IR_NONE, 0,
+                   0);
+}
+
 /* VFPExpandImm of the manual: an 8-bit floating-point constant's bits. */
-static inline uint64_t simd_expand_float(unsigned is_double, unsigned imm8)
+static inline uint64_t simd_expand_float(unsigned esize, unsigned imm8)
 {
     uint64_t sign = imm8 >> 7, low = imm8 & 0x3f;
     bool b = imm8 & 0x40;
-    if (is_double)
+    if (esize == 1)
+        return sign << 15 | (b ? 0x3000u : 0x4000u) | low << 6;
+    if (esize == 3)
         return sign << 63 | (b ? UINT64_C(0x3fc0000000000000) : UINT64_C(0x4000000000000000)) | low << 48;
     return sign << 31 | (b ? 0x3e000000u : 0x40000000u) | low << 19;
 }

@@ -15,11 +15,15 @@ bool lift_simd_two_float(struct lift *l, const struct arm64_simd_two_float *f)
     /* By U:size<1>:opcode: the vector and the scalar operation. */
     static const uint8_t ops[][2] = {
         [0x2f] = {IR_VFABS, IR_NOP},        [0x6f] = {IR_VFNEG, IR_NOP},  [0x3d] = {IR_VFRECPE, IR_FRECPE},
-        [0x7d] = {IR_VFRSQRTE, IR_FRSQRTE}, [0x7f] = {IR_VFSQRT, IR_NOP}, [0x3f] = {IR_NOP, IR_FRECPX},
+        [0x7d] = {IR_VFRSQRTE, IR_FRSQRTE}, [0x7f] = {IR_VFSQRT, IR_NOP}, [0x3f] = {IR_VFRECPX, IR_FRECPX},
     };
-    unsigned esize = f->sz ? 3 : 2;
+    unsigned esize = simd_float_esize(f->half, f->sz);
     if (simd_is_reserved_1d(f->q, f->scalar, esize))
         return false;
+    if (f->scalar && f->half) {
+        simd_write(l, 1, f->rd, ir_vec1(l->ir, ops[f->op][0], 1, simd_read_half(l, f->rn), 0));
+        return true;
+    }
     if (f->scalar) {
         lift_write_f(l, f->rd, ir_unary(l->ir, ops[f->op][1], lift_read_f(l, f->sz, f->rn), 0));
         return true;
@@ -31,7 +35,7 @@ bool lift_simd_two_float(struct lift *l, const struct arm64_simd_two_float *f)
 
 bool lift_simd_float_round(struct lift *l, const struct arm64_simd_float_round *f)
 {
-    unsigned esize = f->sz ? 3 : 2;
+    unsigned esize = simd_float_esize(f->half, f->sz);
     unsigned mode = simd_round(f->round) | (f->exact ? IR_ROUND_EXACT : 0);
     if (simd_is_reserved_1d(f->q, 0, esize))
         return false;
@@ -44,7 +48,7 @@ bool lift_simd_float_round(struct lift *l, const struct arm64_simd_float_round *
 bool lift_simd_float_compare_zero(struct lift *l, const struct arm64_simd_float_compare_zero *f)
 {
     static const uint8_t ops[] = {IR_VFCMPGT, IR_VFCMPEQ, IR_VFCMPGT, IR_VFCMPGE, IR_VFCMPGE};
-    unsigned esize = f->sz ? 3 : 2;
+    unsigned esize = simd_float_esize(f->half, f->sz);
     bool is_swapped = f->op == 2 || f->op == 4;
     if (simd_is_reserved_1d(f->q, f->scalar, esize))
         return false;
@@ -77,80 +81,83 @@ bool lift_simd_float_widen(struct lift *l, const struct arm64_simd_float_widen *
 /* -- conversions to and from integers and fixed point
  * ----------------------------------------------------------- */
 
-static void float_to_int(struct lift *l, unsigned q, unsigned scalar, unsigned is_double, unsigned mode,
-                         unsigned fraction, unsigned rd, unsigned rn)
+/* What converts: a vector or a scalar of 2^esize bytes. */
+struct conversion {
+    unsigned q, scalar, esize, mode, fraction, rd, rn;
+};
+
+static bool float_to_int(struct lift *l, const struct conversion *c)
 {
-    if (scalar) {
-        ir_value n = lift_read_f(l, is_double, rn);
-        ir_value v =
-            ir_emit(l->ir, IR_FTO_INT, simd_int_type(is_double), mode, n, IR_NONE, IR_NONE, fraction, 0);
-        lift_write_v(l, rd, simd_from_int(l, v));
-        return;
+    if (simd_is_reserved_1d(c->q, c->scalar, c->esize))
+        return false;
+    if (c->scalar && c->esize > 1) {
+        unsigned is_double = c->esize == 3;
+        ir_value v = ir_emit(l->ir, IR_FTO_INT, simd_int_type(is_double), c->mode,
+                             lift_read_f(l, is_double, c->rn), IR_NONE, IR_NONE, c->fraction, 0);
+        lift_write_v(l, c->rd, simd_from_int(l, v));
+        return true;
     }
-    unsigned esize = is_double ? 3 : 2;
-    ir_value v = ir_vec1(l->ir, IR_VFTO_INT, esize | mode << 8, simd_read_float(l, q, rn), fraction);
-    simd_write(l, simd_width(q, 0, esize), rd, v);
+    ir_value n = c->scalar ? simd_read_half(l, c->rn) : simd_read_float(l, c->q, c->rn);
+    ir_value v = ir_vec1(l->ir, IR_VFTO_INT, c->esize | c->mode << 8, n, c->fraction);
+    simd_write(l, simd_width(c->q, c->scalar, c->esize), c->rd, v);
+    return true;
 }
 
-static void float_from_int(struct lift *l, unsigned q, unsigned scalar, unsigned is_double, unsigned u,
-                           unsigned fraction, unsigned rd, unsigned rn)
+static bool float_from_int(struct lift *l, const struct conversion *c)
 {
-    unsigned esize = is_double ? 3 : 2;
-    unsigned mode = u ? IR_UNSIGNED : 0;
-    if (scalar) {
-        ir_value n = simd_get_lane(l, simd_int_type(is_double), esize, 0, lift_read_v(l, rn), 0);
-        lift_write_f(
-            l, rd,
-            ir_emit(l->ir, IR_FFROM_INT, simd_float_type(is_double), mode, n, IR_NONE, IR_NONE, fraction, 0));
-        return;
+    if (simd_is_reserved_1d(c->q, c->scalar, c->esize))
+        return false;
+    if (c->scalar && c->esize > 1) {
+        unsigned is_double = c->esize == 3;
+        ir_value n = simd_get_lane(l, simd_int_type(is_double), c->esize, 0, lift_read_v(l, c->rn), 0);
+        lift_write_f(l, c->rd,
+                     ir_emit(l->ir, IR_FFROM_INT, simd_float_type(is_double), c->mode, n, IR_NONE, IR_NONE,
+                             c->fraction, 0));
+        return true;
     }
-    ir_value v = ir_vec1(l->ir, IR_VFFROM_INT, esize | mode << 8, simd_read_float(l, q, rn), fraction);
-    simd_write(l, simd_width(q, 0, esize), rd, v);
+    ir_value n = c->scalar ? simd_read_half(l, c->rn) : simd_read_float(l, c->q, c->rn);
+    ir_value v = ir_vec1(l->ir, IR_VFFROM_INT, c->esize | c->mode << 8, n, c->fraction);
+    simd_write(l, simd_width(c->q, c->scalar, c->esize), c->rd, v);
+    return true;
 }
 
 bool lift_simd_float_to_int(struct lift *l, const struct arm64_simd_float_to_int *f)
 {
-    if (simd_is_reserved_1d(f->q, f->scalar, f->sz ? 3 : 2))
-        return false;
-    unsigned mode = simd_round(f->round) | (f->u ? IR_UNSIGNED : 0);
-    float_to_int(l, f->q, f->scalar, f->sz, mode, 0, f->rd, f->rn);
-    return true;
+    return float_to_int(l, &(struct conversion){f->q, f->scalar, simd_float_esize(f->half, f->sz),
+                                                simd_round(f->round) | (f->u ? IR_UNSIGNED : 0), 0, f->rd,
+                                                f->rn});
 }
 
 bool lift_simd_float_from_int(struct lift *l, const struct arm64_simd_float_from_int *f)
 {
-    if (simd_is_reserved_1d(f->q, f->scalar, f->sz ? 3 : 2))
-        return false;
-    float_from_int(l, f->q, f->scalar, f->sz, f->u, 0, f->rd, f->rn);
-    return true;
+    return float_from_int(l, &(struct conversion){f->q, f->scalar, simd_float_esize(f->half, f->sz),
+                                                  f->u ? IR_UNSIGNED : 0, 0, f->rd, f->rn});
 }
 
-/* immh:immb is 128 - fraction bits for doubles, 64 - fraction bits for singles; halves do not exist here. */
-static bool fixed_fraction(unsigned q, unsigned scalar, unsigned immh, unsigned immb, unsigned *fraction)
+/*
+ * immh:immb is 128 - fraction bits for doubles, 64 - fraction bits for singles; of halves, where it is 32 -
+ * fraction bits, immh is here only the lowest bit of it.
+ */
+static void fixed_format(unsigned half, unsigned immh, unsigned immb, unsigned *esize, unsigned *fraction)
 {
-    if (immh < 4 || simd_is_reserved_1d(q, scalar, immh >= 8 ? 3 : 2))
-        return false;
-    *fraction = (immh >= 8 ? 128 : 64) - (immh << 3 | immb);
-    return true;
+    *esize = half ? 1 : immh >= 8 ? 3 : 2;
+    *fraction = (half ? 16 : *esize == 3 ? 128 : 64) - (immh << 3 | immb);
 }
 
 bool lift_simd_fixed_to_float(struct lift *l, const struct arm64_simd_fixed_to_float *f)
 {
-    unsigned fraction;
-    if (!fixed_fraction(f->q, f->scalar, f->immh, f->immb, &fraction))
-        return false;
-    float_from_int(l, f->q, f->scalar, f->immh >= 8, f->u, fraction, f->rd, f->rn);
-    return true;
+    struct conversion c = {
+        .q = f->q, .scalar = f->scalar, .mode = f->u ? IR_UNSIGNED : 0, .rd = f->rd, .rn = f->rn};
+    fixed_format(f->half, f->immh, f->immb, &c.esize, &c.fraction);
+    return float_from_int(l, &c);
 }
 
 bool lift_simd_float_to_fixed(struct lift *l, const struct arm64_simd_float_to_fixed *f)
 {
-    unsigned fraction;
-    if (!fixed_fraction(f->q, f->scalar, f->immh, f->immb, &fraction))
-        return false;
-    unsigned mode = IR_ROUND_ZERO | (f->u ? IR_UNSIGNED : 0);
-    float_to_int(l, f->q, f->scalar, f->immh >= 8, mode, fraction, f->rd, f->rn);
-    return true;
+    struct conversion c = {.q = f->q, .scalar = f->scalar, .rd = f->rd, .rn = f->rn};
+    c.mode = IR_ROUND_ZERO | (f->u ? IR_UNSIGNED : 0);
+    fixed_format(f->half, f->immh, f->immb, &c.esize, &c.fraction);
+    return float_to_int(l, &c);
 }
 
 /* -- across lanes, scalar pairwise: op 0 FMAXNM, 1 FMINNM, 2 FADD, 3 FMAX, 4 FMIN
@@ -165,19 +172,27 @@ static const uint8_t reductions[][2] = {{IR_VFMAXNM, IR_FMAXNM},
 /* In the manual's order, Reduce(): (e0 op e1) op (e2 op e3). */
 bool lift_simd_across_float(struct lift *l, const struct arm64_simd_across_float *f)
 {
-    ir_value v = lift_read_v(l, f->rn);
-    for (int step = 0; step < 2; step++) {
-        ir_value even = ir_vec2(l->ir, IR_VUZP1, 2, v, v, 0);
-        ir_value odd = ir_vec2(l->ir, IR_VUZP2, 2, v, v, 0);
-        v = ir_vec2(l->ir, reductions[f->op][0], 2, even, odd, 0);
+    unsigned esize = simd_float_esize(f->half, 0);
+    int steps = f->half && f->q ? 3 : 2; /* four elements, or eight */
+    ir_value v = f->half ? simd_read_float(l, f->q, f->rn) : lift_read_v(l, f->rn);
+    for (int step = 0; step < steps; step++) {
+        ir_value even = ir_vec2(l->ir, IR_VUZP1, esize, v, v, 0);
+        ir_value odd = ir_vec2(l->ir, IR_VUZP2, esize, v, v, 0);
+        v = ir_vec2(l->ir, reductions[f->op][0], esize, even, odd, 0);
     }
-    simd_write(l, 2, f->rd, v);
+    simd_write(l, esize, f->rd, v);
     return true;
 }
 
 bool lift_simd_pair_float(struct lift *l, const struct arm64_simd_pair_float *f)
 {
     ir_value v = lift_read_v(l, f->rn);
+    if (f->half) {
+        ir_value first = ir_vec1(l->ir, IR_VDUP_LANE, 1, v, 0),
+                 second = ir_vec1(l->ir, IR_VDUP_LANE, 1, v, 1);
+        simd_write(l, 1, f->rd, ir_vec2(l->ir, reductions[f->op][0], 1, first, second, 0));
+        return true;
+    }
     ir_value first = simd_float_lane(l, f->sz, v, 0), second = simd_float_lane(l, f->sz, v, 1);
     lift_write_f(l, f->rd, ir_binary(l->ir, reductions[f->op][1], first, second));
     return true;

@@ -14,7 +14,7 @@ static uint64_t immediate_expand(const struct arm64_simd_immediate *f)
 {
     uint64_t imm8 = f->abc << 5 | f->defgh;
     if (f->float_form)
-        return simd_repeat(f->size, simd_expand_float(f->size == 3, (unsigned)imm8));
+        return simd_repeat(f->size, simd_expand_float(f->size, (unsigned)imm8));
     if (f->ones) /* ones are shifted in from the right: one or two bytes */
         return simd_repeat(2, f->byte ? imm8 << 16 | 0xffff : imm8 << 8 | 0xff);
     if (f->size < 3)

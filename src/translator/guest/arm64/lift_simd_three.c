@@ -214,9 +214,14 @@ static ir_value float_scalar(struct lift *l, const struct float_op *o, unsigned 
 bool lift_simd_three_float(struct lift *l, const struct arm64_simd_three_float *f)
 {
     const struct float_op *o = &float_ops[f->op];
-    unsigned esize = f->sz ? 3 : 2;
+    unsigned esize = simd_float_esize(f->half, f->sz);
     if (simd_is_reserved_1d(f->q, f->scalar, esize))
         return false;
+    if (f->scalar && f->half) {
+        ir_value v = float_vector(l, o, 1, IR_NONE, simd_read_half(l, f->rn), simd_read_half(l, f->rm));
+        simd_write(l, 1, f->rd, v);
+        return true;
+    }
     if (f->scalar && o->scalar_op != IR_NOP) {
         ir_value n = lift_read_f(l, f->sz, f->rn), m = lift_read_f(l, f->sz, f->rm);
         lift_write_f(l, f->rd, float_scalar(l, o, f->sz, f->rd, n, m));
@@ -367,20 +372,22 @@ bool lift_simd_element_long(struct lift *l, const struct arm64_simd_element_long
 bool lift_simd_element_float(struct lift *l, const struct arm64_simd_element_float *f)
 {
     const struct float_op *o = &float_ops[f->op];
-    unsigned esize = f->sz ? 3 : 2;
-    unsigned index = f->sz ? f->h : f->h << 1 | f->l;
+    unsigned esize = simd_float_esize(f->half, f->sz);
+    unsigned index = f->half ? f->h << 2 | f->l << 1 | f->m : f->sz ? f->h : f->h << 1 | f->l;
     if (simd_is_reserved_1d(f->q, f->scalar, esize) || (f->sz && f->l))
         return false;
     ir_value m = lift_read_v(l, f->rm);
-    if (f->scalar) {
+    if (f->scalar && !f->half) {
         ir_value n = lift_read_f(l, f->sz, f->rn);
         m = simd_float_lane(l, f->sz, m, index);
         lift_write_f(l, f->rd, float_scalar(l, o, f->sz, f->rd, n, m));
         return true;
     }
     m = ir_vec1(l->ir, IR_VDUP_LANE, esize, m, index);
-    ir_value n = simd_read_float(l, f->q, f->rn);
-    ir_value d = o->op == IR_VFMA ? simd_read_float(l, f->q, f->rd) : IR_NONE;
-    simd_write(l, simd_width(f->q, 0, esize), f->rd, float_vector(l, o, esize, d, n, m));
+    ir_value n = f->scalar ? simd_read_half(l, f->rn) : simd_read_float(l, f->q, f->rn);
+    ir_value d = IR_NONE;
+    if (o->op == IR_VFMA)
+        d = f->scalar ? simd_read_half(l, f->rd) : simd_read_float(l, f->q, f->rd);
+    simd_write(l, simd_width(f->q, f->scalar, esize), f->rd, float_vector(l, o, esize, d, n, m));
     return true;
 }

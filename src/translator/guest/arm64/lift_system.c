@@ -6,6 +6,7 @@
  */
 #include <time.h>
 
+#include "arch/arm64/features.h"
 #include "arm64_decode.h"
 #include "base/macros.h"
 #include "translator/translator.h"
@@ -110,6 +111,15 @@ bool lift_mrs_constant(struct lift *l, const struct arm64_mrs_constant *f)
     return true;
 }
 
+/* ID registers: Linux lets user code read them, with what it does not show replaced by safe values. */
+bool lift_mrs_id(struct lift *l, const struct arm64_mrs_id *f)
+{
+    if (f->crm == 0 && f->op2 != 0 && f->op2 < 5)
+        return false;
+    lift_write(l, f->rt, ir_const(l->ir, IR_I64, arm64_id_register(f->crm << 3 | f->op2)));
+    return true;
+}
+
 bool lift_mrs_tpidr(struct lift *l, const struct arm64_mrs_tpidr *f)
 {
     lift_write(l, f->rt, ir_get(l->ir, ARM64_TPIDR, IR_I64));
@@ -153,34 +163,61 @@ static uint64_t read_fpcr(void *cpu, uint64_t a, uint64_t b)
 
 static uint64_t read_fpsr(void *cpu, uint64_t a, uint64_t b)
 {
+    struct arm64_cpu *arm64 = cpu;
     (void)a, (void)b;
+    arm64->reads_fpsr = true;
     return arm64_read_fpsr(cpu);
 }
 
+/* Not zero: the code must be made anew for another mode. */
 static uint64_t write_fpcr(void *cpu, uint64_t value, uint64_t b)
 {
+    unsigned before = arm64_fp_mode(cpu);
     (void)b;
     arm64_write_fpcr(cpu, (uint32_t)value);
-    return 0;
+    return before != arm64_fp_mode(cpu);
 }
 
 static uint64_t write_fpsr(void *cpu, uint64_t value, uint64_t b)
 {
+    struct arm64_cpu *arm64 = cpu;
     (void)b;
+    arm64->reads_fpsr = true;
     arm64_write_fpsr(cpu, (uint32_t)value);
     return 0;
+}
+
+/* From here on code of another floating-point mode runs. */
+static void change_mode(struct lift *l)
+{
+    lift_raise(l, TRANSLATOR_LOOKUP, 0, l->pc + 4);
+}
+
+/* The first time that the guest looks at FPSR while denormals are flushed; see IR_FP_EXACT_STATUS. */
+static bool begins_exact_status(const struct lift *l)
+{
+    return (l->ir->fp_mode & (IR_FP_FLUSH | IR_FP_EXACT_STATUS)) == IR_FP_FLUSH;
 }
 
 /* MRS of FPCR and FPSR */
 bool lift_mrs_fp(struct lift *l, const struct arm64_mrs_fp *f)
 {
     lift_write(l, f->rt, ir_call(l->ir, f->status ? read_fpsr : read_fpcr, IR_NONE, IR_NONE));
+    if (f->status && begins_exact_status(l))
+        change_mode(l);
     return true;
 }
 
 /* MSR of FPCR and FPSR */
 bool lift_msr_fp(struct lift *l, const struct arm64_msr_fp *f)
 {
-    ir_call(l->ir, f->status ? write_fpsr : write_fpcr, lift_read(l, 1, f->rt), IR_NONE);
+    ir_value changed = ir_call(l->ir, f->status ? write_fpsr : write_fpcr, lift_read(l, 1, f->rt), IR_NONE);
+    if (f->status) {
+        if (begins_exact_status(l))
+            change_mode(l);
+        return true;
+    }
+    ir_emit(l->ir, IR_EXIT_IF, IR_VOID, 0, ir_bit(l->ir, changed, 0, true), IR_NONE, IR_NONE, l->pc + 4, 0);
+    change_mode(l);
     return true;
 }

@@ -36,6 +36,7 @@ enum vex {
     VPSHUFHW = VEX(1, 2, 0, 0x70),
     VSHUFPS = VEX(1, 0, 0, 0xc6),
     VSHUFPD = VEX(1, 1, 0, 0xc6),
+    VEXTRACTI128 = VEX(3, 1, 0, 0x39), /* 256 bits; the source is the reg operand */
     VPALIGNR = VEX(3, 1, 0, 0x0f),
     VPBLENDW = VEX(3, 1, 0, 0x0e),
     VPBLENDD = VEX(3, 1, 0, 0x02),

@@ -281,7 +281,7 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     consume_argument(e, insn->b);
     consume_argument(e, insn->c);
     emit_function emit = emit_op_core[insn->op];
-    if (!emit)
+    if (!emit && !(e->region->fp_mode && emit_float_needs_eval(e->region->fp_mode, insn)))
         emit = emit_op_vector[insn->op];
     if (emit)
         emit(e, insn, v);

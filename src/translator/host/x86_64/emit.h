@@ -159,6 +159,9 @@ typedef void (*emit_function)(struct emit *e, const struct ir_insn *insn, ir_val
 extern const emit_function emit_op_core[IR_OP_COUNT];
 extern const emit_function emit_op_vector[IR_OP_COUNT];
 
+/* Whether the host computes this operation otherwise than the guest in a mode (IR_FP_*) that is not 0. */
+bool emit_float_needs_eval(unsigned fp_mode, const struct ir_insn *insn);
+
 /* -- operands ---------------------------------------------------------------------------------- */
 
 /* A register that holds the value: I32 (upper half unspecified) or I64. Constants are loaded. */
@@ -249,12 +252,6 @@ void emit_cold_back(struct emit *e, struct cold *c);
  * rounding mode and sticky flags apply.
  */
 void emit_cold_eval(struct emit *e, struct cold *c);
-/*
- * Inside cold code: ir_fp_fix_nan(op, type, a, b, c) for one lane; operands and result as above (d[0] of
- * each). Changes no register but EFLAGS.
- */
-void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_type type);
-
 #define CPU_EVAL_ARGUMENT(n) (offsetof(struct translator_cpu, eval_arguments) + 16 * (n))
 #define CPU_EVAL_RESULT      offsetof(struct translator_cpu, eval_result)
 

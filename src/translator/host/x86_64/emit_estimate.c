@@ -87,6 +87,10 @@ void emit_float_estimate(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool scalar = insn->type != IR_V128, root = insn->op == IR_FRSQRTE || insn->op == IR_VFRSQRTE;
     bool is_double = scalar ? insn->type == IR_F64 : (insn->aux & 3) == 3;
+    if (!scalar && (insn->aux & 3) == 1) {
+        emit_eval(e, insn, v);
+        return;
+    }
     unsigned esize = 2 + is_double, mantissa = is_double ? 52 : 23, bias = is_double ? 1023 : 127;
     uint32_t minus = is_double ? VPSUBQ : VPSUBD, left = is_double ? VPSLLQ_IMM : VPSLLD_IMM,
              right = is_double ? VPSRLQ_IMM : VPSRLD_IMM;

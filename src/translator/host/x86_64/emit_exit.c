@@ -308,11 +308,3 @@ void emit_cold_eval(struct emit *e, struct cold *c)
     asm_lea(e->a, true, RAX, pool_insn(e, emit_insn(e, c->value)));
     call_routine(e, HOST_EVAL_COLD);
 }
-
-void emit_cold_fix_nan(struct emit *e, struct cold *c, enum ir_op op, enum ir_type type)
-{
-    (void)c;
-    save_rax_rcx(e);
-    asm_mov_imm(e->a, RAX, (unsigned)op | (unsigned)type << 8);
-    call_routine(e, HOST_FIX_NAN);
-}

@@ -25,6 +25,18 @@ static void emit_check_nan(struct emit *e, bool is_double, unsigned d, unsigned 
     emit_cold_back(e, emit_cold_evaluate(e, CC_P, PLACE_XMM + d, count, operands));
 }
 
+/*
+ * The same, also if it is the smallest normal number, which Arm calls tiny (and may flush) if it was less
+ * than that before it was rounded, the host only if it is after that. t is scratch.
+ */
+static void emit_check_tiny(struct emit *e, bool is_double, unsigned d, unsigned t, unsigned count,
+                            const uint8_t *operands)
+{
+    vex_rrm(e, VANDPS, t, d, pool_pair(e, float_magnitude(is_double), 0));
+    vex_rm(e, is_double ? V_UCOMISD : V_UCOMISS, t, pool_pair(e, float_smallest_normal(is_double), 0));
+    emit_cold_back(e, emit_cold_evaluate(e, CC_E, PLACE_XMM + d, count, operands)); /* also if unordered */
+}
+
 void emit_float_arithmetic(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     static const uint32_t ops[] = {[IR_FADD - IR_FADD] = VADDPS,
@@ -43,7 +55,10 @@ void emit_float_arithmetic(struct emit *e, const struct ir_insn *insn, ir_value 
         vex_rrr(e, op, d, b, a);
     else
         vex_rrr(e, op, d, a, b);
-    emit_check_nan(e, is_double, d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
+    if (insn->op == IR_FMUL || insn->op == IR_FDIV)
+        emit_check_tiny(e, is_double, d, emit_tmp_xmm(e), 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
+    else
+        emit_check_nan(e, is_double, d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
     if (clean_a || swap)
         emit_set_upper_zero(e, v);
 }
@@ -88,7 +103,8 @@ void emit_float_fma(struct emit *e, const struct ir_insn *insn, ir_value v)
         vex_move(e, d, clean_a ? a : b);
         vex_rrr(e, vex_fma(VFMADD213PS, is_double, true), d, clean_a ? b : a, c);
     }
-    emit_check_nan(e, is_double, d, 3, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
+    emit_check_tiny(e, is_double, d, emit_tmp_xmm(e), 3,
+                    (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
     if (clean_a || clean_b || clean_c)
         emit_set_upper_zero(e, v);
 }
@@ -176,7 +192,10 @@ void emit_float_convert(struct emit *e, const struct ir_insn *insn, ir_value v)
     unsigned a = emit_use_xmm(e, insn->a), d = emit_def_xmm(e, v);
     vex_zero(e, d);
     vex_rrr(e, to_double ? VCVTSS2SD : VCVTSD2SS, d, d, a);
-    emit_check_nan(e, to_double, d, 1, (uint8_t[]){PLACE_XMM + a});
+    if (to_double)
+        emit_check_nan(e, true, d, 1, (uint8_t[]){PLACE_XMM + a});
+    else
+        emit_check_tiny(e, false, d, emit_tmp_xmm(e), 1, (uint8_t[]){PLACE_XMM + a});
     emit_set_upper_zero(e, v);
 }
 
@@ -201,8 +220,14 @@ void emit_float_to_half(struct emit *e, const struct ir_insn *insn, ir_value v)
     }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_gpr(e, v);
-    emit_compare(e, false, a, a);
-    struct cold *c = emit_cold_evaluate(e, CC_P, PLACE_GPR + d, 1, (uint8_t[]){PLACE_XMM + a});
+    /* NaNs, and what may round to the smallest normal half: see emit_check_tiny() */
+    vex_rr(e, V_MOVD_TO_GPR, a, d);
+    asm_alu_imm(e->a, ALU_AND, false, rm_reg(d), 0x7fffffff);
+    asm_alu_imm(e->a, ALU_CMP, false, rm_reg(d), 0x7f800000);
+    struct cold *c = emit_cold_evaluate(e, CC_A, PLACE_GPR + d, 1, (uint8_t[]){PLACE_XMM + a});
+    asm_shift(e->a, SHIFT_SHR, false, rm_reg(d), 14);
+    asm_alu_imm(e->a, ALU_CMP, false, rm_reg(d), 0x387fffff >> 14); /* 2^-14 less a half's last place */
+    emit_cold_also(e, c, CC_E);
     vex_rrri(e, VINSERTPS, t, a, a, 0x0e); /* the other lanes must raise nothing */
     vex_rri(e, VCVTPS2PH, t, t, 4);
     vex_rr(e, V_MOVD_TO_GPR, t, d);

@@ -124,6 +124,11 @@ static inline uint64_t float_magnitude(bool is_double)
     return float_sign(is_double) - 1;
 }
 
+static inline uint64_t float_smallest_normal(bool is_double)
+{
+    return is_double ? 1ull << 52 : 1ull << 23;
+}
+
 static inline uint64_t float_bits(bool is_double, double x)
 {
     union {
@@ -194,7 +199,7 @@ vector_emitter emit_vector_shift_variable;
 
 /* emit_vector_widen.c */
 vector_emitter emit_vector_extend, emit_vector_multiply_long, emit_vector_narrow, emit_vector_add_long,
-    emit_vector_pairwise, emit_vector_sum, emit_vector_least;
+    emit_vector_pairwise, emit_vector_sum, emit_vector_least, emit_vector_dot;
 
 /* emit_vector_saturate.c */
 vector_emitter emit_vector_add_saturating, emit_vector_sign_saturating, emit_vector_multiply_long_saturating,
@@ -205,6 +210,18 @@ vector_emitter emit_vector_float_arithmetic, emit_vector_float_sqrt, emit_vector
     emit_vector_float_fma, emit_vector_float_minmax, emit_vector_float_compare, emit_vector_float_step,
     emit_vector_float_round, emit_vector_float_to_int, emit_vector_float_from_int, emit_vector_float_widen,
     emit_vector_float_narrow;
+
+/* emit_half.c: element size 1 of the emitters above; the result is e->current */
+void emit_half_arithmetic(struct emit *e, const struct ir_insn *insn, uint32_t op);
+void emit_half_sqrt(struct emit *e, const struct ir_insn *insn);
+void emit_half_sign(struct emit *e, const struct ir_insn *insn);
+void emit_half_fma(struct emit *e, const struct ir_insn *insn);
+void emit_half_minmax(struct emit *e, const struct ir_insn *insn, bool is_min);
+void emit_half_compare(struct emit *e, const struct ir_insn *insn);
+void emit_half_round(struct emit *e, const struct ir_insn *insn);
+void emit_half_from_int(struct emit *e, const struct ir_insn *insn);
+void emit_check_halves(struct emit *e, unsigned d, unsigned t, unsigned u, unsigned count,
+                       const uint8_t *operands);
 
 /* emit_crypto.c */
 vector_emitter emit_aes_round, emit_aes_mix, emit_polynomial_long, emit_polynomial, emit_sha1_rotate,

@@ -8,7 +8,7 @@
 #include "translator/host/x86_64/emit_vector.h"
 
 /* VCMP's predicates; Q: quiet, S: a quiet NaN signals */
-enum { EQ_Q = 0, UNORDERED_Q = 3, NOT_LESS_Q = 0x15, GE_S = 0x0d, GT_S = 0x0e };
+enum { EQ_Q = 0, EQ_OR_UNORDERED_Q = 8, UNORDERED_Q = 3, NOT_LESS_Q = 0x15, GE_S = 0x0d, GT_S = 0x0e };
 
 /* Goes to cold code if an element of t has its sign bit set. */
 static struct cold *emit_cold_lanes(struct emit *e, bool is_double, unsigned t, unsigned result,
@@ -26,9 +26,24 @@ static void emit_check_lanes(struct emit *e, bool is_double, unsigned d, unsigne
     emit_cold_back(e, emit_cold_lanes(e, is_double, t, d, count, operands));
 }
 
+/* The same, also if one is the smallest normal number: see emit_check_tiny() of emit_float.c. */
+static void emit_check_tiny_lanes(struct emit *e, bool is_double, unsigned d, unsigned t, unsigned count,
+                                  const uint8_t *operands)
+{
+    vex_rrm(e, VANDPS, t, d, pool_splat(e, 2 + is_double, float_magnitude(is_double)));
+    vex_rrmi(e, vex_float(VCMPPS, is_double, false), t, t,
+             pool_splat(e, 2 + is_double, float_smallest_normal(is_double)), EQ_OR_UNORDERED_Q);
+    emit_cold_back(e, emit_cold_lanes(e, is_double, t, d, count, operands));
+}
+
 static bool is_double_lanes(const struct ir_insn *insn)
 {
     return (insn->aux & 3) == 3;
+}
+
+static bool is_half_lanes(const struct ir_insn *insn)
+{
+    return (insn->aux & 3) == 1;
 }
 
 void emit_vector_float_arithmetic(struct emit *e, const struct ir_insn *insn, ir_value v)
@@ -38,16 +53,28 @@ void emit_vector_float_arithmetic(struct emit *e, const struct ir_insn *insn, ir
                                    [IR_VFMUL - IR_VFADD] = VMULPS,
                                    [IR_VFDIV - IR_VFADD] = VDIVPS};
     bool is_double = is_double_lanes(insn);
+    if (is_half_lanes(insn)) {
+        emit_half_arithmetic(e, insn, ops[insn->op - IR_VFADD]);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), t = emit_tmp_xmm(e),
              d = emit_def_xmm(e, v);
     vex_rrr(e, vex_float(ops[insn->op - IR_VFADD], is_double, false), d, a, b);
-    emit_check_lanes(e, is_double, d, t, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
+    const uint8_t operands[] = {(uint8_t)(PLACE_XMM + a), (uint8_t)(PLACE_XMM + b)};
+    if (insn->op == IR_VFMUL || insn->op == IR_VFDIV)
+        emit_check_tiny_lanes(e, is_double, d, t, 2, operands);
+    else
+        emit_check_lanes(e, is_double, d, t, 2, operands);
 }
 
 void emit_vector_float_sqrt(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = is_double_lanes(insn);
+    if (is_half_lanes(insn)) {
+        emit_half_sqrt(e, insn);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     vex_rr(e, vex_float(VSQRTPS, is_double, false), d, a);
@@ -57,6 +84,10 @@ void emit_vector_float_sqrt(struct emit *e, const struct ir_insn *insn, ir_value
 void emit_vector_float_sign(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = is_double_lanes(insn);
+    if (is_half_lanes(insn)) {
+        emit_half_sign(e, insn);
+        return;
+    }
     unsigned esize = 2 + is_double, a = emit_use_xmm(e, insn->a), d = emit_def_xmm_last(e, v);
     if (insn->op == IR_VFNEG)
         vex_rrm(e, V_XORPS, d, a, pool_splat(e, esize, float_sign(is_double)));
@@ -67,18 +98,26 @@ void emit_vector_float_sign(struct emit *e, const struct ir_insn *insn, ir_value
 void emit_vector_float_fma(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = is_double_lanes(insn);
+    if (is_half_lanes(insn)) {
+        emit_half_fma(e, insn);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
     unsigned t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     vex_move(e, d, c);
     vex_rrr(e, vex_fma(VFMADD231PS, is_double, false), d, a, b);
-    emit_check_lanes(e, is_double, d, t, 3, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
+    emit_check_tiny_lanes(e, is_double, d, t, 3, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
 }
 
 void emit_vector_float_minmax(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = is_double_lanes(insn), is_min = insn->op == IR_VFMIN || insn->op == IR_VFMINNM;
     uint32_t op = vex_float(is_min ? VMINPS : VMAXPS, is_double, false);
+    if (is_half_lanes(insn)) {
+        emit_half_minmax(e, insn, is_min);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), t = emit_tmp_xmm(e),
              d = emit_def_xmm(e, v);
@@ -93,6 +132,10 @@ void emit_vector_float_minmax(struct emit *e, const struct ir_insn *insn, ir_val
 void emit_vector_float_compare(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     unsigned predicate = insn->op == IR_VFCMPEQ ? EQ_Q : insn->op == IR_VFCMPGE ? GE_S : GT_S;
+    if (is_half_lanes(insn)) {
+        emit_half_compare(e, insn);
+        return;
+    }
     unsigned a = emit_use_xmm(e, insn->a);
     struct rm b = emit_use_xmm_rm(e, insn->b);
     vex_rrmi(e, vex_float(VCMPPS, is_double_lanes(insn), false), emit_def_xmm_last(e, v), a, b, predicate);
@@ -113,6 +156,10 @@ void emit_vector_float_step(struct emit *e, const struct ir_insn *insn, ir_value
     bool root = insn->op == IR_FRSQRTS || insn->op == IR_VFRSQRTS;
     double limit = root ? (is_double ? 0x1p510 : 0x1p62) : INFINITY;
     uint32_t compare = vex_float(VCMPPS, is_double, scalar);
+    if (!scalar && is_half_lanes(insn)) {
+        emit_eval(e, insn, v);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b);
     unsigned t = emit_tmp_xmm(e), u = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
@@ -127,6 +174,10 @@ void emit_vector_float_step(struct emit *e, const struct ir_insn *insn, ir_value
     struct cold *c = emit_cold_lanes(e, is_double, t, d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
     if (multiply) {
         vex_rrr(e, vex_float(VMULPS, is_double, scalar), d, a, b);
+        vex_rrm(e, VANDPS, t, d, magnitude); /* see emit_check_tiny_lanes() */
+        vex_rrmi(e, compare, t, t, pool_splat(e, 2 + is_double, float_smallest_normal(is_double)), EQ_Q);
+        vex_rr(e, is_double ? VTESTPD : VTESTPS, t, t);
+        emit_cold_also(e, c, CC_NE);
     } else {
         vex_rm(e, V_MOVAPS_LOAD, d, pool_float_vector(e, is_double, root ? 3.0 : 2.0));
         vex_rrr(e, vex_fma(VFNMADD231PS, is_double, scalar), d, a, b);
@@ -166,6 +217,10 @@ void emit_vector_float_round(struct emit *e, const struct ir_insn *insn, ir_valu
     unsigned mode = insn->aux >> 8 & IR_ROUND_MODE,
              imm = float_round_imm[mode] | (exact ? 0 : FLOAT_ROUND_QUIETLY);
     uint32_t op = is_double ? VROUNDPD : VROUNDPS;
+    if (is_half_lanes(insn)) {
+        mode == IR_ROUND_AWAY ? emit_eval(e, insn, v) : emit_half_round(e, insn);
+        return;
+    }
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     if (mode != IR_ROUND_AWAY) {
@@ -201,7 +256,8 @@ void emit_vector_float_to_int(struct emit *e, const struct ir_insn *insn, ir_val
     bool away = mode == IR_ROUND_AWAY, current = mode == IR_ROUND_CURRENT;
     bool rounds = away || mode == IR_ROUND_EVEN || mode == IR_ROUND_UP || mode == IR_ROUND_DOWN;
     uint32_t round = is_double ? VROUNDPD : VROUNDPS;
-    if ((is_unsigned && current) || (insn->imm && mode != IR_ROUND_ZERO)) { /* no guest has it */
+    if (is_half_lanes(insn) || (is_unsigned && current) || /* the latter two no guest has */
+        (insn->imm && mode != IR_ROUND_ZERO)) {
         emit_eval(e, insn, v);
         return;
     }
@@ -275,6 +331,10 @@ static void emit_from_unsigned(struct emit *e, bool is_double, unsigned d, unsig
 void emit_vector_float_from_int(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
     bool is_double = is_double_lanes(insn), is_unsigned = insn->aux >> 8 & IR_UNSIGNED;
+    if (is_half_lanes(insn)) {
+        emit_half_from_int(e, insn);
+        return;
+    }
     unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
     if (is_unsigned) {
         emit_from_unsigned(e, is_double, d, a, t);
@@ -311,11 +371,12 @@ void emit_vector_float_narrow(struct emit *e, const struct ir_insn *insn, ir_val
     bool from_double = (insn->aux & 3) == 2;
     emit_clobber_flags(e);
     unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
-    vex_rrri(e, vex_float(VCMPPS, from_double, false), t, a, a, UNORDERED_Q);
-    struct cold *c = emit_cold_lanes(e, from_double, t, d, 1, (uint8_t[]){PLACE_XMM + a});
-    if (from_double)
+    const uint8_t operands[] = {(uint8_t)(PLACE_XMM + a)};
+    if (from_double) {
         vex_rr(e, VCVTPD2PS, d, a);
-    else
-        vex_rri(e, VCVTPS2PH, a, d, 4);
-    emit_cold_back(e, c);
+        emit_check_tiny_lanes(e, false, d, t, 1, operands);
+        return;
+    }
+    vex_rri(e, VCVTPS2PH, a, d, 4);
+    emit_check_halves(e, d, t, emit_tmp_xmm(e), 1, operands);
 }

@@ -53,6 +53,29 @@ void emit_saturated_jnz(struct emit *e)
     emit_cold_back(e, emit_cold_jcc(e, CC_NE, cold_saturated));
 }
 
+static bool is_half(const struct ir_insn *insn)
+{
+    switch (insn->op) {
+    case IR_FFROM_HALF:
+    case IR_FTO_HALF:
+    case IR_HALF_FROM_INT: return true;
+    default: return insn->op >= IR_VFADD && insn->op <= IR_VFRECPX && (insn->aux & 3) == 1;
+    }
+}
+
+/*
+ * Denormals of halves that are flushed, and their alternative format, are not the host's. It does flush F32
+ * and F64, but neither tells of operands nor leaves "inexact" alone when it flushes a result.
+ */
+bool emit_float_needs_eval(unsigned fp_mode, const struct ir_insn *insn)
+{
+    bool is_float =
+        (insn->op >= IR_FCONST && insn->op < IR_VCONST) || (insn->op >= IR_VFADD && insn->op < IR_AESE);
+    if (!is_float || ir_op_info[insn->op].pure)
+        return false;
+    return fp_mode & IR_FP_EXACT_STATUS || (fp_mode & IR_FP_HALF && is_half(insn));
+}
+
 const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_FADD] = emit_float_arithmetic,
     [IR_FSUB] = emit_float_arithmetic,
@@ -183,6 +206,8 @@ const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_VSMAXP] = emit_vector_pairwise,
     [IR_VUMINP] = emit_vector_pairwise,
     [IR_VUMAXP] = emit_vector_pairwise,
+    [IR_VUDOT] = emit_vector_dot,
+    [IR_VSDOT] = emit_vector_dot,
     [IR_VADDV] = emit_vector_sum,
     [IR_VSMINV] = emit_vector_least,
     [IR_VSMAXV] = emit_vector_least,

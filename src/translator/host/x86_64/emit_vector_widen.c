@@ -189,3 +189,25 @@ void emit_vector_least(struct emit *e, const struct ir_insn *insn, ir_value v)
         vex_rrm(e, V_PXOR, d, d, pool_splat(e, esize, flip));
     emit_keep_low(e, esize, d);
 }
+
+/* Words of the even bytes and of the odd ones, multiplied and added in pairs. */
+void emit_vector_dot(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    bool is_signed = insn->op == IR_VSDOT;
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b);
+    unsigned t = emit_tmp_xmm(e), u = emit_tmp_xmm(e), d = emit_def_xmm(e, v);
+    if (is_signed) {
+        vex_shift(e, VPSLLW_IMM, t, a, 8);
+        vex_shift(e, VPSLLW_IMM, u, b, 8);
+        vex_shift(e, VPSRAW_IMM, t, t, 8);
+        vex_shift(e, VPSRAW_IMM, u, u, 8);
+    } else {
+        vex_rrm(e, VPAND, t, a, pool_splat(e, 1, 0xff));
+        vex_rrm(e, VPAND, u, b, pool_splat(e, 1, 0xff));
+    }
+    vex_rrr(e, VPMADDWD, d, t, u);
+    vex_shift(e, is_signed ? VPSRAW_IMM : VPSRLW_IMM, t, a, 8);
+    vex_shift(e, is_signed ? VPSRAW_IMM : VPSRLW_IMM, u, b, 8);
+    vex_rrr(e, VPMADDWD, t, t, u);
+    vex_rrr(e, VPADDD, d, d, t);
+}

@@ -276,24 +276,6 @@ static void make_cold_calls(struct routines *r)
     eval_arguments(r);
     call_c(r, (uint64_t)(uintptr_t)ir_eval_op);
     restore_all(r);
-
-    begin(r, HOST_FIX_NAN);
-    save_all(r);
-    asm_movzx(a, 0, RDX, rm_reg(RAX));
-    asm_mov(a, false, RCX, RAX);
-    asm_shift(a, SHIFT_SHR, false, rm_reg(RCX), 8);
-    asm_mov_imm(a, RDI, (uint64_t)(uintptr_t)r->isa);
-    load_cpu(r, RSI);
-    asm_load(a, true, R8, field(r, CPU_EVAL_ARGUMENT(0)));
-    asm_load(a, true, R9, field(r, CPU_EVAL_ARGUMENT(1)));
-    asm_load(a, true, RAX, field(r, CPU_EVAL_ARGUMENT(2)));
-    asm_push(a, RAX);
-    asm_push(a, RAX); /* alignment */
-    call_c(r, (uint64_t)(uintptr_t)ir_fp_fix_nan);
-    asm_lea(a, true, RSP, mem_base(RSP, 16));
-    asm_store(a, true, CPU(eval_result), RAX);
-    asm_store_imm(a, 3, field(r, CPU_EVAL_RESULT + 8), 0);
-    restore_all(r);
 }
 
 size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t size,
