@@ -838,12 +838,12 @@ static void test_fp_status(void **state)
     (void)state;
     cpu.common.fp_control |= 0x3f; /* all exceptions; a denormal operand counts only if flushed */
     s->qc = 1;
-    RUN(0xd53b4420 /* mrs x0, fpsr */);
+    RUN_ALL(0xd53b4420 /* mrs x0, fpsr */);
     assert_u64(s->x[0], 0x0800001f);
     s->x[0] = ALL_ONES;
-    RUN(0xd51b4420 /* msr fpsr, x0 */, 0xd53b4421 /* mrs x1, fpsr */);
+    RUN_ALL(0xd51b4420 /* msr fpsr, x0 */, 0xd53b4421 /* mrs x1, fpsr */);
     assert_u64(s->x[1], 0x0800009f);
-    RUN(0xd51b443f /* msr fpsr, xzr */, 0xd53b4421 /* mrs x1, fpsr */);
+    RUN_ALL(0xd51b443f /* msr fpsr, xzr */, 0xd53b4421 /* mrs x1, fpsr */);
     assert_u64(s->x[1], 0);
     assert_int_equal(cpu.common.fp_control, 0x1f80);
     /* a change of FPCR keeps what was gathered before */

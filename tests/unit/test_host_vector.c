@@ -346,7 +346,7 @@ static void run(void)
 
 /* -- comparing ------------------------------------------------------------------------------------- */
 
-enum { DENORMAL = 1 << 1, INEXACT = 1 << 5, FLAGS = 0x3f, FLUSH = 1 << 15 | 1 << 6 };
+enum { DENORMAL = 1 << 1, UNDERFLOW_ = 1 << 4, INEXACT = 1 << 5, FLAGS = 0x3f, FLUSH = 1 << 15 | 1 << 6 };
 
 static uint32_t evaluate(const struct ir_insn *insn, const union vector128 arguments[3], uint32_t control,
                          union vector128 *result)
@@ -364,9 +364,12 @@ static uint32_t evaluate(const struct ir_insn *insn, const union vector128 argum
  * the host's "denormal operand" means nothing. */
 static uint32_t compared_flags(void)
 {
-    if (region.fp_mode & IR_FP_EXACT_STATUS)
-        return FLAGS;
-    return FLAGS & ~(uint32_t)(region.fp_mode & IR_FP_FLUSH ? DENORMAL | INEXACT : DENORMAL);
+    switch (region.fp_mode & (IR_FP_FLUSH | IR_FP_EXACT_STATUS)) {
+    case IR_FP_FLUSH | IR_FP_EXACT_STATUS: return FLAGS;
+    case IR_FP_EXACT_STATUS: return FLAGS & ~(uint32_t)DENORMAL;
+    case IR_FP_FLUSH: return FLAGS & ~(uint32_t)(DENORMAL | INEXACT);
+    default: return FLAGS & ~(uint32_t)(DENORMAL | UNDERFLOW_);
+    }
 }
 
 static unsigned random_control(void)
@@ -505,7 +508,8 @@ static void check_subject(struct subject *s)
             continue;
         if (!build(s, &insn))
             continue;
-        static const uint8_t fp_modes[] = {0, 0, IR_FP_HALF, IR_FP_FLUSH, IR_FP_FLUSH | IR_FP_EXACT_STATUS};
+        static const uint8_t fp_modes[] = {0, IR_FP_EXACT_STATUS, IR_FP_EXACT_STATUS | IR_FP_HALF,
+                                           IR_FP_FLUSH, IR_FP_FLUSH | IR_FP_EXACT_STATUS};
         region.fp_mode = fp_modes[random_below(ARRAY_SIZE(fp_modes))];
         translate();
         for (unsigned k = 0; k < 24 * case_factor; k++)

@@ -9,7 +9,7 @@
 struct arm64_cpu {
     struct translator_cpu common;
     struct arm64_state state;
-    bool reads_fpsr; /* the guest's code has touched FPSR: its flags are to be exact in every mode */
+    bool reads_fpsr; /* the guest's code has touched FPSR: IR_FP_EXACT_STATUS */
 };
 
 /* Indices into guest_isa.registers, for GET and SET. */

@@ -48,8 +48,8 @@ unsigned arm64_fp_mode(const struct translator_cpu *cpu)
 {
     const struct arm64_cpu *arm64 = (const struct arm64_cpu *)cpu;
     uint32_t fpcr = arm64->state.fpcr;
-    unsigned flush = arm64->reads_fpsr ? IR_FP_FLUSH | IR_FP_EXACT_STATUS : IR_FP_FLUSH;
-    return (fpcr & FPCR_FZ ? flush : 0) | (fpcr & (FPCR_FZ16 | FPCR_AHP) ? IR_FP_HALF : 0);
+    return (fpcr & FPCR_FZ ? IR_FP_FLUSH : 0) | (arm64->reads_fpsr ? IR_FP_EXACT_STATUS : 0) |
+           (fpcr & (FPCR_FZ16 | FPCR_AHP) ? IR_FP_HALF : 0);
 }
 
 /*

@@ -193,10 +193,10 @@ static void change_mode(struct lift *l)
     lift_raise(l, TRANSLATOR_LOOKUP, 0, l->pc + 4);
 }
 
-/* The first time that the guest looks at FPSR while denormals are flushed; see IR_FP_EXACT_STATUS. */
+/* The first time that the guest looks at FPSR. */
 static bool begins_exact_status(const struct lift *l)
 {
-    return (l->ir->fp_mode & (IR_FP_FLUSH | IR_FP_EXACT_STATUS)) == IR_FP_FLUSH;
+    return !(l->ir->fp_mode & IR_FP_EXACT_STATUS);
 }
 
 /* MRS of FPCR and FPSR */

@@ -26,12 +26,18 @@ static void emit_check_nan(struct emit *e, bool is_double, unsigned d, unsigned 
 }
 
 /*
- * The same, also if it is the smallest normal number, which Arm calls tiny (and may flush) if it was less
- * than that before it was rounded, the host only if it is after that. t is scratch.
+ * The same for products, quotients and conversions. Arm calls the smallest normal number tiny (and may flush
+ * it) if it was less than that before it was rounded, the host only if it is after that; so where flags are
+ * looked at or tiny results are flushed, that number is evaluated again, too.
  */
-static void emit_check_tiny(struct emit *e, bool is_double, unsigned d, unsigned t, unsigned count,
+static void emit_check_tiny(struct emit *e, bool is_double, unsigned d, unsigned count,
                             const uint8_t *operands)
 {
+    if (!e->region->fp_mode) {
+        emit_check_nan(e, is_double, d, count, operands);
+        return;
+    }
+    unsigned t = emit_tmp_xmm(e);
     vex_rrm(e, VANDPS, t, d, pool_pair(e, float_magnitude(is_double), 0));
     vex_rm(e, is_double ? V_UCOMISD : V_UCOMISS, t, pool_pair(e, float_smallest_normal(is_double), 0));
     emit_cold_back(e, emit_cold_evaluate(e, CC_E, PLACE_XMM + d, count, operands)); /* also if unordered */
@@ -56,7 +62,7 @@ void emit_float_arithmetic(struct emit *e, const struct ir_insn *insn, ir_value 
     else
         vex_rrr(e, op, d, a, b);
     if (insn->op == IR_FMUL || insn->op == IR_FDIV)
-        emit_check_tiny(e, is_double, d, emit_tmp_xmm(e), 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
+        emit_check_tiny(e, is_double, d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
     else
         emit_check_nan(e, is_double, d, 2, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b});
     if (clean_a || swap)
@@ -103,8 +109,7 @@ void emit_float_fma(struct emit *e, const struct ir_insn *insn, ir_value v)
         vex_move(e, d, clean_a ? a : b);
         vex_rrr(e, vex_fma(VFMADD213PS, is_double, true), d, clean_a ? b : a, c);
     }
-    emit_check_tiny(e, is_double, d, emit_tmp_xmm(e), 3,
-                    (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
+    emit_check_tiny(e, is_double, d, 3, (uint8_t[]){PLACE_XMM + a, PLACE_XMM + b, PLACE_XMM + c});
     if (clean_a || clean_b || clean_c)
         emit_set_upper_zero(e, v);
 }
@@ -195,7 +200,7 @@ void emit_float_convert(struct emit *e, const struct ir_insn *insn, ir_value v)
     if (to_double)
         emit_check_nan(e, true, d, 1, (uint8_t[]){PLACE_XMM + a});
     else
-        emit_check_tiny(e, false, d, emit_tmp_xmm(e), 1, (uint8_t[]){PLACE_XMM + a});
+        emit_check_tiny(e, false, d, 1, (uint8_t[]){PLACE_XMM + a});
     emit_set_upper_zero(e, v);
 }
 

@@ -26,10 +26,14 @@ static void emit_check_lanes(struct emit *e, bool is_double, unsigned d, unsigne
     emit_cold_back(e, emit_cold_lanes(e, is_double, t, d, count, operands));
 }
 
-/* The same, also if one is the smallest normal number: see emit_check_tiny() of emit_float.c. */
+/* The same for products, quotients and conversions: see emit_check_tiny() of emit_float.c. */
 static void emit_check_tiny_lanes(struct emit *e, bool is_double, unsigned d, unsigned t, unsigned count,
                                   const uint8_t *operands)
 {
+    if (!e->region->fp_mode) {
+        emit_check_lanes(e, is_double, d, t, count, operands);
+        return;
+    }
     vex_rrm(e, VANDPS, t, d, pool_splat(e, 2 + is_double, float_magnitude(is_double)));
     vex_rrmi(e, vex_float(VCMPPS, is_double, false), t, t,
              pool_splat(e, 2 + is_double, float_smallest_normal(is_double)), EQ_OR_UNORDERED_Q);

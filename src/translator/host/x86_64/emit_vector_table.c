@@ -73,7 +73,8 @@ bool emit_float_needs_eval(unsigned fp_mode, const struct ir_insn *insn)
         (insn->op >= IR_FCONST && insn->op < IR_VCONST) || (insn->op >= IR_VFADD && insn->op < IR_AESE);
     if (!is_float || ir_op_info[insn->op].pure)
         return false;
-    return fp_mode & IR_FP_EXACT_STATUS || (fp_mode & IR_FP_HALF && is_half(insn));
+    const unsigned all = IR_FP_FLUSH | IR_FP_EXACT_STATUS;
+    return (fp_mode & all) == all || (fp_mode & IR_FP_HALF && is_half(insn));
 }
 
 const emit_function emit_op_vector[IR_OP_COUNT] = {
