@@ -191,13 +191,31 @@ static void spill(struct emit *e, unsigned place)
     allocate_repoint(e, place, to);
 }
 
+/*
+ * How far off the next use of a register's values is, in IR instructions. One that needs no store to be given
+ * up counts as a little further. A use that has passed is that of a deferred comparison: about to come.
+ */
+static unsigned distance(const struct emit *e, unsigned place)
+{
+    enum { CLEAN = 12 };
+    unsigned nearest = UINT16_MAX;
+    for (ir_value v = e->places[place].values; v; v = e->values[v].next) {
+        const struct value *value = &e->values[v];
+        if (value->place != place || !value->uses || !value->next_use)
+            continue;
+        unsigned away = value->next_use > e->current ? (unsigned)(value->next_use - e->current) : 0;
+        nearest = MIN(nearest, away);
+    }
+    return nearest + (e->places[place].guest ? CLEAN : 0);
+}
+
 /* A temporary of the class for whatever purpose. */
 static unsigned take_register(struct emit *e, bool vector)
 {
     /* rax last: the flags are saved through it */
     static const uint8_t order[2][5] = {{RCX, RDX, RSI, RAX, 0}, {16, 17, 18, 19, 20}};
-    unsigned count = vector ? TMP_XMM_COUNT : TMP_GPR_COUNT, victim = PLACE_NONE, copy = PLACE_NONE;
-    uint32_t busy = e->locked | e->scratch;
+    unsigned count = vector ? TMP_XMM_COUNT : TMP_GPR_COUNT, copy = PLACE_NONE;
+    uint32_t busy = e->locked | e->scratch, candidates = 0;
     for (unsigned i = 0; i < count; i++) {
         unsigned place = order[vector][i];
         if (busy & 1u << place)
@@ -206,18 +224,37 @@ static unsigned take_register(struct emit *e, bool vector)
             if (!e->places[place].guest)
                 return place;
             copy = place;
-        } else if (victim == PLACE_NONE || e->places[place].guest) {
-            victim = place;
+        } else {
+            candidates |= 1u << place;
         }
     }
     if (copy != PLACE_NONE)
         return copy;
+    unsigned victim = PLACE_NONE, furthest = 0;
+    for (; candidates; candidates &= candidates - 1) {
+        unsigned place = (unsigned)__builtin_ctz(candidates), away = distance(e, place);
+        if (victim == PLACE_NONE || away > furthest) {
+            victim = place;
+            furthest = away;
+        }
+    }
     if (victim == PLACE_NONE) {
         e->failed = true;
         return vector ? PLACE_XMM : RAX;
     }
     spill(e, victim);
     return victim;
+}
+
+/* Between registers, with what the old one is a copy of. */
+static void move_values(struct emit *e, unsigned to, unsigned from)
+{
+    unsigned guest = e->places[from].guest;
+    allocate_forget(e, to);
+    move(e, to, from);
+    allocate_repoint(e, from, to);
+    if (guest)
+        remember_copy(e, to, guest - 1);
 }
 
 void allocate_evacuate(struct emit *e, unsigned place)
@@ -228,9 +265,7 @@ void allocate_evacuate(struct emit *e, unsigned place)
     e->scratch |= 1u << place;
     unsigned to = take_register(e, is_vector_place(e, place));
     e->scratch = scratch;
-    allocate_forget(e, to);
-    move(e, to, place);
-    allocate_repoint(e, place, to);
+    move_values(e, to, place);
 }
 
 void allocate_flush(struct emit *e, bool pins)
@@ -524,9 +559,7 @@ void emit_take_gpr(struct emit *e, unsigned reg)
     e->scratch |= 1u << reg;
     if (operand || (e->places[reg].refs && has_free_gpr(e))) {
         unsigned to = take_register(e, false);
-        allocate_forget(e, to);
-        asm_mov(e->a, true, to, reg);
-        allocate_repoint(e, reg, to);
+        move_values(e, to, reg);
         if (operand)
             e->locked |= 1u << to;
     } else if (e->places[reg].refs) {

@@ -19,21 +19,26 @@ struct backward {
     uint16_t wanted_epoch[128];
 };
 
-static void count_use(struct emit *e, ir_value v)
+/* Operand `slot` of instruction `reader`. */
+static void count_operand(struct emit *e, ir_value v, ir_value reader, unsigned slot)
 {
-    if (v)
-        e->values[v].uses++;
+    struct value *value = &e->values[v];
+    if (!v)
+        return;
+    value->uses++;
+    e->use_after[reader][slot] = value->next_use;
+    value->next_use = reader;
 }
 
-static void backward_set(struct backward *b, const struct ir_insn *insn, struct value *value)
+static void backward_set(struct backward *b, const struct ir_insn *insn, ir_value v, struct value *value)
 {
     unsigned guest = insn->aux;
     if (b->overwritten[guest] == b->epoch) {
-        value->mark |= VALUE_DEAD;
-        return;
+        value->mark |= VALUE_DEAD; /* but the pin, which nobody looks at until then, is a good place */
+    } else {
+        b->overwritten[guest] = b->epoch;
+        count_operand(b->e, insn->a, v, 0);
     }
-    b->overwritten[guest] = b->epoch;
-    count_use(b->e, insn->a);
     if (b->e->guest_pin[guest] != PLACE_NONE) {
         b->e->values[insn->a].hint = (uint8_t)(guest + 1);
         b->wanted[guest] = insn->a;
@@ -113,7 +118,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
         b->overwritten[insn->aux] = 0;
         b->wanted[insn->aux] = IR_NONE;
         break;
-    case IR_SET: backward_set(b, insn, value); return false;
+    case IR_SET: backward_set(b, insn, v, value); return false;
     case IR_GET_FLAGS: b->flags_live = true; break;
     case IR_SET_FLAGS:
         if (!b->flags_live) {
@@ -160,9 +165,9 @@ static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint
         if (backward_insn(&b, insn, (ir_value)i)) {
             if (reads_flags(e, insn))
                 b.flags_live = true;
-            count_use(e, insn->a);
-            count_use(e, insn->b);
-            count_use(e, insn->c);
+            count_operand(e, insn->a, (ir_value)i, 0);
+            count_operand(e, insn->b, (ir_value)i, 1);
+            count_operand(e, insn->c, (ir_value)i, 2);
         }
     }
 }
@@ -248,10 +253,11 @@ void emit_mark(struct emit *e, ir_value insn, unsigned state)
         (struct host_insn){.start = asm_offset(e->a), .pc_delta = delta & 0xffffff, .state = state & 0xff};
 }
 
-static void consume_argument(struct emit *e, ir_value v)
+static void consume_argument(struct emit *e, ir_value v, unsigned slot)
 {
     if (!v)
         return;
+    e->values[v].next_use = e->use_after[e->current][slot];
     if (emit_insn(e, v)->type == IR_FLAGS)
         v = flags_resolve(e, v);
     allocate_consume(e, v);
@@ -277,9 +283,9 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
         e->values[v].place = PLACE_DEFERRED;
         return;
     }
-    consume_argument(e, insn->a);
-    consume_argument(e, insn->b);
-    consume_argument(e, insn->c);
+    consume_argument(e, insn->a, 0);
+    consume_argument(e, insn->b, 1);
+    consume_argument(e, insn->c, 2);
     emit_function emit = emit_op_core[insn->op];
     if (!emit && !(e->region->fp_mode && emit_float_needs_eval(e->region->fp_mode, insn)))
         emit = emit_op_vector[insn->op];

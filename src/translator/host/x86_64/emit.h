@@ -72,6 +72,7 @@ struct value {
     uint8_t hint;       /* 1 + place (a pin) in which the value is wanted, 0 = no wish */
     uint8_t mark;       /* VALUE_* bits from the backward pass */
     uint16_t uses;      /* remaining, those of the instruction being emitted not counted */
+    ir_value next_use;  /* the instruction that reads it next; IR_NONE: none (only a guide for spilling) */
     ir_value next;      /* another value in the same place */
 };
 enum {
@@ -144,6 +145,7 @@ struct emit {
     uint32_t pool_size;
     bool failed; /* no room: host_code.overflow */
     struct value values[IR_REGION_MAX];
+    ir_value use_after[IR_REGION_MAX][3]; /* by instruction and operand: the operand's next use after this */
     struct place_state places[PLACE_COUNT];
     uint8_t guest_pin[128];   /* by guest register: place of its pin, PLACE_NONE if it has none */
     uint8_t guest_cache[128]; /* ... register place that holds a copy, PLACE_NONE */
