@@ -40,7 +40,8 @@ struct jump_cache_entry {
     uint64_t pc;
     const void *code;
 };
-#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_BITS 16
+#define JUMP_CACHE_SIZE (sizeof(struct jump_cache_entry) << JUMP_CACHE_BITS)
 
 struct translator_cpu {
     /* -- generated code ------------------------------------------------------------------------ */

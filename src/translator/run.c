@@ -30,19 +30,31 @@ static unsigned jump_index(uint64_t pc)
     return (pc >> 2) & ((1u << JUMP_CACHE_BITS) - 1);
 }
 
-/* An empty jump cache. NULL: out of memory. */
+/* Pages that were never used are not touched: neither here nor by the fork of the process. */
+static void clear_jumps(struct jump_cache_entry *cache)
+{
+    for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++) {
+        uint64_t empty = i ? 0 : NO_PC;
+        if (cache[i].pc != empty)
+            __atomic_store_n(&cache[i].pc, empty, __ATOMIC_RELAXED);
+    }
+}
+
+/* All zeros but for one entry: of a large table only those pages exist that are used. */
 static struct jump_cache_entry *new_jumps(void)
 {
-    struct jump_cache_entry *cache = calloc(1u << JUMP_CACHE_BITS, sizeof *cache);
-    if (cache)
-        cache[0].pc = NO_PC;
+    struct jump_cache_entry *cache = mmap(NULL, JUMP_CACHE_SIZE, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (cache == MAP_FAILED)
+        return NULL;
+    cache[0].pc = NO_PC;
     return cache;
 }
 
-static void clear_jumps(struct jump_cache_entry *cache)
+static void free_jumps(struct jump_cache_entry *cache)
 {
-    for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++)
-        __atomic_store_n(&cache[i].pc, NO_PC, __ATOMIC_RELAXED);
+    if (cache)
+        munmap(cache, JUMP_CACHE_SIZE);
 }
 
 static void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
@@ -112,7 +124,7 @@ void translator_free(struct translator *t)
     }
     code_store_free(t->store);
     pthread_mutex_destroy(&t->lock);
-    free(t->no_jumps);
+    free_jumps(t->no_jumps);
     free(t);
 }
 
@@ -177,7 +189,7 @@ static void free_cpu_parts(struct translator_cpu *cpu)
 {
     if (cpu->return_stack)
         munmap(cpu->return_stack, RETURN_STACK_SIZE);
-    free(cpu->own_jump_cache);
+    free_jumps(cpu->own_jump_cache);
     free(cpu->region);
     free(cpu->workspace);
     free(cpu);
@@ -428,7 +440,7 @@ static void forget_jumps(void *context, const struct code_block *block)
     unsigned i = jump_index(block->pc);
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
         if (cpu->own_jump_cache[i].pc == block->pc)
-            __atomic_store_n(&cpu->own_jump_cache[i].pc, NO_PC, __ATOMIC_SEQ_CST);
+            __atomic_store_n(&cpu->own_jump_cache[i].pc, i ? 0 : NO_PC, __ATOMIC_SEQ_CST);
     }
 }
 
