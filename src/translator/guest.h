@@ -25,6 +25,18 @@ enum {
     GUEST_FP_ALTERNATIVE_HALF = 1 << 2, /* conversions of halves without infinities and NaNs (AHP) */
 };
 
+enum guest_flags_use {
+    GUEST_FLAGS_SET,  /* sets all of them before it reads any: they are dead */
+    GUEST_FLAGS_READ, /* reads some, or it is hard to tell */
+    GUEST_FLAGS_PASS, /* neither; then it goes on at one of a few known places */
+};
+
+struct guest_flags_path {
+    size_t looked; /* bytes that the answer depends on */
+    unsigned count;
+    uint64_t next[2]; /* GUEST_FLAGS_PASS: where it goes on */
+};
+
 struct guest_isa {
     const char *name;
     uint16_t elf_machine;
@@ -53,11 +65,9 @@ struct guest_isa {
      */
     void (*lift)(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit, unsigned max);
 
-    /*
-     * True if the code at `pc` surely sets all condition flags before any of them is read: then an
-     * exit to it need not store them. Looks at a few instructions within the bytes given.
-     */
-    bool (*flags_dead)(uint64_t pc, const uint8_t *code, size_t limit);
+    /* What the code at `pc` does first with the condition flags; looks at the bytes given, or fewer. */
+    enum guest_flags_use (*flags_use)(uint64_t pc, const uint8_t *code, size_t limit,
+                                      struct guest_flags_path *path);
 
     /* The name of a register index, for traces. */
     const char *(*register_name)(unsigned index);

@@ -6,40 +6,82 @@
 #include "base/macros.h"
 #include "translator/runtime.h"
 
-/* How far from a region the code at one of its exits is looked at for dead flags: that code becomes part of
- * what the block depends on, and a block may depend on two pages at most. */
-#define LOOK_AHEAD_REACH  1024
-#define LOOK_AHEAD_BYTES  64
 #define INSTRUCTION_BYTES 4 /* of the longest guest instruction */
 #define GUEST_PAGE        4096
+
+/* -- looking ahead ------------------------------------------------------------------------------------ */
+
+/* The code around a region that is looked at for dead flags: it becomes part of what the block depends on,
+ * and a block may depend on two pages at most. Exits to elsewhere are left to code_cache_link(). */
+#define LOOK_BEHIND 512
+#define LOOK_AHEAD  1024
+/* How many places behind an exit are looked at, and how many bytes at each. */
+#define LOOK_PLACES 8
+#define LOOK_BYTES  64
 
 struct look_ahead {
     const struct translator *translator;
     uint64_t start, end; /* the guest bytes that the block depends on so far */
+    uint64_t window;     /* address of what `bytes` holds */
+    size_t size;         /* of it; 0: nothing yet */
+    uint8_t bytes[LOOK_BEHIND + LOOK_AHEAD];
 };
+
+static bool look_around(struct look_ahead *look)
+{
+    const struct translator *t = look->translator;
+    if (look->size)
+        return true;
+    look->window = MAX(look->start - MIN(look->start, LOOK_BEHIND), ALIGN_DOWN(look->start, GUEST_PAGE));
+    size_t size = look->start + LOOK_AHEAD - look->window;
+    look->size = t->callbacks.fetch(t->callbacks.context, look->window, look->bytes, size);
+    return look->size > 0;
+}
+
+/* Follows the code from pc on, on both sides of branches that do not read flags. */
+static bool flags_dead_from(const struct look_ahead *look, uint64_t pc, uint64_t *start, uint64_t *end)
+{
+    uint64_t places[LOOK_PLACES] = {pc};
+    unsigned known = 1;
+
+    for (unsigned i = 0; i < known; i++) {
+        struct guest_flags_path path;
+        uint64_t offset = places[i] - look->window;
+        if (offset >= look->size)
+            return false;
+        size_t limit = MIN(look->size - offset, (size_t)LOOK_BYTES);
+        enum guest_flags_use use =
+            look->translator->isa->flags_use(places[i], look->bytes + offset, limit, &path);
+        if (use == GUEST_FLAGS_READ)
+            return false;
+        *start = MIN(*start, places[i]);
+        *end = MAX(*end, places[i] + path.looked);
+        for (unsigned k = 0; use == GUEST_FLAGS_PASS && k < path.count; k++) {
+            bool seen = false; /* a loop that never reads them */
+            for (unsigned p = 0; p < known; p++)
+                seen |= places[p] == path.next[k];
+            if (!seen && known == LOOK_PLACES)
+                return false;
+            if (!seen)
+                places[known++] = path.next[k];
+        }
+    }
+    return true;
+}
 
 /* Flags need not be stored for an exit to code that sets them before it reads them. */
 static bool exit_flags_dead(void *context, uint64_t pc)
 {
     struct look_ahead *look = context;
-    const struct translator *t = look->translator;
-
-    if (pc + LOOK_AHEAD_REACH < look->start || pc > look->end + LOOK_AHEAD_REACH)
-        return false;
-    uint8_t bytes[LOOK_AHEAD_BYTES];
-    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
-    if (limit == 0)
-        return false;
-
-    uint64_t start = MIN(look->start, pc), end = MAX(look->end, pc + limit);
-    if (ALIGN_DOWN(end - 1, GUEST_PAGE) - ALIGN_DOWN(start, GUEST_PAGE) > GUEST_PAGE)
-        return false;
-    if (!t->isa->flags_dead(pc, bytes, limit))
+    uint64_t start = look->start, end = look->end;
+    if (!look_around(look) || !flags_dead_from(look, pc, &start, &end))
         return false;
     look->start = start;
     look->end = end;
     return true;
 }
+
+/* -- translating --------------------------------------------------------------------------------------- */
 
 bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
 {
@@ -92,6 +134,7 @@ static bool make_code(struct translator_cpu *cpu, uint64_t pc, struct look_ahead
             return false;
         look->start = pc;
         look->end = cpu->region->guest_end;
+        look->size = 0;
         host_emit(t->isa, cpu->region, exit_flags_dead, look, code);
         if (!code->overflow)
             break;
@@ -128,7 +171,8 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
 {
     struct translator *t = cpu->translator;
     const struct host_code *code = cpu->workspace;
-    struct look_ahead look = {.translator = t};
+    struct look_ahead look;
+    look.translator = t;
     if (!make_code(cpu, pc, &look))
         return false;
     *made = (struct stored_code){

@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ir_print(stderr, &region, arm64_guest.register_name);
         abort();
     }
-    arm64_guest.flags_dead(0x400000, (const uint8_t *)words, length);
+    struct guest_flags_path path;
+    arm64_guest.flags_use(0x400000, (const uint8_t *)words, length, &path);
     host_emit(&arm64_guest, &region, flags_live, NULL, &code);
     return 0;
 }

@@ -967,7 +967,18 @@ static void test_misaligned_pc(void **state)
 
 static bool flags_dead(const uint32_t *words, unsigned count)
 {
-    return arm64_guest.flags_dead(0x10000, (const uint8_t *)words, count * sizeof *words);
+    const uint64_t start = 0x10000;
+    struct guest_flags_path path = {.next = {start}, .count = 1};
+    size_t size = count * sizeof *words;
+    enum guest_flags_use use = GUEST_FLAGS_PASS;
+    for (unsigned steps = 0; use == GUEST_FLAGS_PASS && steps < 8; steps++) {
+        uint64_t offset = path.next[path.count - 1] - start; /* behind a branch that may be taken */
+        if (offset >= size)
+            return false;
+        use = arm64_guest.flags_use(start + offset, (const uint8_t *)words + offset, size - offset, &path);
+        assert_true(path.looked <= size - offset);
+    }
+    return use == GUEST_FLAGS_SET;
 }
 
 #define FLAGS_DEAD(...)                                                                                      \
@@ -998,7 +1009,7 @@ static void test_flags_dead(void **state)
     assert_false(FLAGS_DEAD(0x1e620c20 /* fcsel d0, d1, d2, eq */, 0xeb01001f /* cmp x0, x1 */));
     assert_false(FLAGS_DEAD(0x1e610400 /* fccmp d0, d1, #0, eq */, 0xeb01001f /* cmp x0, x1 */));
     assert_false(FLAGS_DEAD(0xd53b4200 /* mrs x0, nzcv */, 0xeb01001f /* cmp x0, x1 */));
-    assert_false(FLAGS_DEAD(0xb4000040 /* cbz x0, .+8 */, 0xeb01001f /* cmp x0, x1 */));
+    assert_true(FLAGS_DEAD(0xb4000040 /* cbz x0, .+8 */, 0xeb01001f /* cmp x0, x1 */));
     assert_false(FLAGS_DEAD(0xd65f03c0 /* ret */, 0xeb01001f /* cmp x0, x1 */));
     assert_false(FLAGS_DEAD(0xd4000001 /* svc #0 */, 0xeb01001f /* cmp x0, x1 */));
     assert_false(FLAGS_DEAD(0x17ffffff /* b .-4 */, 0xeb01001f /* cmp x0, x1 */));
@@ -1008,7 +1019,16 @@ static void test_flags_dead(void **state)
     assert_false(FLAGS_DEAD(0x6be20020 /* subs w, ror: undefined */));
     assert_false(FLAGS_DEAD(0x6a008020 /* ands w, lsl #32: undefined */));
     assert_false(FLAGS_DEAD(0x72400000 /* ands w, N = 1: undefined */));
-    assert_false(arm64_guest.flags_dead(0x10002, (const uint8_t *)code, 64));
+    struct guest_flags_path path;
+    assert_int_equal(arm64_guest.flags_use(0x10002, (const uint8_t *)code, 64, &path), GUEST_FLAGS_READ);
+    const uint32_t branches[] = {0x35ffffe3 /* cbnz w3, .-4 */, 0xb6180044 /* tbz x4, #35, .+8 */};
+    for (unsigned i = 0; i < ARRAY_SIZE(branches); i++) {
+        assert_int_equal(arm64_guest.flags_use(0x10000, (const uint8_t *)&branches[i], 4, &path),
+                         GUEST_FLAGS_PASS);
+        assert_int_equal(path.count, 2);
+        assert_u64(path.next[0], i ? 0x10008 : 0xfffc);
+        assert_u64(path.next[1], 0x10004);
+    }
 }
 
 static void test_tables(void **state)

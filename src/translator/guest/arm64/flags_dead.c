@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flags_dead: whether code sets the condition flags before it reads them. A quick look by masks, for each
+ * flags_use: whether code sets the condition flags before it reads them. A quick look by masks, for each
  * exit of each region; what it does not know counts as a reader.
  *
  * A load, store or undefined instruction on the way may raise a signal whose frame then shows flags that are
@@ -10,8 +10,6 @@
 
 #include "translator/guest/arm64/immediate.h"
 #include "translator/guest/arm64/private.h"
-
-#define SCAN_INSTRUCTIONS 16
 
 enum effect { EFFECT_NONE, EFFECT_SETS, EFFECT_READS };
 
@@ -56,7 +54,8 @@ static enum effect scan_vector(uint32_t w)
     return EFFECT_NONE;
 }
 
-/* C4.1 "Branches, Exception Generating and System instructions", without B and BL */
+/* C4.1 "Branches, Exception Generating and System instructions", without the branches of
+ * scan_branch() */
 static enum effect scan_system(uint32_t w)
 {
     if ((w & 0xfffff01f) == 0xd503201f || (w & 0xfffff01f) == 0xd503301f) /* hints, barriers */
@@ -87,24 +86,42 @@ static enum effect scan(uint32_t w)
     }
 }
 
-bool arm64_flags_dead(uint64_t pc, const uint8_t *code, size_t limit)
+/* B, BL, CBZ, CBNZ, TBZ, TBNZ: where it goes on. */
+static bool scan_branch(uint64_t pc, uint32_t w, struct guest_flags_path *path)
+{
+    if ((w & 0x7c000000) == 0x14000000) {
+        path->next[0] = pc + (uint64_t)((int64_t)(int32_t)(w << 6) >> 4);
+        path->count = 1;
+        return true;
+    }
+    bool test = (w & 0x7e000000) == 0x36000000;
+    if (!test && (w & 0x7e000000) != 0x34000000)
+        return false;
+    int32_t words = test ? (int32_t)(w << 13) >> 18 : (int32_t)(w << 8) >> 13;
+    path->next[0] = pc + (uint64_t)((int64_t)words * 4);
+    path->next[1] = pc + 4;
+    path->count = 2;
+    return true;
+}
+
+enum guest_flags_use arm64_flags_use(uint64_t pc, const uint8_t *code, size_t limit,
+                                     struct guest_flags_path *path)
 {
     size_t offset = 0;
 
-    if (pc & 3)
-        return false;
-    for (unsigned i = 0; i < SCAN_INSTRUCTIONS && offset < limit && limit - offset >= 4; i++) {
+    if (pc & 3 || limit < 4)
+        return GUEST_FLAGS_READ;
+    for (; offset + 4 <= limit; offset += 4) {
         uint32_t w;
         memcpy(&w, code + offset, sizeof w);
-        if ((w & 0x7c000000) == 0x14000000) { /* B, BL */
-            /* A target outside of the bytes wraps to an offset that the loop refuses. */
-            offset += (size_t)((int64_t)(int32_t)(w << 6) >> 4);
-            continue;
-        }
+        path->looked = offset + 4;
+        if (scan_branch(pc + offset, w, path))
+            return GUEST_FLAGS_PASS;
         enum effect effect = scan(w);
         if (effect != EFFECT_NONE)
-            return effect == EFFECT_SETS;
-        offset += 4;
+            return effect == EFFECT_SETS ? GUEST_FLAGS_SET : GUEST_FLAGS_READ;
     }
-    return false;
+    path->next[0] = pc + offset;
+    path->count = 1;
+    return GUEST_FLAGS_PASS;
 }

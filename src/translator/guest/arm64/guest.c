@@ -144,7 +144,7 @@ const struct guest_isa arm64_guest = {
     .fp_control = arm64_fp_control,
     .fp_mode = arm64_fp_mode,
     .lift = lift_region_of,
-    .flags_dead = arm64_flags_dead,
+    .flags_use = arm64_flags_use,
     .register_name = register_name,
     .disassemble = arm64_disassemble,
 };

@@ -5,6 +5,7 @@
 
 #include "translator/guest/arm64/arm64.h"
 
-bool arm64_flags_dead(uint64_t pc, const uint8_t *code, size_t limit);
+enum guest_flags_use arm64_flags_use(uint64_t pc, const uint8_t *code, size_t limit,
+                                     struct guest_flags_path *path);
 
 #endif
