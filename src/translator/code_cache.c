@@ -263,11 +263,17 @@ uint64_t code_cache_restart(const struct code_cache *cache, uint32_t index, uint
 
 /* -- adding ------------------------------------------------------------------------------------------- */
 
+/* Changes the displacement at `slot` to lead to `destination`. It lies within eight aligned bytes, which
+ * change at once: threads that run this code see the old displacement or the new one. */
 static void store_displacement(struct code_cache *cache, uint32_t slot, uint32_t destination)
 {
-    /* Aligned, so that threads that run this code see the old displacement or the new one. */
-    uint32_t *p = (uint32_t *)(void *)(cache->writable + slot);
-    __atomic_store_n(p, destination - (slot + 4), __ATOMIC_SEQ_CST);
+    uint64_t *word = (uint64_t *)(void *)(cache->writable + ALIGN_DOWN(slot, 8u));
+    uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED), new;
+    uint32_t displacement = destination - (slot + 4);
+    do {
+        new = old;
+        memcpy((uint8_t *)&new + slot % 8, &displacement, sizeof displacement);
+    } while (!__atomic_compare_exchange_n(word, &old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
 static void put32(struct code_cache *cache, uint32_t offset, uint32_t value)
@@ -318,11 +324,15 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
             .target = from->target,
             .slot = block->code + from->slot,
             .stub = block->code + from->stub,
+            .direct = from->direct ? block->code + from->direct : 0,
+            .store = block->code + from->store,
             .linked = NO_BLOCK,
             .next = NO_EXIT,
         };
         put32(cache, block->code + from->number, block->exits + i);
-        store_displacement(cache, block->code + from->slot, block->code + from->stub);
+        put32(cache, block->code + from->slot, from->stub - (from->slot + 4));
+        if (from->direct)
+            put32(cache, block->code + from->direct, from->store - (from->direct + 4));
     }
     memcpy(&cache->restarts[block->restarts], code->restarts, code->restart_count * sizeof *code->restarts);
     memcpy(&cache->insns[block->insns], code->insns, code->insn_count * sizeof *code->insns);
@@ -362,6 +372,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode,
         .restart_count = (uint16_t)code->restart_count,
         .insn_count = (uint16_t)code->insn_count,
         .valid = true,
+        .flags_dead = code->flags_dead,
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };
@@ -397,14 +408,19 @@ void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t blo
         cache->blocks[block].incoming = exit_index;
     }
     store_displacement(cache, exit->slot, cache->blocks[block].code);
+    if (exit->direct && cache->blocks[block].flags_dead)
+        store_displacement(cache, exit->direct, cache->blocks[block].code);
     /* A signal handler that unlinked this exit just before has raised the count before: seen here. */
     if (atomic_load(interrupts))
-        store_displacement(cache, exit->slot, exit->stub);
+        code_cache_unlink(cache, exit_index);
 }
 
-void code_cache_unlink(struct code_cache *cache, uint32_t exit)
+void code_cache_unlink(struct code_cache *cache, uint32_t index)
 {
-    store_displacement(cache, cache->exits[exit].slot, cache->exits[exit].stub);
+    const struct block_exit *exit = &cache->exits[index];
+    store_displacement(cache, exit->slot, exit->stub);
+    if (exit->direct)
+        store_displacement(cache, exit->direct, exit->store);
 }
 
 void code_cache_unlink_block(struct code_cache *cache, uint32_t block)
@@ -521,15 +537,24 @@ static int copy_memory(struct code_cache *cache)
     return code;
 }
 
+/* Makes a slot lead to `to`. Most do: their pages stay untouched. */
+static void take_back(struct code_cache *cache, uint32_t slot, uint32_t to)
+{
+    uint32_t displacement;
+    memcpy(&displacement, cache->executable + slot, sizeof displacement);
+    if (displacement != to - (slot + 4))
+        store_displacement(cache, slot, to);
+}
+
 /* The parent went on while this was copied: it may have linked exits to blocks that only it has. */
 static void take_back_links(struct code_cache *cache)
 {
     for (uint32_t i = 0; i < cache->exit_count; i++) {
         const struct block_exit *exit = &cache->exits[i];
-        uint32_t to = exit->linked == NO_BLOCK ? exit->stub : cache->blocks[exit->linked].code, displacement;
-        memcpy(&displacement, cache->executable + exit->slot, sizeof displacement);
-        if (displacement != to - (exit->slot + 4)) /* most are as they were: their pages stay untouched */
-            store_displacement(cache, exit->slot, to);
+        const struct code_block *to = exit->linked == NO_BLOCK ? NULL : &cache->blocks[exit->linked];
+        take_back(cache, exit->slot, to ? to->code : exit->stub);
+        if (exit->direct)
+            take_back(cache, exit->direct, to && to->flags_dead ? to->code : exit->store);
     }
 }
 

@@ -25,6 +25,8 @@ struct block_exit {
     uint64_t target; /* guest address */
     uint32_t slot;   /* offset in the cache of the rel32 */
     uint32_t stub;   /* offset in the cache of its unlinked destination */
+    uint32_t direct; /* likewise of host_exit.direct, 0: none; */
+    uint32_t store;  /* its unlinked destination */
     uint32_t linked; /* block that the slot leads to, or NO_BLOCK */
     uint32_t next;   /* next exit that leads to the same block */
 };
@@ -39,6 +41,7 @@ struct code_block {
     uint32_t insns;       /* index of the first instruction entry, likewise */
     uint16_t exit_count, restart_count, insn_count;
     bool valid;
+    bool flags_dead;          /* as host_code's */
     uint32_t incoming;        /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
 };
@@ -93,6 +96,7 @@ struct code_parts {
     const struct host_reloc *relocs;
     const struct host_insn *insns;
     const uint8_t *bytes;
+    bool flags_dead; /* as host_code's */
 };
 
 int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error);

@@ -52,7 +52,7 @@ struct entry {
     uint32_t size;   /* of all */
     uint32_t code_size;
     uint16_t exit_count, restart_count, reloc_count, insn_count;
-    uint32_t unused;
+    uint32_t flags_dead;
 };
 
 struct code_store {
@@ -203,13 +203,19 @@ static bool inside(const struct code_parts *code, uint32_t at)
     return code->size >= 4 && at <= code->size - 4;
 }
 
+/* True if that is a displacement that code_cache_link() may change. */
+static bool is_slot(const struct code_parts *code, uint32_t at)
+{
+    return inside(code, at) && at % 8 <= 4;
+}
+
 /* What code_cache_add() relies on. */
 static bool is_sound(const struct code_parts *code)
 {
     for (unsigned i = 0; i < code->exit_count; i++) {
         const struct host_exit *exit = &code->exits[i];
-        if (!inside(code, exit->slot) || exit->slot % 4 || !inside(code, exit->number) ||
-            exit->stub >= code->size)
+        if (!is_slot(code, exit->slot) || !is_slot(code, exit->direct) || !inside(code, exit->number) ||
+            exit->stub >= code->size || exit->store >= code->size)
             return false;
     }
     for (unsigned i = 0; i < code->restart_count; i++) {
@@ -236,6 +242,7 @@ static bool read_parts(const struct entry *head, const uint8_t *at, size_t room,
         .restart_count = head->restart_count,
         .reloc_count = head->reloc_count,
         .insn_count = head->insn_count,
+        .flags_dead = head->flags_dead != 0,
     };
     found->start = head->start;
     found->end = head->end;
@@ -303,6 +310,7 @@ void code_store_add(struct code_store *store, uint64_t pc, const struct stored_c
         .restart_count = (uint16_t)code->restart_count,
         .reloc_count = (uint16_t)code->reloc_count,
         .insn_count = (uint16_t)code->insn_count,
+        .flags_dead = code->flags_dead,
     };
     put(&at, &entry, sizeof entry);
     put(&at, made->guest, guest);

@@ -179,7 +179,7 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
         .start = look.start,
         .end = look.end,
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
-                 code->exits, code->restarts, code->relocs, code->insns, code->bytes},
+                 code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead},
     };
     if (code_store_in_use(t->store) && !cpu->fp_mode && !code->own_addresses && t->callbacks.lasting &&
         t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&

@@ -26,7 +26,7 @@ static const struct translator_key key = {{1, 2, 3}};
 static void add(struct code_store *store, uint64_t pc, uint8_t fill, uint32_t size)
 {
     static uint8_t bytes[65536], guest[8];
-    static const struct host_exit exits[] = {{4, 8, 12, PC + 64}, {20, 24, 28, PC + 128}};
+    static const struct host_exit exits[] = {{4, 8, 12, PC + 64, 0, 0}, {20, 24, 28, PC + 128, 34, 40}};
     static const struct host_insn insns[] = {{0, 0, 0}, {3, 4, 1}, {9, 8, 2}};
 
     memset(bytes, fill, sizeof bytes);
@@ -35,8 +35,13 @@ static void add(struct code_store *store, uint64_t pc, uint8_t fill, uint32_t si
         .start = pc,
         .end = pc + sizeof guest,
         .guest = guest,
-        .code =
-            {.size = size, .exit_count = 2, .insn_count = 3, .exits = exits, .insns = insns, .bytes = bytes},
+        .code = {.size = size,
+                 .exit_count = 2,
+                 .insn_count = 3,
+                 .exits = exits,
+                 .insns = insns,
+                 .bytes = bytes,
+                 .flags_dead = true},
     };
     code_store_add(store, pc, &made);
 }
@@ -78,6 +83,8 @@ static void test_found_by_others(void **state)
     assert_int_equal(found.code.bytes[100], 0x11);
     assert_int_equal(found.code.exit_count, 2);
     assert_int_equal(found.code.exits[1].target, PC + 128);
+    assert_int_equal(found.code.exits[1].direct, 34);
+    assert_true(found.code.flags_dead);
     assert_int_equal(found.code.insns[2].start, 9);
     assert_int_equal(count(other, PC + 4, &found), 0);
 

@@ -46,14 +46,18 @@ enum host_routine {
 /* Initial translator_cpu.fp_control: round to nearest, all exceptions masked, none raised (MXCSR). */
 #define HOST_FP_CONTROL_INIT 0x1f80u
 
-/* Where an exit of a block can be linked to another block: a 32-bit relative displacement, aligned to
- * four bytes, at `slot`. Unlinked, it leads to `stub`, which loads the exit's number and jumps to
+/* Where an exit of a block can be linked to another block: a 32-bit relative displacement, within eight
+ * aligned bytes, at `slot`. Unlinked, it leads to `stub`, which loads the exit's number and jumps to
  * HOST_LINK. */
 struct host_exit {
     uint32_t slot;   /* offset in the block's code of the displacement */
     uint32_t stub;   /* offset of the stub */
     uint32_t number; /* offset of the stub's 32-bit immediate that takes the exit's number */
     uint64_t target; /* guest address */
+    /* Where the guest's flags are stored before they leave by `slot`: the displacement of the jump to
+     * `store`, where that is done. To a block that sets the flags before it reads them it may lead at once.
+     * 0: none. */
+    uint32_t direct, store;
 };
 
 /* [start, end) changes no state but temporaries and may be begun again from `start`: the code of an indirect
@@ -85,6 +89,7 @@ struct host_code {
     unsigned exit_count, restart_count, reloc_count, insn_count;
     bool overflow;      /* did not fit: translate a shorter region */
     bool own_addresses; /* has addresses of visor's functions: of use in this process only */
+    bool flags_dead;    /* the block sets all flags before it reads any */
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];
     struct host_reloc relocs[HOST_RELOCS_MAX];

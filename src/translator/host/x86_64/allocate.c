@@ -223,7 +223,8 @@ static unsigned take_register(struct emit *e, bool vector)
         if (!e->places[place].refs) {
             if (!e->places[place].guest)
                 return place;
-            copy = place;
+            if (copy == PLACE_NONE)
+                copy = place;
         } else {
             candidates |= 1u << place;
         }

@@ -82,16 +82,20 @@ static void legacy(struct assembler *a, unsigned how, bool wide, unsigned opcode
     modrm(a, reg, &rm, tail);
 }
 
-void asm_align(struct assembler *a, unsigned alignment, unsigned ahead)
+void asm_nops(struct assembler *a, unsigned n)
 {
     static const uint8_t nops[4][3] = {{0}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0x00}};
-    unsigned n = -(asm_offset(a) + ahead) & (alignment - 1);
     while (n) {
         unsigned k = n < 3 ? n : 3;
         memcpy(a->p, nops[k], k);
         a->p += k;
         n -= k;
     }
+}
+
+void asm_align(struct assembler *a, unsigned alignment, unsigned ahead)
+{
+    asm_nops(a, -(asm_offset(a) + ahead) & (alignment - 1));
 }
 
 /* -- arithmetic -------------------------------------------------------------------------------- */

@@ -135,6 +135,8 @@ static inline void asm_u64(struct assembler *a, uint64_t v)
     a->p += 8;
 }
 
+/* `n` bytes without effect. */
+void asm_nops(struct assembler *a, unsigned n);
 /* Nops until the offset of the byte `ahead` bytes further on is a multiple of `alignment`. */
 void asm_align(struct assembler *a, unsigned alignment, unsigned ahead);
 

@@ -170,6 +170,7 @@ static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint
             count_operand(e, insn->c, (ir_value)i, 2);
         }
     }
+    e->code->flags_dead = !b.flags_live;
 }
 
 /* -- services ---------------------------------------------------------------------------------- */

@@ -98,6 +98,8 @@ void flags_forget_home(struct emit *e);
 void flags_before_fault(struct emit *e);
 /* The same for an operation whose code changes EFLAGS; before it takes registers. */
 void flags_before_atomic(struct emit *e);
+/* True if the guest's flags are in EFLAGS and not in their home. */
+bool flags_in_eflags(const struct emit *e);
 /* True if the guest's flags are in EFLAGS only and a COND of them can be tested as it stands. */
 bool flags_testable(struct emit *e, ir_value condition);
 /* Code that stores the guest's flags from EFLAGS; changes rax and rcx. Changes nothing in *e. */

@@ -24,34 +24,68 @@ static void add_exit(struct emit *e, uint32_t slot, uint64_t target)
     code->exits[code->exit_count++] = (struct host_exit){.slot = slot, .target = target};
 }
 
-/* The displacement of a slot is aligned, so that it can be changed while other threads run the code. */
-static void exit_jmp(struct emit *e, uint64_t target)
+/* The displacement of a slot lies within eight aligned bytes, so that it can be changed while other threads
+ * run the code: how much is missing for a jump whose displacement comes after `opcode` bytes. */
+static unsigned slot_padding(const struct emit *e, unsigned opcode)
 {
-    asm_align(e->a, 4, 1);
-    add_exit(e, asm_jmp(e->a), target);
+    unsigned at = (asm_offset(e->a) + opcode) & 7;
+    return at > 4 ? 8 - at : 0;
 }
 
-/* The padding goes before a comparison that stands right here: processors fuse it with the jump. */
-static void align_jcc(struct emit *e)
+/* An aligned jump; returns its displacement. */
+static uint32_t slot_jmp(struct emit *e)
 {
+    asm_nops(e->a, slot_padding(e, 1));
+    return asm_jmp(e->a);
+}
+
+static void exit_jmp(struct emit *e, uint64_t target)
+{
+    add_exit(e, slot_jmp(e), target);
+}
+
+/* A comparison that stands right here gets the padding, as prefixes without effect: processors fuse it with
+ * the jump. */
+static uint32_t slot_jcc(struct emit *e, unsigned cc)
+{
+    enum { PREFIX_CS = 0x2e };
     struct assembler *a = e->a;
-    uint8_t comparison[16];
-    uint32_t length = e->compare_end - e->compare_start;
-    if (e->compare_end != asm_offset(a) || length > sizeof comparison) {
-        asm_align(a, 4, 2);
-        return;
+    unsigned padding = slot_padding(e, 2), length = e->compare_end - e->compare_start;
+    if (padding && e->compare_end == asm_offset(a) && length + padding <= 15) {
+        uint8_t *comparison = a->start + e->compare_start;
+        memmove(comparison + padding, comparison, length);
+        memset(comparison, PREFIX_CS, padding);
+        a->p += padding;
+    } else {
+        asm_nops(a, padding);
     }
-    memcpy(comparison, a->start + e->compare_start, length);
-    a->p = a->start + e->compare_start;
-    asm_align(a, 4, length + 2);
-    memcpy(a->p, comparison, length);
-    a->p += length;
+    return asm_jcc(a, (enum cc)cc);
+}
+
+/* Stores the flags at an exit, then leaves. */
+static void cold_flags_exit(struct emit *e, struct cold *c)
+{
+    uint32_t store = asm_offset(e->a);
+    flags_store(e, flags_home(e), (enum flags_kind)c->r[0]);
+    exit_jmp(e, c->imm);
+    struct host_exit *exit = &e->code->exits[e->code->exit_count - 1];
+    exit->direct = c->jumps[0];
+    exit->store = store;
+}
+
+/* For an exit whose flags are in EFLAGS only: the code that the jump at `at`, aligned, leads to. */
+static struct cold *add_flags_exit(struct emit *e, uint32_t at, uint64_t target)
+{
+    struct cold *cold = emit_cold(e, cold_flags_exit);
+    cold->jumps[0] = at;
+    cold->r[0] = (uint8_t)e->eflags_kind;
+    cold->imm = target;
+    return cold;
 }
 
 static void exit_jcc(struct emit *e, unsigned cc, uint64_t target)
 {
-    align_jcc(e);
-    add_exit(e, asm_jcc(e->a, (enum cc)cc), target);
+    add_exit(e, slot_jcc(e, cc), target);
 }
 
 static void add_restart(struct emit *e, uint32_t start)
@@ -63,28 +97,18 @@ static void add_restart(struct emit *e, uint32_t start)
         code->restarts[code->restart_count++] = (struct host_restart){start, asm_offset(e->a)};
 }
 
-/* Stores what the flags are at a side exit, then leaves. */
-static void cold_flags_exit(struct emit *e, struct cold *c)
-{
-    flags_store(e, flags_home(e), (enum flags_kind)c->r[0]);
-    exit_jmp(e, c->imm);
-}
-
 static void exit_through_cold(struct emit *e, struct condition c, uint64_t target)
 {
-    struct cold *cold;
     if (c.how == CONDITION_PLAIN) {
-        cold = emit_cold_jcc(e, (enum cc)c.cc, cold_flags_exit);
+        add_flags_exit(e, slot_jcc(e, c.cc), target);
     } else if (c.how == CONDITION_FCMP_NE) {
-        cold = emit_cold_jcc(e, CC_NE, cold_flags_exit);
+        struct cold *cold = add_flags_exit(e, slot_jcc(e, CC_NE), target);
         cold->jumps[1] = asm_jcc(e->a, CC_P);
     } else {
         uint32_t unordered = asm_jcc_short(e->a, CC_P);
-        cold = emit_cold_jcc(e, CC_E, cold_flags_exit);
+        add_flags_exit(e, slot_jcc(e, CC_E), target);
         asm_bind_short(e->a, unordered);
     }
-    cold->r[0] = (uint8_t)e->eflags_kind;
-    cold->imm = target;
 }
 
 static void exit_directly(struct emit *e, struct condition c, uint64_t target)
@@ -119,16 +143,26 @@ EMITTER(exit_if)
         exit_directly(e, c, insn->imm);
 }
 
-static void flush_unless_dead(struct emit *e, ir_value v)
+/* Whether an exit that always leaves goes through code that stores the flags; if not, they are in memory, or
+ * dead. */
+static bool leaves_flags(struct emit *e, ir_value v)
 {
-    if (!(e->values[v].mark & VALUE_EXIT_FLAGS_DEAD))
-        flags_flush(e);
+    if (e->values[v].mark & VALUE_EXIT_FLAGS_DEAD)
+        return false;
+    if (flags_in_eflags(e))
+        return true;
+    flags_flush(e);
+    return false;
 }
 
 EMITTER(goto)
 {
-    flush_unless_dead(e, v);
-    exit_jmp(e, insn->imm);
+    bool flags = leaves_flags(e, v);
+    uint32_t at = slot_jmp(e);
+    if (flags)
+        add_flags_exit(e, at, insn->imm);
+    else
+        add_exit(e, at, insn->imm);
 }
 
 /* -- indirect exits ---------------------------------------------------------------------------- */
@@ -159,7 +193,8 @@ EMITTER(goto_reg)
 static void return_point(struct emit *e, uint64_t guest)
 {
     uint32_t start = asm_offset(e->a);
-    exit_jmp(e, guest);
+    asm_align(e->a, 4, 1);
+    add_exit(e, asm_jmp(e->a), guest);
     if (asm_offset(e->a) - start != HOST_RETURN_GUEST)
         e->failed = true;
     asm_u64(e->a, guest);
@@ -167,9 +202,13 @@ static void return_point(struct emit *e, uint64_t guest)
 
 EMITTER(call_guest)
 {
-    flush_unless_dead(e, v);
+    bool flags = leaves_flags(e, v);
     asm_align(e->a, 4, 1);
-    add_exit(e, asm_call(e->a), insn->imm);
+    uint32_t at = asm_call(e->a);
+    if (flags)
+        add_flags_exit(e, at, insn->imm);
+    else
+        add_exit(e, at, insn->imm);
     return_point(e, insn->imm2);
 }
 

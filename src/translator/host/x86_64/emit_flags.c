@@ -93,9 +93,11 @@ void flags_store(struct emit *e, struct mem home, enum flags_kind kind)
 /* flags_store() with rax preserved if it is in use. */
 static void store_eflags(struct emit *e, struct mem home)
 {
-    bool rax_used = (e->locked | e->scratch) & 1u << RAX || e->places[RAX].refs;
-    unsigned keeper = RAX;
     uint32_t busy = e->locked | e->scratch;
+    unsigned keeper = RAX;
+    if (!(busy & 1u << RAX) && TMP_GPR_MASK & ~busy & ~(1u << RAX))
+        allocate_evacuate(e, RAX);
+    bool rax_used = busy & 1u << RAX || e->places[RAX].refs;
     if (rax_used) {
         static const uint8_t others[3] = {RCX, RDX, RSI};
         for (unsigned i = 0; i < 3; i++)
@@ -220,6 +222,12 @@ void emit_clobber_flags(struct emit *e)
 {
     flags_save(e);
     e->eflags = IR_NONE;
+}
+
+bool flags_in_eflags(const struct emit *e)
+{
+    ir_value f = e->guest_flags;
+    return f && f == e->eflags && f != e->home_flags && e->values[f].place == PLACE_EFLAGS;
 }
 
 void flags_flush(struct emit *e)
