@@ -62,13 +62,24 @@ static void reset_return_stack(struct translator_cpu *cpu, const struct code_cac
     host_reset_return_stack(cpu, code_cache_routine(cache, HOST_RETURN_SENTINEL), ucontext);
 }
 
+/* Whether the guest, and the rest of visor, can still map anything of some size. */
+static bool leaves_room(void)
+{
+    enum { ROOM = 32 << 20 };
+    void *room = mmap(NULL, ROOM, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return room != MAP_FAILED && munmap(room, ROOM) == 0;
+}
+
 /* Makes a cache; a smaller one, with which all goes on but slower, where a limit of address space is in the
  * way. */
 static int new_cache(struct translator *t, struct code_cache **cache, struct error *error)
 {
     for (size_t size = t->options.cache_size; size > CODE_CACHE_LEAST; size /= 2) {
-        if (code_cache_new(cache, t->isa, size, NULL) == 0)
+        if (code_cache_new(cache, t->isa, size, NULL) < 0)
+            continue;
+        if (leaves_room())
             return 0;
+        code_cache_free(*cache);
     }
     return code_cache_new(cache, t->isa, MIN(t->options.cache_size, CODE_CACHE_LEAST), error);
 }
