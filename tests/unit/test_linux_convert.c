@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <string.h>
 #include <sys/sem.h>
 
@@ -133,12 +134,42 @@ static void test_semid(void **state)
     assert_true(back.otime == 10 && back.ctime == 12 && back.nsems == 14 && back.perm.uid == 8);
 }
 
+static void test_loop_info(void **state)
+{
+    (void)state;
+    assert_int_equal(offsetof(struct arm64_loop_info, rest), 36);
+    assert_int_equal(offsetof(struct arm64_loop_info, init), 136);
+
+    struct loop_info host = {.lo_number = 1,
+                             .lo_device = 2,
+                             .lo_inode = 3,
+                             .lo_rdevice = 4,
+                             .lo_offset = 5,
+                             .lo_flags = 6,
+                             .lo_name = "name",
+                             .lo_encrypt_key = "key",
+                             .lo_init = {7, 8},
+                             .reserved = "abc"};
+    struct loop_info back;
+    struct arm64_loop_info guest;
+    linux_loop_info_from_host(&guest, &host);
+    assert_true(guest.number == 1 && guest.device == 2 && guest.inode == 3 && guest.rdevice == 4);
+    assert_true(guest.offset == 5 && guest.flags == 6 && guest.init[0] == 7 && guest.init[1] == 8);
+    assert_string_equal(guest.rest, "name");
+    assert_string_equal(guest.rest + LO_NAME_SIZE, "key");
+    linux_loop_info_to_host(&back, &guest);
+    assert_int_equal(back.lo_rdevice, 4);
+    assert_string_equal(back.lo_name, "name");
+    assert_string_equal((char *)back.lo_encrypt_key, "key");
+    assert_string_equal(back.reserved, "abc");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_flags), cmocka_unit_test(test_open_flags_are_permuted),
         cmocka_unit_test(test_stat),       cmocka_unit_test(test_epoll_event),
-        cmocka_unit_test(test_semid),
+        cmocka_unit_test(test_semid),      cmocka_unit_test(test_loop_info),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
+#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -169,6 +171,33 @@ static void test_memory(void **state)
                1);
 }
 
+static void test_newer_calls(void **state)
+{
+    (void)state;
+    CHECK_LINE("io_uring_enter", "fuuzpu", 2,
+               "[7] io_uring_enter(3, 2, 1, IORING_ENTER_GETEVENTS, NULL, 0) = 2\n", 3, 2, 1, 1, 0, 0);
+    CHECK_LINE("io_uring_register", "fTpu", 0,
+               "[7] io_uring_register(3, IORING_REGISTER_PROBE, 0x1000, 8) = 0\n", 3, 8, 0x1000, 8);
+    const struct io_uring_params params = {.sq_entries = 8, .cq_entries = 16, .flags = 2, .features = 1};
+    CHECK_LINE("io_uring_setup", "uV", 3,
+               "[7] io_uring_setup(8, {flags=0x2, sq_entries=8, cq_entries=16, features=0x1, ...}) = 3\n", 8,
+               ADDRESS(&params));
+    const struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE, .config = 2};
+    CHECK_LINE(
+        "perf_event_open", "3ddFx", 3,
+        "[7] perf_event_open({type=PERF_TYPE_SOFTWARE, config=0x2, sample_period=0, sample_type=0, ...}, "
+        "0, -1, -1, 0) = 3\n",
+        ADDRESS(&event), 0, (uint64_t)-1, (uint64_t)-1);
+    CHECK_LINE("bpf", "1pu", 4, "[7] bpf(BPF_PROG_LOAD, NULL, 48) = 4\n", 5, 0, 48);
+    CHECK_LINE("keyctl", "2xxxx", 0, "[7] keyctl(KEYCTL_READ, 0x1, 0, 0, 0) = 0\n", 11, 1);
+    CHECK_LINE("fsconfig", "f4spF", 0, "[7] fsconfig(3, FSCONFIG_SET_STRING, \"size\", NULL, 0) = 0\n", 3, 1,
+               ADDRESS("size"));
+    CHECK_LINE("open_tree", "Fs8", 3, "[7] open_tree(AT_FDCWD, \"/\", OPEN_TREE_CLONE|AT_RECURSIVE) = 3\n",
+               (uint64_t)AT_FDCWD, ADDRESS("/"), 0x8001);
+    CHECK_LINE("statx", "FsA6p", 0, "[7] statx(3, \"\", AT_EMPTY_PATH, STATX_BASIC_STATS, NULL) = 0\n", 3,
+               ADDRESS(""), 0x1000, 0x7ff);
+}
+
 /* Calls that may not come back are told before they are made. */
 static void test_no_return(void **state)
 {
@@ -217,7 +246,7 @@ int main(void)
         cmocka_unit_test(test_paths_and_flags), cmocka_unit_test(test_buffers),
         cmocka_unit_test(test_structures),      cmocka_unit_test(test_memory),
         cmocka_unit_test(test_no_return),       cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_long_line),       cmocka_unit_test(test_newer_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

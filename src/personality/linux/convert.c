@@ -3,6 +3,9 @@
 #include "personality/linux/convert.h"
 
 #include <fcntl.h>
+#include <linux/loop.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "base/macros.h"
 
@@ -94,4 +97,40 @@ void linux_semid_to_host(struct host_semid_ds *host, const struct arm64_semid_ds
         .ctime = guest->ctime,
         .nsems = guest->nsems,
     };
+}
+
+#define NAME_AND_KEY_OFFSET offsetof(struct loop_info, lo_name)
+
+void linux_loop_info_to_host(struct loop_info *host, const struct arm64_loop_info *guest)
+{
+    *host = (struct loop_info){
+        .lo_number = guest->number,
+        .lo_device = guest->device,
+        .lo_inode = guest->inode,
+        .lo_rdevice = guest->rdevice,
+        .lo_offset = guest->offset,
+        .lo_encrypt_type = guest->encrypt_type,
+        .lo_encrypt_key_size = guest->encrypt_key_size,
+        .lo_flags = guest->flags,
+        .lo_init = {guest->init[0], guest->init[1]},
+    };
+    memcpy((char *)host + NAME_AND_KEY_OFFSET, guest->rest, sizeof guest->rest);
+    memcpy(host->reserved, guest->reserved, sizeof guest->reserved);
+}
+
+void linux_loop_info_from_host(struct arm64_loop_info *guest, const struct loop_info *host)
+{
+    *guest = (struct arm64_loop_info){
+        .number = host->lo_number,
+        .device = (uint32_t)host->lo_device,
+        .inode = host->lo_inode,
+        .rdevice = (uint32_t)host->lo_rdevice,
+        .offset = host->lo_offset,
+        .encrypt_type = host->lo_encrypt_type,
+        .encrypt_key_size = host->lo_encrypt_key_size,
+        .flags = host->lo_flags,
+        .init = {host->lo_init[0], host->lo_init[1]},
+    };
+    memcpy(guest->rest, (const char *)host + NAME_AND_KEY_OFFSET, sizeof guest->rest);
+    memcpy(guest->reserved, host->reserved, sizeof guest->reserved);
 }

@@ -98,4 +98,25 @@ _Static_assert(sizeof(struct host_semid_ds) == 104, "struct semid64_ds of x86-64
 void linux_semid_from_host(struct arm64_semid_ds *guest, const struct host_semid_ds *host);
 void linux_semid_to_host(struct host_semid_ds *host, const struct arm64_semid_ds *guest);
 
+/* Of LOOP_GET_STATUS and LOOP_SET_STATUS, which hold device numbers of the type that x86-64 alone has as
+ * long. */
+struct arm64_loop_info {
+    int32_t number;
+    uint32_t device;
+    uint64_t inode;
+    uint32_t rdevice;
+    int32_t offset;
+    int32_t encrypt_type;
+    int32_t encrypt_key_size;
+    int32_t flags;
+    char rest[64 + 32]; /* name and key */
+    uint64_t init[2];
+    char reserved[4];
+};
+_Static_assert(sizeof(struct arm64_loop_info) == 160, "struct loop_info of arm64");
+
+struct loop_info;
+void linux_loop_info_to_host(struct loop_info *host, const struct arm64_loop_info *guest);
+void linux_loop_info_from_host(struct arm64_loop_info *guest, const struct loop_info *host);
+
 #endif

@@ -37,6 +37,23 @@ static bool is_kvm(uint32_t request)
            (_IOC_DIR(request) != _IOC_NONE || _IOC_NR(request) < IOCTL_KVM_NUMBER);
 }
 
+/* The old requests about loop devices, 0x4c02 and 0x4c03. */
+static int64_t loop_status(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct arm64_loop_info guest;
+    struct loop_info host;
+    bool set = (uint32_t)a[1] == LOOP_SET_STATUS;
+    if (set && guest_read(&guest, a[2], sizeof guest) < 0)
+        return -EFAULT;
+    if (set)
+        linux_loop_info_to_host(&host, &guest);
+    int64_t result = linux_host_syscall(thread, SYS_ioctl, a[0], a[1], (uint64_t)&host, 0, 0, 0);
+    if (set || result < 0)
+        return result;
+    linux_loop_info_from_host(&guest, &host);
+    return guest_write(a[2], &guest, sizeof guest);
+}
+
 int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
 {
     uint32_t request = (uint32_t)a[1];
@@ -48,6 +65,8 @@ int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
         return -EBADF;
     if (is_kvm(request))
         return -ENOTTY;
+    if (request == LOOP_SET_STATUS || request == LOOP_GET_STATUS)
+        return loop_status(thread, a);
     if (request == TIOCGPTPEER) /* opens the other side of a pseudoterminal, with these flags */
         argument = linux_open_flags_to_host((uint32_t)argument);
     return linux_host_syscall(thread, SYS_ioctl, a[0], a[1], argument, 0, 0, 0);

@@ -8,18 +8,23 @@
  * Lines are written when the call is over, so that results behind pointers can be shown. Calls that may never
  * come back (the format begins with '!') have their line before, ending in "= ?" or, for execve, "...".
  *
- * Letters of a format, one per argument. "in" is read before or after the call, "out" shown only if it
- * succeeded: d int        u unsigned      i 64-bit int     x hexadecimal   m octal (modes)   p pointer f
- * descriptor F directory's descriptor, AT_FDCWD s string in  S string out    w bytes in, the next argument
- * counts them  r bytes out, the result counts them v iovecs in  y iovecs out, the next argument counts them
- * X list of strings   E its length only o open flags a access mode   A AT_ flags      k whence        P mmap
- * protection M mmap flags g signal     h how of rt_sigprocmask          c clock         q fcntl command   Q
- * ioctl request C clone flags                U futex operation                W wait options    R resource
- * limit j socket family              J socket type    N epoll_ctl operation t timespec in                O
- * timespec out   B itimerspec in H wait status out  D struct stat out I two ints out               K socket
- * address in              Y limit in        L limit out G signal set in              Z signal set out e
- * epoll_event in l pollfds in     b open_how in Letters of results, after '>': p pointer, x hexadecimal, m
- * octal; else decimal.
+ * Letters of a format, one per argument; "in" is read before or after the call, "out" shown only if it
+ * succeeded:
+ *
+ * - numbers: d int, u unsigned, i 64-bit int, x hexadecimal, m octal (modes), p pointer
+ * - descriptors: f descriptor, F directory's descriptor or AT_FDCWD
+ * - text: s string in, S string out, w bytes in (the next argument counts them), r bytes out
+ * - lists of strings: X, E its length only; of iovecs: v in, y out (the next argument counts them)
+ * - flags: o open, n descriptor, a access mode, A AT_, P mmap protection, M mmap, C clone, W wait
+ * - newer calls' flags: z io_uring_enter, 6 statx mask, 7 memfd_create, 8 open_tree
+ * - what is to be done: k whence, h rt_sigprocmask, q fcntl, Q ioctl, U futex, N epoll_ctl
+ * - newer ones: T io_uring_register, 1 bpf, 2 keyctl, 4 fsconfig, 5 kcmp, 9 landlock_add_rule
+ * - names: g signal, c clock, R resource limit, j socket family, J socket type
+ * - structures in: t timespec, B itimerspec, K socket address, Y limit, G signal set, e epoll_event
+ * - more of them: l pollfds, b open_how, V io_uring_params, 3 perf_event_attr
+ * - structures out: O timespec, H wait status, D struct stat, I two ints, L limit, Z signal set
+ *
+ * Letters of results, after '>': p pointer, x hexadecimal, m octal; else decimal.
  */
 #include "personality/linux/trace.h"
 

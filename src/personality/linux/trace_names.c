@@ -3,8 +3,14 @@
 #include <asm/ioctls.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/bpf.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <linux/kcmp.h>
+#include <linux/keyctl.h>
+#include <linux/landlock.h>
+#include <linux/mount.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -188,6 +195,108 @@ static const struct name socket_names[] = {
 static const struct name socket_flag_names[] = {NAME(SOCK_NONBLOCK), NAME(SOCK_CLOEXEC)};
 static const struct name epoll_names[] = {NAME(EPOLL_CTL_ADD), NAME(EPOLL_CTL_DEL), NAME(EPOLL_CTL_MOD)};
 
+static const struct name uring_enter_names[] = {
+    NAME(IORING_ENTER_GETEVENTS),
+    NAME(IORING_ENTER_SQ_WAKEUP),
+    NAME(IORING_ENTER_SQ_WAIT),
+    NAME(IORING_ENTER_EXT_ARG),
+    NAME(IORING_ENTER_REGISTERED_RING),
+    NAMED(1 << 5, "IORING_ENTER_ABS_TIMER"),
+    NAMED(1 << 6, "IORING_ENTER_EXT_ARG_REG"),
+    NAMED(1 << 7, "IORING_ENTER_NO_IOWAIT"),
+};
+static const struct name uring_register_names[] = {
+    NAME(IORING_REGISTER_BUFFERS),        NAME(IORING_UNREGISTER_BUFFERS),
+    NAME(IORING_REGISTER_FILES),          NAME(IORING_UNREGISTER_FILES),
+    NAME(IORING_REGISTER_EVENTFD),        NAME(IORING_UNREGISTER_EVENTFD),
+    NAME(IORING_REGISTER_FILES_UPDATE),   NAME(IORING_REGISTER_EVENTFD_ASYNC),
+    NAME(IORING_REGISTER_PROBE),          NAME(IORING_REGISTER_PERSONALITY),
+    NAME(IORING_UNREGISTER_PERSONALITY),  NAME(IORING_REGISTER_RESTRICTIONS),
+    NAME(IORING_REGISTER_ENABLE_RINGS),   NAME(IORING_REGISTER_FILES2),
+    NAME(IORING_REGISTER_FILES_UPDATE2),  NAME(IORING_REGISTER_BUFFERS2),
+    NAME(IORING_REGISTER_BUFFERS_UPDATE), NAME(IORING_REGISTER_IOWQ_AFF),
+    NAME(IORING_UNREGISTER_IOWQ_AFF),     NAME(IORING_REGISTER_IOWQ_MAX_WORKERS),
+    NAME(IORING_REGISTER_RING_FDS),       NAME(IORING_UNREGISTER_RING_FDS),
+    NAME(IORING_REGISTER_PBUF_RING),      NAME(IORING_UNREGISTER_PBUF_RING),
+    NAME(IORING_REGISTER_SYNC_CANCEL),    NAME(IORING_REGISTER_FILE_ALLOC_RANGE),
+};
+static const struct name bpf_names[] = {
+    NAME(BPF_MAP_CREATE),       NAME(BPF_MAP_LOOKUP_ELEM),
+    NAME(BPF_MAP_UPDATE_ELEM),  NAME(BPF_MAP_DELETE_ELEM),
+    NAME(BPF_MAP_GET_NEXT_KEY), NAME(BPF_PROG_LOAD),
+    NAME(BPF_OBJ_PIN),          NAME(BPF_OBJ_GET),
+    NAME(BPF_PROG_ATTACH),      NAME(BPF_PROG_DETACH),
+    NAME(BPF_PROG_TEST_RUN),    NAME(BPF_PROG_GET_NEXT_ID),
+    NAME(BPF_MAP_GET_NEXT_ID),  NAME(BPF_PROG_GET_FD_BY_ID),
+    NAME(BPF_MAP_GET_FD_BY_ID), NAME(BPF_OBJ_GET_INFO_BY_FD),
+    NAME(BPF_PROG_QUERY),       NAME(BPF_RAW_TRACEPOINT_OPEN),
+    NAME(BPF_BTF_LOAD),         NAME(BPF_LINK_CREATE),
+};
+static const struct name keyctl_names[] = {
+    NAME(KEYCTL_GET_KEYRING_ID),
+    NAME(KEYCTL_JOIN_SESSION_KEYRING),
+    NAME(KEYCTL_UPDATE),
+    NAME(KEYCTL_REVOKE),
+    NAME(KEYCTL_CHOWN),
+    NAME(KEYCTL_SETPERM),
+    NAME(KEYCTL_DESCRIBE),
+    NAME(KEYCTL_CLEAR),
+    NAME(KEYCTL_LINK),
+    NAME(KEYCTL_UNLINK),
+    NAME(KEYCTL_SEARCH),
+    NAME(KEYCTL_READ),
+    NAME(KEYCTL_INSTANTIATE),
+    NAME(KEYCTL_NEGATE),
+    NAME(KEYCTL_SET_REQKEY_KEYRING),
+    NAME(KEYCTL_SET_TIMEOUT),
+    NAME(KEYCTL_ASSUME_AUTHORITY),
+    NAME(KEYCTL_GET_SECURITY),
+    NAME(KEYCTL_SESSION_TO_PARENT),
+    NAME(KEYCTL_INVALIDATE),
+    NAME(KEYCTL_GET_PERSISTENT),
+    NAME(KEYCTL_CAPABILITIES),
+};
+static const struct name fsconfig_names[] = {
+    NAME(FSCONFIG_SET_FLAG),   NAME(FSCONFIG_SET_STRING),      NAME(FSCONFIG_SET_BINARY),
+    NAME(FSCONFIG_SET_PATH),   NAME(FSCONFIG_SET_PATH_EMPTY),  NAME(FSCONFIG_SET_FD),
+    NAME(FSCONFIG_CMD_CREATE), NAME(FSCONFIG_CMD_RECONFIGURE), NAMED(8, "FSCONFIG_CMD_CREATE_EXCL"),
+};
+static const struct name kcmp_names[] = {
+    NAME(KCMP_FILE),    NAME(KCMP_VM), NAME(KCMP_FILES),   NAME(KCMP_FS),
+    NAME(KCMP_SIGHAND), NAME(KCMP_IO), NAME(KCMP_SYSVSEM), NAME(KCMP_EPOLL_TFD),
+};
+static const struct name statx_names[] = {
+    NAMED(STATX_ALL, "STATX_ALL"),
+    NAME(STATX_BASIC_STATS),
+    NAME(STATX_TYPE),
+    NAME(STATX_MODE),
+    NAME(STATX_NLINK),
+    NAME(STATX_UID),
+    NAME(STATX_GID),
+    NAME(STATX_ATIME),
+    NAME(STATX_MTIME),
+    NAME(STATX_CTIME),
+    NAME(STATX_INO),
+    NAME(STATX_SIZE),
+    NAME(STATX_BLOCKS),
+    NAME(STATX_BTIME),
+    NAME(STATX_MNT_ID),
+    NAMED(0x2000, "STATX_DIOALIGN"),
+};
+static const struct name memfd_names[] = {
+    NAME(MFD_CLOEXEC),           NAME(MFD_ALLOW_SEALING), NAME(MFD_HUGETLB),
+    NAMED(8, "MFD_NOEXEC_SEAL"), NAMED(16, "MFD_EXEC"),
+};
+static const struct name tree_names[] = {
+    NAMED(1, "OPEN_TREE_CLONE"), NAMED(O_CLOEXEC, "OPEN_TREE_CLOEXEC"),
+    NAME(AT_SYMLINK_NOFOLLOW),   NAME(AT_NO_AUTOMOUNT),
+    NAME(AT_EMPTY_PATH),         NAMED(0x8000, "AT_RECURSIVE"),
+};
+static const struct name landlock_names[] = {
+    NAME(LANDLOCK_RULE_PATH_BENEATH),
+    NAMED(2, "LANDLOCK_RULE_NET_PORT"),
+};
+
 static void print_one(struct trace_line *line, const struct name *names, size_t count, uint64_t value)
 {
     for (size_t i = 0; i < count; i++) {
@@ -285,6 +394,16 @@ bool trace_name(struct trace_line *line, char letter, uint64_t value)
         {'R', false, NULL, limit_names, ARRAY_SIZE(limit_names)},
         {'j', false, NULL, family_names, ARRAY_SIZE(family_names)},
         {'N', false, NULL, epoll_names, ARRAY_SIZE(epoll_names)},
+        {'z', true, "0", uring_enter_names, ARRAY_SIZE(uring_enter_names)},
+        {'T', false, NULL, uring_register_names, ARRAY_SIZE(uring_register_names)},
+        {'1', false, NULL, bpf_names, ARRAY_SIZE(bpf_names)},
+        {'2', false, NULL, keyctl_names, ARRAY_SIZE(keyctl_names)},
+        {'4', false, NULL, fsconfig_names, ARRAY_SIZE(fsconfig_names)},
+        {'5', false, NULL, kcmp_names, ARRAY_SIZE(kcmp_names)},
+        {'6', true, "0", statx_names, ARRAY_SIZE(statx_names)},
+        {'7', true, "0", memfd_names, ARRAY_SIZE(memfd_names)},
+        {'8', true, "0", tree_names, ARRAY_SIZE(tree_names)},
+        {'9', false, NULL, landlock_names, ARRAY_SIZE(landlock_names)},
     };
     value = (uint32_t)value; /* all of these are ints */
     switch (letter) {

@@ -2,7 +2,9 @@
 /* trace_structs: prints what arguments of system calls point to. See trace.c for the letters. */
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <linux/io_uring.h>
 #include <linux/openat2.h>
+#include <linux/perf_event.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -147,6 +149,32 @@ static bool print_open_how(struct trace_line *line, uint64_t address)
     return true;
 }
 
+static bool print_uring_params(struct trace_line *line, uint64_t address)
+{
+    struct io_uring_params p;
+    if (guest_read(&p, address, sizeof p) < 0)
+        return false;
+    trace_printf(line, "{flags=%#x, sq_entries=%u, cq_entries=%u, features=%#x, ...}", p.flags, p.sq_entries,
+                 p.cq_entries, p.features);
+    return true;
+}
+
+static bool print_perf_event(struct trace_line *line, uint64_t address)
+{
+    static const char *const types[] = {"PERF_TYPE_HARDWARE", "PERF_TYPE_SOFTWARE", "PERF_TYPE_TRACEPOINT",
+                                        "PERF_TYPE_HW_CACHE", "PERF_TYPE_RAW",      "PERF_TYPE_BREAKPOINT"};
+    struct perf_event_attr event = {0};
+    if (guest_read(&event, address, PERF_ATTR_SIZE_VER0) < 0)
+        return false;
+    if (event.type < ARRAY_SIZE(types))
+        trace_printf(line, "{type=%s, ", types[event.type]);
+    else
+        trace_printf(line, "{type=%u, ", event.type);
+    trace_printf(line, "config=%#llx, sample_period=%llu, sample_type=%#llx, ...}", event.config,
+                 event.sample_period, event.sample_type);
+    return true;
+}
+
 /* -- those whose length is the next argument -------------------------------------------- */
 
 static bool print_address(struct trace_line *line, uint64_t address, uint64_t length)
@@ -242,6 +270,8 @@ bool trace_struct(struct trace_line *line, char letter, uint64_t value, uint64_t
         {'Z', true, print_signal_set},
         {'e', false, print_epoll_event},
         {'b', false, print_open_how},
+        {'V', false, print_uring_params},
+        {'3', false, print_perf_event},
         {'K', false, NULL},
         {'l', false, NULL},
         {'v', false, NULL},
