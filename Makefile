@@ -4,7 +4,7 @@
 BUILD := build
 PREFIX ?= /usr/local
 
-.PHONY: all run check check-long bench fuzz format install clean setup
+.PHONY: all run check check-long bench bench-all fuzz format install clean setup
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -33,6 +33,11 @@ bench:
 	@scripts/setup build root bench
 	@$(MAKE) --no-print-directory all
 	@bench/run --svg build/bench.svg
+
+bench-all:
+	@scripts/setup build root bench wide
+	@$(MAKE) --no-print-directory all
+	@bench/run --all --svg build/bench.svg
 
 fuzz:
 	@scripts/setup build check
