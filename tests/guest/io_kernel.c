@@ -68,11 +68,50 @@ static int landlocked(void)
     return 4;
 }
 
+/* Since 6.14 the kernel can be asked whether a file may be executed, without executing it. */
+static int can_ask(void)
+{
+    static char *const arguments[] = {"", NULL};
+    return !IS_GUEST || syscall(SYS_execveat, open(self, O_RDONLY | O_CLOEXEC), "", arguments, NULL,
+                                AT_EMPTY_PATH | 0x10000 /* AT_EXECVE_CHECK */) == 0;
+}
+
+/* What may be read may not be executed therefore. */
+static int not_executable(void)
+{
+    struct landlock_ruleset_attr attributes = {.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, ruleset, 0))
+        return 1;
+    execl(self, self, "executed", NULL);
+    return errno == EACCES ? 43 : 2;
+}
+
+/* Nor may what someone writes to. */
+static void test_busy(void)
+{
+    char text[4096];
+    size_t length;
+    FILE *from = fopen(self, "r"), *to = fopen("kernel.e", "w");
+    CHECK(from && to);
+    while ((length = fread(text, 1, sizeof text, from)) > 0)
+        CHECK(fwrite(text, 1, length, to) == length);
+    fclose(from);
+    fclose(to);
+    CHECK(chmod("kernel.e", 0700) == 0);
+    int fd = open("kernel.e", O_WRONLY | O_CLOEXEC);
+    CHECK_ERROR(execl("./kernel.e", "kernel.e", "executed", NULL), ETXTBSY);
+    close(fd);
+    unlink("kernel.e");
+}
+
 static void test_landlock(void)
 {
     if (!AVAILABLE(syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION)))
         return;
     CHECK(in_child(landlocked) == 42);
+    if (can_ask())
+        CHECK(in_child(not_executable) == 43);
 }
 
 /* -- performance events ------------------------------------------------------------------- */
@@ -293,6 +332,8 @@ int main(int argc, char **argv)
         return 42; /* test_landlock() */
     self = argv[0];
     test_landlock();
+    if (can_ask())
+        test_busy();
     test_perf();
     test_keys();
     test_bpf();

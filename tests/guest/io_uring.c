@@ -380,6 +380,18 @@ static void test_no_mmap(void)
     munmap(memory, 8192);
 }
 
+/* Another descriptor of the same ring. */
+static void test_duplicate(struct ring *r)
+{
+    r->enter_fd = dup(r->fd);
+    prepare(r, 0, IORING_OP_OPENAT, AT_FDCWD, ".", 0, 0)->open_flags = O_DIRECTORY;
+    int fd = run(r, 0);
+    CHECK(fd >= 0 && fcntl(fd, F_GETFL) & O_DIRECTORY);
+    close(fd);
+    close(r->enter_fd);
+    r->enter_fd = r->fd;
+}
+
 /* A child submits to the ring that it got from its parent. */
 static void test_child(struct ring *r)
 {
@@ -400,6 +412,9 @@ static void test_errors(struct ring *r)
     CHECK_ERROR(syscall(SYS_io_uring_setup, 4, bad_pointer), EFAULT);
     struct io_uring_params p = {.flags = 0x80000000u};
     CHECK_ERROR(syscall(SYS_io_uring_setup, 4, &p), EINVAL);
+    p = (struct io_uring_params){.flags = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF, .sq_thread_cpu = 99999};
+    CHECK_ERROR(syscall(SYS_io_uring_setup, 4, &p), EINVAL);
+    CHECK_ERROR(syscall(SYS_io_uring_enter, -1, 1, 0, -1, NULL, 0), EINVAL);
     CHECK_ERROR(syscall(SYS_io_uring_enter, -1, 1, 0, 0, NULL, 0), EBADF);
     CHECK_ERROR(syscall(SYS_io_uring_enter, 0, 1, 0, 0, NULL, 0), EOPNOTSUPP);
     CHECK(enter(r, 1, 0) == 0); /* nothing is there */
@@ -419,6 +434,7 @@ int main(void)
     test_files(&r);
     test_probe(&r);
     test_child(&r);
+    test_duplicate(&r);
     test_registered(&r);
     ring_close(&r);
     /* The same number, another ring. */

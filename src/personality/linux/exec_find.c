@@ -18,6 +18,10 @@
 #include "personality/linux/arch.h"
 #include "personality/linux/start.h"
 
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK 0x10000
+#endif
+
 #define SCRIPT_HEAD_SIZE 256 /* the kernel's BINPRM_BUF_SIZE */
 #define SCRIPT_DEPTH_MAX 5
 #define PREFIX_MAX       ((unsigned)ARRAY_SIZE(((struct linux_target *)0)->prefix))
@@ -53,6 +57,20 @@ static int open_file(struct linux_target *target, const struct linux_process *pr
     return fd;
 }
 
+/*
+ * From Linux 6.14 on the kernel can be asked whether it would execute the file: Landlock's rules, writers
+ * that have it open. Who watches the file is told, as by execve().
+ */
+static int ask_kernel(int fd, const char *path, struct error *error)
+{
+    static const char *const arguments[] = {"", NULL};
+    int64_t code = linux_plain_syscall(SYS_execveat, (uint64_t)fd, (uintptr_t) "", (uintptr_t)arguments, 0,
+                                       AT_EMPTY_PATH | AT_EXECVE_CHECK, 0);
+    if (code == -EACCES || code == -EPERM || code == -ETXTBSY)
+        return error_set(error, (int)code, "cannot run %s: %s", path, strerror((int)-code));
+    return 0;
+}
+
 static int check_permission(int fd, const char *path, struct error *error)
 {
     struct stat status;
@@ -71,7 +89,7 @@ static int check_permission(int fd, const char *path, struct error *error)
             error_hint(error, "the file is not marked as executable: chmod +x");
         return -EACCES;
     }
-    return 0;
+    return ask_kernel(fd, path, error);
 }
 
 /* Splits a "#!" line: the interpreter, and the rest of the line as one argument or NULL, both in `head`. */

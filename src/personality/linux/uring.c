@@ -5,7 +5,7 @@
  * enters the kernel (uring.h).
  *
  * Where a ring lies in guest memory is known from the guest's mmap(). A ring that visor has not seen being
- * set up, because it came through a socket or dup(), cannot be submitted to: -EOPNOTSUPP.
+ * set up, because it came through a socket, cannot be submitted to: -EOPNOTSUPP.
  *
  * A ring with a kernel thread that polls for entries would have them read before they are converted. The
  * guest gets a ring without that thread, whose flags say for ever that the thread sleeps: then the guest has
@@ -14,17 +14,21 @@
 #include "personality/linux/uring.h"
 
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/syscalls.h"
 
 /* Newer flags may change what is known here about rings. */
-#define KNOWN_SETUP_FLAGS        ((URING_SETUP_SQE_MIXED << 1) - 1)
-#define POLL_SETUP_FLAGS         (IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF)
+#define KNOWN_SETUP_FLAGS ((URING_SETUP_SQE_MIXED << 1) - 1)
+#define POLL_SETUP_FLAGS  (IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF)
+/* The last because the thread would be the single one. */
+#define WITHOUT_POLLING          (POLL_SETUP_FLAGS | IORING_SETUP_SINGLE_ISSUER)
 #define REGISTER_REGISTERED_RING (1u << 31) /* IORING_REGISTER_USE_REGISTERED_RING */
 #define REGISTER_RESIZE_RINGS    33
 #define ENTER_EXT_ARG_REG        (1u << 6)
@@ -167,6 +171,9 @@ static bool is_setup_refused(const struct linux_thread *thread, const struct io_
         IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_DEFER_TASKRUN;
     if (p->flags & ~KNOWN_SETUP_FLAGS)
         return true;
+    if ((p->flags & POLL_SETUP_FLAGS) == POLL_SETUP_FLAGS &&
+        p->sq_thread_cpu >= (unsigned long)sysconf(_SC_NPROCESSORS_CONF))
+        return true;
     if (p->flags & IORING_SETUP_ATTACH_WQ && linux_is_own_fd(thread->process, (int)p->wq_fd))
         return true;
     return p->flags & IORING_SETUP_SQPOLL && p->flags & not_polling;
@@ -180,7 +187,7 @@ int64_t linux_sys_io_uring_setup(struct linux_thread *thread, const uint64_t a[6
     if (is_setup_refused(thread, &p))
         return -EINVAL;
 
-    uint32_t polling = p.flags & IORING_SETUP_SQPOLL ? p.flags & POLL_SETUP_FLAGS : 0;
+    uint32_t polling = p.flags & IORING_SETUP_SQPOLL ? p.flags & WITHOUT_POLLING : 0;
     p.flags &= ~polling;
     int64_t result = linux_plain_syscall(SYS_io_uring_setup, a[0], (uint64_t)&p, 0, 0, 0, 0);
     if (result < 0)
@@ -313,10 +320,26 @@ static int convert_entries(struct linux_thread *thread, struct ring *ring)
     return 0;
 }
 
+/* The ring that has this descriptor as well, as far as the kernel tells. */
+static struct ring *find_duplicate(const struct linux_process *process, int fd)
+{
+    struct linux_rings *rings = process->rings;
+    uint64_t pid = (uint64_t)linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    for (size_t i = 0; rings && i < rings->count; i++) {
+        if (rings->rings[i].fd >= 0 && linux_plain_syscall(SYS_kcmp, pid, pid, KCMP_FILE, (uint64_t)fd,
+                                                           (uint64_t)rings->rings[i].fd, 0) == 0)
+            return &rings->rings[i];
+    }
+    return NULL;
+}
+
 /* The ring that the arguments of io_uring_enter() or io_uring_register() name. With the lock held. */
 static struct ring *named_ring(struct linux_thread *thread, uint64_t fd, bool registered)
 {
-    return registered ? find_registered(thread, (uint32_t)fd) : find_ring(thread->process, (int)fd);
+    if (registered)
+        return find_registered(thread, (uint32_t)fd);
+    struct ring *ring = find_ring(thread->process, (int)fd);
+    return ring ? ring : find_duplicate(thread->process, (int)fd);
 }
 
 enum need {
@@ -420,7 +443,7 @@ int64_t linux_sys_io_uring_enter(struct linux_thread *thread, const uint64_t gue
         return result;
     int64_t need = prepare(thread, a, &waiting);
     if (need == -EOPNOTSUPP) { /* or it is no ring, which the kernel says */
-        const uint64_t nothing[6] = {a[0], 0, 0, a[3] & IORING_ENTER_REGISTERED_RING, 0, 0};
+        const uint64_t nothing[6] = {a[0], 0, 0, a[3] & ~(uint64_t)IORING_ENTER_GETEVENTS, 0, 0};
         int64_t code = enter(thread, nothing);
         return code < 0 ? code : need;
     }
