@@ -10,32 +10,18 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "translator/pages.h"
 
 #define GUEST_PAGE_BITS 12
 #define ROUTINES_MAX    16384
 #define PREPARE_SIZE    (32u << 10)
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14; before it pages fault one by one */
-#endif
+#define BY_PC_FIRST     4096u
 
 /* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
 #define BYTES_PER_BLOCK   64
 #define BYTES_PER_EXIT    16
 #define BYTES_PER_RESTART 32
 #define BYTES_PER_INSN    4
-
-static void *reserve(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
-static void release(void *p, size_t size)
-{
-    if (p)
-        munmap(p, size);
-}
 
 /* -- memory ------------------------------------------------------------------------------------------ */
 
@@ -86,19 +72,26 @@ static int map_executable(struct code_cache *cache)
     return mprotect(p, cache->size, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
 }
 
+/* Every page of it is used soon, unless there are many. */
+static void prepare_by_pc(struct code_cache *cache)
+{
+    pages_prepare(cache->by_pc, MIN(cache->by_pc_size, BY_PC_FIRST) * sizeof *cache->by_pc);
+}
+
 static int allocate_tables(struct code_cache *cache)
 {
-    cache->blocks = reserve(cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
-    cache->exits = reserve(cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
-    cache->restarts = reserve(cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
-    cache->insns = reserve(cache->size / BYTES_PER_INSN * sizeof *cache->insns);
-    cache->by_pc_size = 4096;
-    cache->by_pc = calloc(cache->by_pc_size, sizeof *cache->by_pc);
+    cache->blocks = pages_new(cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
+    cache->exits = pages_new(cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
+    cache->restarts = pages_new(cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
+    cache->insns = pages_new(cache->size / BYTES_PER_INSN * sizeof *cache->insns);
+    cache->by_pc_size = BY_PC_FIRST;
+    cache->by_pc = pages_new(cache->by_pc_size * sizeof *cache->by_pc);
     cache->by_page_size = 512;
-    cache->by_page = calloc(cache->by_page_size, sizeof *cache->by_page);
+    cache->by_page = pages_new(cache->by_page_size * sizeof *cache->by_page);
     if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc ||
         !cache->by_page)
         return -ENOMEM;
+    prepare_by_pc(cache);
     return 0;
 }
 
@@ -134,14 +127,14 @@ void code_cache_free(struct code_cache *cache)
 {
     if (!cache)
         return;
-    release(cache->writable, cache->size);
-    release((void *)cache->executable, cache->size);
-    release(cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
-    release(cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
-    release(cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
-    release(cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns);
-    free(cache->by_pc);
-    free(cache->by_page);
+    pages_free(cache->writable, cache->size);
+    pages_free((void *)cache->executable, cache->size);
+    pages_free(cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
+    pages_free(cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
+    pages_free(cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
+    pages_free(cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns);
+    pages_free(cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc);
+    pages_free(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
     free(cache);
 }
 
@@ -174,7 +167,7 @@ static bool grow_by_pc(struct code_cache *cache)
     struct block_entry *old = cache->by_pc;
     uint32_t old_size = cache->by_pc_size;
 
-    struct block_entry *table = calloc(old_size * 2, sizeof *table);
+    struct block_entry *table = pages_new(old_size * 2 * sizeof *table);
     if (!table)
         return false;
     cache->by_pc = table;
@@ -183,7 +176,7 @@ static bool grow_by_pc(struct code_cache *cache)
         if (old[i].pc)
             *find_entry(cache, old[i].pc - 1, old[i].fp_mode) = old[i];
     }
-    free(old);
+    pages_free(old, old_size * sizeof *old);
     return true;
 }
 
@@ -201,7 +194,7 @@ static bool grow_by_page(struct code_cache *cache)
     struct page_entry *old = cache->by_page;
     uint32_t old_size = cache->by_page_size;
 
-    struct page_entry *table = calloc(old_size * 2, sizeof *table);
+    struct page_entry *table = pages_new(old_size * 2 * sizeof *table);
     if (!table)
         return false;
     cache->by_page = table;
@@ -210,7 +203,7 @@ static bool grow_by_page(struct code_cache *cache)
         if (old[i].page)
             *find_page(cache, old[i].page - 1) = old[i];
     }
-    free(old);
+    pages_free(old, old_size * sizeof *old);
     return true;
 }
 
@@ -281,13 +274,13 @@ static void put32(struct code_cache *cache, uint32_t offset, uint32_t value)
     memcpy(cache->writable + offset, &value, sizeof value);
 }
 
-/* Has the kernel prepare memory ahead of its use, many pages at a time: a fault for each costs more. */
+/* Prepares memory, whose first *ready bytes are prepared already, up to `wanted`. */
 static void prepare(void *memory, size_t *ready, size_t wanted)
 {
     if (wanted <= *ready)
         return;
     size_t size = ALIGN_UP(wanted - *ready, (size_t)PREPARE_SIZE);
-    madvise((uint8_t *)memory + *ready, size, MADV_POPULATE_WRITE);
+    pages_prepare((uint8_t *)memory + *ready, size);
     *ready += size;
 }
 
@@ -532,7 +525,7 @@ static int copy_memory(struct code_cache *cache)
     if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) ==
         MAP_FAILED) {
         code = -errno;
-        release(copy, cache->size);
+        pages_free(copy, cache->size);
     }
     return code;
 }
@@ -577,8 +570,9 @@ int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa
     if (code < 0)
         return code;
     cache->ready.code = 0;
-    memset(cache->by_pc, 0, cache->by_pc_size * sizeof *cache->by_pc);
-    memset(cache->by_page, 0, cache->by_page_size * sizeof *cache->by_page);
+    pages_clear(cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc);
+    prepare_by_pc(cache);
+    pages_clear(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
     cache->by_pc_used = cache->by_page_used = 0;
     atomic_store(&cache->block_count, 0);
     cache->exit_count = cache->restart_count = cache->insn_count = 0;

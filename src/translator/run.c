@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "translator/ir/eval.h"
+#include "translator/pages.h"
 #include "translator/runtime.h"
 
 /* No guest pc: it is odd. */
@@ -30,7 +31,8 @@ static unsigned jump_index(uint64_t pc)
     return (pc >> 2) & ((1u << JUMP_CACHE_BITS) - 1);
 }
 
-/* Pages that were never used are not touched: neither here nor by the fork of the process. */
+/* Only the guest addresses: a thread that is using the cache may have compared one already and go on to its
+ * code. Pages that were never used are not touched: neither here nor by the fork of the process. */
 static void clear_jumps(struct jump_cache_entry *cache)
 {
     for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++) {
@@ -43,18 +45,11 @@ static void clear_jumps(struct jump_cache_entry *cache)
 /* All zeros but for one entry: of a large table only those pages exist that are used. */
 static struct jump_cache_entry *new_jumps(void)
 {
-    struct jump_cache_entry *cache = mmap(NULL, JUMP_CACHE_SIZE, PROT_READ | PROT_WRITE,
-                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (cache == MAP_FAILED)
+    struct jump_cache_entry *cache = pages_new(JUMP_CACHE_SIZE);
+    if (!cache)
         return NULL;
     cache[0].pc = NO_PC;
     return cache;
-}
-
-static void free_jumps(struct jump_cache_entry *cache)
-{
-    if (cache)
-        munmap(cache, JUMP_CACHE_SIZE);
 }
 
 static void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
@@ -135,7 +130,7 @@ void translator_free(struct translator *t)
     }
     code_store_free(t->store);
     pthread_mutex_destroy(&t->lock);
-    free_jumps(t->no_jumps);
+    pages_free(t->no_jumps, JUMP_CACHE_SIZE);
     free(t);
 }
 
@@ -200,7 +195,7 @@ static void free_cpu_parts(struct translator_cpu *cpu)
 {
     if (cpu->return_stack)
         munmap(cpu->return_stack, RETURN_STACK_SIZE);
-    free_jumps(cpu->own_jump_cache);
+    pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
     free(cpu->region);
     free(cpu->workspace);
     free(cpu);
@@ -569,7 +564,8 @@ void translator_fork_parent(struct translator *t)
 static int begin_again(struct translator *t, struct translator_cpu *self)
 {
     code_store_forget(t->store);
-    clear_jumps(self->own_jump_cache);
+    pages_clear(self->own_jump_cache, JUMP_CACHE_SIZE); /* no other thread uses it */
+    self->own_jump_cache[0].pc = NO_PC;
     return code_cache_begin_again(t->cache, t->isa);
 }
 

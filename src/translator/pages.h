@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pages: zeroed memory straight from the kernel, which costs nothing where it is not touched: for tables that
+ * most processes use little of. */
+#ifndef VISOR_TRANSLATOR_PAGES_H
+#define VISOR_TRANSLATOR_PAGES_H
+
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* NULL: out of memory. */
+static inline void *pages_new(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static inline void pages_free(void *p, size_t size)
+{
+    if (p)
+        munmap(p, size);
+}
+
+/* Makes all of it zeros again. */
+static inline void pages_clear(void *p, size_t size)
+{
+    if (madvise(p, size, MADV_DONTNEED) < 0) /* locked by the guest's mlockall() */
+        memset(p, 0, size);
+}
+
+/* Has the kernel prepare memory ahead of its use, many pages at a time: a fault for each costs more. An older
+ * kernel does not, and they fault one by one. */
+static inline void pages_prepare(void *p, size_t size)
+{
+    madvise(p, size, MADV_POPULATE_WRITE);
+}
+
+#endif
