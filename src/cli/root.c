@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -155,6 +156,34 @@ static int resolve_root(const char *directory, char *resolved, struct error *err
     return 0;
 }
 
+/*
+ * The root becomes a mount of its own, so that it can be the namespace's root: in a mere chroot() the kernel
+ * makes no user namespaces, and programs find no mount at "/".
+ */
+static int mount_root(const char *root, struct error *error)
+{
+    if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) < 0)
+        return error_set(error, -errno, "cannot mount %s: %s", root, strerror(errno));
+    return 0;
+}
+
+static int change_root(const char *root, struct error *error)
+{
+    bool changed = false;
+    int code = chdir(root) < 0 ? -errno : 0;
+    /* Puts the old root on top of the new one, from where it is taken away. An initial ramdisk cannot be
+     * replaced. */
+    if (code == 0 && syscall(SYS_pivot_root, ".", ".") == 0) {
+        changed = true;
+        code = umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+    }
+    if (code == 0 && ((!changed && chroot(".") < 0) || chdir("/") < 0))
+        code = -errno;
+    if (code < 0)
+        return error_set(error, code, "cannot change the root to %s: %s", root, strerror(-code));
+    return 0;
+}
+
 int root_enter(const struct root *root, struct error *error)
 {
     char resolved[PATH_MAX];
@@ -164,10 +193,12 @@ int root_enter(const struct root *root, struct error *error)
 
     code = enter_namespaces(error);
     if (code == 0 && resolved[0])
+        code = mount_root(resolved, error);
+    if (code == 0 && resolved[0])
         code = bind_system(resolved, error);
     for (unsigned i = 0; code == 0 && i < root->volume_count; i++)
         code = bind_volume(resolved, &root->volumes[i], error);
-    if (code == 0 && resolved[0] && (chroot(resolved) < 0 || chdir("/") < 0))
-        code = error_set(error, -errno, "cannot change the root to %s: %s", resolved, strerror(errno));
+    if (code == 0 && resolved[0])
+        code = change_root(resolved, error);
     return code;
 }

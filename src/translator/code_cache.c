@@ -48,7 +48,7 @@ static uint8_t *new_memory(size_t size, int fd)
 {
     int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? NULL : pages_hide_from_dumps(p, size);
 }
 
 static void close_file(int fd)

@@ -12,11 +12,18 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
+/* A core dump is of the guest; and the kernel would look at every page of what is only reserved. */
+static inline void *pages_hide_from_dumps(void *p, size_t size)
+{
+    madvise(p, size, MADV_DONTDUMP);
+    return p;
+}
+
 /* NULL: out of memory. */
 static inline void *pages_new(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? NULL : pages_hide_from_dumps(p, size);
 }
 
 static inline void pages_free(void *p, size_t size)

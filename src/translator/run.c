@@ -103,7 +103,6 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
         t->options.cache_size = CODE_CACHE_DEFAULT;
     if (!t->options.region_max || t->options.region_max > IR_REGION_GUEST_MAX)
         t->options.region_max = REGION_MAX_DEFAULT;
-    pthread_mutex_init(&t->lock, NULL);
 
     code = new_cache(t, &t->cache, error);
     if (code < 0) {
@@ -129,7 +128,6 @@ void translator_free(struct translator *t)
         t->retired = next;
     }
     code_store_free(t->store);
-    pthread_mutex_destroy(&t->lock);
     pages_free(t->no_jumps, JUMP_CACHE_SIZE);
     free(t);
 }
@@ -145,35 +143,35 @@ bool translator_use_store(struct translator *t, int fd, const struct translator_
 {
     if (!t->store)
         return false;
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     bool used = code_store_use(t->store, fd, key);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     return used;
 }
 
 void translator_renumber_store(struct translator *t, int fd)
 {
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     code_store_renumber(t->store, fd);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
 }
 
 void translator_leave_store(struct translator *t)
 {
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     atomic_fetch_add(&t->invalidations, 1); /* what other threads have just found is nothing now */
     code_store_leave(t->store);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
 }
 
 void translator_share(struct translator *t)
 {
     if (!code_store_in_use(t->store))
         return;
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     if (code_store_in_use(t->store))
         code_store_flush(t->store);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
 }
 
 /* -- CPUs ------------------------------------------------------------------------------------------------ */
@@ -217,14 +215,23 @@ int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct
     cpu->exclusive_address = NO_PC;
     cpu->fp_control = HOST_FP_CONTROL_INIT;
     cpu->jump_cache = cpu->own_jump_cache;
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     reset_return_stack(cpu, t->cache, NULL);
     cpu->cache_epoch = t->cache->epoch;
     cpu->next = t->cpus;
     t->cpus = cpu;
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     *out = cpu;
     return 0;
+}
+
+static void remove_cpu(struct translator_cpu *cpu)
+{
+    struct translator_cpu **from = &cpu->translator->cpus;
+    while (*from && *from != cpu)
+        from = &(*from)->next;
+    if (*from)
+        *from = cpu->next;
 }
 
 void translator_cpu_free(struct translator_cpu *cpu)
@@ -232,12 +239,9 @@ void translator_cpu_free(struct translator_cpu *cpu)
     if (!cpu)
         return;
     struct translator *t = cpu->translator;
-    pthread_mutex_lock(&t->lock);
-    struct translator_cpu **from = &t->cpus;
-    while (*from != cpu)
-        from = &(*from)->next;
-    *from = cpu->next;
-    pthread_mutex_unlock(&t->lock);
+    lock_take(&t->lock);
+    remove_cpu(cpu);
+    lock_release(&t->lock);
     free_cpu_parts(cpu);
 }
 
@@ -297,6 +301,25 @@ static int replace_cache(struct translator *t, struct error *error)
         clear_jumps(cpu->own_jump_cache);
     free_unused_caches(t);
     return 0;
+}
+
+void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number)
+{
+    struct translator *t = cpu->translator;
+    struct error error = ERROR_INIT;
+
+    bool broken = lock_inherit(&t->lock, lock_number);
+    if (!broken)
+        lock_take(&t->lock);
+    leave_cache(cpu);
+    /* What it was doing to the cache is half done. */
+    if (broken && t->store)
+        code_store_leave(t->store);
+    if (broken && replace_cache(t, &error) < 0)
+        error_report(&error);
+    remove_cpu(cpu);
+    lock_release(&t->lock);
+    free_cpu_parts(cpu);
 }
 
 /* -- the loop
@@ -377,9 +400,9 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
 
     enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
     const void *code = code_cache_code(cpu->cache, block);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     enter(cpu, code);
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     return (enum translator_exit)cpu->exit_reason;
 }
 
@@ -390,7 +413,7 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
     bool indirect = false;
     enum translator_exit exit;
 
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     enter_cache(cpu);
     for (;;) {
         if (atomic_load(&cpu->interrupt)) {
@@ -408,7 +431,7 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
         }
     }
     leave_cache(cpu);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     return exit;
 }
 
@@ -454,10 +477,10 @@ void translator_invalidate(struct translator *t, uint64_t start, uint64_t length
 {
     uint64_t end = start + length < start ? UINT64_MAX : start + length;
 
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
     atomic_fetch_add(&t->invalidations, 1);
     code_cache_invalidate(t->cache, start, end, forget_jumps, t);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
 }
 
 /* -- signals
@@ -531,6 +554,9 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     if (block == NO_BLOCK)
         return false;
 
+    if (info->si_code == SI_KERNEL)
+        host_context_address(ucontext, &address);
+
     unsigned state;
     set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc, &state));
     host_repair_context(cpu->translator->isa, cpu, ucontext, state);
@@ -549,12 +575,12 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
 
 void translator_fork_prepare(struct translator *t)
 {
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
 }
 
 void translator_fork_parent(struct translator *t)
 {
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
 }
 
 /*
@@ -585,6 +611,6 @@ int translator_fork_child(struct translator *t, struct translator_cpu *self)
         cache->users = 0;
     free_unused_caches(t);
     int code = code_store_in_use(t->store) ? begin_again(t, self) : code_cache_unshare(t->cache);
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     return code;
 }

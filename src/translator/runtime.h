@@ -3,7 +3,7 @@
 #ifndef VISOR_TRANSLATOR_RUNTIME_H
 #define VISOR_TRANSLATOR_RUNTIME_H
 
-#include <pthread.h>
+#include "base/lock.h"
 
 #include "translator/code_cache.h"
 #include "translator/code_store.h"
@@ -22,7 +22,7 @@ struct translator {
     struct translator_options options;
     struct translator_callbacks callbacks;
 
-    pthread_mutex_t lock;        /* the caches, the list of CPUs, links; taken by no signal handler */
+    struct lock lock;            /* the caches, the list of CPUs, links; taken by no signal handler */
     struct code_cache *cache;    /* owned: the current one, */
     struct code_store *store;    /* owned: what processes share; NULL: never anything */
     struct code_cache *retired;  /* and older ones that threads may still be inside */

@@ -205,9 +205,9 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     uint8_t bytes[GUEST_PAGE];
     uint64_t seen = atomic_load(&t->invalidations);
 
-    pthread_mutex_unlock(&t->lock);
+    lock_release(&t->lock);
     bool found = !cpu->fp_mode && find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
-    pthread_mutex_lock(&t->lock);
+    lock_take(&t->lock);
 
     if (!done) {
         *exit = TRANSLATOR_FETCH_FAULT;

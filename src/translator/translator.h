@@ -81,6 +81,10 @@ void translator_share(struct translator *t);
 int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct error *error);
 void translator_cpu_free(struct translator_cpu *cpu);
 
+/* Frees the CPU of a thread that died, perhaps in the middle of anything, while this process lives on: it
+ * was of another process with the same memory. `lock_number`: its lock_self(). */
+void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number);
+
 /* Runs the guest from its pc until something needs the caller. */
 enum translator_exit translator_run(struct translator_cpu *cpu);
 

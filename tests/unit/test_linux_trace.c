@@ -69,7 +69,8 @@ static uint64_t unknown_number(const struct translator_cpu *cpu, uint64_t *a)
 }
 
 static struct linux_arch arch = {.syscall_arguments = unknown_number};
-static struct linux_process process = {.arch = &arch, .own_fds = {-1, -1, -1, 2}};
+static int own_fds[] = {-1, -1, -1, 2};
+static struct linux_process process = {.arch = &arch, .own_fds = own_fds};
 static struct linux_thread thread = {.process = &process, .tid = 7};
 
 #define ADDRESS(pointer) ((uint64_t)(uintptr_t)(pointer))

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -88,9 +89,31 @@ int linux_vacate_fd(struct linux_process *process, int fd)
         if (fd == process->own_fds[i])
             process->own_fds[i] = copy;
     }
-    if (process->own_fds[OWN_STORE] == copy)
+    if (process->own_fds[OWN_STORE] == copy && process->space == process)
         translator_renumber_store(process->translator, copy);
+    else if (process->own_fds[OWN_STORE] == copy)
+        translator_leave_store(process->translator); /* whose other users have it under the old number */
     return 0;
+}
+
+int linux_share_own_fds(struct linux_process *process)
+{
+    if (process->own_fds != process->own_fd_numbers)
+        return 0;
+    int *shared =
+        mmap(NULL, sizeof process->own_fd_numbers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return -ENOMEM;
+    memcpy(shared, process->own_fds, sizeof process->own_fd_numbers);
+    process->own_fds = shared; /* never given back: other processes have it too */
+    return 0;
+}
+
+void linux_unshare_own_fds(struct linux_process *process)
+{
+    if (process->own_fds != process->own_fd_numbers)
+        memcpy(process->own_fd_numbers, process->own_fds, sizeof process->own_fd_numbers);
+    process->own_fds = process->own_fd_numbers;
 }
 
 /* -- the guest's vectors
@@ -148,46 +171,75 @@ static int64_t host_exec(struct linux_thread *thread, int directory, const char 
     return result;
 }
 
+/* What an execve() uses; on the stack, which remains when the task that did it is gone. */
+struct linux_exec {
+    struct linux_target *target;
+    char *variable;
+    char **arguments, **environment;
+};
+
 static void set_close_on_exec(int fd, bool on)
 {
     fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0);
 }
 
-static int64_t exec_guest(struct linux_thread *thread, struct linux_target *target, const uint64_t vectors[2])
+static void show_own_fds(struct linux_process *process, bool on)
+{
+    set_close_on_exec(process->own_fds[OWN_VISOR], !on);
+    set_close_on_exec(process->own_fds[OWN_TRACE], !on);
+    set_close_on_exec(process->own_fds[OWN_STORE], !on);
+}
+
+static void release_exec(struct linux_exec *exec)
+{
+    free(exec->environment);
+    free(exec->arguments);
+    free(exec->variable);
+    linux_target_release(exec->target);
+    free(exec->target);
+}
+
+void linux_exec_recover(struct linux_thread *thread)
+{
+    struct linux_exec *exec = thread->exec;
+    if (!exec)
+        return;
+    if (thread->shares_files)
+        show_own_fds(thread->process, false);
+    else
+        exec->target->fd = -1; /* that was the other's */
+    release_exec(exec);
+    thread->exec = NULL;
+}
+
+static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, const uint64_t vectors[2])
 {
     struct linux_process *process = thread->process;
-    char *variable = NULL;
-    int64_t result;
+    struct linux_target *target = exec->target;
+    int64_t result = -ENOMEM;
 
     target->fd = linux_hide_fd(target->fd);
     linux_session_lock(process);
-    if (asprintf(&variable, OWN_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
+    if (asprintf(&exec->variable, OWN_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
                  process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
                  process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
                  process->trace, process->interpret, process->by_binfmt, strlen(target->exec_name),
-                 target->exec_name, target->path) < 0) {
-        linux_session_unlock(process);
-        return -ENOMEM;
-    }
-    char **arguments =
-        make_vector(target->prefix, target->prefix_count, vectors[0], target->prefix_count ? 1 : 0, &result);
-    char **environment = arguments ? make_vector(&variable, 1, vectors[1], 0, &result) : NULL;
-    if (environment) {
-        set_close_on_exec(process->own_fds[OWN_VISOR], false);
-        set_close_on_exec(process->own_fds[OWN_TRACE], false);
-        set_close_on_exec(process->own_fds[OWN_STORE], false);
+                 target->exec_name, target->path) < 0)
+        exec->variable = NULL;
+    if (exec->variable)
+        exec->arguments = make_vector(target->prefix, target->prefix_count, vectors[0],
+                                      target->prefix_count ? 1 : 0, &result);
+    if (exec->arguments)
+        exec->environment = make_vector(&exec->variable, 1, vectors[1], 0, &result);
+    if (exec->environment) {
+        show_own_fds(process, true);
         translator_share(process->translator);
         set_close_on_exec(target->fd, false);
-        result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)arguments,
-                           (uintptr_t)environment, AT_EMPTY_PATH);
-        set_close_on_exec(process->own_fds[OWN_VISOR], true);
-        set_close_on_exec(process->own_fds[OWN_TRACE], true);
-        set_close_on_exec(process->own_fds[OWN_STORE], true);
+        result = host_exec(thread, process->own_fds[OWN_VISOR], "", (uintptr_t)exec->arguments,
+                           (uintptr_t)exec->environment, AT_EMPTY_PATH);
+        show_own_fds(process, false);
     }
     linux_session_unlock(process);
-    free(environment);
-    free(arguments);
-    free(variable);
     return result;
 }
 
@@ -213,36 +265,38 @@ static bool needs_binfmt(const struct linux_process *process, const struct linux
            (process->own_fds[OWN_VISOR] < 0 || changes_rights(target->fd));
 }
 
-static int64_t exec_target(struct linux_thread *thread, struct linux_target *target,
+static int64_t exec_target(struct linux_thread *thread, struct linux_exec *exec,
                            const struct linux_program_file *file, const uint64_t vectors[2])
 {
     const struct linux_process *process = thread->process;
+    const struct linux_target *target = exec->target;
     if (target->native || needs_binfmt(process, target)) {
         int64_t result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
         if (result != -ENOEXEC || target->native || process->own_fds[OWN_VISOR] < 0)
             return result;
     }
-    return exec_guest(thread, target, vectors);
+    return exec_guest(thread, exec, vectors);
 }
 
 static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file,
                     const uint64_t vectors[2])
 {
     struct linux_process *process = thread->process;
-    struct linux_target *target = malloc(sizeof *target);
+    struct linux_exec exec = {.target = malloc(sizeof *exec.target)};
     struct error error = ERROR_INIT;
-    int64_t result = target ? 0 : -ENOMEM;
+    int64_t result = exec.target ? 0 : -ENOMEM;
 
     if (!result && !linux_signals_block(thread)) {
-        free(target);
+        free(exec.target);
         return LINUX_RESTART;
     }
     if (!result) {
-        result = linux_target_find(target, process, file, &error);
+        result = linux_target_find(exec.target, process, file, &error);
+        thread->exec = &exec;
         if (!result)
-            result = exec_target(thread, target, file, vectors);
-        linux_target_release(target);
-        free(target);
+            result = exec_target(thread, &exec, file, vectors);
+        thread->exec = NULL;
+        release_exec(&exec);
     }
     if (!thread->signal_pending)
         linux_signals_unblock(thread);

@@ -28,6 +28,7 @@ int64_t host_syscall_stub(const _Atomic uint32_t *pending, const uint64_t *numbe
 int64_t host_copy(void *to, const void *from, size_t length);
 int64_t host_strnlen(const char *string, size_t max);
 int64_t host_compare_exchange(uint64_t address, uint32_t expected, uint32_t wanted, uint32_t *found);
+int64_t host_clone_call(int64_t number, const uint64_t *arguments);
 void host_restorer(void);
 extern const char host_syscall_begin[], host_syscall_end[], host_syscall_restart[];
 extern const char host_copy_begin[], host_copy_end[], host_copy_fault[];
@@ -105,6 +106,40 @@ __asm__(
     "    ret\n"
     ".size host_strnlen, . - host_strnlen\n"
 
+    ".globl host_clone_call\n"
+    ".hidden host_clone_call\n"
+    ".type host_clone_call, @function\n"
+    "host_clone_call:\n" /* (number, arguments[5]) */
+    "    mov %rdi, %rax\n"
+    "    mov %rsi, %r9\n"
+    "    mov (%r9), %rdi\n"
+    "    mov 8(%r9), %rsi\n"
+    "    mov 16(%r9), %rdx\n"
+    "    mov 24(%r9), %r10\n"
+    "    mov 32(%r9), %r8\n"
+    "    mov 40(%r9), %r9\n" /* nonzero: the child has a new stack */
+    "    syscall\n"
+    "    test %rax, %rax\n"
+    "    jnz 5f\n"
+    "    test %r9, %r9\n"
+    "    jz 5f\n"
+    "    xor %ebp, %ebp\n"
+    "    pop %rax\n"
+    "    pop %rdi\n"
+    "    call *%rax\n"
+    "    hlt\n"
+    "5:  ret\n"
+    ".size host_clone_call, . - host_clone_call\n"
+    ".globl host_exit_task\n"
+    ".hidden host_exit_task\n"
+    ".type host_exit_task, @function\n"
+    "host_exit_task:\n"
+    "    mov $60, %eax\n" /* exit */
+    "    xor %edi, %edi\n"
+    "    syscall\n"
+    "    jmp host_exit_task\n"
+    ".size host_exit_task, . - host_exit_task\n"
+
     ".globl host_restorer\n"
     ".hidden host_restorer\n"
     ".type host_restorer, @function\n"
@@ -133,6 +168,34 @@ int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uin
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
+}
+
+int64_t host_clone(const struct host_clone *arguments, bool extended, void (*run)(void *), void *argument)
+{
+    struct host_clone all = *arguments;
+    if (run) {
+        uint64_t *top = (uint64_t *)(all.stack + all.stack_size); /* a multiple of 16 */
+        *--top = (uintptr_t)argument;
+        *--top = (uintptr_t)run;
+        all.stack_size -= 2 * sizeof *top;
+    }
+    if (extended) {
+        const uint64_t call[6] = {(uintptr_t)&all, sizeof all, 0, 0, 0, run != NULL};
+        return host_clone_call(SYS_clone3, call);
+    }
+    const uint64_t stack = run ? all.stack + all.stack_size : 0;
+    /* The id of a pidfd and that of the parent share an argument. */
+    const uint64_t parent = all.parent_tid ? all.parent_tid : all.pidfd;
+    const uint64_t call[6] = {
+        all.flags | all.exit_signal, stack, parent, all.child_tid, all.tls, run != NULL};
+    return host_clone_call(SYS_clone, call);
+}
+
+uint64_t host_thread_storage(void)
+{
+    uint64_t self;
+    __asm__("mov %%fs:0, %0" : "=r"(self)); /* the psABI: the first word points to itself */
+    return self;
 }
 
 void host_restart_syscall(void *ucontext)

@@ -23,6 +23,26 @@ bool host_recover_copy(void *ucontext);
 /* [signal] Where the interrupted code was, for a message. */
 uint64_t host_instruction(const void *ucontext);
 
+/* What clone3() takes; clone()'s arguments are among them. */
+struct host_clone {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+        cgroup;
+};
+
+/*
+ * Makes a task by clone3() if `extended`, else by clone(). With run == NULL the child returns 0 from here, on
+ * its copy of the stack; else it calls run(argument) on the given stack, and run does not return. The task's
+ * id or a negative errno. Nothing of libc takes part.
+ */
+int64_t host_clone(const struct host_clone *arguments, bool extended, void (*run)(void *argument),
+                   void *argument);
+
+/* Ends the calling task without touching its stack or thread-local storage any more. */
+_Noreturn void host_exit_task(void);
+
+/* The calling thread's thread-local storage, as clone() takes it. */
+uint64_t host_thread_storage(void);
+
 /* What the kernel's rt_sigaction takes. */
 struct host_sigaction {
     uint64_t handler;

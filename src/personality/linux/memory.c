@@ -10,6 +10,7 @@
 #include <sys/shm.h>
 #include <sys/statfs.h>
 
+#include "base/lock.h"
 #include "base/macros.h"
 #include "personality/linux/ranges.h"
 #include "personality/linux/syscalls.h"
@@ -30,7 +31,7 @@
 
 /* Lock order: `lock`, then the translator's. */
 struct linux_memory {
-    pthread_mutex_t lock; /* held across the host's call, as the kernel holds its own */
+    struct lock lock; /* held across the host's call, as the kernel holds its own */
     struct address_ranges executable;
     struct address_ranges lasting; /* of these, what is as it was mapped from a file */
     uint64_t next, low;            /* memory without a wish goes below `next` and not below `low` */
@@ -67,7 +68,6 @@ int linux_memory_new(struct linux_process *process)
     struct linux_memory *memory = calloc(1, sizeof *memory);
     if (!memory)
         return -ENOMEM;
-    pthread_mutex_init(&memory->lock, NULL);
     process->memory = memory;
     memory->next = process->layout;
     memory->low = process->layout ? process->layout - LAYOUT_ROOM : 0;
@@ -82,19 +82,24 @@ void linux_memory_free(struct linux_process *process)
     ranges_free(&memory->executable);
     ranges_free(&memory->lasting);
     ranges_free(&memory->own);
-    pthread_mutex_destroy(&memory->lock);
     free(memory);
     process->memory = NULL;
 }
 
 void linux_memory_lock(struct linux_process *process)
 {
-    pthread_mutex_lock(&process->memory->lock);
+    lock_take(&process->memory->lock);
 }
 
 void linux_memory_unlock(struct linux_process *process)
 {
-    pthread_mutex_unlock(&process->memory->lock);
+    lock_release(&process->memory->lock);
+}
+
+void linux_memory_recover(struct linux_process *process, uint32_t lock_number)
+{
+    if (lock_inherit(&process->memory->lock, lock_number))
+        lock_release(&process->memory->lock);
 }
 
 /* -- what may be executed ----------------------------------------------------------------------------------
@@ -138,9 +143,9 @@ size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size)
 bool linux_memory_is_lasting(void *context, uint64_t start, uint64_t end)
 {
     struct linux_memory *memory = ((struct linux_process *)context)->memory;
-    pthread_mutex_lock(&memory->lock);
+    lock_take(&memory->lock);
     bool lasting = ranges_end(&memory->lasting, start) >= end;
-    pthread_mutex_unlock(&memory->lock);
+    lock_release(&memory->lock);
     return lasting;
 }
 
@@ -320,12 +325,19 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
     return result;
 }
 
+/* What the guest asks for, as its personality() has it. */
+static unsigned wanted_protection(const struct linux_process *process, uint64_t protection)
+{
+    bool more = process->read_implies_exec && protection & PROT_READ;
+    return (unsigned)protection | (more ? PROT_EXEC : 0);
+}
+
 int64_t linux_sys_mmap(struct linux_thread *thread, const uint64_t a[6])
 {
     if (!(a[3] & MAP_ANONYMOUS) && linux_is_own_fd(thread->process, (int)a[4]))
         return -EBADF;
-    int64_t result =
-        linux_memory_map(thread->process, a[0], a[1], (unsigned)a[2], (unsigned)a[3], (int)a[4], a[5]);
+    int64_t result = linux_memory_map(thread->process, a[0], a[1], wanted_protection(thread->process, a[2]),
+                                      (unsigned)a[3], (int)a[4], a[5]);
     if (UNLIKELY(thread->process->rings) && result >= 0 && !(a[3] & MAP_ANONYMOUS))
         linux_uring_mapped(thread->process, (int)a[4], a[5], (uint64_t)result);
     return result;
@@ -338,7 +350,7 @@ int64_t linux_sys_munmap(struct linux_thread *thread, const uint64_t a[6])
 
 int64_t linux_sys_mprotect(struct linux_thread *thread, const uint64_t a[6])
 {
-    return linux_memory_protect(thread->process, a[0], a[1], (unsigned)a[2]);
+    return linux_memory_protect(thread->process, a[0], a[1], wanted_protection(thread->process, a[2]));
 }
 
 int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
@@ -368,7 +380,7 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
 /* Never fails: returns the break that is in force afterwards. */
 int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
 {
-    struct linux_process *process = thread->process;
+    struct linux_process *process = thread->process->space;
     uint64_t wanted = a[0];
 
     linux_memory_lock(process);

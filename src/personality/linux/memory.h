@@ -44,5 +44,7 @@ bool linux_memory_next_own(struct linux_process *process, uint64_t address, stru
 /* Around fork(): no other thread is changing the maps meanwhile. */
 void linux_memory_lock(struct linux_process *process);
 void linux_memory_unlock(struct linux_process *process);
+/* A thread has died that may have held the lock. */
+void linux_memory_recover(struct linux_process *process, uint32_t lock_number);
 
 #endif

@@ -215,7 +215,7 @@ static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_
     const struct linux_process *process = thread->process;
     switch (file) {
     case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
-    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process);
+    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process->space);
     case LINUX_PROC_AUXV:
         return write_memory(stream, process->auxv_address, process->auxv_address + process->auxv_size);
     case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/lock.h"
 #include "personality/linux/linux.h"
 #include "translator/translator.h"
 
@@ -38,28 +39,35 @@ enum linux_own_fd {
 };
 
 struct linux_process {
+    /* Whose members are true of the memory: this one, but in a process that shares its creator's memory.
+     * Those are the translator, all addresses, and what is private to shell.c and clone.c. Never freed. */
+    struct linux_process *space;
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace;               /* enum linux_trace */
-    bool interpret;               /* see struct linux_program */
-    bool by_binfmt;               /* the kernel started this program or an ancestor, by binfmt_misc */
-    int own_fds[OWN_FD_COUNT];    /* by enum linux_own_fd; -1: not there. Hidden from the guest */
-    char *exe_path;               /* what the guest's /proc/self/exe reads; owned */
-    uint64_t layout;              /* where its memory is placed: the same in a session */
-    pthread_mutex_t session_lock; /* of own_fds[OWN_STORE] and: */
-    bool session_failed;          /* none could be begun, so it is not tried again */
+    unsigned trace; /* enum linux_trace */
+    bool interpret; /* see struct linux_program */
+    bool by_binfmt; /* the kernel started this program or an ancestor, by binfmt_misc */
+    int *own_fds;   /* by enum linux_own_fd; -1: not there. Hidden from the guest. Usually these, or a page */
+    int own_fd_numbers[OWN_FD_COUNT]; /* that processes share which share their descriptors */
+    char *exe_path;                   /* what the guest's /proc/self/exe reads; owned */
+    uint64_t layout;                  /* where its memory is placed: the same in a session */
+    struct lock session_lock;         /* of own_fds[OWN_STORE] and: */
+    bool session_failed;              /* none could be begun, so it is not tried again */
     uint64_t brk_start, brk_end, brk_limit;
     uint64_t stack_start, stack_end;         /* of the main thread */
     uint64_t arguments_start, arguments_end; /* of the strings on the first stack */
     uint64_t environment_start, environment_end;
     uint64_t auxv_address;
     uint32_t auxv_size;
-    bool threads_prepared;         /* private to thread.c */
     bool published;                /* the kernel knows these: linux_proc_publish() */
     uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
-    struct linux_actions *actions; /* owned, private to signal.c: the guest's signal handlers */
-    struct linux_rings *rings;     /* owned, private to uring.c; NULL: none so far */
+    struct linux_actions *actions; /* shared by count, private to signal.c: the guest's signal handlers */
+    bool read_implies_exec;        /* of personality() */
+    _Atomic unsigned thread_count; /* of threads that have not ended in order */
+    struct linux_shells *shells;   /* owned, private to shell.c */
+    struct linux_child *_Atomic children; /* owned, private to clone.c: processes that share the memory */
+    struct linux_rings *rings;            /* owned, private to uring.c; NULL: none so far */
 };
 
 struct linux_thread {
@@ -70,8 +78,12 @@ struct linux_thread {
     bool exiting;     /* linux_sys_exit() was called */
     bool keep_result; /* the system call has set all registers itself */
     int exit_status;
-    uint64_t clear_child_tid;             /* guest address or 0 */
-    uint64_t robust_list;                 /* guest address of the head, or 0 */
+    uint32_t lock_number;                 /* lock_self(), once it runs */
+    bool outlived;                        /* its creator frees what it leaves behind */
+    bool shares_files;                    /* with its creator, which is another process */
+    bool clears_actions;                  /* CLONE_CLEAR_SIGHAND, when it starts */
+    struct linux_shell *shell;            /* owned: what it runs on; NULL: the first thread of a process */
+    struct linux_exec *exec;              /* owned: memory of an execve() under way, private to exec.c */
     struct linux_vfork *vfork;            /* set in a child whose parent waits for its exec or end */
     _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
@@ -119,6 +131,14 @@ bool linux_is_own_fd(const struct linux_process *process, int fd);
 /* To be called before the guest makes `fd` itself (dup2, dup3, F_DUPFD gives other numbers by itself): if it
  * is visor's own, visor moves to another number. 0 or a negative errno. */
 int linux_vacate_fd(struct linux_process *process, int fd);
+
+/* For clone() with and without CLONE_FILES: who else knows when one of the numbers changes. 0 or -ENOMEM. */
+int linux_share_own_fds(struct linux_process *process);
+void linux_unshare_own_fds(struct linux_process *process);
+
+/* What an execve() used that has replaced a thread of another process, whose memory this one shares; `thread`
+ * is that, which is gone. */
+void linux_exec_recover(struct linux_thread *thread);
 
 /* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
 int linux_hide_fd(int fd);

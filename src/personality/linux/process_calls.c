@@ -109,9 +109,18 @@ int64_t linux_sys_setns(struct linux_thread *thread, const uint64_t a[6])
 /* READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. */
 int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
 {
-    const uint64_t read_implies_exec = 0x400000;
-    uint64_t persona = (uint32_t)a[0] == 0xffffffffu ? a[0] : a[0] & ~read_implies_exec;
-    return linux_host_syscall(thread, SYS_personality, persona, 0, 0, 0, 0, 0);
+    const uint32_t read_implies_exec = 0x400000, wanted = (uint32_t)a[0];
+    struct linux_process *process = thread->process;
+    uint64_t persona = wanted == 0xffffffffu ? wanted : wanted & ~read_implies_exec;
+
+    int64_t old = linux_host_syscall(thread, SYS_personality, persona, 0, 0, 0, 0, 0);
+    if (old < 0)
+        return old;
+    if (process->read_implies_exec)
+        old |= read_implies_exec;
+    if (wanted != 0xffffffffu)
+        process->read_implies_exec = wanted & read_implies_exec;
+    return old;
 }
 
 int64_t linux_sys_uname(struct linux_thread *thread, const uint64_t a[6])
@@ -192,6 +201,7 @@ static bool is_common(int option)
         PR_GET_IO_FLUSHER,
         PR_SCHED_CORE,
         PR_SET_VMA,
+        PR_GET_TID_ADDRESS,
     };
     for (size_t i = 0; i < ARRAY_SIZE(common); i++) {
         if (common[i] == option)
@@ -214,8 +224,6 @@ static int64_t common_prctl(struct linux_thread *thread, const uint64_t a[6])
 int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
 {
     switch ((int)a[0]) {
-    case PR_GET_TID_ADDRESS:
-        return guest_write(a[1], &thread->clear_child_tid, sizeof thread->clear_child_tid);
     case PR_GET_AUXV: return get_auxv(thread->process, a);
     case PR_GET_MDWE: return 0;
     default:

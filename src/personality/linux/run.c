@@ -2,7 +2,6 @@
 /* run: starts a program in this process, and the loop of each of its threads. See linux.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +12,15 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "base/macros.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/proc.h"
 #include "personality/linux/session.h"
+#include "personality/linux/shell.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
+#include "personality/linux/thread.h"
 
 /* Where position-independent programs go: two thirds up of half the address space, away from the host's own
  * programs, its mmap() area and the address ranges that the sanitizers' shadows need. */
@@ -146,6 +148,9 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->trace = start->trace;
     process->interpret = start->interpret;
     process->by_binfmt = start->by_binfmt;
+    process->space = process;
+    process->thread_count = 1;
+    process->own_fds = process->own_fd_numbers;
     process->own_fds[OWN_VISOR] = start->visor_fd;
     process->own_fds[OWN_EXE] = start->program_fd;
     process->own_fds[OWN_TRACE] = start->trace_fd;
@@ -274,7 +279,6 @@ static int run_leader(struct linux_thread *thread, struct error *error)
 int linux_start(const struct linux_start *start, struct error *error)
 {
     uint64_t entry, sp;
-    mallopt(M_ARENA_MAX, 1); /* an arena per thread would take 64 MiB of the guest's addresses each */
     struct linux_process *process = new_process(start, error);
     if (!process)
         return error->code;
@@ -285,13 +289,15 @@ int linux_start(const struct linux_start *start, struct error *error)
     thread->process = process;
     thread->leader = true;
     thread->tid = gettid();
+    thread->lock_number = lock_self();
+    linux_plain_syscall(SYS_set_tid_address, 0, 0, 0, 0, 0, 0); /* libc's; from now on it is the guest's */
 
     int code = translator_cpu_new(process->translator, &thread->cpu, error);
     if (code < 0)
         return code;
     thread->cpu->owner = thread;
-    if (!process->exe_path || linux_memory_new(process) < 0 || linux_signals_new_process(process) < 0 ||
-        linux_signals_new_thread(thread, NULL) < 0)
+    if (!process->exe_path || linux_memory_new(process) < 0 || linux_shells_new(process) < 0 ||
+        linux_signals_new_process(process) < 0 || linux_signals_new_thread(thread, NULL) < 0)
         return error_set(error, -ENOMEM, "out of memory");
 
     code = load_program(process, start, &entry, &sp, error);

@@ -86,12 +86,12 @@ static bool make_key(const struct linux_process *process, struct translator_key 
 
 void linux_session_lock(struct linux_process *process)
 {
-    pthread_mutex_lock(&process->session_lock);
+    lock_take(&process->session_lock);
 }
 
 void linux_session_unlock(struct linux_process *process)
 {
-    pthread_mutex_unlock(&process->session_lock);
+    lock_release(&process->session_lock);
 }
 
 static void use(struct linux_process *process, int fd, const struct translator_key *key)
@@ -106,7 +106,6 @@ void linux_session_join(struct linux_process *process, int fd)
 {
     struct translator_key key;
 
-    pthread_mutex_init(&process->session_lock, NULL);
     process->own_fds[OWN_STORE] = -1;
     if (fd < 0)
         return;

@@ -3,6 +3,7 @@
 #include "personality/linux/signal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +135,7 @@ int linux_signals_new_process(struct linux_process *process)
     if (!actions)
         return -ENOMEM;
 
-    pthread_mutex_init(&actions->lock, NULL);
+    actions->users = 1;
     process->actions = actions;
     for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
         struct host_sigaction host;
@@ -144,6 +145,53 @@ int linux_signals_new_process(struct linux_process *process)
             linux_action_install(actions, signal);
     }
     return 0;
+}
+
+struct linux_actions *linux_actions_copy(struct linux_actions *actions, uint64_t flags)
+{
+    if (flags & CLONE_SIGHAND) {
+        actions->users++;
+        return actions;
+    }
+    struct linux_actions *copy = malloc(sizeof *copy);
+    if (!copy)
+        return NULL;
+    lock_take(&actions->lock);
+    memcpy(copy->actions, actions->actions, sizeof copy->actions);
+    lock_release(&actions->lock);
+    copy->lock = LOCK_INIT;
+    copy->users = 1;
+    return copy;
+}
+
+void linux_actions_recover(struct linux_actions *actions, uint32_t lock_number)
+{
+    if (lock_inherit(&actions->lock, lock_number))
+        lock_release(&actions->lock);
+}
+
+void linux_actions_release(struct linux_actions *actions)
+{
+    if (--actions->users == 0)
+        free(actions);
+}
+
+void linux_actions_clear(struct linux_actions *actions)
+{
+    lock_take(&actions->lock);
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
+        struct host_sigaction *action = &actions->actions[signal];
+        if (action->handler == (uintptr_t)SIG_IGN)
+            continue;
+        memset(action, 0, sizeof *action);
+        linux_action_install(actions, signal);
+    }
+    lock_release(&actions->lock);
+}
+
+void linux_signals_return(struct linux_thread *thread)
+{
+    current = thread;
 }
 
 int linux_signals_new_thread(struct linux_thread *thread, const struct linux_thread *creator)
@@ -167,6 +215,13 @@ int linux_signals_new_thread(struct linux_thread *thread, const struct linux_thr
     return 0;
 }
 
+void linux_signals_copy_stack(struct linux_thread *thread, const struct linux_thread *creator)
+{
+    thread->signals->stack_base = creator->signals->stack_base;
+    thread->signals->stack_size = creator->signals->stack_size;
+    thread->signals->stack_flags = creator->signals->stack_flags;
+}
+
 void linux_signals_enter(struct linux_thread *thread)
 {
     const stack_t stack = {.ss_sp = thread->signals->host_stack, .ss_size = HOST_STACK_SIZE};
@@ -188,8 +243,8 @@ void linux_signals_leave(struct linux_thread *thread)
     const stack_t none = {.ss_flags = SS_DISABLE};
 
     current = NULL;
+    (void)thread;
     linux_plain_syscall(SYS_sigaltstack, (uintptr_t)&none, 0, 0, 0, 0, 0);
-    linux_signals_discard(thread);
 }
 
 void linux_signals_fork_child(struct linux_thread *thread)
@@ -209,6 +264,11 @@ void linux_signals_before_exec(struct linux_thread *thread)
             host_sigaction(always_handled[i], &ignore, NULL);
     }
     linux_plain_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&thread->signals->mask, 0, 8, 0, 0);
+    for (unsigned i = 0; i < 2; i++) { /* the kernel keeps them for the new program, or gives them back */
+        if (thread->signals->held[i])
+            linux_signal_put_back(&thread->signals->held_info[i]);
+        thread->signals->held[i] = false;
+    }
 }
 
 void linux_signals_after_exec(struct linux_thread *thread)

@@ -15,6 +15,7 @@
 #ifndef VISOR_PERSONALITY_LINUX_SIGNAL_H
 #define VISOR_PERSONALITY_LINUX_SIGNAL_H
 
+#include "base/lock.h"
 #include "personality/linux/arch.h"
 #include "personality/linux/host.h"
 #include "personality/linux/process.h"
@@ -26,7 +27,8 @@
 
 /* The guest's actions; the layout is that of the kernel's struct sigaction on both sides. */
 struct linux_actions {
-    pthread_mutex_t lock; /* innermost */
+    _Atomic unsigned users;
+    struct lock lock; /* innermost */
     struct host_sigaction actions[SIGNAL_COUNT + 1];
 };
 
@@ -63,9 +65,20 @@ struct linux_call {
 int linux_signals_new_process(struct linux_process *process);
 /* Signal state for a new thread; `creator` is NULL for the first one: its mask is the host's. */
 int linux_signals_new_thread(struct linux_thread *thread, const struct linux_thread *creator);
+/* The actions for a new process: `flags` are clone's. NULL: -ENOMEM. To be released. */
+struct linux_actions *linux_actions_copy(struct linux_actions *actions, uint64_t flags);
+void linux_actions_release(struct linux_actions *actions);
+/* A thread has died that may have held the lock. */
+void linux_actions_recover(struct linux_actions *actions, uint32_t lock_number);
+/* Handled signals get their default action: CLONE_CLEAR_SIGHAND. */
+void linux_actions_clear(struct linux_actions *actions);
+/* The calling thread's structure is this one again, after a child has used its thread-local storage. */
+void linux_signals_return(struct linux_thread *thread);
+/* A child of vfork keeps its creator's alternate stack. */
+void linux_signals_copy_stack(struct linux_thread *thread, const struct linux_thread *creator);
 /* Makes `thread` the calling thread's: handlers work and the mask is set from here on. */
 void linux_signals_enter(struct linux_thread *thread);
-/* Of a thread that was never started. */
+/* Of a thread that was never started, or has left. */
 void linux_signals_discard(struct linux_thread *thread);
 /* The calling thread has no guest any more. All signals stay blocked. */
 void linux_signals_leave(struct linux_thread *thread);
@@ -94,6 +107,9 @@ int linux_action_install(struct linux_actions *actions, int signal);
  * returning from, or NULL: it gets its result, or is made to be executed again.
  */
 void linux_signals_deliver(struct linux_thread *thread, const struct linux_call *call);
+
+/* Gives a signal back to the kernel, which keeps it until it is unblocked. */
+void linux_signal_put_back(const siginfo_t *info);
 
 /* Ends the process by this signal's default action. */
 _Noreturn void linux_die(int signal);

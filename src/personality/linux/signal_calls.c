@@ -29,7 +29,7 @@ int64_t linux_sys_rt_sigaction(struct linux_thread *thread, const uint64_t a[6])
     /* No signal may come that the guest and the host see differently. */
     if (!linux_signals_block(thread))
         return LINUX_RESTART;
-    pthread_mutex_lock(&actions->lock);
+    lock_take(&actions->lock);
     old = actions->actions[signal];
     int result = 0;
     if (a[1]) {
@@ -38,7 +38,7 @@ int64_t linux_sys_rt_sigaction(struct linux_thread *thread, const uint64_t a[6])
         actions->actions[signal] = new;
         result = linux_action_install(actions, signal);
     }
-    pthread_mutex_unlock(&actions->lock);
+    lock_release(&actions->lock);
     linux_signals_unblock(thread);
 
     if (!result && a[2] && guest_write(a[2], &old, sizeof old) < 0)
@@ -128,9 +128,41 @@ int64_t linux_sys_rt_sigsuspend(struct linux_thread *thread, const uint64_t a[6]
     return linux_host_syscall(thread, SYS_rt_sigsuspend, (uintptr_t)&mask, 8, 0, 0, 0, 0);
 }
 
+/* One of the signals that visor holds back because the guest has blocked them: -EAGAIN if there is none in
+ * the set. */
+static int64_t take_held(struct linux_thread *thread, uint64_t set, uint64_t to)
+{
+    struct linux_thread_signals *signals = thread->signals;
+    static const int numbers[] = {SIGBUS, SIGSEGV}; /* the lower one first */
+
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned which = numbers[i] == SIGBUS;
+        if (!signals->held[which] || !(set & SIGNAL_BIT(numbers[i])))
+            continue;
+        signals->held[which] = false;
+        if (to && guest_write(to, &signals->held_info[which], sizeof signals->held_info[which]) < 0)
+            return -EFAULT;
+        return numbers[i];
+    }
+    return -EAGAIN;
+}
+
 int64_t linux_sys_rt_sigtimedwait(struct linux_thread *thread, const uint64_t a[6])
 {
-    return linux_host_syscall(thread, SYS_rt_sigtimedwait, a[0], a[1], a[2], a[3], 0, 0);
+    uint64_t set;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (guest_read(&set, a[0], sizeof set) < 0)
+        return -EFAULT;
+    int64_t result = take_held(thread, set, a[1]);
+    if (result != -EAGAIN)
+        return result;
+    result = linux_host_syscall(thread, SYS_rt_sigtimedwait, a[0], a[1], a[2], a[3], 0, 0);
+    if (result != -EINTR || !(set & ALWAYS_HANDLED))
+        return result;
+    const int64_t held = take_held(thread, set, a[1]); /* came meanwhile */
+    return held == -EAGAIN ? result : held;
 }
 
 int64_t linux_sys_rt_sigqueueinfo(struct linux_thread *thread, const uint64_t a[6])
@@ -200,7 +232,10 @@ int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
         return LINUX_RESTART;
     thread->keep_result = true;
     if (thread->process->arch->pop_frame(thread, &frame) < 0) {
-        linux_force_signal(thread, SIGSEGV, SI_KERNEL, 0);
+        /* The address is what the kernel looks at, not what is wrong; there is always something mapped above.
+         */
+        const uint64_t sp = thread->process->arch->sp(thread->cpu);
+        linux_force_signal(thread, SIGSEGV, sp < GUEST_ADDRESS_END ? SEGV_ACCERR : SEGV_MAPERR, sp);
         return 0;
     }
     linux_set_signal_stack(thread, frame.stack_base, frame.stack_flags, frame.stack_size);

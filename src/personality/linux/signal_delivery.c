@@ -72,8 +72,7 @@ int linux_set_signal_stack(struct linux_thread *thread, uint64_t base, int32_t f
 /* -- taking
  * --------------------------------------------------------------------------------------------------- */
 
-/* Gives a signal back to the kernel, which keeps it until it is unblocked. */
-static void put_back(const siginfo_t *info)
+void linux_signal_put_back(const siginfo_t *info)
 {
     uint64_t process = (uint64_t)linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
     uint64_t thread = (uint64_t)linux_plain_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
@@ -106,7 +105,7 @@ static bool take(struct linux_thread_signals *signals, siginfo_t *info, bool *fo
     signals->taken = false;
     if (!(blocked & SIGNAL_BIT(info->si_signo)))
         return true;
-    put_back(info);
+    linux_signal_put_back(info);
     return false;
 }
 
@@ -116,7 +115,7 @@ static struct host_sigaction take_action(struct linux_process *process, int sign
     struct linux_actions *actions = process->actions;
     struct host_sigaction *action = &actions->actions[signal];
 
-    pthread_mutex_lock(&actions->lock);
+    lock_take(&actions->lock);
     if (forced && (blocked || action->handler == (uintptr_t)SIG_IGN)) {
         action->handler = (uintptr_t)SIG_DFL;
         linux_action_install(actions, signal);
@@ -127,7 +126,7 @@ static struct host_sigaction take_action(struct linux_process *process, int sign
         action->handler = (uintptr_t)SIG_DFL;
         linux_action_install(actions, signal);
     }
-    pthread_mutex_unlock(&actions->lock);
+    lock_release(&actions->lock);
     return result;
 }
 
@@ -219,7 +218,7 @@ static bool deliver_one(struct linux_thread *thread, siginfo_t *info, bool force
                 return false;
             if (!stops_by_default(signal))
                 linux_die(signal);
-            put_back(info); /* the kernel stops us as soon as nothing is blocked */
+            linux_signal_put_back(info); /* the kernel stops us as soon as nothing is blocked */
             return false;
         }
         if (*call) {

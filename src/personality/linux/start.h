@@ -78,8 +78,4 @@ int linux_stack_new(struct linux_process *process, const struct linux_layout *la
 /* Runs the calling thread's guest until the thread exits (run.c). */
 void linux_thread_run(struct linux_thread *thread);
 
-/* Ends the calling thread: what the kernel does for the guest at this point, then the structure (thread.c).
- */
-void linux_thread_finish(struct linux_thread *thread);
-
 #endif

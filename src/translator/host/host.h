@@ -137,6 +137,9 @@ uint64_t host_context_sp(const void *ucontext);
 void host_context_set_sp(void *ucontext, uint64_t sp);
 /* True if the fault in the context was a write. */
 bool host_context_is_write(const void *ucontext);
+/* Where the interrupted instruction of generated code accesses memory: the kernel does not say it of
+ * addresses that the processor cannot have. False: it does not. */
+bool host_context_address(const void *ucontext, uint64_t *address);
 
 /* A trace of host code: Intel syntax, one line per instruction. */
 void host_disassemble(FILE *stream, const uint8_t *bytes, size_t size, uint64_t address);

@@ -2,6 +2,7 @@
 /* context: generated code as a Linux signal handler finds it; what the processor must have. */
 #include <cpuid.h>
 #include <errno.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "base/error.h"
@@ -39,6 +40,55 @@ void host_context_set_sp(void *ucontext, uint64_t sp)
 bool host_context_is_write(const void *ucontext)
 {
     return greg(ucontext, GREG_ERR) & 2; /* page fault error code, Intel SDM volume 3, 4.7 */
+}
+
+/* Skips prefixes and the opcode. *rex: bits R, X, B of any kind of prefix. Intel SDM volume 2, 2.1 to 2.3. */
+static const uint8_t *skip_opcode(const uint8_t *p, unsigned *rex)
+{
+    *rex = 0;
+    while (*p == 0x66 || *p == 0x67 || *p == 0xf0 || *p == 0xf2 || *p == 0xf3)
+        p++;
+    if (*p == 0xc5) /* VEX of two bytes: neither X nor B */
+        return p + 3;
+    if (*p == 0xc4) {
+        *rex = (unsigned)(~p[1] >> 5) & 7;
+        return p + 4;
+    }
+    if ((*p & 0xf0) == 0x40)
+        *rex = *p++ & 7u;
+    if (*p != 0x0f)
+        return p + 1;
+    return p[1] == 0x38 || p[1] == 0x3a ? p + 3 : p + 2;
+}
+
+bool host_context_address(const void *ucontext, uint64_t *address)
+{
+    unsigned rex;
+    const uint8_t *p = skip_opcode((const uint8_t *)(uintptr_t)greg(ucontext, GREG_RIP), &rex);
+    const unsigned mode = *p >> 6, memory = *p & 7;
+    unsigned base = memory;
+    uint64_t sum = 0;
+    int32_t displacement = 0;
+
+    p++;
+    if (mode == 3 || (mode == 0 && memory == 5))
+        return false;
+    if (memory == 4) { /* SIB */
+        unsigned index = (*p >> 3 & 7) | (rex & 2) << 2;
+        base = *p & 7;
+        if (index != RSP)
+            sum = greg(ucontext, greg_of[index]) << (*p >> 6);
+        p++;
+    }
+    const bool absolute = memory == 4 && base == 5 && mode == 0;
+    if (!absolute)
+        sum += greg(ucontext, greg_of[base | (rex & 1) << 3]);
+    if (mode == 2 || absolute)
+        memcpy(&displacement, p, sizeof displacement);
+    else if (mode == 1)
+        displacement = (int8_t)*p;
+    *address = sum + (uint64_t)(int64_t)displacement;
+    return true;
 }
 
 /* The guest's flags from EFLAGS of a kind, see emit_flags.c. */
