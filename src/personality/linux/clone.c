@@ -380,8 +380,10 @@ static void enter_child(struct linux_thread *thread, const struct request *reque
 {
     struct linux_process *process = thread->process;
 
+    linux_memory_spend_spares(process);
     if (translator_fork_child(process->translator, thread->cpu) < 0)
         linux_die(SIGKILL);
+    linux_memory_restore_spares(process);
     linux_shells_fork_child(process);
     after_fork(process);
     process->space->children = NULL; /* they are not of this memory */

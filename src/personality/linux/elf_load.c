@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -21,21 +20,21 @@ static int map_failed(struct error *error, int64_t code, uint64_t address)
 }
 
 /* Address space for the whole image, of which the segments then take their parts. */
-static int64_t reserve(const struct elf_image *image, uint64_t hint)
+static int64_t reserve(struct linux_process *process, const struct elf_image *image, uint64_t hint)
 {
     uint64_t size = image->high - image->low;
     uint64_t room = size + image->alignment - GUEST_PAGE_SIZE;
     unsigned flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
-    int64_t at = linux_plain_syscall(SYS_mmap, hint, room, PROT_NONE, flags, (uint64_t)-1, 0);
+    int64_t at = linux_memory_map(process, hint, room, PROT_NONE, flags, -1, 0);
     if (at < 0)
         return at;
     uint64_t start = ALIGN_UP((uint64_t)at, image->alignment);
     uint64_t end = (uint64_t)at + room;
     if (start > (uint64_t)at)
-        linux_plain_syscall(SYS_munmap, (uint64_t)at, start - (uint64_t)at, 0, 0, 0, 0);
+        linux_memory_unmap(process, (uint64_t)at, start - (uint64_t)at);
     if (end > start + size)
-        linux_plain_syscall(SYS_munmap, start + size, end - start - size, 0, 0, 0, 0);
+        linux_memory_unmap(process, start + size, end - start - size);
     return (int64_t)start;
 }
 
@@ -77,7 +76,7 @@ static int64_t map_segment(struct linux_process *process, int fd, const struct e
 }
 
 /* Gives back the holes between the segments. */
-static void release_holes(const struct elf_image *image, uint64_t bias)
+static void release_holes(struct linux_process *process, const struct elf_image *image, uint64_t bias)
 {
     for (uint64_t at = image->low; at < image->high;) {
         uint64_t next = image->high, covered = 0;
@@ -91,7 +90,7 @@ static void release_holes(const struct elf_image *image, uint64_t bias)
                 next = MIN(next, start);
         }
         if (!covered)
-            linux_plain_syscall(SYS_munmap, at + bias, next - at, 0, 0, 0, 0);
+            linux_memory_unmap(process, at + bias, next - at);
         at = covered ? covered : next;
     }
 }
@@ -103,15 +102,14 @@ int elf_load(struct linux_process *process, int fd, const struct elf_image *imag
 
     *bias = 0;
     if (image->relocatable) {
-        int64_t at = reserve(image, hint);
+        int64_t at = reserve(process, image, hint);
         if (at < 0)
             return map_failed(error, at, hint);
         *bias = (uint64_t)at - image->low;
     } else {
         /* Where the file says. Something of visor's may be in the way, so reserve without replacing. */
-        int64_t at = linux_plain_syscall(SYS_mmap, image->low, image->high - image->low, PROT_NONE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                                         (uint64_t)-1, 0);
+        int64_t at = linux_memory_map(process, image->low, image->high - image->low, PROT_NONE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (at < 0)
             return map_failed(error, at, image->low);
     }
@@ -120,6 +118,6 @@ int elf_load(struct linux_process *process, int fd, const struct elf_image *imag
         if (code < 0)
             return map_failed(error, code, image->segments[i].address + *bias);
     }
-    release_holes(image, *bias);
+    release_holes(process, image, *bias);
     return 0;
 }

@@ -101,14 +101,11 @@ static void split_mapping(FILE *stream, struct linux_process *process, const str
 /* The kernel may have joined the guest's memory with visor's. */
 static void write_guest_part(FILE *stream, struct linux_process *process, const struct mapping *mapping)
 {
-    uint64_t at = mapping->start;
-    while (at < mapping->end) {
-        struct address_range own;
-        if (!linux_memory_next_own(process, at, &own) || own.start >= mapping->end)
-            own.start = own.end = mapping->end;
-        if (at < own.start)
-            split_mapping(stream, process, mapping, at, own.start);
-        at = own.end;
+    struct address_range part;
+    for (uint64_t at = mapping->start; linux_memory_next_guest(process, at, &part); at = part.end) {
+        if (part.start >= mapping->end)
+            return;
+        split_mapping(stream, process, mapping, MAX(at, part.start), MIN(part.end, mapping->end));
     }
 }
 

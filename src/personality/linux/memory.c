@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* memory: see memory.h. The kernel keeps the maps; only what it cannot know is kept here. */
+/*
+ * memory: see memory.h. The kernel keeps the maps; only what it cannot know is kept here: what is executable,
+ * and which of the mappings are the guest's. To a guest, the others are holes that cannot be filled, as if
+ * the address space ended there.
+ */
 #include "personality/linux/memory.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/statfs.h>
@@ -17,9 +19,9 @@
 
 /* Bits of mmap's flags that only x86 has: MAP_32BIT and MAP_ABOVE4G. */
 #define HOST_ONLY_MAP_FLAGS 0xc0u
-#define HEAP_ROOM           (256ull << 20)
 #define LAYOUT_ROOM         (64ull << 30)
 #define LARGE_PAGE          (2ull << 20)
+#define SPARE_COUNT         8u
 #define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -33,34 +35,41 @@
 struct linux_memory {
     struct lock lock; /* held across the host's call, as the kernel holds its own */
     struct address_ranges executable;
-    struct address_ranges lasting; /* of these, what is as it was mapped from a file */
-    uint64_t next, low;            /* memory without a wish goes below `next` and not below `low` */
-    struct address_ranges own;     /* visor's, constant after the start */
+    struct address_ranges lasting;  /* of these, what is as it was mapped from a file */
+    uint64_t next, low;             /* memory without a wish goes below `next` and not below `low` */
+    struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
+    struct address_range *segments; /* of System V shared memory, as they were attached; owned */
+    size_t segment_count;
+    void *spares; /* NULL: spent */
 };
 
 /* -- start ----------------------------------------------------------------------------------------------- */
 
-/* Best effort: what visor maps later lies where the kernel puts it, which no guest has a reason to name. */
-static int note_own_ranges(struct address_ranges *own)
+/*
+ * Mappings kept in reserve, neighbours that the kernel cannot join. A guest may use up all that a process may
+ * have (vm.max_map_count); a child that it forks then still needs a code cache of its own.
+ */
+static void take_spares(struct linux_memory *memory)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
-    if (!maps)
-        return 0;
+    char *spares = mmap(NULL, SPARE_COUNT * GUEST_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (spares == MAP_FAILED)
+        return;
+    for (unsigned i = 1; i < SPARE_COUNT; i += 2)
+        mprotect(spares + i * GUEST_PAGE_SIZE, GUEST_PAGE_SIZE, PROT_READ);
+    memory->spares = spares;
+}
 
-    char line[512];
-    int code = 0;
-    while (!code && fgets(line, sizeof line, maps)) {
-        unsigned long start, end;
-        if (sscanf(line, "%lx-%lx", &start, &end) != 2)
-            continue;
-        if (strstr(line, "[heap]"))
-            end += HEAP_ROOM;
-        code = ranges_reserve(own);
-        if (!code)
-            ranges_add(own, start, end);
-    }
-    fclose(maps);
-    return code;
+void linux_memory_spend_spares(struct linux_process *process)
+{
+    if (process->memory->spares)
+        munmap(process->memory->spares, SPARE_COUNT * GUEST_PAGE_SIZE);
+    process->memory->spares = NULL;
+}
+
+void linux_memory_restore_spares(struct linux_process *process)
+{
+    if (!process->memory->spares)
+        take_spares(process->memory);
 }
 
 int linux_memory_new(struct linux_process *process)
@@ -71,7 +80,8 @@ int linux_memory_new(struct linux_process *process)
     process->memory = memory;
     memory->next = process->layout;
     memory->low = process->layout ? process->layout - LAYOUT_ROOM : 0;
-    return note_own_ranges(&memory->own);
+    take_spares(memory);
+    return 0;
 }
 
 void linux_memory_free(struct linux_process *process)
@@ -81,7 +91,8 @@ void linux_memory_free(struct linux_process *process)
         return;
     ranges_free(&memory->executable);
     ranges_free(&memory->lasting);
-    ranges_free(&memory->own);
+    ranges_free(&memory->guest);
+    free(memory->segments);
     free(memory);
     process->memory = NULL;
 }
@@ -110,16 +121,18 @@ int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *co
     int signal = SIGSEGV;
     uint32_t word;
 
-    linux_memory_lock(process); /* the maps and what is known of them agree */
-    if (!ranges_end(&process->memory->executable, pc)) {
-        *code = linux_memory_is_mapped(pc) ? SEGV_ACCERR : SEGV_MAPERR;
-    } else if (guest_read(&word, pc, sizeof word) < 0) {
-        signal = SIGBUS; /* beyond the end of the file */
+    linux_memory_lock(process);
+    bool mapped = ranges_end(&process->memory->guest, pc);
+    bool executable = ranges_end(&process->memory->executable, pc);
+    linux_memory_unlock(process);
+    if (!executable) {
+        *code = mapped ? SEGV_ACCERR : SEGV_MAPERR;
+    } else if (guest_read(&word, pc, sizeof word) < 0) { /* may wait for a handler of userfaultfd */
+        signal = SIGBUS;                                 /* beyond the end of the file */
         *code = BUS_ADRERR;
     } else {
         signal = 0;
     }
-    linux_memory_unlock(process);
     return signal;
 }
 
@@ -149,43 +162,46 @@ bool linux_memory_is_lasting(void *context, uint64_t start, uint64_t end)
     return lasting;
 }
 
-static bool next_range(const struct address_ranges *set, uint64_t address, struct address_range *range)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        if (set->ranges[i].end > address) {
-            *range = set->ranges[i];
-            return true;
-        }
-    }
-    return false;
-}
-
 bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
                                   struct address_range *range)
 {
     linux_memory_lock(process);
-    bool found = next_range(&process->memory->executable, address, range);
+    bool found = ranges_next(&process->memory->executable, address, range);
     linux_memory_unlock(process);
     return found;
 }
 
-bool linux_memory_next_own(struct linux_process *process, uint64_t address, struct address_range *range)
+bool linux_memory_next_guest(struct linux_process *process, uint64_t address, struct address_range *range)
 {
-    return next_range(&process->memory->own, address, range);
+    linux_memory_lock(process);
+    bool found = ranges_next(&process->memory->guest, address, range);
+    linux_memory_unlock(process);
+    return found;
 }
 
-bool linux_memory_is_mapped(uint64_t address)
+void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length)
 {
-    unsigned char resident;
-    return linux_plain_syscall(SYS_mincore, ALIGN_DOWN(address, GUEST_PAGE_SIZE), GUEST_PAGE_SIZE,
-                               (uintptr_t)&resident, 0, 0, 0) == 0;
+    linux_memory_lock(process);
+    if (ranges_overlap(&process->memory->executable, start, start + length))
+        translator_invalidate(process->translator, start, length);
+    linux_memory_unlock(process);
 }
 
-/* Room for one more range, so that what the kernel has done can be recorded. */
+bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    linux_memory_lock(process);
+    uint64_t end = ranges_end(&process->memory->guest, start);
+    linux_memory_unlock(process);
+    return end && length <= end - start;
+}
+
+/* Room for one more range in each set, so that what the kernel has done can be recorded. */
 static int reserve(struct linux_memory *memory)
 {
     int code = ranges_reserve(&memory->executable);
-    return code < 0 ? code : ranges_reserve(&memory->lasting);
+    if (code == 0)
+        code = ranges_reserve(&memory->lasting);
+    return code < 0 ? code : ranges_reserve(&memory->guest);
 }
 
 /* Records that the pages of [start, start + length) are now executable or not, and forgets translations of
@@ -206,9 +222,17 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
     }
 }
 
-static bool overlaps_own(const struct linux_process *process, uint64_t start, uint64_t length)
+/* The same for pages that the guest has mapped or unmapped. */
+static void note_mapped(struct linux_process *process, uint64_t start, uint64_t length, bool executable)
 {
-    return ranges_overlap(&process->memory->own, start, start + length);
+    note_executable(process, start, length, executable);
+    ranges_add(&process->memory->guest, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
+}
+
+static void note_unmapped(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    note_executable(process, start, length, false);
+    ranges_remove(&process->memory->guest, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
 }
 
 static bool beyond_end(uint64_t start, uint64_t length)
@@ -233,6 +257,49 @@ static bool is_noexec(int fd)
            fs.f_flags & ST_NOEXEC;
 }
 
+/*
+ * The first part of [start, end) that is not the guest's. False: there is none.
+ */
+static bool next_gap(const struct linux_memory *memory, uint64_t start, uint64_t end,
+                     struct address_range *gap)
+{
+    struct address_range next;
+
+    uint64_t taken = ranges_end(&memory->guest, start);
+    gap->start = taken ? taken : start;
+    if (gap->start >= end)
+        return false;
+    gap->end = ranges_next(&memory->guest, gap->start, &next) ? MIN(next.start, end) : end;
+    return true;
+}
+
+static void release_gaps(const struct linux_memory *memory, uint64_t start, uint64_t end)
+{
+    struct address_range gap;
+    for (; next_gap(memory, start, end, &gap); start = gap.end)
+        linux_plain_syscall(SYS_munmap, gap.start, gap.end - gap.start, 0, 0, 0, 0);
+}
+
+/*
+ * Before the guest replaces what is in a range, which may be nothing: takes what is not the guest's yet, so
+ * that nothing of visor's can be or come there. -ENOMEM: something is. With the lock held; if the replacing
+ * fails, release_gaps() takes it back.
+ */
+static int take_gaps(const struct linux_memory *memory, uint64_t start, uint64_t end)
+{
+    struct address_range gap;
+    for (uint64_t at = start; next_gap(memory, at, end, &gap); at = gap.end) {
+        int64_t code = linux_plain_syscall(SYS_mmap, gap.start, gap.end - gap.start, PROT_NONE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                                           (uint64_t)-1, 0);
+        if (code < 0) {
+            release_gaps(memory, start, gap.start);
+            return code == -EPERM ? -EPERM : -ENOMEM; /* too low, or occupied */
+        }
+    }
+    return 0;
+}
+
 /* Where a mapping goes if the guest leaves it to the kernel; 0: the kernel decides. With the lock held. */
 static uint64_t place(const struct linux_memory *memory, uint64_t length, unsigned flags)
 {
@@ -243,20 +310,30 @@ static uint64_t place(const struct linux_memory *memory, uint64_t length, unsign
     return at < memory->low ? 0 : at;
 }
 
-/* mmap() of the host; where the guest leaves the choice, in the process's layout if possible. With the lock
- * held. */
+/* mmap() of the host: where the guest leaves the choice, in the process's layout if possible; with MAP_FIXED
+ * in place of anything but visor's. With the lock held. */
 static int64_t host_map(struct linux_memory *memory, uint64_t address, uint64_t length, unsigned protection,
                         unsigned flags, int fd, uint64_t offset)
 {
+    bool replaces =
+        flags & MAP_FIXED && !(flags & MAP_FIXED_NOREPLACE) && length && !(address % GUEST_PAGE_SIZE);
+    uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
+
     uint64_t at = address ? 0 : place(memory, length, flags);
     if (at) {
-        int64_t result = linux_plain_syscall(SYS_mmap, at, length, protection, flags, (uint64_t)fd, offset);
-        if (result == (int64_t)at)
+        int64_t placed = linux_plain_syscall(SYS_mmap, at, length, protection, flags, (uint64_t)fd, offset);
+        if (placed == (int64_t)at)
             memory->next = at;
-        if (result >= 0)
-            return result; /* else: some devices want to choose themselves */
+        if (placed >= 0)
+            return placed; /* else: some devices want to choose themselves */
     }
-    return linux_plain_syscall(SYS_mmap, address, length, protection, flags, (uint64_t)fd, offset);
+    int64_t result = replaces ? take_gaps(memory, address, end) : 0;
+    if (result < 0)
+        return result;
+    result = linux_plain_syscall(SYS_mmap, address, length, protection, flags, (uint64_t)fd, offset);
+    if (result < 0 && replaces)
+        release_gaps(memory, address, end);
+    return result;
 }
 
 int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
@@ -270,8 +347,6 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
             return -ENOMEM;
         address = 0; /* only a hint, which a host with larger addresses might follow */
     }
-    if (flags & MAP_FIXED && overlaps_own(process, address, length))
-        return -ENOMEM;
     if (executable && !(flags & MAP_ANONYMOUS) && is_noexec(fd))
         return -EPERM;
 
@@ -281,7 +356,7 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
         result = host_map(process->memory, address, length, host_protection(protection), flags, fd, offset);
     if (result >= 0) {
         uint64_t start = (uint64_t)result;
-        note_executable(process, start, length, executable);
+        note_mapped(process, start, length, executable);
         if (executable && !(protection & PROT_WRITE) && !(flags & MAP_ANONYMOUS))
             ranges_add(&process->memory->lasting, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
     }
@@ -289,40 +364,67 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
     return result;
 }
 
+/* The parts of the range that are the guest's go; that visor has something in it cannot be seen. */
 int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint64_t length)
 {
-    if (beyond_end(address, length) || overlaps_own(process, address, length))
-        return -EINVAL;
+    struct linux_memory *memory = process->memory;
+    struct address_range part;
+    int64_t result = 0;
 
+    if (beyond_end(address, length) || address % GUEST_PAGE_SIZE || !length)
+        return -EINVAL;
+    uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
     linux_memory_lock(process);
-    int64_t result = reserve(process->memory);
-    if (!result)
-        result = linux_plain_syscall(SYS_munmap, address, length, 0, 0, 0, 0);
-    if (result >= 0) {
-        if (address == process->memory->next)
-            process->memory->next = MIN(address + ALIGN_UP(length, GUEST_PAGE_SIZE), process->layout);
-        note_executable(process, address, length, false);
+    while (result >= 0 && ranges_next(&memory->guest, address, &part) && part.start < end) {
+        part.start = MAX(part.start, address);
+        part.end = MIN(part.end, end);
+        result = reserve(memory);
+        if (!result)
+            result = linux_plain_syscall(SYS_munmap, part.start, part.end - part.start, 0, 0, 0, 0);
+        if (result >= 0) {
+            if (part.start == memory->next)
+                memory->next = MIN(part.end, process->layout);
+            note_unmapped(process, part.start, part.end - part.start);
+        }
+        address = part.end;
     }
     linux_memory_unlock(process);
     return result;
 }
 
+/* How much of a range, from its start on, is the guest's. With the lock held. */
+static uint64_t guest_length(const struct linux_memory *memory, uint64_t start, uint64_t length)
+{
+    uint64_t end = ranges_end(&memory->guest, start);
+    return end ? MIN(end - start, length) : 0;
+}
+
 int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length,
                              unsigned protection)
 {
-    if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP))
+    if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP) ||
+        address % GUEST_PAGE_SIZE)
         return -EINVAL;
-    if (beyond_end(address, length) || overlaps_own(process, address, length))
+    if (beyond_end(address, length))
         return -ENOMEM;
+    /* The stack has its full size from the start. */
+    if (protection & PROT_GROWSDOWN &&
+        address - process->stack_start < process->stack_end - process->stack_start) {
+        length += address - process->stack_start;
+        address = process->stack_start;
+        protection &= ~(unsigned)PROT_GROWSDOWN;
+    }
 
+    length = ALIGN_UP(length, GUEST_PAGE_SIZE);
     linux_memory_lock(process);
+    uint64_t covered = guest_length(process->memory, address, length);
     int64_t result = reserve(process->memory);
     if (!result)
-        result = linux_plain_syscall(SYS_mprotect, address, length, host_protection(protection), 0, 0, 0);
-    if (result >= 0)
-        note_executable(process, address, length, protection & PROT_EXEC);
+        result = linux_plain_syscall(SYS_mprotect, address, covered, host_protection(protection), 0, 0, 0);
+    if (result >= 0 && covered)
+        note_executable(process, address, covered, protection & PROT_EXEC);
     linux_memory_unlock(process);
-    return result;
+    return result >= 0 && covered < length ? -ENOMEM : result;
 }
 
 /* What the guest asks for, as its personality() has it. */
@@ -353,26 +455,66 @@ int64_t linux_sys_mprotect(struct linux_thread *thread, const uint64_t a[6])
     return linux_memory_protect(thread->process, a[0], a[1], wanted_protection(thread->process, a[2]));
 }
 
+/* What was executable is so where it has been moved to, and in what it has been extended by. With the lock
+ * held. */
+static void note_moved(struct linux_process *process, uint64_t old, uint64_t old_length, uint64_t new,
+                       uint64_t length, bool old_stays)
+{
+    struct linux_memory *memory = process->memory;
+    uint64_t end = ranges_end(&memory->executable, old);
+    bool all = end && end - old >= old_length;
+
+    if (!old_stays)
+        note_unmapped(process, old, old_length);
+    if (reserve(memory) < 0) {
+        linux_plain_syscall(SYS_munmap, new, length, 0, 0, 0, 0); /* lost, but not unknown */
+        return;
+    }
+    note_mapped(process, new, length, all);
+    if (all || !end || reserve(memory) < 0)
+        return;
+    note_executable(process, new, MIN(end - old, length), true); /* only its first part was */
+}
+
+/* Only the first page has to be there. */
+static int64_t shrink(struct linux_process *process, uint64_t old, uint64_t old_length, uint64_t length)
+{
+    if (!linux_memory_is_guest(process, old, 1))
+        return -EFAULT;
+    int64_t result = old_length > length ? linux_memory_unmap(process, old + length, old_length - length) : 0;
+    return result < 0 ? result : (int64_t)old;
+}
+
 int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
 {
     struct linux_process *process = thread->process;
-    uint64_t old = a[0], old_length = a[1], length = a[2];
+    struct linux_memory *memory = process->memory;
+    uint64_t old = a[0], old_length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
+    uint64_t length = ALIGN_UP(a[2], GUEST_PAGE_SIZE), flags = a[3], new = a[4];
+    bool fixed = flags & MREMAP_FIXED;
 
-    if (beyond_end(old, old_length) || overlaps_own(process, old, old_length))
-        return -EFAULT;
-    if (a[3] & MREMAP_FIXED && (beyond_end(a[4], length) || overlaps_own(process, a[4], length)))
+    if (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || old % GUEST_PAGE_SIZE ||
+        !length || (fixed && (new % GUEST_PAGE_SIZE || beyond_end(new, length))))
         return -EINVAL;
-
+    if (beyond_end(old, old_length))
+        return -EFAULT;
+    if (old_length >= length && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+        return shrink(process, old, old_length, length);
     linux_memory_lock(process);
-    int64_t result = reserve(process->memory);
-    if (!result)
-        result = linux_plain_syscall(SYS_mremap, old, old_length, length, a[3], a[4], 0);
-    if (result >= 0) {
-        bool executable = ranges_end(&process->memory->executable, old) != 0;
-        note_executable(process, old, old_length, false);
-        if (reserve(process->memory) == 0)
-            note_executable(process, (uint64_t)result, length, executable);
+    int64_t result = reserve(memory);
+    if (!result && guest_length(memory, old, MAX(old_length, GUEST_PAGE_SIZE)) < old_length)
+        result = -EFAULT;
+    bool overlap = fixed && new < old + old_length &&old < new + length;
+    bool takes = fixed && flags & MREMAP_MAYMOVE && !overlap;
+    if (!result && takes)
+        result = take_gaps(memory, new, new + length);
+    if (!result) {
+        result = linux_plain_syscall(SYS_mremap, old, a[1], length, flags, new, 0);
+        if (result < 0 && takes)
+            release_gaps(memory, new, new + length);
     }
+    if (result >= 0)
+        note_moved(process, old, old_length, (uint64_t)result, length, flags & MREMAP_DONTUNMAP);
     linux_memory_unlock(process);
     return result;
 }
@@ -387,90 +529,23 @@ int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
     uint64_t old_top = ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE);
     if (wanted >= process->brk_start && wanted <= process->brk_limit) {
         uint64_t top = ALIGN_UP(wanted, GUEST_PAGE_SIZE);
-        int64_t result = 0;
-        if (top > old_top)
+        int64_t result = reserve(process->memory);
+        if (!result && top > old_top)
             result = linux_plain_syscall(SYS_mmap, old_top, top - old_top, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
-        else if (top < old_top)
+        else if (!result && top < old_top)
             result = linux_plain_syscall(SYS_munmap, top, old_top - top, 0, 0, 0, 0);
-        if (result >= 0)
+        if (result >= 0) {
             process->brk_end = wanted;
+            if (top > old_top)
+                note_mapped(process, old_top, top - old_top, false);
+            else if (top < old_top)
+                note_unmapped(process, top, old_top - top);
+        }
     }
     int64_t end = (int64_t)process->brk_end;
     linux_memory_unlock(process);
     return end;
-}
-
-/* -- the rest of mm/
- * ------------------------------------------------------------------------------------------ */
-
-int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
-{
-    struct linux_process *process = thread->process;
-    if (beyond_end(a[0], a[1]) || overlaps_own(process, a[0], a[1]))
-        return -ENOMEM;
-
-    int64_t result = linux_plain_syscall(SYS_madvise, a[0], a[1], a[2], 0, 0, 0);
-    bool discards = a[2] == MADV_DONTNEED || a[2] == MADV_FREE || a[2] == MADV_REMOVE;
-    if (result >= 0 && discards) {
-        linux_memory_lock(process);
-        if (ranges_overlap(&process->memory->executable, a[0], a[0] + a[1]))
-            translator_invalidate(process->translator, a[0], a[1]);
-        linux_memory_unlock(process);
-    }
-    return result;
-}
-
-int64_t linux_sys_process_madvise(struct linux_thread *thread, const uint64_t a[6])
-{
-    if (linux_is_own_fd(thread->process, (int)a[0]))
-        return -EBADF;
-    return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
-}
-
-int64_t linux_sys_msync(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_msync, a[0], a[1], a[2], 0, 0, 0);
-}
-
-int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_mincore, a[0], a[1], a[2], 0, 0, 0);
-}
-
-int64_t linux_sys_mlock(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_mlock, a[0], a[1], 0, 0, 0, 0);
-}
-
-int64_t linux_sys_mlock2(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_mlock2, a[0], a[1], a[2], 0, 0, 0);
-}
-
-int64_t linux_sys_munlock(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_munlock, a[0], a[1], 0, 0, 0, 0);
-}
-
-/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be
- * filled. */
-int64_t linux_sys_mlockall(struct linux_thread *thread, const uint64_t a[6])
-{
-    if (!a[0] || a[0] == MCL_ONFAULT || a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
-        return -EINVAL;
-    return linux_host_syscall(thread, SYS_mlockall, a[0] | MCL_ONFAULT, 0, 0, 0, 0, 0);
-}
-
-int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])
-{
-    (void)a;
-    return linux_host_syscall(thread, SYS_munlockall, 0, 0, 0, 0, 0, 0);
-}
-
-int64_t linux_sys_memfd_create(struct linux_thread *thread, const uint64_t a[6])
-{
-    return linux_host_syscall(thread, SYS_memfd_create, a[0], a[1], 0, 0, 0, 0);
 }
 
 /* -- System V shared memory
@@ -486,6 +561,16 @@ int64_t linux_sys_shmctl(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_shmctl, a[0], a[1], a[2], 0, 0, 0);
 }
 
+static int reserve_segment(struct linux_memory *memory)
+{
+    struct address_range *segments =
+        realloc(memory->segments, (memory->segment_count + 1) * sizeof *segments);
+    if (!segments)
+        return -ENOMEM;
+    memory->segments = segments;
+    return reserve(memory);
+}
+
 int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
 {
     struct linux_process *process = thread->process;
@@ -494,15 +579,27 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
     int64_t result = linux_plain_syscall(SYS_shmctl, a[0], IPC_STAT, (uintptr_t)&segment, 0, 0, 0);
     if (result < 0)
         return result;
-    if (a[1] && (beyond_end(a[1], segment.shm_segsz) || overlaps_own(process, a[1], segment.shm_segsz)))
+    uint64_t address = a[2] & SHM_RND ? ALIGN_DOWN(a[1], GUEST_PAGE_SIZE) : a[1];
+    uint64_t end = address + ALIGN_UP(segment.shm_segsz, GUEST_PAGE_SIZE);
+    bool replaces = address && a[2] & SHM_REMAP && !(address % GUEST_PAGE_SIZE);
+    if (address && beyond_end(address, segment.shm_segsz))
         return -EINVAL;
 
     linux_memory_lock(process);
-    result = ranges_reserve(&process->memory->executable);
-    if (!result)
+    result = reserve_segment(process->memory);
+    if (!result && replaces && take_gaps(process->memory, address, end) < 0)
+        result = -EINVAL;
+    if (!result) {
         result = linux_plain_syscall(SYS_shmat, a[0], a[1], a[2] & ~(uint64_t)SHM_EXEC, 0, 0, 0);
-    if (result >= 0)
-        note_executable(process, (uint64_t)result, segment.shm_segsz, a[2] & SHM_EXEC);
+        if (result < 0 && replaces)
+            release_gaps(process->memory, address, end);
+    }
+    if (result >= 0) {
+        uint64_t start = (uint64_t)result;
+        note_mapped(process, start, segment.shm_segsz, a[2] & SHM_EXEC);
+        process->memory->segments[process->memory->segment_count++] =
+            (struct address_range){start, start + ALIGN_UP(segment.shm_segsz, GUEST_PAGE_SIZE)};
+    }
     linux_memory_unlock(process);
     return result;
 }
@@ -510,22 +607,20 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
 int64_t linux_sys_shmdt(struct linux_thread *thread, const uint64_t a[6])
 {
     struct linux_process *process = thread->process;
+    struct linux_memory *memory = process->memory;
 
     linux_memory_lock(process);
-    uint64_t end = ranges_end(&process->memory->executable, a[0]);
-    int64_t result = reserve(process->memory);
+    int64_t result = reserve(memory);
     if (!result)
         result = linux_plain_syscall(SYS_shmdt, a[0], 0, 0, 0, 0, 0);
-    if (result >= 0 && end && !linux_memory_is_mapped(a[0]))
-        note_executable(process, a[0], end - a[0], false);
+    for (size_t i = 0; result >= 0 && i < memory->segment_count; i++) {
+        struct address_range segment = memory->segments[i];
+        if (segment.start != a[0])
+            continue;
+        memory->segments[i] = memory->segments[--memory->segment_count];
+        note_unmapped(process, segment.start, segment.end - segment.start);
+        break;
+    }
     linux_memory_unlock(process);
     return result;
-}
-
-/* Of no use since Linux 4.0, which emulates it slowly. */
-int64_t linux_sys_remap_file_pages(struct linux_thread *thread, const uint64_t a[6])
-{
-    (void)thread;
-    (void)a;
-    return -ENOSYS;
 }

@@ -3,7 +3,7 @@
  * memory: the guest's address space, which is this process's. Private to this folder.
  *
  * The host is never given guest memory as executable: guest code is only read. Which ranges the guest may
- * execute is recorded here, for the translator and for faults.
+ * execute is recorded here, for the translator and for faults, and which mappings are the guest's at all.
  */
 #ifndef VISOR_PERSONALITY_LINUX_MEMORY_H
 #define VISOR_PERSONALITY_LINUX_MEMORY_H
@@ -11,7 +11,7 @@
 #include "personality/linux/process.h"
 #include "personality/linux/ranges.h"
 
-/* Takes note of what visor occupies by now. 0 or -ENOMEM. */
+/* 0 or -ENOMEM. */
 int linux_memory_new(struct linux_process *process);
 void linux_memory_free(struct linux_process *process);
 
@@ -32,14 +32,21 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
 int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length,
                              unsigned protection);
 
-/* True if any mapping, the guest's or visor's, has this address. */
-bool linux_memory_is_mapped(uint64_t address);
-
-/* The first range that ends above `address`, of those that the guest may execute or that were visor's when
- * the program started. False if there is none. */
+/* The first range that ends above `address`, of those that the guest may execute or has mapped. False if there
+ * is none. */
 bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
                                   struct address_range *range);
-bool linux_memory_next_own(struct linux_process *process, uint64_t address, struct address_range *range);
+bool linux_memory_next_guest(struct linux_process *process, uint64_t address, struct address_range *range);
+
+/* True if the guest has mapped all of the range, which is not empty. */
+bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length);
+
+/* The kernel has changed what is in these pages, at the guest's wish: forgets translations of them. */
+void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length);
+
+/* Where visor itself needs mappings and the guest may have used them up: before and after it makes them. */
+void linux_memory_spend_spares(struct linux_process *process);
+void linux_memory_restore_spares(struct linux_process *process);
 
 /* Around fork(): no other thread is changing the maps meanwhile. */
 void linux_memory_lock(struct linux_process *process);

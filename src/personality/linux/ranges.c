@@ -88,6 +88,15 @@ uint64_t ranges_end(const struct address_ranges *set, uint64_t address)
     return i < set->count && set->ranges[i].start <= address ? set->ranges[i].end : 0;
 }
 
+bool ranges_next(const struct address_ranges *set, uint64_t address, struct address_range *range)
+{
+    size_t i = find(set, address);
+    if (i == set->count)
+        return false;
+    *range = set->ranges[i];
+    return true;
+}
+
 bool ranges_overlap(const struct address_ranges *set, uint64_t start, uint64_t end)
 {
     size_t i = find(set, start);

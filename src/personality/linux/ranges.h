@@ -27,6 +27,8 @@ void ranges_remove(struct address_ranges *set, uint64_t start, uint64_t end);
 
 /* End of the range that contains `address`, 0 if none does. */
 uint64_t ranges_end(const struct address_ranges *set, uint64_t address);
+/* The first range that ends above `address`; false if there is none. */
+bool ranges_next(const struct address_ranges *set, uint64_t address, struct address_range *range);
 bool ranges_overlap(const struct address_ranges *set, uint64_t start, uint64_t end);
 
 #endif

@@ -33,6 +33,9 @@
 #define SYS_lsm_set_self_attr 460
 #define SYS_lsm_list_modules  461
 #endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 #ifndef SYS_setxattrat
 #define SYS_setxattrat    463
 #define SYS_getxattrat    464

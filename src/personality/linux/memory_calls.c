@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * memory calls: what may be asked of mappings besides making and removing them. The kernel serves all of it; what is
+ * done here is that visor's own mappings are holes in the guest's address space.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/macros.h"
+#include "personality/linux/memory.h"
+#include "personality/linux/syscalls.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#define MADV_GUARD_INSTALL_ADVICE 102
+
+/*
+ * Makes a host call (address, length, x, y) for a range that the guest gives, on those parts that it has mapped. For a range
+ * with holes in it Linux gives -ENOMEM, most calls at the first hole, some after all that is there has been
+ * served (`goes_on`). Also if nothing is mapped, the kernel is to check the other arguments first.
+ */
+static int64_t on_guest_parts(struct linux_thread *thread, long number, const uint64_t a[6], bool goes_on)
+{
+    struct address_range part;
+    uint64_t start = a[0], length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
+
+    if (LIKELY(length && linux_memory_is_guest(thread->process, start, length)))
+        return linux_host_syscall(thread, number, start, a[1], a[2], a[3], 0, 0);
+    int64_t result = linux_plain_syscall(number, start, 0, a[2], a[3], 0, 0);
+    if (result < 0 || !a[1])
+        return result;
+    if (length < a[1] || start + length < start)
+        return -EINVAL;
+
+    uint64_t end = start + length;
+    bool hole = false;
+    while (result >= 0 && start < end && linux_memory_next_guest(thread->process, start, &part) &&
+           part.start < end) {
+        hole |= part.start > start;
+        if (hole && !goes_on)
+            return -ENOMEM;
+        start = MAX(start, part.start);
+        part.end = MIN(part.end, end);
+        result = linux_plain_syscall(number, start, part.end - start, a[2], a[3], 0, 0);
+        start = part.end;
+    }
+    return result >= 0 && (hole || start < end) ? -ENOMEM : result;
+}
+
+/* -- advice ---------------------------------------------------------------------------------------------- */
+
+static bool discards(uint64_t advice)
+{
+    return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE ||
+           advice == MADV_DONTNEED_LOCKED || advice == MADV_GUARD_INSTALL_ADVICE;
+}
+
+int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
+{
+    int64_t result = on_guest_parts(thread, SYS_madvise, a, true);
+    if (discards(a[2]) && (result >= 0 || result == -ENOMEM))
+        linux_memory_invalidate(thread->process, a[0], a[1]);
+    return result;
+}
+
+int64_t linux_sys_process_madvise(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (linux_is_own_fd(thread->process, (int)a[0]))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+}
+
+int64_t linux_sys_msync(struct linux_thread *thread, const uint64_t a[6])
+{
+    return on_guest_parts(thread, SYS_msync, a, true);
+}
+
+int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
+    if (a[0] % GUEST_PAGE_SIZE || !length || linux_memory_is_guest(thread->process, a[0], length))
+        return linux_host_syscall(thread, SYS_mincore, a[0], a[1], a[2], 0, 0, 0);
+    return -ENOMEM;
+}
+
+/* -- locks and seals --------------------------------------------------------------------------------------- */
+
+int64_t linux_sys_mlock(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_sys_mlock2(thread, (const uint64_t[6]){a[0], a[1]});
+}
+
+/* An address in the middle of a page means the page. */
+int64_t linux_sys_mlock2(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t offset = a[0] % GUEST_PAGE_SIZE;
+    const uint64_t range[6] = {a[0] - offset, a[1] ? ALIGN_UP(a[1] + offset, GUEST_PAGE_SIZE) : 0, a[2]};
+    return on_guest_parts(thread, SYS_mlock2, range, false);
+}
+
+int64_t linux_sys_munlock(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t offset = a[0] % GUEST_PAGE_SIZE;
+    const uint64_t range[6] = {a[0] - offset, a[1] ? ALIGN_UP(a[1] + offset, GUEST_PAGE_SIZE) : 0};
+    return on_guest_parts(thread, SYS_munlock, range, false);
+}
+
+/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be
+ * filled. */
+int64_t linux_sys_mlockall(struct linux_thread *thread, const uint64_t a[6])
+{
+    if (!a[0] || a[0] == MCL_ONFAULT || a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+        return -EINVAL;
+    return linux_host_syscall(thread, SYS_mlockall, a[0] | MCL_ONFAULT, 0, 0, 0, 0, 0);
+}
+
+int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)a;
+    return linux_host_syscall(thread, SYS_munlockall, 0, 0, 0, 0, 0, 0);
+}
+
+/* All or nothing; what visor keeps of the mapping changes only when the guest changes it, which the kernel refuses from now on. */
+int64_t linux_sys_mseal(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
+    if (a[0] % GUEST_PAGE_SIZE || !length || linux_memory_is_guest(thread->process, a[0], length))
+        return linux_host_syscall(thread, SYS_mseal, a[0], a[1], a[2], 0, 0, 0);
+    return -ENOMEM;
+}
+
+/* -- files in memory ----------------------------------------------------------------------------------- */
+
+int64_t linux_sys_memfd_create(struct linux_thread *thread, const uint64_t a[6])
+{
+    return linux_host_syscall(thread, SYS_memfd_create, a[0], a[1], 0, 0, 0, 0);
+}
+
+int64_t linux_sys_remap_file_pages(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t length = ALIGN_DOWN(a[1], GUEST_PAGE_SIZE), start = ALIGN_DOWN(a[0], GUEST_PAGE_SIZE);
+    if (length && !linux_memory_is_guest(thread->process, start, length))
+        return -EINVAL;
+    int64_t result = linux_host_syscall(thread, SYS_remap_file_pages, a[0], a[1], a[2], a[3], a[4], 0);
+    if (result >= 0)
+        linux_memory_invalidate(thread->process, start, length);
+    return result;
+}
