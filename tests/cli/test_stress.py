@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """visor under limits that its user has set, and Debian's programs under those that they set themselves."""
 import resource
+import signal
 
 import pytest
 
@@ -68,3 +69,31 @@ def test_program_that_gives_up_its_rights_in_threads(in_root):
         "end.set(); [t.join() for t in threads]\n"
         "print('still here')\n")
     assert in_root("/usr/bin/python3", "-c", script).stdout == "still here\n"
+
+
+OVERFLOW = r"""
+#include <signal.h>
+#include <unistd.h>
+static void caught(int signal) { _exit(signal); }
+static __attribute__((noinline)) int overflow(int depth)
+{
+    volatile char room[1000];
+    room[0] = (char)depth;
+    return overflow(depth + 1) + room[0];
+}
+int main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = caught};
+    if (argc > 1)
+        sigaction(SIGSEGV, &action, 0);
+    return overflow(0);
+}
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["caught"]], ids=["default action", "handler without a stack"])
+def test_stack_overflow_is_a_segmentation_fault_and_no_more(visor, arm64_compiler, arguments):
+    program = arm64_compiler("overflow", OVERFLOW)
+    for _ in range(5):
+        result = visor("run", program, *arguments)
+        assert (result.returncode, result.stdout, result.stderr) == (-signal.SIGSEGV, "", "")

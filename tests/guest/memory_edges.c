@@ -34,8 +34,8 @@ static char *map(void *at, size_t size, int flags)
     return mmap(at, size, PROT_READ | PROT_WRITE, ANONYMOUS | flags, -1, 0);
 }
 
-/* Walks over the whole address space in steps of a gigabyte and smaller: whatever cannot be had is occupied, and must
- * stay as it is. The program goes on working all the while. */
+/* Walks over the whole address space in steps of a gigabyte and smaller: whatever cannot be had is occupied,
+ * and must stay as it is. The program goes on working all the while. */
 static void test_foreign_occupants(void)
 {
     unsigned occupied = 0;
@@ -139,7 +139,8 @@ static void test_move(void)
     CHECK(twin != MAP_FAILED && twin != shared && twin[5] == 9);
     twin[6] = 4;
     CHECK(shared[6] == 4);
-    CHECK(munmap(shared, PAGE) == 0 && munmap(twin, PAGE) == 0 && munmap(a, 4 * PAGE) == 0 && munmap(b, 4 * PAGE) == 0);
+    CHECK(munmap(shared, PAGE) == 0 && munmap(twin, PAGE) == 0 && munmap(a, 4 * PAGE) == 0 &&
+          munmap(b, 4 * PAGE) == 0);
 }
 
 static void test_fixed_low(void)
@@ -193,7 +194,7 @@ static void test_fork_advice(void)
 static sigjmp_buf back;
 static volatile siginfo_t last;
 
-static void catch(int signal, siginfo_t *info, void *context)
+static void catch (int signal, siginfo_t *info, void *context)
 {
     (void)context;
     last = *info;
@@ -218,7 +219,8 @@ static void test_beyond_file(void)
     CHECK(ftruncate(fd, 100) == 0);
     char *p = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     CHECK(fault_at(p + 200, true) == 0);
-    CHECK(fault_at(p + PAGE + 1, false) == SIGBUS && last.si_code == BUS_ADRERR && last.si_addr == p + PAGE + 1);
+    CHECK(fault_at(p + PAGE + 1, false) == SIGBUS && last.si_code == BUS_ADRERR &&
+          last.si_addr == p + PAGE + 1);
     CHECK(ftruncate(fd, 2 * PAGE) == 0 && fault_at(p + PAGE + 1, false) == 0);
     CHECK(ftruncate(fd, 0) == 0 && fault_at(p, true) == SIGBUS);
     CHECK_ERROR(write(1, p, 1), EFAULT);
@@ -243,6 +245,7 @@ static void test_stack_overflow(void)
     if (sigsetjmp(back, 1) == 0)
         overflow(0);
     uintptr_t used = (uintptr_t)&here - (uintptr_t)last.si_addr;
+    CHECK(last.si_signo == SIGSEGV && last.si_code == SEGV_MAPERR);
     CHECK(used > limit.rlim_cur / 2 && used <= limit.rlim_cur + 16 * PAGE);
     const stack_t none = {.ss_flags = SS_DISABLE};
     CHECK(sigaltstack(&none, NULL) == 0);
@@ -260,7 +263,8 @@ static void test_no_way_to_deliver(void)
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
-/* -- userfaultfd ------------------------------------------------------------------------------------------- */
+/* -- userfaultfd -------------------------------------------------------------------------------------------
+ */
 
 static void *serve_faults(void *argument)
 {
@@ -272,7 +276,8 @@ static void *serve_faults(void *argument)
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         if (poll(&wait, 1, 10000) != 1 || read(fd, &message, sizeof message) != sizeof message)
             return NULL;
-        struct uffdio_copy copy = {.dst = message.arg.pagefault.address & ~(PAGE - 1), .src = (uintptr_t)page, .len = PAGE};
+        struct uffdio_copy copy = {
+            .dst = message.arg.pagefault.address & ~(PAGE - 1), .src = (uintptr_t)page, .len = PAGE};
         ioctl(fd, UFFDIO_COPY, &copy);
     }
     return argument;
@@ -301,7 +306,8 @@ static void test_userfaultfd(void)
     close(fd);
 }
 
-/* -- used up ---------------------------------------------------------------------------------------------- */
+/* -- used up ----------------------------------------------------------------------------------------------
+ */
 
 static void *nothing(void *argument)
 {
@@ -333,9 +339,11 @@ static void test_no_mapping_left(void)
         if (grandchild == 0)
             _exit(7);
         int status = -1;
-        if (grandchild < 0 ? errno != ENOMEM : waitpid(grandchild, &status, 0) != grandchild || WEXITSTATUS(status) != 7)
+        if (grandchild < 0 ? errno != ENOMEM
+                           : waitpid(grandchild, &status, 0) != grandchild || WEXITSTATUS(status) != 7)
             _exit(5);
-        if (munmap(area, 200000 * PAGE) || pthread_create(&thread, NULL, nothing, NULL) || pthread_join(thread, NULL))
+        if (munmap(area, 200000 * PAGE) || pthread_create(&thread, NULL, nothing, NULL) ||
+            pthread_join(thread, NULL))
             _exit(6);
         _exit(33);
     }

@@ -108,8 +108,9 @@ int elf_load(struct linux_process *process, int fd, const struct elf_image *imag
         *bias = (uint64_t)at - image->low;
     } else {
         /* Where the file says. Something of visor's may be in the way, so reserve without replacing. */
-        int64_t at = linux_memory_map(process, image->low, image->high - image->low, PROT_NONE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        int64_t at =
+            linux_memory_map(process, image->low, image->high - image->low, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
         if (at < 0)
             return map_failed(error, at, image->low);
     }

@@ -162,39 +162,6 @@ bool linux_memory_is_lasting(void *context, uint64_t start, uint64_t end)
     return lasting;
 }
 
-bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
-                                  struct address_range *range)
-{
-    linux_memory_lock(process);
-    bool found = ranges_next(&process->memory->executable, address, range);
-    linux_memory_unlock(process);
-    return found;
-}
-
-bool linux_memory_next_guest(struct linux_process *process, uint64_t address, struct address_range *range)
-{
-    linux_memory_lock(process);
-    bool found = ranges_next(&process->memory->guest, address, range);
-    linux_memory_unlock(process);
-    return found;
-}
-
-void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length)
-{
-    linux_memory_lock(process);
-    if (ranges_overlap(&process->memory->executable, start, start + length))
-        translator_invalidate(process->translator, start, length);
-    linux_memory_unlock(process);
-}
-
-bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length)
-{
-    linux_memory_lock(process);
-    uint64_t end = ranges_end(&process->memory->guest, start);
-    linux_memory_unlock(process);
-    return end && length <= end - start;
-}
-
 /* Room for one more range in each set, so that what the kernel has done can be recorded. */
 static int reserve(struct linux_memory *memory)
 {
@@ -233,6 +200,47 @@ static void note_unmapped(struct linux_process *process, uint64_t start, uint64_
 {
     note_executable(process, start, length, false);
     ranges_remove(&process->memory->guest, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
+}
+
+bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
+                                  struct address_range *range)
+{
+    linux_memory_lock(process);
+    bool found = ranges_next(&process->memory->executable, address, range);
+    linux_memory_unlock(process);
+    return found;
+}
+
+bool linux_memory_next_guest(struct linux_process *process, uint64_t address, struct address_range *range)
+{
+    linux_memory_lock(process);
+    bool found = ranges_next(&process->memory->guest, address, range);
+    linux_memory_unlock(process);
+    return found;
+}
+
+void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    linux_memory_lock(process);
+    if (ranges_overlap(&process->memory->executable, start, start + length))
+        translator_invalidate(process->translator, start, length);
+    linux_memory_unlock(process);
+}
+
+void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    linux_memory_lock(process);
+    if (reserve(process->memory) == 0)
+        note_unmapped(process, start, length);
+    linux_memory_unlock(process);
+}
+
+bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    linux_memory_lock(process);
+    uint64_t end = ranges_end(&process->memory->guest, start);
+    linux_memory_unlock(process);
+    return end && length <= end - start;
 }
 
 static bool beyond_end(uint64_t start, uint64_t length)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * memory calls: what may be asked of mappings besides making and removing them. The kernel serves all of it; what is
- * done here is that visor's own mappings are holes in the guest's address space.
+ * memory calls: what may be asked of mappings besides making and removing them. The kernel serves all of it;
+ * what is done here is that visor's own mappings are holes in the guest's address space.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -16,9 +16,10 @@
 #define MADV_GUARD_INSTALL_ADVICE 102
 
 /*
- * Makes a host call (address, length, x, y) for a range that the guest gives, on those parts that it has mapped. For a range
- * with holes in it Linux gives -ENOMEM, most calls at the first hole, some after all that is there has been
- * served (`goes_on`). Also if nothing is mapped, the kernel is to check the other arguments first.
+ * Makes a host call (address, length, x, y) for a range that the guest gives, on those parts that it has
+ * mapped. For a range with holes in it Linux gives -ENOMEM, most calls at the first hole, some after all that
+ * is there has been served (`goes_on`). Also if nothing is mapped, the kernel is to check the other arguments
+ * first.
  */
 static int64_t on_guest_parts(struct linux_thread *thread, long number, const uint64_t a[6], bool goes_on)
 {
@@ -84,7 +85,8 @@ int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
     return -ENOMEM;
 }
 
-/* -- locks and seals --------------------------------------------------------------------------------------- */
+/* -- locks and seals ---------------------------------------------------------------------------------------
+ */
 
 int64_t linux_sys_mlock(struct linux_thread *thread, const uint64_t a[6])
 {
@@ -121,7 +123,8 @@ int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_munlockall, 0, 0, 0, 0, 0, 0);
 }
 
-/* All or nothing; what visor keeps of the mapping changes only when the guest changes it, which the kernel refuses from now on. */
+/* All or nothing; what visor keeps of the mapping changes only when the guest changes it, which the kernel
+ * refuses from now on. */
 int64_t linux_sys_mseal(struct linux_thread *thread, const uint64_t a[6])
 {
     uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);

@@ -72,6 +72,9 @@ static void serve_fault(struct linux_thread *thread)
 
     if (code == SI_KERNEL || code <= 0) /* the host says this of addresses beyond its own */
         code = SEGV_MAPERR;
+    if (code == SEGV_ACCERR && cpu->fault_info.signal == SIGSEGV &&
+        !linux_memory_is_guest(thread->process, address, 1)) /* visor's */
+        code = SEGV_MAPERR;
     linux_force_signal(thread, cpu->fault_info.signal == SIGBUS ? SIGBUS : SIGSEGV, code, address);
 }
 

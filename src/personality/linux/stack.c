@@ -22,7 +22,9 @@
 #define STACK_SIZE_DEFAULT (8ull << 20)
 #define STACK_SIZE_MAX     (1ull << 30)
 #define STACK_SLACK        (128ull << 10) /* for the program, beyond what the vectors take */
-#define AUXV_ENTRIES_MAX   32
+#define STACK_GUARD        (1ull << 20) /* the kernel's stack_guard_gap: more than any one frame of a signal takes \
+                                         */
+#define AUXV_ENTRIES_MAX 32
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -162,16 +164,17 @@ int linux_stack_new(struct linux_process *process, const struct linux_layout *la
         size = ALIGN_UP(MIN((uint64_t)limit.rlim_cur, STACK_SIZE_MAX), GUEST_PAGE_SIZE);
     size = MAX(size, 4 * STACK_SLACK);
 
-    /* The lowest page stays inaccessible: an overflow must fault. */
-    int64_t at = linux_memory_map(process, 0, size + GUEST_PAGE_SIZE, PROT_NONE,
+    /* Below it nothing may be for a while: neither the stack nor a frame pushed on it may overflow into
+     * something. */
+    int64_t at = linux_memory_map(process, 0, size + STACK_GUARD, PROT_NONE,
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     unsigned protection = PROT_READ | PROT_WRITE | (layout->executable_stack ? PROT_EXEC : 0);
-    int64_t code =
-        at < 0 ? at : linux_memory_protect(process, (uint64_t)at + GUEST_PAGE_SIZE, size, protection);
+    int64_t code = at < 0 ? at : linux_memory_protect(process, (uint64_t)at + STACK_GUARD, size, protection);
     if (code < 0)
         return error_set(error, (int)code, "cannot map a stack of %llu KiB: %s",
                          (unsigned long long)size / 1024, strerror((int)-code));
-    process->stack_start = (uint64_t)at + GUEST_PAGE_SIZE;
+    linux_memory_disown(process, (uint64_t)at, STACK_GUARD);
+    process->stack_start = (uint64_t)at + STACK_GUARD;
     process->stack_end = process->stack_start + size;
 
     struct stack stack = {.low = process->stack_start, .sp = process->stack_end};
