@@ -20,14 +20,30 @@ struct linux_signal_frame {
     int32_t stack_flags;
 };
 
+/* What the shared object that the kernel provides has in it: vdso.c makes it. */
+struct linux_vdso_symbol {
+    const char *name;
+    uint16_t start, size; /* bytes of the code */
+};
+
+struct linux_vdso {
+    const char *version; /* of all symbols */
+    const struct linux_vdso_symbol *symbols;
+    unsigned symbol_count;
+    const uint32_t *code;
+    uint16_t code_size;
+    uint16_t frameless_size;                 /* the code begins with this much that leaves the stack alone */
+    uint16_t trampoline;                     /* where signal handlers return to: calls rt_sigreturn */
+    uint8_t return_register, stack_register; /* DWARF's numbers */
+};
+
 struct linux_arch {
     const struct guest_isa *isa;
     const char *machine;     /* uname -m, AT_PLATFORM */
     const char *program;     /* "an arm64 program", for messages */
     uint64_t (*hwcap)(void); /* AT_HWCAP */
     uint32_t minimum_signal_stack;
-    const void *trampoline; /* code that calls rt_sigreturn */
-    size_t trampoline_size;
+    const struct linux_vdso *vdso;
 
     /* A fresh CPU is made ready to run from `entry`. */
     void (*start)(struct translator_cpu *cpu, uint64_t entry, uint64_t sp);

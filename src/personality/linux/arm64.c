@@ -11,6 +11,7 @@
 #include "arch/arm64/features.h"
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/arm64_vdso.h"
 #include "translator/guest/arm64/arm64.h"
 
 #define FPSIMD_MAGIC 0x46508001u
@@ -279,9 +280,6 @@ static int pop_frame(struct linux_thread *thread, struct linux_signal_frame *sig
     return 0;
 }
 
-/* mov x8, #139; svc #0: not C code's usual way back, as glibc gives no restorer on this architecture. */
-static const uint32_t trampoline[] = {0xd2801168, 0xd4000001};
-
 static uint64_t hwcap(void)
 {
     uint64_t bits = 0;
@@ -296,8 +294,7 @@ const struct linux_arch linux_arm64 = {
     .program = "an arm64 program",
     .hwcap = hwcap,
     .minimum_signal_stack = 4720,
-    .trampoline = trampoline,
-    .trampoline_size = sizeof trampoline,
+    .vdso = &arm64_vdso,
     .start = start,
     .copy = copy,
     .set_sp = set_sp,

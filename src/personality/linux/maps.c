@@ -46,6 +46,8 @@ static const char *guest_name(const struct linux_process *process, const struct 
         return "[heap]";
     if (mapping->start >= process->stack_start && mapping->start < process->stack_end)
         return "[stack]";
+    if (mapping->start == process->vdso)
+        return "[vdso]";
     return strcmp(mapping->name, "[heap]") == 0 || strcmp(mapping->name, "[stack]") == 0 ? "" : mapping->name;
 }
 
@@ -64,8 +66,9 @@ static void print_mapping(FILE *stream, const struct linux_process *process, con
 static void print_part(FILE *stream, const struct linux_process *process, struct mapping mapping,
                        uint64_t start, uint64_t end, bool executable)
 {
-    const uint64_t borders[] = {heap_start(process), ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE),
-                                process->stack_start, process->stack_end};
+    const uint64_t borders[] = {heap_start(process),  ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE),
+                                process->stack_start, process->stack_end,
+                                process->vdso,        process->vdso + GUEST_PAGE_SIZE};
     mapping.permissions[2] = executable ? 'x' : '-';
     while (start < end) {
         uint64_t border = end;

@@ -60,6 +60,7 @@ struct linux_process {
     uint64_t auxv_address;
     uint32_t auxv_size;
     bool published;                /* the kernel knows these: linux_proc_publish() */
+    uint64_t vdso;                 /* guest address of its page */
     uint64_t trampoline;           /* guest address of the code that a signal handler returns to */
     struct linux_memory *memory;   /* owned, private to memory.c */
     struct linux_actions *actions; /* shared by count, private to signal.c: the guest's signal handlers */

@@ -202,18 +202,6 @@ static int load_interpreter(struct linux_process *process, int program_fd, const
     return 0;
 }
 
-static int map_trampoline(struct linux_process *process, struct error *error)
-{
-    const struct linux_arch *arch = process->arch;
-    int64_t at = linux_memory_map(process, 0, GUEST_PAGE_SIZE, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at < 0 || guest_write((uint64_t)at, arch->trampoline, arch->trampoline_size) < 0 ||
-        linux_memory_protect(process, (uint64_t)at, GUEST_PAGE_SIZE, PROT_READ | PROT_EXEC) < 0)
-        return error_set(error, -ENOMEM, "cannot map the page for signal handlers: out of memory");
-    process->trampoline = (uint64_t)at;
-    return 0;
-}
-
 static int load_program(struct linux_process *process, const struct linux_start *start, uint64_t *entry,
                         uint64_t *sp, struct error *error)
 {
@@ -237,7 +225,7 @@ static int load_program(struct linux_process *process, const struct linux_start 
     if (image.interpreter_size)
         code = load_interpreter(process, start->program_fd, &image, &layout.interpreter_base, entry, error);
     if (code == 0)
-        code = map_trampoline(process, error);
+        code = linux_vdso_new(process, error);
     if (code == 0)
         code = linux_stack_new(process, &layout, sp, error);
     return code;

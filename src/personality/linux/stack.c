@@ -84,6 +84,7 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     uid_t real_user = getuid(), user = geteuid();
     gid_t real_group = getgid(), group = getegid();
 
+    add(auxv, AT_SYSINFO_EHDR, process->vdso);
     add(auxv, AT_HWCAP, process->arch->hwcap());
     add(auxv, AT_PAGESZ, GUEST_PAGE_SIZE);
     add(auxv, AT_CLKTCK, (uint64_t)sysconf(_SC_CLK_TCK));

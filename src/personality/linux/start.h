@@ -72,6 +72,9 @@ struct linux_layout {
 int linux_stack_new(struct linux_process *process, const struct linux_layout *layout, uint64_t *sp,
                     struct error *error);
 
+/* Maps the shared object with the kernel's functions (vdso.c). */
+int linux_vdso_new(struct linux_process *process, struct error *error);
+
 /* Host stack of a guest thread: translation needs some 200 KiB. */
 #define LINUX_HOST_STACK (512ul * 1024)
 
