@@ -17,6 +17,7 @@
 struct translator;
 struct jump_cache_entry;
 struct code_cache;
+struct step_recovery;
 
 /* Why translator_run() came back. The guest's program counter is in its register file. */
 enum translator_exit {
@@ -68,14 +69,17 @@ struct translator_cpu {
     struct jump_cache_entry *own_jump_cache; /* owned */
     uint8_t *return_stack;                   /* owned; lowest address, guard page first */
     uint8_t *return_stack_top;
-    uint64_t cache_epoch;        /* of the cache that the return stack points into */
-    struct code_cache *cache;    /* that generated code of this thread belongs to; NULL outside */
-    unsigned fp_mode;            /* IR_FP_*: what its code, jump cache and return stack are made for */
-    struct translator_cpu *next; /* in the translator's list */
-    _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
-    struct ir_region *region;    /* owned, workspace of this thread's translations */
-    void *workspace;             /* owned, the host code generator's */
-    void *owner;                 /* the personality's thread */
+    uint64_t cache_epoch;          /* of the cache that the return stack points into */
+    struct code_cache *cache;      /* that generated code of this thread belongs to; NULL outside */
+    unsigned fp_mode;              /* IR_FP_*: what its code, jump cache and return stack are made for */
+    struct translator_cpu *next;   /* in the translator's list */
+    _Atomic uint32_t redirected;   /* translator_interrupt() made generated code leave */
+    struct ir_region *region;      /* owned, workspace of this thread's translations */
+    uint64_t ignored_address_bits; /* the interpreter takes these away from addresses of accesses */
+    uint64_t access_address;       /* of its last access, without them */
+    struct step_recovery *step_recovery; /* private to step.c */
+    void *workspace;                     /* owned, the host code generator's */
+    void *owner;                         /* the personality's thread */
     struct {
         int signal; /* SIGSEGV or SIGBUS */
         int code;   /* si_code */

@@ -541,7 +541,7 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
 {
     const siginfo_t *info = siginfo;
     if (!cpu->cache)
-        return false;
+        return step_fault(cpu, signal, siginfo, ucontext);
 
     uint64_t pc = host_context_pc(ucontext);
     uint32_t block = code_cache_block_at(cpu->cache, pc);

@@ -88,6 +88,13 @@ void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number);
 /* Runs the guest from its pc until something needs the caller. */
 enum translator_exit translator_run(struct translator_cpu *cpu);
 
+/*
+ * Executes one instruction, at the guest's pc, in a slow way that takes `ignored_bits` away from the
+ * addresses of its memory accesses. TRANSLATOR_NONE: done. After TRANSLATOR_FAULT the payload is the address
+ * without them, exact also where the host's processor does not tell it.
+ */
+enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignored_bits);
+
 /* The guest's bytes in [start, start + length) changed or went away: forget their translations. All threads
  * stop using them at their next block at the latest. */
 void translator_invalidate(struct translator *t, uint64_t start, uint64_t length);

@@ -44,6 +44,7 @@ struct linux_arch {
     uint64_t (*hwcap)(void); /* AT_HWCAP */
     uint32_t minimum_signal_stack;
     const struct linux_vdso *vdso;
+    uint64_t address_tag; /* bits of addresses that the processor ignores */
 
     /* A fresh CPU is made ready to run from `entry`. */
     void (*start)(struct translator_cpu *cpu, uint64_t entry, uint64_t sp);
@@ -70,6 +71,13 @@ struct linux_arch {
     /* clone()'s arguments in the order flags, stack, parent_tid, child_tid, tls. */
     void (*clone_arguments)(const uint64_t *a, uint64_t *ordered);
 };
+
+/* The address without its tag. The processor extends the bit below the tag: such addresses are the kernel's.
+ */
+static inline uint64_t linux_untag(uint64_t tag, uint64_t address)
+{
+    return address & (tag & -tag) >> 1 ? address : address & ~tag;
+}
 
 extern const struct linux_arch linux_arm64;
 

@@ -295,6 +295,7 @@ const struct linux_arch linux_arm64 = {
     .hwcap = hwcap,
     .minimum_signal_stack = 4720,
     .vdso = &arm64_vdso,
+    .address_tag = 0xffull << 56,
     .start = start,
     .copy = copy,
     .set_sp = set_sp,

@@ -75,9 +75,10 @@ struct linux_thread {
     struct translator_cpu *cpu; /* owned */
     struct linux_process *process;
     pid_t tid;
-    bool leader;      /* the thread whose id is the process id */
-    bool exiting;     /* linux_sys_exit() was called */
-    bool keep_result; /* the system call has set all registers itself */
+    bool leader;           /* the thread whose id is the process id */
+    bool exiting;          /* linux_sys_exit() was called */
+    bool tagged_addresses; /* PR_SET_TAGGED_ADDR_CTRL */
+    bool keep_result;      /* the system call has set all registers itself */
     int exit_status;
     uint32_t lock_number;                 /* lock_self(), once it runs */
     bool outlived;                        /* its creator frees what it leaves behind */

@@ -226,6 +226,13 @@ int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
     switch ((int)a[0]) {
     case PR_GET_AUXV: return get_auxv(thread->process, a);
     case PR_GET_MDWE: return 0;
+    case PR_SET_TAGGED_ADDR_CTRL:
+        if (a[1] & ~(uint64_t)PR_TAGGED_ADDR_ENABLE || a[2] || a[3] || a[4])
+            return -EINVAL;
+        thread->tagged_addresses = a[1];
+        return 0;
+    case PR_GET_TAGGED_ADDR_CTRL:
+        return a[1] || a[2] || a[3] || a[4] ? -EINVAL : (int64_t)thread->tagged_addresses;
     default:
         /* Others are about another CPU's features, or would lock visor out: PR_SET_MM, PR_SET_SECCOMP. */
         if (!is_common((int)a[0]))

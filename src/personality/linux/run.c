@@ -35,6 +35,21 @@
 /* -- the loop of a thread
  * ------------------------------------------------------------------------------------ */
 
+/* After PR_SET_TAGGED_ADDR_CTRL the kernel ignores tags of pointers that it is given, except for places where
+ * it is to map something. Pointers in the guest's memory are the guest's matter. */
+static void untag_arguments(const struct linux_thread *thread, const struct linux_syscall *syscall,
+                            uint64_t a[6])
+{
+    const char *format = syscall->format + (*syscall->format == '!');
+    bool places = !strcmp(syscall->name, "mmap") || !strcmp(syscall->name, "brk");
+    bool moves = !strcmp(syscall->name, "mremap");
+    for (unsigned i = 0; i < 6 && format[i] && format[i] != '>'; i++) {
+        bool pointer = strchr("pswSrvyXEtOBHDIKYLGZelbRb", format[i]) && format[i] != 'R';
+        if (pointer && !(places && i == 0) && !(moves && i == 4))
+            a[i] = linux_untag(thread->process->arch->address_tag, a[i]);
+    }
+}
+
 static void serve_syscall(struct linux_thread *thread)
 {
     const struct linux_arch *arch = thread->process->arch;
@@ -46,6 +61,8 @@ static void serve_syscall(struct linux_thread *thread)
         return;
     }
     const struct linux_syscall *syscall = linux_syscall_by_number(number);
+    if (UNLIKELY(thread->tagged_addresses) && syscall)
+        untag_arguments(thread, syscall, call.arguments);
     bool trace = thread->process->trace & LINUX_TRACE_SYSCALL;
     if (trace)
         linux_trace_enter(thread, syscall, call.arguments);
@@ -63,15 +80,24 @@ static void serve_syscall(struct linux_thread *thread)
     thread->signals->has_temporary_mask = false;
 }
 
+static void serve_exit(struct linux_thread *thread, enum translator_exit exit);
+
 /* The CPU reports where the access was; what kind of fault the kernel would see in it is decided here. */
 static void serve_fault(struct linux_thread *thread)
 {
     const struct translator_cpu *cpu = thread->cpu;
-    int code = cpu->fault_info.code;
-    uint64_t address = cpu->exit_payload;
 
-    if (code == SI_KERNEL || code <= 0) /* the host says this of addresses beyond its own */
-        code = SEGV_MAPERR;
+    /* The host says this of addresses beyond its own, without saying which. The guest's processor may ignore
+     * what is wrong with it. */
+    if (cpu->fault_info.code == SI_KERNEL) {
+        enum translator_exit exit = translator_step(thread->cpu, thread->process->arch->address_tag);
+        if (exit != TRANSLATOR_FAULT) {
+            serve_exit(thread, exit);
+            return;
+        }
+    }
+    int code = cpu->fault_info.code > 0 ? cpu->fault_info.code : SEGV_MAPERR;
+    uint64_t address = cpu->exit_payload;
     if (code == SEGV_ACCERR && cpu->fault_info.signal == SIGSEGV &&
         !linux_memory_is_guest(thread->process, address, 1)) /* visor's */
         code = SEGV_MAPERR;
@@ -81,6 +107,11 @@ static void serve_fault(struct linux_thread *thread)
 static void serve_fetch_fault(struct linux_thread *thread, uint64_t pc)
 {
     int signal = SIGBUS, code = BUS_ADRALN;
+    uint64_t untagged = linux_untag(thread->process->arch->address_tag, pc);
+    if (untagged != pc) {
+        thread->process->arch->set_pc(thread->cpu, untagged);
+        return;
+    }
     if (!(pc & 3))
         signal = linux_memory_fetch_fault(thread->process, pc, &code);
     if (signal)

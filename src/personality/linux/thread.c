@@ -29,6 +29,7 @@ struct linux_thread *linux_thread_new(const struct linux_thread *creator, struct
     if (!thread)
         return NULL;
     thread->process = process;
+    thread->tagged_addresses = creator->tagged_addresses;
     if (translator_cpu_new(process->translator, &thread->cpu, &error) < 0) {
         free(thread);
         return NULL;

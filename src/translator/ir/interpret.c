@@ -197,7 +197,7 @@ static void step_cas(struct interpreter *i, uint64_t address, unsigned size, uni
 
 static void step_load_exclusive(struct interpreter *i, uint64_t address, unsigned size, union vector128 *r)
 {
-    load(address, size, r);
+    load(address & ~i->cpu->ignored_address_bits, size, r);
     i->cpu->exclusive_address = address;
     i->cpu->exclusive_size = size;
     i->cpu->exclusive_value[0] = r->d[0];
@@ -208,12 +208,15 @@ static void step_store_exclusive(struct interpreter *i, uint64_t address, unsign
 {
     struct translator_cpu *cpu = i->cpu;
     union vector128 expected = {.d = {cpu->exclusive_value[0], cpu->exclusive_value[1]}};
-    bool stored = cpu->exclusive_address == address && cpu->exclusive_size == size &&
-                  compare_and_swap(address, size, &expected, &i->values[i->insn->b]);
+    bool stored =
+        cpu->exclusive_address == address && cpu->exclusive_size == size &&
+        compare_and_swap(address & ~cpu->ignored_address_bits, size, &expected, &i->values[i->insn->b]);
     cpu->exclusive_address = ~0ull;
     r->w[0] = !stored;
 }
 
+/* The access itself is to the address without the bits that are to be ignored; exclusives remember all of it.
+ */
 static int step_memory(struct interpreter *i, union vector128 *r)
 {
     const struct ir_insn *n = i->insn;
@@ -224,19 +227,20 @@ static int step_memory(struct interpreter *i, union vector128 *r)
         address += (i->values[n->b].d[0] << ((n->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT)) + n->imm;
     if (n->aux & IR_MEM_ALIGNED && address & ((1u << size) - 1))
         return leave(i, TRANSLATOR_ALIGNMENT, address, i->insn_pc);
+    const uint64_t at = i->cpu->access_address = address & ~i->cpu->ignored_address_bits;
 
     switch (n->op) {
     case IR_LOAD:
-        load(address, size, r);
+        load(at, size, r);
         extend(n, size, r);
         break;
     case IR_STORE:
-        store(address, size, &i->values[n->c]);
+        store(at, size, &i->values[n->c]);
         if (n->aux & IR_MEM_SEQ_CST)
             __atomic_thread_fence(__ATOMIC_SEQ_CST);
         break;
-    case IR_ATOMIC: step_atomic(i, address, size, r); break;
-    case IR_CAS: step_cas(i, address, size, r); break;
+    case IR_ATOMIC: step_atomic(i, at, size, r); break;
+    case IR_CAS: step_cas(i, at, size, r); break;
     case IR_LOAD_EXCL:
         step_load_exclusive(i, address, size, r);
         extend(n, size, r);

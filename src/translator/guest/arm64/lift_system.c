@@ -63,6 +63,7 @@ static uint64_t invalidate_line(void *opaque, uint64_t address, uint64_t unused)
 {
     struct translator_cpu *cpu = opaque;
     (void)unused;
+    address &= ~(0xffull << 56); /* a tag */
     translator_invalidate(cpu->translator, ALIGN_DOWN(address, CACHE_LINE), CACHE_LINE);
     return 0;
 }

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * step: one guest instruction by the interpreter, for those that host code cannot execute: the guest's
+ * processor ignores some bits of an address that the host's does not.
+ *
+ * A fault within it comes back here from the signal handler. That leaves nothing behind: before the last
+ * access that may fault an instruction has changed nothing, and no lock is held where memory is accessed.
+ */
+#include <setjmp.h>
+#include <signal.h>
+
+#include "base/macros.h"
+#include "translator/ir/eval.h"
+#include "translator/ir/host_float.h"
+#include "translator/runtime.h"
+
+struct step_recovery {
+    sigjmp_buf back;
+};
+
+bool step_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext)
+{
+    const siginfo_t *info = siginfo;
+    struct step_recovery *recovery = cpu->step_recovery;
+    if (!recovery)
+        return false;
+    cpu->step_recovery = NULL;
+    cpu->fault_info.signal = info->si_code == SI_KERNEL ? SIGSEGV : signal;
+    cpu->fault_info.code = info->si_code == SI_KERNEL ? SEGV_MAPERR : info->si_code;
+    cpu->fault_info.write = host_context_is_write(ucontext);
+    /* Where the host does not say where it was, it is where the access began. */
+    cpu->exit_payload = info->si_code == SI_KERNEL ? cpu->access_address : (uintptr_t)info->si_addr;
+    siglongjmp(recovery->back, 1);
+}
+
+enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignored_bits)
+{
+    const uint64_t pc = guest_pc(cpu);
+    const uint32_t host_fp_control = host_control();
+    struct step_recovery recovery;
+    enum translator_exit exit;
+
+    if (!lift_region(cpu, pc, 1)) {
+        cpu->exit_payload = pc;
+        return TRANSLATOR_FETCH_FAULT;
+    }
+    if (sigsetjmp(recovery.back, 1) == 0) {
+        cpu->ignored_address_bits = ignored_bits;
+        cpu->step_recovery = &recovery;
+        exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
+    } else {
+        host_set_control(host_fp_control);
+        set_guest_pc(cpu, pc);
+        exit = TRANSLATOR_FAULT;
+    }
+    cpu->step_recovery = NULL;
+    cpu->ignored_address_bits = 0;
+    return exit;
+}
