@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,11 +21,25 @@
 
 /* -- which file a path names ------------------------------------------------------------ */
 
-/* Is `id` this process or one of its threads? /proc shows directories for both. */
+/* Reads a link: 0 or a negative errno. */
+static int read_link(char *to, size_t size, const char *link)
+{
+    int64_t length =
+        linux_plain_syscall(SYS_readlinkat, (uint64_t)AT_FDCWD, (uint64_t)link, (uint64_t)to, size - 1, 0, 0);
+    if (length < 0)
+        return (int)length;
+    to[length] = '\0';
+    return 0;
+}
+
+/* Is `id` this process or one of its threads? /proc shows directories for both, by the numbers of the
+ * namespace that it was mounted in. */
 static bool is_own_task(long id)
 {
+    char self[32];
     long pid = linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    return id == pid || (id > 0 && !linux_plain_syscall(SYS_tgkill, (uint64_t)pid, (uint64_t)id, 0, 0, 0, 0));
+    return id == pid || (read_link(self, sizeof self, "/proc/self") == 0 && id == strtol(self, NULL, 10)) ||
+           (id > 0 && !linux_plain_syscall(SYS_tgkill, (uint64_t)pid, (uint64_t)id, 0, 0, 0, 0));
 }
 
 /* If the path begins with /proc/self or another name of that directory: what follows it. NULL if not. */
@@ -74,9 +90,16 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
         const char *name;
         enum linux_proc_file file;
     } names[] = {
-        {"exe", LINUX_PROC_EXE},         {"cpuinfo", LINUX_PROC_CPUINFO}, {"maps", LINUX_PROC_MAPS},
-        {"auxv", LINUX_PROC_AUXV},       {"arch", LINUX_PROC_ARCH},       {"cmdline", LINUX_PROC_CMDLINE},
+        {"exe", LINUX_PROC_EXE},
+        {"cpuinfo", LINUX_PROC_CPUINFO},
+        {"maps", LINUX_PROC_MAPS},
+        {"auxv", LINUX_PROC_AUXV},
+        {"arch", LINUX_PROC_ARCH},
+        {"cmdline", LINUX_PROC_CMDLINE},
         {"environ", LINUX_PROC_ENVIRON},
+        {"smaps", LINUX_PROC_SMAPS},
+        {"smaps_rollup", LINUX_PROC_SMAPS_ROLLUP},
+        {"numa_maps", LINUX_PROC_NUMA_MAPS},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(name, names[i].name) == 0)
@@ -97,37 +120,70 @@ static bool is_published(enum linux_proc_file file)
     return file == LINUX_PROC_AUXV || file == LINUX_PROC_CMDLINE || file == LINUX_PROC_ENVIRON;
 }
 
-/* Reads a link of /proc/self: 0 or a negative errno. */
-static int read_own_link(char *to, size_t size, const char *link)
-{
-    int64_t length =
-        linux_plain_syscall(SYS_readlinkat, (uint64_t)AT_FDCWD, (uint64_t)link, (uint64_t)to, size - 1, 0, 0);
-    if (length < 0)
-        return (int)length;
-    to[length] = '\0';
-    return 0;
-}
-
 static int descriptor_path(char *to, size_t size, int fd)
 {
     char link[32];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    return read_own_link(to, size, link);
+    return read_link(to, size, link);
 }
 
-/* The canonical path of a directory: 0 or a negative errno. `directory` "": dirfd itself. */
+/*
+ * If the path leads into a /proc that is mounted elsewhere, makes it one in /proc; what it then says of this
+ * process must be right there, too.
+ */
+static void use_own_proc(char *path, size_t size)
+{
+    enum { ROOT_INODE = 1 };
+    char root[PATH_MAX], link[PATH_MAX], self[32], rest[PATH_MAX];
+    struct statfs fs;
+    struct stat own, other;
+
+    if (strncmp(path, "/proc/", 6) == 0 ||
+        linux_plain_syscall(SYS_statfs, (uint64_t)path, (uint64_t)&fs, 0, 0, 0, 0) < 0 ||
+        fs.f_type != PROC_SUPER_MAGIC)
+        return;
+    snprintf(root, sizeof root, "%s", path);
+    while (linux_plain_syscall(SYS_newfstatat, (uint64_t)AT_FDCWD, (uint64_t)root, (uint64_t)&other, 0, 0,
+                               0) == 0 &&
+           other.st_ino != ROOT_INODE) {
+        char *slash = strrchr(root, '/');
+        if (!slash || slash == root)
+            return;
+        *slash = '\0';
+    }
+    if (linux_plain_syscall(SYS_newfstatat, (uint64_t)AT_FDCWD, (uint64_t) "/proc", (uint64_t)&own, 0, 0, 0) <
+        0)
+        return;
+    const char *name = path + strlen(root);
+    if (snprintf(link, sizeof link, "%s/self", root) >= (int)sizeof link ||
+        read_link(self, sizeof self, link) < 0)
+        return;
+    size_t length = strlen(self);
+    bool ours = *name == '/' && strncmp(name + 1, self, length) == 0 &&
+                (!name[length + 1] || name[length + 1] == '/');
+    if (*name && !ours && own.st_dev != other.st_dev && name[1] >= '0' && name[1] <= '9')
+        return; /* another process, by a number that means nothing here */
+    snprintf(rest, sizeof rest, "%s", ours ? name + 1 + length : name);
+    snprintf(path, size, "/proc%s%.4000s", ours ? "/self" : "", rest);
+}
+
+/* The canonical path of a directory, in /proc if it is of that file system: 0 or a negative errno.
+ * `directory` "": dirfd itself. */
 static int resolve_directory(char *to, size_t size, int dirfd, const char *directory)
 {
-    if (!*directory)
-        return dirfd == AT_FDCWD ? read_own_link(to, size, "/proc/self/cwd")
-                                 : descriptor_path(to, size, dirfd);
-
-    int64_t fd = linux_plain_syscall(SYS_openat, (uint64_t)dirfd, (uint64_t)directory,
-                                     O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
-    if (fd < 0)
-        return (int)fd;
-    int result = descriptor_path(to, size, (int)fd);
-    linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    int result;
+    if (!*directory) {
+        result = dirfd == AT_FDCWD ? read_link(to, size, "/proc/self/cwd") : descriptor_path(to, size, dirfd);
+    } else {
+        int64_t fd = linux_plain_syscall(SYS_openat, (uint64_t)dirfd, (uint64_t)directory,
+                                         O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+        if (fd < 0)
+            return (int)fd;
+        result = descriptor_path(to, size, (int)fd);
+        linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    }
+    if (result == 0)
+        use_own_proc(to, size);
     return result;
 }
 
@@ -177,7 +233,7 @@ bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
 {
     char path[PATH_MAX];
     (void)thread;
-    return descriptor_path(path, sizeof path, dirfd) == 0 &&
+    return resolve_directory(path, sizeof path, dirfd, "") == 0 &&
            judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
 }
 
@@ -216,6 +272,9 @@ static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_
     switch (file) {
     case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
     case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process->space);
+    case LINUX_PROC_SMAPS: return linux_proc_write_smaps(stream, thread->process->space);
+    case LINUX_PROC_SMAPS_ROLLUP: return linux_proc_write_smaps_rollup(stream, thread->process->space);
+    case LINUX_PROC_NUMA_MAPS: return linux_proc_write_numa_maps(stream, thread->process->space);
     case LINUX_PROC_AUXV:
         return write_memory(stream, process->auxv_address, process->auxv_address + process->auxv_size);
     case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);

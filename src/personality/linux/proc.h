@@ -21,6 +21,9 @@ enum linux_proc_file {
     LINUX_PROC_OTHER_EXE, /* the same of another process of visor, which its link would show */
     LINUX_PROC_CPUINFO,   /* these have contents, see linux_proc_open() */
     LINUX_PROC_MAPS,
+    LINUX_PROC_SMAPS,
+    LINUX_PROC_SMAPS_ROLLUP,
+    LINUX_PROC_NUMA_MAPS,
     LINUX_PROC_AUXV,
     LINUX_PROC_CMDLINE,
     LINUX_PROC_ENVIRON,
@@ -45,7 +48,10 @@ void linux_proc_publish(struct linux_process *process, uint64_t sp);
 /* The program that process `pid` runs, if that is a process of visor that has told the kernel. */
 bool linux_proc_other_exe(const struct linux_process *process, pid_t pid, char target[PATH_MAX]);
 
-/* Writes /proc/self/maps as the guest sees it (maps.c): 0 or a negative errno. */
+/* Write files of /proc/self about the address space as the guest sees it (maps.c): 0 or a negative errno. */
 int linux_proc_write_maps(FILE *stream, struct linux_process *process);
+int linux_proc_write_smaps(FILE *stream, struct linux_process *process);
+int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process);
+int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process);
 
 #endif

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""/proc tells a guest about itself, by whatever way it gets there, and not about visor."""
+import os
+
+import pytest
+
+ELSEWHERE = "mkdir -p /tmp/otherproc && mount -t proc proc /tmp/otherproc && "
+
+
+def shell(in_root, script, **options):
+    result = in_root("/bin/bash", "-c", script, **options)
+    assert result.stderr == ""
+    return result.stdout.splitlines()
+
+
+@pytest.mark.parametrize("directory", ["self", "thread-self", "self/task/$BASHPID", "$BASHPID"])
+def test_executable_by_link_and_stat(in_root, directory):
+    assert shell(in_root, f"exec readlink /proc/{directory}/exe")[0].endswith("/readlink")
+    lines = shell(in_root, f"exec stat -L -c '%d %i' /proc/{directory}/exe /usr/bin/stat")
+    assert lines[0] == lines[1]
+
+
+def test_one_task(in_root):
+    assert shell(in_root, "ls /proc/self/task | wc -l; grep Threads: /proc/self/status") == ["1", "Threads:\t1"]
+
+
+def mapped_names(lines):
+    return [line.split(None, 5)[5] for line in lines if len(line.split(None, 5)) == 6]
+
+
+@pytest.mark.parametrize("name", ["maps", "smaps", "numa_maps"])
+def test_maps_are_the_guests(in_root, name):
+    text = "\n".join(shell(in_root, f"cat /proc/self/{name}"))
+    assert "/bin/cat" in text and "visor" not in text and "[vvar]" not in text
+    if name != "numa_maps":
+        assert "[vdso]" in text and "r-xp" in text and "[stack]" in text and "[heap]" in text
+
+
+def test_smaps_has_all_mappings_with_their_sizes(in_root):
+    smaps = shell(in_root, "cat /proc/self/smaps")
+    sizes, expected = [], []
+    for line in smaps:
+        first = line.split()[0]
+        if "-" in first and ":" not in first:
+            start, end = (int(part, 16) for part in first.split("-"))
+            expected.append((end - start) // 1024)
+        elif first == "Size:":
+            sizes.append(int(line.split()[1]))
+    assert sizes == expected and len(sizes) > 10
+    assert not any("ProtectionKey" in line for line in smaps)
+
+
+def test_rollup_is_the_sum(in_root):
+    lines = shell(in_root, "cat /proc/self/smaps_rollup")
+    assert lines[0].endswith("[rollup]")
+    values = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+    assert 100 < values["Rss"] < 20000 and values["Private_Dirty"] <= values["Rss"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system")
+def test_other_mount_of_proc(in_root):
+    script = ELSEWHERE + (
+        "cd /tmp/otherproc; readlink self/exe; grep -c implementer cpuinfo; grep -c visor self/maps;"
+        "ls -l self/fd | grep -c visor; stat -L -c %i self/exe /usr/bin/stat; cd /; umount /tmp/otherproc")
+    lines = shell(in_root, script)
+    assert lines[0].endswith("/readlink") and int(lines[1]) >= 1 and lines[2:4] == ["0", "0"] and lines[4] == lines[5]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a namespace")
+def test_in_another_pid_namespace(in_root):
+    script = ("unshare --pid --fork --mount --propagation unchanged /bin/bash -c 'mount -t proc proc /proc; readlink /proc/self/exe; readlink /proc/$$/exe;"
+              "stat -L -c %i /proc/self/exe /usr/bin/stat; grep -c visor /proc/self/maps; echo $$'")
+    lines = shell(in_root, script)
+    assert lines[0].endswith("/readlink") and lines[1].endswith("/bash") and lines[2] == lines[3]
+    assert lines[4:] == ["0", "1"]
+
+
+def test_by_a_directory_descriptor(in_root):
+    script = (
+        "import os\n"
+        "d = os.open('/proc/self', os.O_RDONLY)\n"
+        "print(os.readlink('exe', dir_fd=d), os.stat('exe', dir_fd=d).st_ino == os.stat(os.readlink('/proc/self/exe')).st_ino)\n"
+        "os.chdir('/proc/self'); print(b'visor' in open('maps', 'rb').read(), os.access('exe', os.X_OK))\n"
+        "print(sorted(set(os.listdir(d)) & {'exe', 'maps'}), open('cmdline').read().split('\\0')[0])\n")
+    result = in_root("/usr/bin/python3", "-c", script)
+    name, same, *rest = result.stdout.split()
+    assert result.stderr == "" and "python3" in name and same == "True"
+    assert rest == ["False", "True", "['exe',", "'maps']", "/usr/bin/python3"]
