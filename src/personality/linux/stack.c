@@ -22,8 +22,9 @@
 #define STACK_SIZE_DEFAULT (8ull << 20)
 #define STACK_SIZE_MAX     (1ull << 30)
 #define STACK_SLACK        (128ull << 10) /* for the program, beyond what the vectors take */
-#define STACK_GUARD        (1ull << 20) /* the kernel's stack_guard_gap: more than any one frame of a signal takes \
-                                         */
+#define STACK_GUARD                                                                                          \
+    (1ull << 20) /* the kernel's stack_guard_gap: more than any one frame of a signal takes                  \
+                  */
 #define AUXV_ENTRIES_MAX 32
 
 #ifndef AT_MINSIGSTKSZ
