@@ -128,9 +128,9 @@ struct ir_insn {
 /*
  * How the host may compute floating point. FLUSH: denormals of F32 and F64 are flushed. HALF: F16 is flushed,
  * or has its alternative format. EXACT_STATUS: the guest looks at its sticky flags. Until it does, these may
- * differ in what the host does otherwise: a product, quotient or conversion that is rounded up to the smallest
- * normal number need not raise "underflow", and with FLUSH an operand that is flushed need not raise "denormal",
- * and a result may raise "inexact". Values are always exact.
+ * differ in what the host does otherwise: a product, quotient or conversion that is rounded up to the
+ * smallest normal number need not raise "underflow", and with FLUSH an operand that is flushed need not raise
+ * "denormal", and a result may raise "inexact". Values are always exact.
  */
 enum {
     IR_FP_FLUSH = 1 << 0,
