@@ -392,7 +392,7 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     if (cpu->cache != t->cache) {
         leave_cache(cpu);
         enter_cache(cpu);
-    } else if (from != NO_EXIT) {
+    } else if (from != NO_EXIT && !ir_fp_evaluates(cpu->fp_mode)) { /* that mode ends with the first result */
         code_cache_link(cpu->cache, from, block, &t->interrupts);
     }
     if (indirect)

@@ -88,15 +88,6 @@ class Known:
     explains: Callable[[Difference], bool]
 
 
-def is_half_sign_extended(d: Difference) -> bool:
-    """The signed 16-bit result is in the reference's register with its sign in bits 16 to 31."""
-    name = f"v{d.word & 31}"
-    if d.got is None or d.pattern != "fcvtz_fixed_d_h" or d.word >> 29 & 1 or d.changed() != [name]:
-        return False
-    want, got = d.want[name], d.got[name]
-    return isinstance(want, int) and isinstance(got, int) and got >> 15 == 1 and want == got | 0xFFFF0000
-
-
 def is_flushed_script_integer(d: Difference) -> bool:
     """The operand is a denormal number that counts as zero, and the reference says that it was that."""
     operand, fpcr = d.before.get(f"v{d.word >> 5 & 31}"), d.before.get("fpcr")
@@ -108,9 +99,6 @@ def is_flushed_script_integer(d: Difference) -> bool:
 
 
 KNOWN = [
-    Known("FCVTZS Hd, Hn, #fbits with a negative result",
-          "QEMU 7.2 leaves the sign in bits 16 to 31; Arm's V[d, 16] = result zeroes all above the half",
-          is_half_sign_extended),
     Known("FJCVTZS of a flushed denormal number",
           "QEMU 7.2 sets Z; Arm's FPToFixedJS() does not if value == 0 and the fraction of the operand is not",
           is_flushed_script_integer),

@@ -840,6 +840,25 @@ static void test_lanes(void **state)
     assert_memory_equal(memory, "\xa0\xa1\xa2\x03", 4);
 }
 
+/* -- half precision ------------------------------------------------------------------------------ */
+
+static void test_half(void **state)
+{
+    (void)state;
+    set_v(1, 0xbc00 /* -1 */, 0);
+    run(0x5f1bfc20 /* fcvtzs h0, h1, #5 */); /* what is above the half is zero */
+    assert_v(0, 0xffe0, 0);
+    set_v(1, 0x3555 /* 1 / 3 */, 0);
+    set_v(2, 0x4200 /* 3 */, 0);
+    run(0x1ee20820 /* fmul h0, h1, h2 */); /* halfway between 1 and the number below it */
+    assert_v(0, 0x3c00, 0);
+    set_v(0, 0, 0);
+    set_v(1, 0x0807060504030201, 0);
+    set_v(2, 0x01010101ff010101, 0);
+    run(0x0e829420 /* sdot v0.2s, v1.8b, v2.8b */);
+    assert_v(0, (uint64_t)26 << 32 | 2, 0);
+}
+
 /* -- reserved encodings
  * -------------------------------------------------------------------------------------------- */
 
@@ -903,6 +922,7 @@ int main(void)
         cmocka_unit_test_setup(test_structures, setup),
         cmocka_unit_test_setup(test_consecutive, setup),
         cmocka_unit_test_setup(test_lanes, setup),
+        cmocka_unit_test_setup(test_half, setup),
         cmocka_unit_test_setup(test_reserved, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,8 @@ enum {
     IR_SIGNED = 1 << 8,         /* VGET */
     IR_CRC_CASTAGNOLI = 1 << 8, /* CRC32 */
     /* FFROM_HALF, VFWIDEN: an operand of half-precision arithmetic instead of a conversion: flushed as such,
-     * never in the alternative format, and a signalling NaN is left for the operation to find. */
+     * never in the alternative format, and a signalling NaN is left for the operation to find (which raises
+     * "invalid"; that may be raised here already). */
     IR_HALF_OPERAND = 1 << 0,
 };
 
@@ -136,7 +137,16 @@ enum {
     IR_FP_FLUSH = 1 << 0,
     IR_FP_EXACT_STATUS = 1 << 1,
     IR_FP_HALF = 1 << 2,
+    IR_FP_INEXACT =
+        1 << 3, /* with FLUSH and EXACT_STATUS: "inexact" has been raised, no more to be told of it */
 };
+
+/* Whether all floating point is left to ir_eval_op(): only it knows what is flushed and what is inexact. */
+static inline bool ir_fp_evaluates(unsigned fp_mode)
+{
+    const unsigned mask = IR_FP_FLUSH | IR_FP_EXACT_STATUS | IR_FP_INEXACT;
+    return (fp_mode & mask) == (IR_FP_FLUSH | IR_FP_EXACT_STATUS);
+}
 
 struct ir_region {
     unsigned count; /* instructions in use; index 0 is a NOP, so that 0 can mean "none" */

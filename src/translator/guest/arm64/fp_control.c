@@ -48,8 +48,10 @@ unsigned arm64_fp_mode(const struct translator_cpu *cpu)
 {
     const struct arm64_cpu *arm64 = (const struct arm64_cpu *)cpu;
     uint32_t fpcr = arm64->state.fpcr;
-    return (fpcr & FPCR_FZ ? IR_FP_FLUSH : 0) | (arm64->reads_fpsr ? IR_FP_EXACT_STATUS : 0) |
-           (fpcr & (FPCR_FZ16 | FPCR_AHP) ? IR_FP_HALF : 0);
+    bool inexact = arm64->common.fp_control & MXCSR_INEXACT || arm64->state.fpsr & FPSR_IXC;
+    bool needs_inexact = fpcr & FPCR_FZ && arm64->reads_fpsr;
+    return (fpcr & FPCR_FZ ? IR_FP_FLUSH : 0) | (needs_inexact && inexact ? IR_FP_INEXACT : 0) |
+           (arm64->reads_fpsr ? IR_FP_EXACT_STATUS : 0) | (fpcr & (FPCR_FZ16 | FPCR_AHP) ? IR_FP_HALF : 0);
 }
 
 /*

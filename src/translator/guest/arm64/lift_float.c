@@ -140,8 +140,7 @@ static ir_value float_operand(struct lift *l, unsigned ft, unsigned n)
 /* Code that must tell of flushed operands leaves the comparison to ir_eval_op(), which has no FLAGS. */
 static ir_value float_flags(struct lift *l, ir_value n, ir_value m, bool signal)
 {
-    const unsigned all = IR_FP_FLUSH | IR_FP_EXACT_STATUS;
-    if ((l->ir->fp_mode & all) == all) {
+    if (ir_fp_evaluates(l->ir->fp_mode)) {
         ir_value packed = ir_emit(l->ir, IR_FCMP_PACK, IR_I32, signal, n, m, IR_NONE, 0, 0);
         return ir_emit(l->ir, IR_FLAGS_UNPACK, IR_FLAGS, 0, packed, IR_NONE, IR_NONE, 0, 0);
     }

@@ -201,10 +201,11 @@ static uint64_t write_fpcr(void *cpu, uint64_t value, uint64_t b)
 static uint64_t write_fpsr(void *cpu, uint64_t value, uint64_t b)
 {
     struct arm64_cpu *arm64 = cpu;
+    unsigned before = arm64_fp_mode(cpu);
     (void)b;
     arm64->reads_fpsr = true;
     arm64_write_fpsr(cpu, (uint32_t)value);
-    return 0;
+    return before != arm64_fp_mode(cpu);
 }
 
 /* From here on code of another floating-point mode runs. */
@@ -228,15 +229,12 @@ bool lift_mrs_fp(struct lift *l, const struct arm64_mrs_fp *f)
     return true;
 }
 
-/* MSR of FPCR and FPSR */
+/* MSR of FPCR and FPSR. The mode depends on FPSR for the first time, and where results are flushed. */
 bool lift_msr_fp(struct lift *l, const struct arm64_msr_fp *f)
 {
     ir_value changed = ir_call(l->ir, f->status ? write_fpsr : write_fpcr, lift_read(l, 1, f->rt), IR_NONE);
-    if (f->status) {
-        if (begins_exact_status(l))
-            change_mode(l);
+    if (f->status && !begins_exact_status(l) && !(l->ir->fp_mode & IR_FP_FLUSH))
         return true;
-    }
     ir_emit(l->ir, IR_EXIT_IF, IR_VOID, 0, ir_bit(l->ir, changed, 0, true), IR_NONE, IR_NONE, l->pc + 4, 0);
     change_mode(l);
     return true;

@@ -287,6 +287,8 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     consume_argument(e, insn->a, 0);
     consume_argument(e, insn->b, 1);
     consume_argument(e, insn->c, 2);
+    if (e->region->fp_mode & IR_FP_INEXACT)
+        emit_float_operands(e, insn);
     emit_function emit = emit_op_core[insn->op];
     if (!emit && !(e->region->fp_mode && emit_float_needs_eval(e->region->fp_mode, insn)))
         emit = emit_op_vector[insn->op];

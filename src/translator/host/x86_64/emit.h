@@ -161,6 +161,9 @@ typedef void (*emit_function)(struct emit *e, const struct ir_insn *insn, ir_val
 extern const emit_function emit_op_core[IR_OP_COUNT];
 extern const emit_function emit_op_vector[IR_OP_COUNT];
 
+/* Raises "denormal operand" if the operation, of any kind, flushes one: the host, which flushes it, does not.
+ */
+void emit_float_operands(struct emit *e, const struct ir_insn *insn);
 /* Whether the host computes this operation otherwise than the guest in a mode (IR_FP_*) that is not 0. */
 bool emit_float_needs_eval(unsigned fp_mode, const struct ir_insn *insn);
 

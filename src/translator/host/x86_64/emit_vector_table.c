@@ -73,8 +73,7 @@ bool emit_float_needs_eval(unsigned fp_mode, const struct ir_insn *insn)
         (insn->op >= IR_FCONST && insn->op < IR_VCONST) || (insn->op >= IR_VFADD && insn->op < IR_AESE);
     if (!is_float || ir_op_info[insn->op].pure)
         return false;
-    const unsigned all = IR_FP_FLUSH | IR_FP_EXACT_STATUS;
-    return (fp_mode & all) == all || (fp_mode & IR_FP_HALF && is_half(insn));
+    return ir_fp_evaluates(fp_mode) || (fp_mode & IR_FP_HALF && is_half(insn));
 }
 
 const emit_function emit_op_vector[IR_OP_COUNT] = {
