@@ -515,8 +515,10 @@ class Generator:
 
 
 def is_misread(word: int) -> bool:
-    """QEMU 7.2 aborts at some unallocated words of half precision, and takes size 01 of FMAXV and its like for 00."""
-    return word & 0x8F7E0C00 == 0x0E780800 or word & 0xAF7FCC00 == 0x0E70C800
+    """QEMU 7.2 aborts at some unallocated words of half precision, takes size 01 of FMAXV and its like for
+    00, and op of FMOV (vector, immediate) for anything."""
+    return (word & 0x8F7E0C00 == 0x0E780800 or word & 0xAF7FCC00 == 0x0E70C800 or
+            word & 0xBFF8FC00 == 0x2F00FC00)
 
 
 def is_miscomputed(word: int) -> bool:
