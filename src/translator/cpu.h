@@ -75,7 +75,7 @@ struct translator_cpu {
     struct translator_cpu *next;   /* in the translator's list */
     _Atomic uint32_t redirected;   /* translator_interrupt() made generated code leave */
     struct ir_region *region;      /* owned, workspace of this thread's translations */
-    uint64_t ignored_address_bits; /* the interpreter takes these away from addresses of accesses */
+    uint64_t ignored_address_bits; /* the interpreter takes these away from addresses of the lower half */
     uint64_t access_address;       /* of its last access, without them */
     struct step_recovery *step_recovery; /* private to step.c */
     void *workspace;                     /* owned, the host code generator's */

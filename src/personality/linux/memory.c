@@ -40,7 +40,8 @@ struct linux_memory {
     struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
     struct address_range *segments; /* of System V shared memory, as they were attached; owned */
     size_t segment_count;
-    void *spares; /* NULL: spent */
+    uint64_t changes; /* of the sets, so far */
+    void *spares;     /* NULL: spent */
 };
 
 /* -- start ----------------------------------------------------------------------------------------------- */
@@ -116,24 +117,33 @@ void linux_memory_recover(struct linux_process *process, uint32_t lock_number)
 /* -- what may be executed ----------------------------------------------------------------------------------
  */
 
+/* Is the number of changes still this? */
+static bool is_unchanged(struct linux_process *process, uint64_t changes)
+{
+    linux_memory_lock(process);
+    bool unchanged = process->memory->changes == changes;
+    linux_memory_unlock(process);
+    return unchanged;
+}
+
 int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *code)
 {
-    int signal = SIGSEGV;
     uint32_t word;
 
     linux_memory_lock(process);
+    const uint64_t changes = process->memory->changes;
     bool mapped = ranges_end(&process->memory->guest, pc);
     bool executable = ranges_end(&process->memory->executable, pc);
     linux_memory_unlock(process);
     if (!executable) {
         *code = mapped ? SEGV_ACCERR : SEGV_MAPERR;
-    } else if (guest_read(&word, pc, sizeof word) < 0) { /* may wait for a handler of userfaultfd */
-        signal = SIGBUS;                                 /* beyond the end of the file */
-        *code = BUS_ADRERR;
-    } else {
-        signal = 0;
+        return SIGSEGV;
     }
-    return signal;
+    /* Without the lock, since reading may wait for a handler of userfaultfd. */
+    if (guest_read(&word, pc, sizeof word) == 0 || !is_unchanged(process, changes))
+        return 0;
+    *code = BUS_ADRERR; /* beyond the end of the file */
+    return SIGBUS;
 }
 
 /* Another thread may unmap the code meanwhile, and a mapping may reach further than its file. */
@@ -179,6 +189,7 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
     uint64_t end = start + ALIGN_UP(length, GUEST_PAGE_SIZE);
     bool was = ranges_overlap(set, start, end);
 
+    process->memory->changes++;
     if (executable)
         ranges_add(set, start, end);
     else if (was)

@@ -195,9 +195,17 @@ static void step_cas(struct interpreter *i, uint64_t address, unsigned size, uni
     compare_and_swap(address, size, r, &i->values[i->insn->c]);
 }
 
+/* Where an access is made. Addresses of the upper half, which have the bit below the ignored ones, keep
+ * theirs. */
+static uint64_t place(const struct interpreter *i, uint64_t address)
+{
+    const uint64_t ignored = i->cpu->ignored_address_bits;
+    return address & (ignored & -ignored) >> 1 ? address : address & ~ignored;
+}
+
 static void step_load_exclusive(struct interpreter *i, uint64_t address, unsigned size, union vector128 *r)
 {
-    load(address & ~i->cpu->ignored_address_bits, size, r);
+    load(place(i, address), size, r);
     i->cpu->exclusive_address = address;
     i->cpu->exclusive_size = size;
     i->cpu->exclusive_value[0] = r->d[0];
@@ -208,9 +216,8 @@ static void step_store_exclusive(struct interpreter *i, uint64_t address, unsign
 {
     struct translator_cpu *cpu = i->cpu;
     union vector128 expected = {.d = {cpu->exclusive_value[0], cpu->exclusive_value[1]}};
-    bool stored =
-        cpu->exclusive_address == address && cpu->exclusive_size == size &&
-        compare_and_swap(address & ~cpu->ignored_address_bits, size, &expected, &i->values[i->insn->b]);
+    bool stored = cpu->exclusive_address == address && cpu->exclusive_size == size &&
+                  compare_and_swap(place(i, address), size, &expected, &i->values[i->insn->b]);
     cpu->exclusive_address = ~0ull;
     r->w[0] = !stored;
 }
@@ -227,7 +234,7 @@ static int step_memory(struct interpreter *i, union vector128 *r)
         address += (i->values[n->b].d[0] << ((n->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT)) + n->imm;
     if (n->aux & IR_MEM_ALIGNED && address & ((1u << size) - 1))
         return leave(i, TRANSLATOR_ALIGNMENT, address, i->insn_pc);
-    const uint64_t at = i->cpu->access_address = address & ~i->cpu->ignored_address_bits;
+    const uint64_t at = i->cpu->access_address = place(i, address);
 
     switch (n->op) {
     case IR_LOAD:
