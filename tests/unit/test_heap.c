@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The heap that replaces libc's malloc, and locks whose holder dies. */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ static void test_blocks(void **state)
         case 0: blocks[at] = realloc(blocks[at], size); break;
         case 1:
             free(blocks[at]);
-            blocks[at] = aligned_alloc(256, size);
+            blocks[at] = memalign(256, size);
             assert_int_equal((uintptr_t)blocks[at] % 256, 0);
             break;
         case 2:
