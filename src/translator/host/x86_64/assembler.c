@@ -516,6 +516,17 @@ void asm_vex_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv
     asm_byte(a, imm);
 }
 
+void asm_evex_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, unsigned rm, uint8_t imm)
+{
+    asm_byte(a, 0x62);
+    asm_byte(a, (~reg >> 3 & 1) << 7 | (~rm >> 3 & 1) << 5 | 0x50 | (insn >> 16 & 3));
+    asm_byte(a, (insn >> 12 & 1) << 7 | (~vvvv & 15) << 3 | 4 | (insn >> 8 & 3));
+    asm_byte(a, 0x08);
+    asm_byte(a, insn & 0xff);
+    asm_byte(a, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    asm_byte(a, imm);
+}
+
 void asm_vex256(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm)
 {
     vex(a, insn, 1, reg, vvvv, &rm, 0);

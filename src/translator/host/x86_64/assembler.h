@@ -247,6 +247,8 @@ void asm_vex_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv
 void asm_vex256(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm);
 void asm_vex256_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, struct rm rm,
                     uint8_t imm);
+/* EVEX-encoded, 128 bits, registers only. */
+void asm_evex_imm(struct assembler *a, uint32_t insn, unsigned reg, unsigned vvvv, unsigned rm, uint8_t imm);
 
 /* The instructions that the core needs; add more in vex.h. */
 enum {

@@ -188,6 +188,12 @@ enum vex {
     VPCLMULQDQ = VEX(3, 1, 0, 0x44),
 };
 
+/* EVEX-encoded ones, of AVX-512VL: for asm_evex_imm() */
+enum evex {
+    EVEX_VPRORQ = VEX(1, 1, 1, 0x72), /* /0; the result is the middle operand */
+    EVEX_VPTERNLOGQ = VEX(3, 1, 1, 0x25),
+};
+
 /* A VxxxPS instruction as one on doubles, and on lane 0 only. */
 static inline uint32_t vex_float(uint32_t packed_single, bool is_double, bool scalar)
 {

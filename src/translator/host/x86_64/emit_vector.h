@@ -228,6 +228,9 @@ vector_emitter emit_aes_round, emit_aes_mix, emit_polynomial_long, emit_polynomi
     emit_sha1_schedule0, emit_sha1_schedule1, emit_sha1_rounds, emit_sha256_rounds, emit_sha256_schedule0,
     emit_sha256_schedule1;
 
+/* emit_sha512.c */
+vector_emitter emit_sha512_rounds, emit_sha512_rounds2, emit_sha512_schedule0, emit_sha512_schedule1;
+
 /* emit_estimate.c */
 vector_emitter emit_float_estimate;
 
@@ -247,5 +250,8 @@ void emit_shift_right(struct emit *e, unsigned esize, bool is_signed, unsigned d
  */
 bool host_use_sha(void);
 void host_set_sha(int state);
+/* The same for AVX-512VL. */
+bool host_use_avx512(void);
+void host_set_avx512(int state);
 
 #endif

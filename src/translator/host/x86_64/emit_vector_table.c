@@ -3,7 +3,7 @@
  * emit_vector_table: which emitter serves which floating-point, vector or cryptographic operation, and the
  * cold code that they share. Left to ir_eval_op() are VURECPE, VURSQRTE, FRECPX, VFNARROW_ODD, which programs
  * hardly use; and, by their emitters, saturating shifts by amounts that are no constant, doubles to half
- * precision, SHA rounds on a host without SHA-NI, and element sizes that no guest has.
+ * precision, SHA-1 and SHA-256 rounds on a host without SHA-NI, and element sizes that no guest has.
  */
 #include "translator/host/x86_64/emit_vector.h"
 
@@ -254,4 +254,8 @@ const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_SHA256H2] = emit_sha256_rounds,
     [IR_SHA256SU0] = emit_sha256_schedule0,
     [IR_SHA256SU1] = emit_sha256_schedule1,
+    [IR_SHA512H] = emit_sha512_rounds,
+    [IR_SHA512H2] = emit_sha512_rounds2,
+    [IR_SHA512SU0] = emit_sha512_schedule0,
+    [IR_SHA512SU1] = emit_sha512_schedule1,
 };
