@@ -330,6 +330,53 @@ void emit_float_to_int(struct emit *e, const struct ir_insn *insn, ir_value v)
         emit_set_upper_zero(e, v);
 }
 
+/*
+ * Beyond 32 bits, of which the first conversion has told: cut quietly and converted to 64 bits, whose lower
+ * half it is. What is beyond those or no number is evaluated. r[0..2] as for emit_cold_evaluation(), r[3] =
+ * scratch.
+ */
+static void cold_to_int_script(struct emit *e, struct cold *c)
+{
+    unsigned d = c->r[0] - PLACE_GPR, a = c->r[2] - PLACE_XMM, t = c->r[3];
+    vex_rrri(e, VROUNDSD, t, a, a, float_round_imm[IR_ROUND_ZERO] | FLOAT_ROUND_QUIETLY);
+    vex_rr(e, VCVTTSD2SI + VEX_W1, d, t);
+    asm_alu_imm(e->a, ALU_CMP, true, rm_reg(d), 1);
+    uint32_t converted = asm_jcc_short(e->a, CC_NO);
+    emit_cold_evaluation(e, c);
+    asm_bind_short(e->a, converted);
+    asm_mov(e->a, false, d, d);
+}
+
+/* The host's conversion to 32 bits raises what the guest's does. Its result is that number, and not -0, if it
+ * has the same bits when converted back; most readers do not ask. */
+void emit_float_to_int_script(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    const struct value *value = &e->values[v];
+    bool low_only = value->uses == 1 && e->region->insns[value->next_use].op == IR_TRUNC;
+    emit_clobber_flags(e);
+    unsigned a = emit_use_xmm(e, insn->a), t = emit_tmp_xmm(e), d = emit_def_gpr(e, v);
+    vex_rr(e, VCVTTSD2SI, d, a);
+    asm_alu_imm(e->a, ALU_CMP, false, rm_reg(d), 1); /* overflows for the "indefinite integer" only */
+    struct cold *c = emit_cold_jcc(e, CC_O, cold_to_int_script);
+    c->r[0] = (uint8_t)(PLACE_GPR + d);
+    c->r[1] = 1;
+    c->r[2] = (uint8_t)(PLACE_XMM + a);
+    c->r[3] = (uint8_t)t;
+    emit_cold_back(e, c);
+    if (low_only)
+        return;
+    unsigned x = emit_tmp_gpr(e), y = emit_tmp_gpr(e);
+    vex_zero(e, t);
+    vex_rrr(e, VCVTSI2SD, t, t, d);
+    vex_rr(e, V_MOVQ_TO_GPR, t, x);
+    vex_rr(e, V_MOVQ_TO_GPR, a, y);
+    asm_alu(e->a, ALU_CMP, true, x, rm_reg(y));
+    asm_setcc(e->a, CC_E, x);
+    asm_movzx(e->a, 0, x, rm_reg(x));
+    asm_shift(e->a, SHIFT_SHL, true, rm_reg(x), 32);
+    asm_alu(e->a, ALU_OR, true, d, rm_reg(x));
+}
+
 /* -- from integers ------------------------------------------------------------------------------------- */
 
 /* An unsigned 64-bit number with the top bit set: halved, the lost bit kept for rounding, converted, doubled.

@@ -166,6 +166,10 @@ static inline struct rm pool_float_vector(struct emit *e, bool is_double, double
 struct cold *emit_cold_evaluate(struct emit *e, enum cc cc, unsigned result, unsigned count,
                                 const uint8_t *operands);
 
+/* The same as a part of other cold code, after which come these r[]: 0 the result's place, 1 the number of
+ * operands, 2.. theirs. */
+void emit_cold_evaluation(struct emit *e, struct cold *c);
+
 /* A second jump to the same cold code. */
 void emit_cold_also(struct emit *e, struct cold *c, enum cc cc);
 
@@ -179,7 +183,7 @@ typedef void vector_emitter(struct emit *e, const struct ir_insn *insn, ir_value
 /* emit_float.c */
 vector_emitter emit_float_arithmetic, emit_float_sqrt, emit_float_sign, emit_float_fma, emit_float_minmax,
     emit_float_round, emit_float_convert, emit_float_from_half, emit_float_to_half, emit_float_to_int,
-    emit_float_from_int, emit_float_to_bits, emit_float_from_bits;
+    emit_float_to_int_script, emit_float_from_int, emit_float_to_bits, emit_float_from_bits;
 
 /* emit_vector_move.c */
 vector_emitter emit_vector_from_float, emit_vector_get_float, emit_vector_set_float, emit_vector_from_int,

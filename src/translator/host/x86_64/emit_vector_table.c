@@ -7,8 +7,7 @@
  */
 #include "translator/host/x86_64/emit_vector.h"
 
-/* r[0] = result's place, r[1] = number of operands, r[2..4] = theirs */
-static void cold_evaluate(struct emit *e, struct cold *c)
+void emit_cold_evaluation(struct emit *e, struct cold *c)
 {
     for (unsigned i = 0; i < c->r[1]; i++) {
         struct mem argument = emit_cpu(e, CPU_EVAL_ARGUMENT(i));
@@ -29,7 +28,7 @@ static void cold_evaluate(struct emit *e, struct cold *c)
 struct cold *emit_cold_evaluate(struct emit *e, enum cc cc, unsigned result, unsigned count,
                                 const uint8_t *operands)
 {
-    struct cold *c = emit_cold_jcc(e, cc, cold_evaluate);
+    struct cold *c = emit_cold_jcc(e, cc, emit_cold_evaluation);
     c->r[0] = (uint8_t)result;
     c->r[1] = (uint8_t)count;
     for (unsigned i = 0; i < count; i++)
@@ -95,6 +94,7 @@ const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_FFROM_HALF] = emit_float_from_half,
     [IR_FTO_HALF] = emit_float_to_half,
     [IR_FTO_INT] = emit_float_to_int,
+    [IR_FTO_INT_SCRIPT] = emit_float_to_int_script,
     [IR_FFROM_INT] = emit_float_from_int,
     [IR_FTO_BITS] = emit_float_to_bits,
     [IR_FFROM_BITS] = emit_float_from_bits,
