@@ -22,49 +22,6 @@ void host_set_avx512(int state)
     avx512_state = state;
 }
 
-/* -- scratch registers --------------------------------------------------------------------------------- */
-
-enum { SCRATCH = 5 };
-
-/*
- * Where the temporaries do not suffice, registers are borrowed from whoever has them; their values wait in
- * the CPU structure.
- */
-struct scratch {
-    unsigned reg[SCRATCH];
-    unsigned borrowed; /* the last so many */
-};
-
-static struct mem scratch_home(struct emit *e, unsigned i)
-{
-    return emit_cpu(e, i < 3 ? CPU_EVAL_ARGUMENT(i) : CPU_EVAL_RESULT);
-}
-
-/* After the operands and the result. */
-static struct scratch scratch_take(struct emit *e)
-{
-    struct scratch s = {.borrowed = 0};
-    unsigned next = 15;
-    for (unsigned i = 0; i < SCRATCH; i++) {
-        uint32_t busy = (e->locked | e->scratch) >> PLACE_XMM;
-        if (__builtin_popcount(busy & TMP_XMM_MASK) < TMP_XMM_COUNT) {
-            s.reg[i] = emit_tmp_xmm(e);
-            continue;
-        }
-        while (busy >> next & 1)
-            next--;
-        vex_rm(e, V_MOVUPS_STORE, next, rm_mem(scratch_home(e, s.borrowed++)));
-        s.reg[i] = next--;
-    }
-    return s;
-}
-
-static void scratch_return(struct emit *e, const struct scratch *s)
-{
-    for (unsigned i = 0; i < s->borrowed; i++)
-        vex_rm(e, V_MOVUPS_LOAD, s->reg[SCRATCH - s->borrowed + i], rm_mem(scratch_home(e, i)));
-}
-
 /* -- functions of doublewords -------------------------------------------------------------------------- */
 
 enum { TERNARY_XOR = 0x96, TERNARY_MAJORITY = 0xe8 };
@@ -138,7 +95,7 @@ void emit_sha512_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
     unsigned b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
     struct rm a = emit_use_xmm_rm(e, insn->a);
     unsigned d = emit_def_xmm_last(e, v);
-    struct scratch scratch = scratch_take(e);
+    struct emit_scratch scratch = emit_scratch_take(e, 5);
     unsigned k = scratch.reg[0], m = scratch.reg[1], s = scratch.reg[2], t = scratch.reg[3],
              u = scratch.reg[4];
 
@@ -157,7 +114,7 @@ void emit_sha512_rounds(struct emit *e, const struct ir_insn *insn, ir_value v)
     emit_sum(e, s, t, u, k, sum, false);
     vex_shift(e, VPSRLDQ, s, s, 8);
     vex_rrr(e, VPADDQ, d, m, s);
-    scratch_return(e, &scratch);
+    emit_scratch_return(e, &scratch);
 }
 
 /* SHA512H2, in the lower halves: Vd1 + majority(Vn0, Vm1, Vm0) + sum(Vm0), which takes Vn0's place. */
@@ -167,7 +124,7 @@ void emit_sha512_rounds2(struct emit *e, const struct ir_insn *insn, ir_value v)
     unsigned b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
     struct rm a = emit_use_xmm_rm(e, insn->a);
     unsigned d = emit_def_xmm_last(e, v);
-    struct scratch scratch = scratch_take(e);
+    struct emit_scratch scratch = emit_scratch_take(e, 5);
     unsigned k = scratch.reg[0], m = scratch.reg[1], s = scratch.reg[2], t = scratch.reg[3],
              u = scratch.reg[4];
 
@@ -185,7 +142,7 @@ void emit_sha512_rounds2(struct emit *e, const struct ir_insn *insn, ir_value v)
     emit_sum(e, t, u, k, s, sum, false);
     vex_rr(e, V_MOVQ_LOAD, t, t);
     vex_rrr(e, VPADDQ, d, m, t);
-    scratch_return(e, &scratch);
+    emit_scratch_return(e, &scratch);
 }
 
 /* -- the message schedule ------------------------------------------------------------------------------ */
@@ -194,12 +151,12 @@ void emit_sha512_schedule0(struct emit *e, const struct ir_insn *insn, ir_value 
 {
     static const uint8_t sigma0[] = {1, 8, 7};
     unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), d = emit_def_xmm_last(e, v);
-    struct scratch scratch = scratch_take(e);
+    struct emit_scratch scratch = emit_scratch_take(e, 4);
     const unsigned *r = scratch.reg;
     vex_rrri(e, VPALIGNR, r[0], b, a, 8);
     emit_sum(e, r[1], r[2], r[3], r[0], sigma0, true);
     vex_rrr(e, VPADDQ, d, r[1], a);
-    scratch_return(e, &scratch);
+    emit_scratch_return(e, &scratch);
 }
 
 void emit_sha512_schedule1(struct emit *e, const struct ir_insn *insn, ir_value v)
@@ -208,10 +165,10 @@ void emit_sha512_schedule1(struct emit *e, const struct ir_insn *insn, ir_value 
     unsigned b = emit_use_xmm(e, insn->b);
     struct rm a = emit_use_xmm_rm(e, insn->a), c = emit_use_xmm_rm(e, insn->c);
     unsigned d = emit_def_xmm_last(e, v);
-    struct scratch scratch = scratch_take(e);
+    struct emit_scratch scratch = emit_scratch_take(e, 3);
     const unsigned *r = scratch.reg;
     emit_sum(e, r[0], r[1], r[2], b, sigma1, true);
     vex_rrm(e, VPADDQ, r[0], r[0], a);
     vex_rrm(e, VPADDQ, d, r[0], c);
-    scratch_return(e, &scratch);
+    emit_scratch_return(e, &scratch);
 }

@@ -108,6 +108,24 @@ static inline uint64_t element_sign(unsigned esize)
     return 1ull << ((8u << esize) - 1);
 }
 
+/* -- more scratch registers ---------------------------------------------------------------------------- */
+
+enum { SCRATCH_MAX = 5 };
+
+/*
+ * Registers for emitters that need more than the temporaries that are left. Those that are missing are
+ * borrowed from whoever has them; their values wait in the CPU structure, where an evaluation's operands are.
+ */
+struct emit_scratch {
+    unsigned reg[SCRATCH_MAX];
+    unsigned count, borrowed; /* the last so many */
+};
+
+/* After the operands and the result. */
+struct emit_scratch emit_scratch_take(struct emit *e, unsigned count);
+/* Leaves the flags alone. */
+void emit_scratch_return(struct emit *e, const struct emit_scratch *s);
+
 /* -- floating point ------------------------------------------------------------------------------------ */
 
 /* VROUND's immediate by enum ir_round (AWAY has none); bit 3 keeps it from raising "inexact". */
@@ -207,7 +225,8 @@ vector_emitter emit_vector_extend, emit_vector_multiply_long, emit_vector_narrow
 
 /* emit_vector_saturate.c */
 vector_emitter emit_vector_add_saturating, emit_vector_sign_saturating, emit_vector_multiply_long_saturating,
-    emit_vector_multiply_high, emit_vector_narrow_saturating, emit_vector_shift_saturating;
+    emit_vector_multiply_high, emit_vector_multiply_add_high, emit_vector_narrow_saturating,
+    emit_vector_shift_saturating;
 
 /* emit_vector_float.c */
 vector_emitter emit_vector_float_arithmetic, emit_vector_float_sqrt, emit_vector_float_sign,

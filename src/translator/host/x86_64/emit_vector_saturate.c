@@ -183,6 +183,67 @@ void emit_vector_multiply_high(struct emit *e, const struct ir_insn *insn, ir_va
     emit_fix_least(e, 2, d, t);
 }
 
+/*
+ * t = (2 b c + half a unit) >> width, or for a sum from which it is taken, what rounds that: just under half
+ * a unit. The one product that does not fit, of the two least numbers, gives the least number, which no other
+ * does.
+ */
+static void emit_product_high(struct emit *e, unsigned esize, bool is_sub, unsigned t, unsigned u, unsigned b,
+                              unsigned c)
+{
+    if (esize == 1) {
+        vex_rrr(e, VPMULHRSW, t, b, c);
+        if (!is_sub)
+            return;
+        vex_rrr(e, VPMULLW, u, b, c); /* rounded up by exactly half a unit? */
+        vex_rrr(e, VPADDW, u, u, u);
+        vex_rrm(e, VPCMPEQW, u, u, pool_splat(e, 1, element_sign(1)));
+        vex_rrr(e, VPADDW, t, t, u);
+        return;
+    }
+    struct rm half = pool_splat(e, 3, (1ull << 31) - is_sub);
+    vex_shift(e, VPSRLQ_IMM, t, b, 32);
+    vex_shift(e, VPSRLQ_IMM, u, c, 32);
+    vex_rrr(e, VPMULDQ, t, t, u);
+    vex_rrr(e, VPMULDQ, u, b, c);
+    vex_rrr(e, VPADDQ, t, t, t);
+    vex_rrr(e, VPADDQ, u, u, u);
+    vex_rrm(e, VPADDQ, t, t, half);
+    vex_rrm(e, VPADDQ, u, u, half);
+    vex_shift(e, VPSRLQ_IMM, u, u, 32);
+    vex_rrri(e, VPBLENDD, t, u, t, 0xa);
+}
+
+/* Overflow is in the signs, but the other way round where the product is the least number: it is then meant
+ * to be positive. */
+void emit_vector_multiply_add_high(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    unsigned esize = insn->aux & 3, bits = 8u << esize;
+    bool is_sub = insn->op == IR_VSQRDMLSH, half = esize == 1;
+    emit_clobber_flags(e);
+    unsigned a = emit_use_xmm(e, insn->a), b = emit_use_xmm(e, insn->b), c = emit_use_xmm(e, insn->c);
+    unsigned d = emit_def_xmm_last(e, v);
+    struct emit_scratch scratch = emit_scratch_take(e, 4);
+    unsigned t = scratch.reg[0], u = scratch.reg[1], sum = scratch.reg[2], over = scratch.reg[3];
+    emit_product_high(e, esize, is_sub, t, u, b, c);
+    if (is_sub)
+        vex_rrr(e, half ? VPSUBW : VPSUBD, sum, a, t);
+    else
+        vex_rrr(e, half ? VPADDW : VPADDD, sum, a, t);
+    vex_rrr(e, V_PXOR, over, a, sum);
+    vex_rrr(e, V_PXOR, u, t, is_sub ? a : sum);
+    vex_rrr(e, VPAND, over, over, u);
+    vex_rrm(e, half ? VPCMPEQW : VPCMPEQD, u, t, pool_splat(e, esize, element_sign(esize)));
+    vex_rrr(e, V_PXOR, over, over, u);
+    vex_shift(e, half ? VPSRAW_IMM : VPSRAD_IMM, over, over, bits - 1);
+    vex_shift(e, half ? VPSRAW_IMM : VPSRAD_IMM, u, a, bits - 1);
+    vex_rrm(e, V_PXOR, u, u, pool_splat(e, esize, element_sign(esize) - 1));
+    vex_blend(e, VPBLENDVB, d, sum, u, over);
+    vex_rr(e, VPTEST, over, over);
+    emit_scratch_return(e, &scratch);
+    emit_saturated_jnz(e);
+}
+
 /* -- left shifts by a constant: what does not come back by the opposite shift did not fit -------------- */
 
 /* Whether each element of b is the same constant, a left shift that leaves something. */

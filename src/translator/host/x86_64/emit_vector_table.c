@@ -7,6 +7,35 @@
  */
 #include "translator/host/x86_64/emit_vector.h"
 
+static struct mem scratch_home(struct emit *e, unsigned i)
+{
+    return emit_cpu(e, i < 3 ? CPU_EVAL_ARGUMENT(i) : CPU_EVAL_RESULT);
+}
+
+struct emit_scratch emit_scratch_take(struct emit *e, unsigned count)
+{
+    struct emit_scratch s = {.count = count};
+    unsigned next = 15;
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t busy = (e->locked | e->scratch) >> PLACE_XMM;
+        if (__builtin_popcount(busy & TMP_XMM_MASK) < TMP_XMM_COUNT) {
+            s.reg[i] = emit_tmp_xmm(e);
+            continue;
+        }
+        while (busy >> next & 1)
+            next--;
+        vex_rm(e, V_MOVUPS_STORE, next, rm_mem(scratch_home(e, s.borrowed++)));
+        s.reg[i] = next--;
+    }
+    return s;
+}
+
+void emit_scratch_return(struct emit *e, const struct emit_scratch *s)
+{
+    for (unsigned i = 0; i < s->borrowed; i++)
+        vex_rm(e, V_MOVUPS_LOAD, s->reg[s->count - s->borrowed + i], rm_mem(scratch_home(e, i)));
+}
+
 void emit_cold_evaluation(struct emit *e, struct cold *c)
 {
     for (unsigned i = 0; i < c->r[1]; i++) {
@@ -195,6 +224,8 @@ const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_VSQDMULL_HI] = emit_vector_multiply_long_saturating,
     [IR_VSQDMULH] = emit_vector_multiply_high,
     [IR_VSQRDMULH] = emit_vector_multiply_high,
+    [IR_VSQRDMLAH] = emit_vector_multiply_add_high,
+    [IR_VSQRDMLSH] = emit_vector_multiply_add_high,
     [IR_VNARROW] = emit_vector_narrow,
     [IR_VSQXTN] = emit_vector_narrow_saturating,
     [IR_VUQXTN] = emit_vector_narrow_saturating,
