@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* run: runs one program of another CPU, in a root of its own if asked. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,8 +182,21 @@ static int set_environment(const struct run_state *state, struct error *error)
     return 0;
 }
 
+/* Visor's own file, for the guest's children: what is in the root at /proc, if anything, does not lead there.
+ */
+static int open_visor(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (fd >= 0)
+        close(fd);
+    return high < 0 ? 0 : high;
+}
+
 static int start(struct run_state *state, char **arguments, struct error *error)
 {
+    if (state->root.directory)
+        state->program.visor_fd = open_visor();
     int code = root_enter(&state->root, error);
     if (code < 0)
         return code == -ENOENT ? -EINVAL : code; /* the root is missing, not the program */

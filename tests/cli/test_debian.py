@@ -9,6 +9,17 @@ import sys
 
 import pytest
 
+from conftest import run_visor
+
+AGAIN = r"""
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **arguments)
+{
+    return count == 1 ? puts("again") < 0 : execl(arguments[0], arguments[0], NULL);
+}
+"""
+
 
 def native(*command, stdin=""):
     if not shutil.which(command[0]):
@@ -274,6 +285,14 @@ def test_trace_names_system_calls(in_root):
     assert 'openat(AT_FDCWD, "/none"' in result.stderr
     assert "ENOENT (No such file or directory)" in result.stderr
     assert "exit_group(1)" in result.stderr
+
+
+def test_root_whose_proc_leads_nowhere(arm64_compiler, tmp_path):
+    """As the first stage of debootstrap leaves it in a container: /proc is a symbolic link to /proc."""
+    shutil.copy(arm64_compiler("again", AGAIN), tmp_path / "again")
+    (tmp_path / "proc").symlink_to("/proc")
+    result = run_visor("run", "--root", tmp_path, "/again", "x")
+    assert (result.returncode, result.stdout) == (0, "again\n"), result.stderr
 
 
 def test_ordinary_user_gets_a_root_without_privileges(in_root):
