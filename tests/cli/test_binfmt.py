@@ -47,6 +47,58 @@ int main(int count, char **arguments)
 }
 """
 
+# Says whether a child that was forked and executed maps the translations that the parent has.
+FAMILY = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void look_at(int process)
+{
+    char path[64], line[4096];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", process);
+    FILE *maps = fopen(path, "r");
+    while (maps && fgets(line, sizeof line, maps))
+        found |= strstr(line, "visor-translations") != NULL;
+    printf("shared=%s\n", !maps ? "?" : found ? "yes" : "no");
+}
+
+int main(int count, char **arguments)
+{
+    int ready[2];
+    char byte;
+    if (strcmp(arguments[1], "child") == 0) {
+        if (write(1, "x", 1) == 1)
+            pause();
+        return 1;
+    }
+    mkdir("/proc", 0755);
+    if (strcmp(arguments[1], "mounts-first") == 0 && mount("proc", "/proc", "proc", 0, NULL) < 0)
+        perror("mount");
+    if (pipe(ready) < 0)
+        return 1;
+    int child = fork();
+    if (child == 0) {
+        dup2(ready[1], 1);
+        execl(arguments[0], arguments[0], "child", NULL);
+        return 1;
+    }
+    if (read(ready[0], &byte, 1) != 1)
+        return 1;
+    if (strcmp(arguments[1], "mounts-later") == 0 && mount("proc", "/proc", "proc", 0, NULL) < 0)
+        perror("mount");
+    look_at(child);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+"""
+
 pytestmark = pytest.mark.skipif(KERNEL < (6, 7), reason="a user namespace has no binfmt_misc of its own before 6.7")
 
 
@@ -124,6 +176,15 @@ def test_children_in_a_root_without_proc_and_without_visor(show):
     assert result.returncode == 7, result.stderr
     assert lines(result, "argument") == ["/show", "then", "/show", "renamed", "renamed"]
     assert lines(result, "exe") == ["-", "-"] or lines(result, "exe") == ["/show", "/show"]
+
+
+@pytest.mark.parametrize("when", ["mounts-first", "mounts-later"])
+def test_family_in_a_root_without_proc_shares_translations(arm64_compiler, place, when):
+    shutil.copy(arm64_compiler("family", FAMILY), place / "family")
+    result = run_visor("binfmt", "run", "unshare", "--fork", "--pid", "--mount", "--mount-proc",
+                       "chroot", place, "/family", when)
+    assert result.returncode == 0, result.stderr
+    assert lines(result, "shared") == ["yes"], result.stderr
 
 
 def test_executable_but_unreadable_program(show, users):

@@ -13,7 +13,6 @@
  * the environment nor any other descriptor.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -35,13 +34,6 @@ static bool has_first_argument(void)
            (major < 5 || (major == 5 && minor < 12));
 }
 
-/* Visor's own file, for the children. Without /proc there is no way to it: then the kernel starts them. */
-static int open_visor(void)
-{
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? -1 : linux_hide_fd(fd);
-}
-
 void linux_continue_binfmt(char **arguments, char **environment)
 {
     struct error error = ERROR_INIT;
@@ -57,7 +49,7 @@ void linux_continue_binfmt(char **arguments, char **environment)
         .environment = environment,
         .trace_fd = -1,
         .store_fd = -1,
-        .visor_fd = open_visor(),
+        .visor_fd = linux_open_own_file(true),
         .program_fd = linux_hide_fd(program_fd),
         .by_binfmt = true,
         .path = arguments[1],

@@ -268,8 +268,13 @@ static bool needs_binfmt(const struct linux_process *process, const struct linux
 static int64_t exec_target(struct linux_thread *thread, struct linux_exec *exec,
                            const struct linux_program_file *file, const uint64_t vectors[2])
 {
-    const struct linux_process *process = thread->process;
+    struct linux_process *process = thread->process;
     const struct linux_target *target = exec->target;
+    if (!target->native) {
+        linux_session_lock(process);
+        linux_find_own_file(process);
+        linux_session_unlock(process);
+    }
     if (target->native || needs_binfmt(process, target)) {
         int64_t result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
         if (result != -ENOEXEC || target->native || process->own_fds[OWN_VISOR] < 0)

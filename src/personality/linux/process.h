@@ -145,6 +145,13 @@ void linux_exec_recover(struct linux_thread *thread);
 /* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
 int linux_hide_fd(int fd);
 
+/* Visor's own program file as a hidden descriptor, or -1. It is found by /proc, which `may_mount` makes if
+ * the root has none and the kernel permits it (own_file.c). */
+int linux_open_own_file(bool may_mount);
+
+/* Looks again if it is not known: the guest may have mounted /proc since. With the session's lock held. */
+void linux_find_own_file(struct linux_process *process);
+
 /* -- io_uring (uring.c) ---------------------------------------------------------------------------------- */
 
 /* The guest has mapped this offset of a descriptor, which may be a ring: takes note of it. Takes the lock of

@@ -122,6 +122,9 @@ static void begin(struct linux_process *process)
 
     if (process->own_fds[OWN_STORE] >= 0 || process->session_failed)
         return;
+    linux_find_own_file(process);
+    if (process->own_fds[OWN_VISOR] < 0)
+        return; /* for now */
     int fd = make_key(process, &key) ? translator_new_store(&key) : -1;
     if (fd >= 0)
         use(process, linux_hide_fd(fd), &key);
