@@ -3,7 +3,9 @@
  * code_store: see code_store.h.
  *
  * The file: a header with an index, then the entries. The index is a hash table of sets as wide as a cache
- * line; a set that is full forgets something. Writers hold a lock of the file, which the kernel releases for
+ * line, in levels: what finds its set full goes to the next, larger level, and in the last something is
+ * forgotten. So a small store, of which each short-lived process maps anew what it looks at, has few pages of
+ * index. Writers hold a lock of the file, which the kernel releases for
  * those that die; nobody waits long for it, since a store is an optimisation. An entry is in the index only
  * when all of it is in the file; readers take no lock.
  */
@@ -21,8 +23,8 @@
 #include "base/macros.h"
 
 #define STORE_SIZE (128u << 20)
-#define SET_BITS   14
 #define SET_SLOTS  16u
+#define LEVELS     3u
 #define BATCH_SIZE (128u << 10)
 #define ALIGNMENT  8u
 #define LOCK_TRIES 20
@@ -39,10 +41,16 @@ struct index_set {
     _Alignas(64) _Atomic uint32_t slots[SET_SLOTS]; /* 0: empty */
 };
 
+/* Of each level: how many sets, as a power of two, and where in the index they are. */
+static const struct {
+    unsigned bits, first;
+} levels[LEVELS] = {{8, 0}, {12, 1u << 8}, {14, (1u << 8) + (1u << 12)}};
+#define SET_COUNT ((1u << 8) + (1u << 12) + (1u << 14))
+
 struct header {
     struct translator_key key;
     uint32_t used; /* bytes of the store, from its start; for who has the lock */
-    _Alignas(4096) struct index_set sets[1u << SET_BITS];
+    _Alignas(4096) struct index_set sets[SET_COUNT];
 };
 
 /* Followed, each aligned, by the guest bytes, exits, restarts, relocs, insns and the code. */
@@ -172,9 +180,9 @@ static uint32_t slot_of(uint64_t pc, uint32_t offset)
     return hash(pc) << OFFSET_BITS | offset / ALIGNMENT;
 }
 
-static const struct index_set *set_of(const struct code_store *store, uint64_t pc)
+static const struct index_set *set_of(const struct code_store *store, uint64_t pc, unsigned level)
 {
-    return &store->header->sets[hash(pc) >> (32 - SET_BITS)];
+    return &store->header->sets[levels[level].first + (hash(pc) >> (32 - levels[level].bits))];
 }
 
 /* Takes `size` bytes at *at, and what aligns the next. */
@@ -261,13 +269,15 @@ static bool read_parts(const struct entry *head, const uint8_t *at, size_t room,
 
 bool code_store_find(const struct code_store *store, uint64_t pc, unsigned *cursor, struct stored_code *found)
 {
-    const struct index_set *set = set_of(store, pc);
     const uint8_t *memory = (const uint8_t *)store->header;
 
-    while (*cursor < SET_SLOTS) {
-        uint32_t slot = atomic_load_explicit(&set->slots[(*cursor)++], memory_order_acquire);
+    while (*cursor < LEVELS * SET_SLOTS) {
+        const struct index_set *set = set_of(store, pc, *cursor / SET_SLOTS);
+        uint32_t slot = atomic_load_explicit(&set->slots[(*cursor)++ % SET_SLOTS], memory_order_acquire);
         uint32_t offset = slot % (1u << OFFSET_BITS) * ALIGNMENT;
-        if (!slot || slot != slot_of(pc, offset) || offset < sizeof(struct header) ||
+        if (!slot)
+            return false; /* slots are filled in this order */
+        if (slot != slot_of(pc, offset) || offset < sizeof(struct header) ||
             offset > STORE_SIZE - sizeof(struct entry))
             continue;
         struct entry head;
@@ -347,18 +357,25 @@ static bool write_at(int fd, const void *bytes, size_t size, size_t offset)
     return pwrite(fd, bytes, size, (off_t)offset) == (ssize_t)size;
 }
 
-/* Into an empty slot of the set, or one of the full set that the entry's place happens to name. */
+/* The first empty slot, or in a full index the one of the last set that the entry's place happens to name. */
+static const _Atomic uint32_t *free_slot(const struct code_store *store, uint64_t pc, uint32_t offset)
+{
+    const struct index_set *set = NULL;
+    for (unsigned level = 0; level < LEVELS; level++) {
+        set = set_of(store, pc, level);
+        for (unsigned i = 0; i < SET_SLOTS; i++) {
+            if (!atomic_load_explicit(&set->slots[i], memory_order_relaxed))
+                return &set->slots[i];
+        }
+    }
+    return &set->slots[offset / ALIGNMENT % SET_SLOTS];
+}
+
 static bool publish(const struct code_store *store, uint64_t pc, uint32_t offset)
 {
-    const struct index_set *set = set_of(store, pc);
     const uint32_t slot = slot_of(pc, offset);
-    unsigned i = 0;
-    while (i < SET_SLOTS && atomic_load_explicit(&set->slots[i], memory_order_relaxed))
-        i++;
-    if (i == SET_SLOTS)
-        i = offset / ALIGNMENT % SET_SLOTS;
-    return write_at(store->fd, &slot, sizeof slot,
-                    (size_t)((uintptr_t)&set->slots[i] - (uintptr_t)store->header));
+    const size_t at = (size_t)((uintptr_t)free_slot(store, pc, offset) - (uintptr_t)store->header);
+    return write_at(store->fd, &slot, sizeof slot, at);
 }
 
 /* The batch behind what is in the file, then its end, then the index: whoever dies in between leaves nothing
