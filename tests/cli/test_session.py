@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Sessions: which processes share translations, and that all goes on where they cannot."""
+import array
 import os
 import pathlib
 import subprocess
@@ -92,3 +93,17 @@ def test_traces_do_without(in_root):
     result = in_root("/bin/sh", "-c", "/bin/true; /bin/true; /bin/echo done", options=("--trace", "guest"))
     assert result.stdout == "done\n"
     assert result.stderr.count("---- region") > 100
+
+
+@pytest.mark.skipif(pathlib.Path(VISOR).read_bytes()[16] != 2, reason="visor is not at a fixed address")
+def test_code_that_calls_visor_is_shared():
+    """Reading FPCR is such: what was translated of printf() is in the store."""
+    script = PAUSE + 'if (my $p = fork) { waitpid $p, 0; pause } else { sprintf("%.30g", $$ / 3); exit }'
+    child = subprocess.Popen([VISOR, "run", "--root", ROOT, "perl", "-e", script],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    directory = pathlib.Path(f"/proc/{int(child.stdout.readline())}/fd")
+    store, = (link for link in directory.iterdir() if "visor-translations" in str(link.readlink()))
+    with store.open("rb") as file:
+        words = array.array("I", file.read(16 << 20))
+    child.communicate("\n", timeout=60)
+    assert any(word & ~31 == 0xd53b4400 for word in words)  # mrs x?, fpcr

@@ -88,7 +88,7 @@ struct host_code {
     uint32_t size;
     unsigned exit_count, restart_count, reloc_count, insn_count;
     bool overflow;      /* did not fit: translate a shorter region */
-    bool own_addresses; /* has addresses of visor's functions: of use in this process only */
+    bool own_addresses; /* has addresses of visor's functions, and they differ between processes */
     bool flags_dead;    /* the block sets all flags before it reads any */
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];

@@ -4,6 +4,8 @@
  *
  * Temporaries are dead at an exit, so these sequences use rax, rcx, rdx freely.
  */
+#include <elf.h>
+
 #include "translator/host/x86_64/emit_core.h"
 
 static struct mem cpu_field(const struct emit *e, size_t offset)
@@ -262,6 +264,15 @@ static void call_routine(struct emit *e, enum host_routine routine)
     asm_bind(e->a, here);
 }
 
+/* The linker's: the program's ELF header. */
+extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
+
+/* Whether visor may be at other addresses in another process. */
+static bool visor_moves(void)
+{
+    return __ehdr_start.e_type != ET_EXEC;
+}
+
 EMITTER(call)
 {
     static const size_t arguments = offsetof(struct translator_cpu, eval_arguments);
@@ -281,7 +292,7 @@ EMITTER(call)
     asm_mov_imm(e->a, RAX, emit_insn(e, e->insn)->imm);
     asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     asm_mov_imm(e->a, RAX, insn->imm);
-    e->code->own_addresses = true;
+    e->code->own_addresses |= visor_moves();
     call_routine(e, HOST_CALL_HELPER);
     emit_def_in_gpr(e, v, RAX);
 }
