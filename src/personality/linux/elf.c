@@ -236,20 +236,23 @@ int elf_read(int fd, uint16_t machine, struct elf_image *image, struct error *er
     if (fstat(fd, &status) < 0)
         return error_set(error, -errno, "cannot look at the file: %s", strerror(errno));
 
-    uint8_t *head = malloc(ELF_HEAD_SIZE);
-    if (!head)
-        return error_set(error, -ENOMEM, "out of memory");
     /* Program headers nearly always follow the header: read more only if they do not. */
-    int code = read_at(fd, head, 4096, 0, error);
+    uint8_t first[4096], *more = NULL;
+    int code = read_at(fd, first, sizeof first, 0, error);
     Elf64_Ehdr header;
-    if (code == 4096) {
-        memcpy(&header, head, sizeof header);
-        if (header.e_phoff > 4096 - header.e_phnum * sizeof(Elf64_Phdr))
-            code = read_at(fd, head, ELF_HEAD_SIZE, 0, error);
+    if (code == sizeof first) {
+        memcpy(&header, first, sizeof header);
+        if (header.e_phoff > sizeof first - header.e_phnum * sizeof(Elf64_Phdr)) {
+            more = malloc(ELF_HEAD_SIZE);
+            if (!more)
+                return error_set(error, -ENOMEM, "out of memory");
+            code = read_at(fd, more, ELF_HEAD_SIZE, 0, error);
+        }
     }
     if (code >= 0)
-        code = elf_parse_for(head, (size_t)code, (uint64_t)status.st_size, machine, image, error);
-    free(head);
+        code =
+            elf_parse_for(more ? more : first, (size_t)code, (uint64_t)status.st_size, machine, image, error);
+    free(more);
     return code;
 }
 

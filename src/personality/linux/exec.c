@@ -180,7 +180,8 @@ struct linux_exec {
 
 static void set_close_on_exec(int fd, bool on)
 {
-    fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0);
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0);
 }
 
 static void show_own_fds(struct linux_process *process, bool on)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* context: generated code as a Linux signal handler finds it; what the processor must have. */
-#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/platform/x86.h>
 #include <ucontext.h>
 
 #include "base/error.h"
@@ -149,22 +149,19 @@ int host_probe(struct error *error)
 {
     /* x86-64-v3, as the x86-64 psABI lists it, and cmpxchg16b of v2 */
     static const struct {
-        unsigned leaf, reg, bit;
+        unsigned feature;
         const char *name;
     } features[] = {
-        {1, 2, 0, "SSE3"},     {1, 2, 9, "SSSE3"},   {1, 2, 12, "FMA"},          {1, 2, 13, "CMPXCHG16B"},
-        {1, 2, 19, "SSE4.1"},  {1, 2, 20, "SSE4.2"}, {1, 2, 22, "MOVBE"},        {1, 2, 23, "POPCNT"},
-        {1, 2, 27, "OSXSAVE"}, {1, 2, 28, "AVX"},    {1, 2, 29, "F16C"},         {7, 1, 3, "BMI1"},
-        {7, 1, 5, "AVX2"},     {7, 1, 8, "BMI2"},    {0x80000001, 2, 0, "LAHF"}, {0x80000001, 2, 5, "LZCNT"},
+        {x86_cpu_SSE3, "SSE3"},     {x86_cpu_SSSE3, "SSSE3"},   {x86_cpu_FMA, "FMA"},
+        {x86_cpu_SSE4_1, "SSE4.1"}, {x86_cpu_SSE4_2, "SSE4.2"}, {x86_cpu_CMPXCHG16B, "CMPXCHG16B"},
+        {x86_cpu_MOVBE, "MOVBE"},   {x86_cpu_POPCNT, "POPCNT"}, {x86_cpu_OSXSAVE, "OSXSAVE"},
+        {x86_cpu_AVX, "AVX"},       {x86_cpu_F16C, "F16C"},     {x86_cpu_BMI1, "BMI1"},
+        {x86_cpu_AVX2, "AVX2"},     {x86_cpu_BMI2, "BMI2"},     {x86_cpu_LAHF64_SAHF64, "LAHF"},
+        {x86_cpu_LZCNT, "LZCNT"},
     };
-    unsigned leaf = 0, r[4] = {0, 0, 0, 0}; /* one CPUID a leaf: in a virtual machine each takes its time */
+    /* As libc has found them at its start: in a virtual machine each CPUID takes its time. */
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
-        if (features[i].leaf != leaf) {
-            leaf = features[i].leaf;
-            if (!__get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3]))
-                memset(r, 0, sizeof r);
-        }
-        if (!(r[features[i].reg] >> features[i].bit & 1)) {
+        if (!x86_cpu_present(features[i].feature)) {
             int status = error_set(error, -ENOTSUP, "this processor lacks %s", features[i].name);
             error_hint(error, "translation needs x86-64-v3: a processor with AVX2, BMI2 and FMA");
             return status;
