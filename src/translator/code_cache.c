@@ -14,8 +14,11 @@
 
 #define GUEST_PAGE_BITS 12
 #define ROUTINES_MAX    16384
-#define PREPARE_SIZE    (32u << 10)
-#define BY_PC_FIRST     4096u
+/* Of memory that is prepared ahead: as much as there is already, but for these. */
+#define PREPARE_LEAST (8u << 10)
+#define PREPARE_MOST  (64u << 10)
+#define BY_PC_FIRST   4096u
+#define BY_PAGE_FIRST 512u
 
 /* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
 #define BYTES_PER_BLOCK   64
@@ -72,10 +75,11 @@ static int map_executable(struct code_cache *cache)
     return mprotect(p, cache->size, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
 }
 
-/* Every page of it is used soon, unless there are many. */
-static void prepare_by_pc(struct code_cache *cache)
+/* Every page of the hash tables is used soon, unless there are many. */
+static void prepare_hashes(struct code_cache *cache)
 {
     pages_prepare(cache->by_pc, MIN(cache->by_pc_size, BY_PC_FIRST) * sizeof *cache->by_pc);
+    pages_prepare(cache->by_page, MIN(cache->by_page_size, BY_PAGE_FIRST) * sizeof *cache->by_page);
 }
 
 static int allocate_tables(struct code_cache *cache)
@@ -86,12 +90,12 @@ static int allocate_tables(struct code_cache *cache)
     cache->insns = pages_new(cache->size / BYTES_PER_INSN * sizeof *cache->insns);
     cache->by_pc_size = BY_PC_FIRST;
     cache->by_pc = pages_new(cache->by_pc_size * sizeof *cache->by_pc);
-    cache->by_page_size = 512;
+    cache->by_page_size = BY_PAGE_FIRST;
     cache->by_page = pages_new(cache->by_page_size * sizeof *cache->by_page);
     if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc ||
         !cache->by_page)
         return -ENOMEM;
-    prepare_by_pc(cache);
+    prepare_hashes(cache);
     return 0;
 }
 
@@ -145,36 +149,46 @@ static uint32_t hash(uint64_t key)
     return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-static struct block_entry *find_entry(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
+static uint32_t *find_entry(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
 {
     uint32_t mask = cache->by_pc_size - 1;
     uint32_t i = hash(pc >> 2) & mask;
-    while (cache->by_pc[i].pc && (cache->by_pc[i].pc != pc + 1 || cache->by_pc[i].fp_mode != fp_mode))
-        i = (i + 1) & mask;
+    for (; cache->by_pc[i]; i = (i + 1) & mask) {
+        const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
+        if (block->pc == pc && block->fp_mode == fp_mode)
+            break;
+    }
     return &cache->by_pc[i];
 }
 
 uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
 {
-    const struct block_entry *entry = find_entry(cache, pc, fp_mode);
-    if (!entry->pc || !cache->blocks[entry->block].valid)
-        return NO_BLOCK;
-    return entry->block;
+    uint32_t entry = *find_entry(cache, pc, fp_mode);
+    return entry && cache->blocks[entry - 1].valid ? entry - 1 : NO_BLOCK;
+}
+
+/* A table in the place of one that is full. */
+static void *new_table(const struct code_cache *cache, size_t size)
+{
+    void *table = pages_new(size);
+    if (table && cache->wiped)
+        pages_wipe_on_fork(table, size, true);
+    return table;
 }
 
 static bool grow_by_pc(struct code_cache *cache)
 {
-    struct block_entry *old = cache->by_pc;
+    uint32_t *old = cache->by_pc;
     uint32_t old_size = cache->by_pc_size;
 
-    struct block_entry *table = pages_new(old_size * 2 * sizeof *table);
+    uint32_t *table = new_table(cache, old_size * 2 * sizeof *table);
     if (!table)
         return false;
     cache->by_pc = table;
     cache->by_pc_size = old_size * 2;
     for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i].pc)
-            *find_entry(cache, old[i].pc - 1, old[i].fp_mode) = old[i];
+        if (old[i])
+            *find_entry(cache, cache->blocks[old[i] - 1].pc, cache->blocks[old[i] - 1].fp_mode) = old[i];
     }
     pages_free(old, old_size * sizeof *old);
     return true;
@@ -194,7 +208,7 @@ static bool grow_by_page(struct code_cache *cache)
     struct page_entry *old = cache->by_page;
     uint32_t old_size = cache->by_page_size;
 
-    struct page_entry *table = pages_new(old_size * 2 * sizeof *table);
+    struct page_entry *table = new_table(cache, old_size * 2 * sizeof *table);
     if (!table)
         return false;
     cache->by_page = table;
@@ -279,7 +293,9 @@ static void prepare(void *memory, size_t *ready, size_t wanted)
 {
     if (wanted <= *ready)
         return;
-    size_t size = ALIGN_UP(wanted - *ready, (size_t)PREPARE_SIZE);
+    size_t step = MAX(PREPARE_LEAST, MIN(*ready, PREPARE_MOST));
+    size_t size = ALIGN_UP(wanted - *ready, (size_t)PREPARE_LEAST);
+    size = MAX(size, step);
     pages_prepare((uint8_t *)memory + *ready, size);
     *ready += size;
 }
@@ -366,6 +382,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode,
         .insn_count = (uint16_t)code->insn_count,
         .valid = true,
         .flags_dead = code->flags_dead,
+        .fp_mode = (uint8_t)fp_mode,
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };
@@ -376,10 +393,10 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode,
     cache->restart_count += code->restart_count;
     cache->insn_count += code->insn_count;
 
-    struct block_entry *entry = find_entry(cache, pc, fp_mode);
-    if (!entry->pc)
+    uint32_t *entry = find_entry(cache, pc, fp_mode);
+    if (!*entry)
         cache->by_pc_used++;
-    *entry = (struct block_entry){.pc = pc + 1, .block = index, .fp_mode = fp_mode};
+    *entry = index + 1;
     add_to_page(cache, index, 0, start);
     if ((start ^ (end - 1)) >> GUEST_PAGE_BITS)
         add_to_page(cache, index, 1, end - 1);
@@ -561,22 +578,43 @@ int code_cache_unshare(struct code_cache *cache)
     return code;
 }
 
-int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa)
+void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe)
 {
-    cache->used = 0;
+    const struct {
+        void *memory;
+        size_t size;
+    } tables[] = {
+        {cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks},
+        {cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits},
+        {cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts},
+        {cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns},
+        {cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc},
+        {cache->by_page, cache->by_page_size * sizeof *cache->by_page},
+    };
+    bool kept = true;
+
+    if (cache->wiped == wipe)
+        return;
+    for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
+        kept &= pages_wipe_on_fork(tables[i].memory, tables[i].size, wipe);
+    cache->wiped = wipe || !kept;
+}
+
+int code_cache_begin_again(struct code_cache *cache)
+{
+    cache->used = cache->routines_end;
     int code = copy_memory(cache);
     if (code == 0)
         code = map_executable(cache);
     if (code < 0)
         return code;
-    cache->ready.code = 0;
     pages_clear(cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc);
-    prepare_by_pc(cache);
     pages_clear(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
+    prepare_hashes(cache);
     cache->by_pc_used = cache->by_page_used = 0;
     atomic_store(&cache->block_count, 0);
     cache->exit_count = cache->restart_count = cache->insn_count = 0;
+    cache->ready.code = cache->ready.blocks = cache->ready.exits = cache->ready.insns = 0;
     cache->epoch++;
-    emit_routines(cache, isa);
     return 0;
 }

@@ -40,21 +40,17 @@ struct code_block {
     uint32_t restarts;    /* index of the first restart range, likewise */
     uint32_t insns;       /* index of the first instruction entry, likewise */
     uint16_t exit_count, restart_count, insn_count;
-    bool valid;
-    bool flags_dead;          /* as host_code's */
-    uint32_t incoming;        /* first exit that leads here, or NO_EXIT */
+    bool valid : 1;
+    bool flags_dead : 1; /* as host_code's */
+    uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
+    uint8_t fp_mode;     /* that it was made for */
+    uint32_t incoming;   /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
 };
 
 struct page_entry {
     uint64_t page;  /* guest address / GUEST_PAGE, plus 1; 0 = empty */
     uint32_t first; /* block, or NO_BLOCK */
-};
-
-struct block_entry {
-    uint64_t pc; /* plus 1; 0 = empty */
-    uint32_t block;
-    uint32_t fp_mode;
 };
 
 struct code_cache {
@@ -73,7 +69,7 @@ struct code_cache {
     struct host_insn *insns; /* owned, likewise, relative to the block */
     uint32_t insn_count;
 
-    struct block_entry *by_pc; /* owned hash table, linear probing, power of two */
+    uint32_t *by_pc; /* owned hash table of blocks, plus 1; 0 = empty; linear probing, power of two */
     uint32_t by_pc_size, by_pc_used;
     struct page_entry *by_page; /* owned, likewise */
     uint32_t by_page_size, by_page_used;
@@ -81,6 +77,7 @@ struct code_cache {
     struct {
         size_t code, blocks, exits, insns; /* bytes of each that the kernel has prepared */
     } ready;
+    bool wiped; /* of a fork's child the tables may be empty: it must begin again */
 
     uint64_t epoch;          /* differs between the caches of one translator */
     unsigned users;          /* threads that may be inside */
@@ -105,8 +102,12 @@ void code_cache_free(struct code_cache *cache);
 /* In the child of a fork: the memory is still shared with the parent; makes a private copy in place. */
 int code_cache_unshare(struct code_cache *cache);
 
-/* The same, but with an empty cache, of another epoch, in place of a copy. 0 or a negative errno. */
-int code_cache_begin_again(struct code_cache *cache, const struct guest_isa *isa);
+/* Before a fork: whether the child will begin again, so that the kernel need not copy the tables, nor either
+ * process what it changes of them. A wish: cache->wiped says what must be. */
+void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe);
+
+/* As code_cache_unshare(), but with an empty cache, of another epoch, in place of a copy. */
+int code_cache_begin_again(struct code_cache *cache);
 
 /* The block for a guest address that was made for a floating-point mode (IR_FP_*), or NO_BLOCK. */
 uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode);

@@ -43,6 +43,8 @@ struct jump_cache_entry {
 };
 #define JUMP_CACHE_BITS 16
 #define JUMP_CACHE_SIZE (sizeof(struct jump_cache_entry) << JUMP_CACHE_BITS)
+/* Of 4 KiB. */
+#define JUMP_CACHE_PAGES (JUMP_CACHE_SIZE >> 12)
 
 struct translator_cpu {
     /* -- generated code ------------------------------------------------------------------------ */
@@ -66,8 +68,10 @@ struct translator_cpu {
 
     /* -- run time ---------------------------------------------------------------------------------- */
     struct translator *translator;
-    struct jump_cache_entry *own_jump_cache; /* owned */
-    uint8_t *return_stack;                   /* owned; lowest address, guard page first */
+    struct jump_cache_entry *own_jump_cache;    /* owned */
+    uint64_t jump_pages[JUMP_CACHE_PAGES / 64]; /* bits: the pages of it that are in use */
+    bool jumps_wiped;                           /* the child of a fork finds it empty */
+    uint8_t *return_stack;                      /* owned; lowest address, guard page first */
     uint8_t *return_stack_top;
     uint64_t cache_epoch;          /* of the cache that the return stack points into */
     struct code_cache *cache;      /* that generated code of this thread belongs to; NULL outside */

@@ -4,6 +4,7 @@
 #ifndef VISOR_TRANSLATOR_PAGES_H
 #define VISOR_TRANSLATOR_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,6 +38,12 @@ static inline void pages_clear(void *p, size_t size)
 {
     if (madvise(p, size, MADV_DONTNEED) < 0) /* locked by the guest's mlockall() */
         memset(p, 0, size);
+}
+
+/* Whether the child of a fork finds zeros there, or a copy. False: it cannot be had. */
+static inline bool pages_wipe_on_fork(void *p, size_t size, bool wipe)
+{
+    return madvise(p, size, wipe ? MADV_WIPEONFORK : MADV_KEEPONFORK) == 0;
 }
 
 /* Has the kernel prepare memory ahead of its use, many pages at a time: a fault for each costs more. An older

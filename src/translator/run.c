@@ -24,6 +24,8 @@
 /* No guest pc: it is odd. */
 #define NO_PC (~(uint64_t)0)
 
+#define LOOKUPS_MOST 3 /* of code_block.lookups */
+
 typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
 
 static unsigned jump_index(uint64_t pc)
@@ -351,10 +353,26 @@ static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_ex
     }
 }
 
+/* Another page of a jump cache costs more than some lookups: it is for what comes again and again. */
+static bool deserves_jump(struct translator_cpu *cpu, struct code_block *block, unsigned index)
+{
+    const unsigned page = index / (4096 / sizeof(struct jump_cache_entry));
+    uint64_t *pages = &cpu->jump_pages[page / 64], bit = 1ull << page % 64;
+
+    if (!(*pages & bit) && block->lookups < LOOKUPS_MOST) {
+        block->lookups++;
+        return false;
+    }
+    *pages |= bit;
+    return true;
+}
+
 static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
 {
     uint64_t pc = guest_pc(cpu);
     struct jump_cache_entry *entry = &cpu->own_jump_cache[jump_index(pc)];
+    if (!deserves_jump(cpu, &cpu->cache->blocks[block], jump_index(pc)))
+        return;
     entry->code = code_cache_code(cpu->cache, block);
     entry->pc = pc;
 }
@@ -576,6 +594,12 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
 void translator_fork_prepare(struct translator *t)
 {
     lock_take(&t->lock);
+    const bool wipe = code_store_in_use(t->store);
+    code_cache_wipe_on_fork(t->cache, wipe);
+    for (struct translator_cpu *cpu = t->cpus; cpu && wipe; cpu = cpu->next) {
+        if (!cpu->jumps_wiped)
+            cpu->jumps_wiped = pages_wipe_on_fork(cpu->own_jump_cache, JUMP_CACHE_SIZE, true);
+    }
 }
 
 void translator_fork_parent(struct translator *t)
@@ -590,9 +614,10 @@ void translator_fork_parent(struct translator *t)
 static int begin_again(struct translator *t, struct translator_cpu *self)
 {
     code_store_forget(t->store);
-    pages_clear(self->own_jump_cache, JUMP_CACHE_SIZE); /* no other thread uses it */
-    self->own_jump_cache[0].pc = NO_PC;
-    return code_cache_begin_again(t->cache, t->isa);
+    if (!self->jumps_wiped)
+        pages_clear(self->own_jump_cache, JUMP_CACHE_SIZE); /* no other thread uses it */
+    memset(self->jump_pages, 0, sizeof self->jump_pages);
+    return code_cache_begin_again(t->cache);
 }
 
 int translator_fork_child(struct translator *t, struct translator_cpu *self)
@@ -610,7 +635,9 @@ int translator_fork_child(struct translator *t, struct translator_cpu *self)
     for (struct code_cache *cache = t->retired; cache; cache = cache->next)
         cache->users = 0;
     free_unused_caches(t);
-    int code = code_store_in_use(t->store) ? begin_again(t, self) : code_cache_unshare(t->cache);
+    int code =
+        t->cache->wiped || code_store_in_use(t->store) ? begin_again(t, self) : code_cache_unshare(t->cache);
+    self->own_jump_cache[0].pc = NO_PC; /* it may be empty now */
     lock_release(&t->lock);
     return code;
 }
