@@ -120,3 +120,10 @@ def test_forbidden_user_namespaces_give_a_hint(tmp_path):
         limit.write_text(old)
         shutil.rmtree(visor_copy.parent)
     assert_refused(result, 126, "user namespace", "hint", "max_user_namespaces")
+
+
+def test_program_whose_name_begins_with_blanks(in_root):
+    script = ("import os, tempfile; os.chdir(tempfile.mkdtemp()); os.symlink('/bin/cat', '  x y');"
+              "os.execv('  x y', ['z', '/proc/self/comm'])")
+    result = in_root("/usr/bin/python3", "-c", script)
+    assert (result.stdout, result.stderr) == ("  x y\n", "")

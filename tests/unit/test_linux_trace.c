@@ -172,6 +172,18 @@ static void test_memory(void **state)
                1);
 }
 
+/* A name is the guest's text: it must not end the line or steer a terminal. */
+static void test_socket_names(void **state)
+{
+    (void)state;
+    CHECK_LINE("connect", "fKu", 0, "[7] connect(3, {sa_family=AF_UNIX, sun_path=\"/a\\n\\33[m\"}, 9) = 0\n",
+               3, ADDRESS("\1\0/a\n\033[m"), 9);
+    CHECK_LINE("connect", "fKu", 0, "[7] connect(3, {sa_family=AF_UNIX, sun_path=@\"a\\0b\"}, 6) = 0\n", 3,
+               ADDRESS("\1\0\0a\0b"), 6);
+    CHECK_LINE("bind", "fKu", 0, "[7] bind(3, {sa_family=AF_UNIX, sun_path=\"\"}, 2) = 0\n", 3,
+               ADDRESS("\1\0"), 2);
+}
+
 static void test_newer_calls(void **state)
 {
     (void)state;
@@ -247,7 +259,8 @@ int main(void)
         cmocka_unit_test(test_paths_and_flags), cmocka_unit_test(test_buffers),
         cmocka_unit_test(test_structures),      cmocka_unit_test(test_memory),
         cmocka_unit_test(test_no_return),       cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_long_line),       cmocka_unit_test(test_newer_calls),
+        cmocka_unit_test(test_long_line),       cmocka_unit_test(test_socket_names),
+        cmocka_unit_test(test_newer_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

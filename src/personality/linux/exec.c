@@ -32,7 +32,6 @@
 #include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
 
-#define OWN_VARIABLE  "VISOR_INTERNAL="
 #define OWN_FD_MIN    1000
 #define ARGUMENTS_MAX (1u << 20)
 
@@ -221,7 +220,7 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
 
     target->fd = linux_hide_fd(target->fd);
     linux_session_lock(process);
-    if (asprintf(&exec->variable, OWN_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
+    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
                  process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
                  process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
                  process->trace, process->interpret, process->by_binfmt, strlen(target->exec_name),
@@ -352,27 +351,15 @@ static bool is_executed_by(int visor_fd)
 
 void linux_continue_exec(char **arguments, char **environment)
 {
-    struct linux_start start = {.arguments = arguments};
+    static char exec_name[PATH_MAX];
+    struct linux_start start;
     struct error error = ERROR_INIT;
-    unsigned interpret, by_binfmt, length;
-    int used = 0;
 
-    const char *own = environment[0];
-    if (!own || strncmp(own, OWN_VARIABLE, strlen(OWN_VARIABLE)) != 0)
-        return;
-    own += strlen(OWN_VARIABLE);
-    if (sscanf(own, "%d %d %d %" SCNx64 " %d %u %u %u %u %n", &start.visor_fd, &start.program_fd,
-               &start.store_fd, &start.layout, &start.trace_fd, &start.trace, &interpret, &by_binfmt, &length,
-               &used) != 9 ||
-        !used || strlen(own + used) < length + 1ull || own[(unsigned)used + length] != ' ' ||
+    if (!environment[0] || !linux_exec_parse(environment[0], &start, exec_name) ||
         !is_executed_by(start.visor_fd))
         return; /* somebody else's variable */
 
-    char *exec_name = strndup(own + used, length);
-    start.exec_name = exec_name ? exec_name : "";
-    start.path = own + used + length + 1;
-    start.interpret = interpret;
-    start.by_binfmt = by_binfmt;
+    start.arguments = arguments;
     start.environment = environment + 1;
     set_close_on_exec(start.visor_fd, true);
     set_close_on_exec(start.program_fd, true);

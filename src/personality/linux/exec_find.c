@@ -22,7 +22,6 @@
 #define AT_EXECVE_CHECK 0x10000
 #endif
 
-#define SCRIPT_HEAD_SIZE 256 /* the kernel's BINPRM_BUF_SIZE */
 #define SCRIPT_DEPTH_MAX 5
 #define PREFIX_MAX       ((unsigned)ARRAY_SIZE(((struct linux_target *)0)->prefix))
 
@@ -100,41 +99,6 @@ static int check_permission(int fd, const char *path, struct error *error)
     return 0;
 }
 
-/* Splits a "#!" line: the interpreter, and the rest of the line as one argument or NULL, both in `head`. */
-static int parse_script(char *head, size_t size, char **interpreter, char **argument)
-{
-    char *end = memchr(head, '\n', size);
-    if (!end) {
-        /* The line may go on, but the interpreter's name must have ended. */
-        end = head + size;
-        char *name = head + 2;
-        while (name < end && (*name == ' ' || *name == '\t'))
-            name++;
-        while (name < end && *name && *name != ' ' && *name != '\t')
-            name++;
-        if (name == end && size == SCRIPT_HEAD_SIZE)
-            return -ENOEXEC;
-    }
-    *end = '\0';
-    while (end > head + 2 && (end[-1] == ' ' || end[-1] == '\t'))
-        *--end = '\0';
-
-    char *name = head + 2;
-    name += strspn(name, " \t");
-    if (!*name)
-        return -ENOEXEC;
-    *interpreter = name;
-    *argument = NULL;
-    char *space = name + strcspn(name, " \t");
-    if (*space) {
-        *space++ = '\0';
-        space += strspn(space, " \t");
-        if (*space)
-            *argument = space;
-    }
-    return 0;
-}
-
 /* The name by which the script is given to its interpreter. */
 static char *script_name(const struct linux_program_file *file)
 {
@@ -204,10 +168,10 @@ static int check_loader(const struct linux_target *target, const struct elf_imag
 
 /* Decides about an open file: 0 with target->native or a checked guest program, or 1 for a script, whose
  * first line is then in `head`. */
-static int judge(struct linux_target *target, const struct linux_arch *arch, char head[SCRIPT_HEAD_SIZE + 1],
+static int judge(struct linux_target *target, const struct linux_arch *arch, char head[LINUX_SCRIPT_HEAD + 1],
                  size_t *size, struct error *error)
 {
-    ssize_t n = pread(target->fd, head, SCRIPT_HEAD_SIZE, 0);
+    ssize_t n = pread(target->fd, head, LINUX_SCRIPT_HEAD, 0);
     if (n < 0)
         return error_set(error, -errno, "cannot read %s: %s", target->path, strerror(errno));
     head[n] = '\0';
@@ -233,7 +197,7 @@ int linux_target_find(struct linux_target *target, const struct linux_process *p
 {
     const struct linux_arch *arch = process ? process->arch : &linux_arm64;
     struct linux_program_file next = *file;
-    char head[SCRIPT_HEAD_SIZE + 1], *interpreter, *argument;
+    char head[LINUX_SCRIPT_HEAD + 1], *interpreter, *argument;
     size_t size = 0;
 
     memset(target, 0, sizeof *target);
@@ -259,7 +223,7 @@ int linux_target_find(struct linux_target *target, const struct linux_process *p
             code = judge(target, arch, head, &size, error);
         if (code <= 0)
             return code;
-        if (parse_script(head, size, &interpreter, &argument) < 0)
+        if (linux_script_parse(head, size, &interpreter, &argument) < 0)
             return error_set(error, -ENOEXEC, "cannot run %s: its first line names no interpreter",
                              target->path);
         code = add_prefix(target, interpreter, argument, script_name(&next));

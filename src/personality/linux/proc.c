@@ -42,10 +42,23 @@ static bool is_own_task(long id)
            (id > 0 && !linux_plain_syscall(SYS_tgkill, (uint64_t)pid, (uint64_t)id, 0, 0, 0, 0));
 }
 
+/* The number of a task as directories of /proc are named, and what follows it in the path; 0 if it is none.
+ */
+static long parse_task(const char *name, const char **end)
+{
+    char *rest;
+    if (*name < '1' || *name > '9')
+        return 0;
+    errno = 0;
+    long id = strtol(name, &rest, 10);
+    *end = rest;
+    return (*rest && *rest != '/') || errno || id > INT_MAX ? 0 : id;
+}
+
 /* If the path begins with /proc/self or another name of that directory: what follows it. NULL if not. */
 static const char *skip_own_directory(const char *path)
 {
-    char *end;
+    const char *end;
     if (strncmp(path, "/proc/", 6) != 0)
         return NULL;
     path += 6;
@@ -54,14 +67,14 @@ static const char *skip_own_directory(const char *path)
     } else if (strncmp(path, "thread-self", 11) == 0 && (path[11] == '/' || !path[11])) {
         path += 11;
     } else {
-        long id = strtol(path, &end, 10);
-        if (end == path || *path < '1' || *path > '9' || (*end && *end != '/') || !is_own_task(id))
+        long id = parse_task(path, &end);
+        if (!id || !is_own_task(id))
             return NULL;
         path = end;
     }
     if (strncmp(path, "/task/", 6) == 0) {
-        strtol(path + 6, &end, 10);
-        if (end != path + 6 && (!*end || *end == '/'))
+        long id = parse_task(path + 6, &end);
+        if (id && is_own_task(id))
             path = end;
     }
     return path;
@@ -191,11 +204,9 @@ static int resolve_directory(char *to, size_t size, int dirfd, const char *direc
 static enum linux_proc_file judge_other_exe(const struct linux_process *process, const char *directory,
                                             char *target)
 {
-    char *end;
-    if (strncmp(directory, "/proc/", 6) != 0 || directory[6] < '1' || directory[6] > '9')
-        return LINUX_PROC_NONE;
-    long pid = strtol(directory + 6, &end, 10);
-    if (*end || !linux_proc_other_exe(process, (pid_t)pid, target))
+    const char *end;
+    long pid = strncmp(directory, "/proc/", 6) == 0 ? parse_task(directory + 6, &end) : 0;
+    if (!pid || *end || !linux_proc_other_exe(process, (pid_t)pid, target))
         return LINUX_PROC_NONE;
     return LINUX_PROC_OTHER_EXE;
 }

@@ -55,6 +55,21 @@ struct linux_start {
     const char *path, *exec_name;
 };
 
+/* The variable that carries the rest from one process of visor's to the program that it executes, with its
+ * "=" (exec.c). */
+#define LINUX_EXEC_VARIABLE "VISOR_INTERNAL="
+
+/* Reads such a variable: all of *start but the arguments and the environment, and the name that
+ * start->exec_name then is. False: it is somebody else's. (exec_parse.c) */
+bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX]);
+
+/* The kernel's BINPRM_BUF_SIZE: as much of a script as is looked at. */
+#define LINUX_SCRIPT_HEAD 256
+
+/* Splits a "#!" line of `size` bytes, at most LINUX_SCRIPT_HEAD with room for one more: the interpreter, and
+ * the rest of the line as one argument or NULL, both in `head`. 0 or -ENOEXEC. (exec_parse.c) */
+int linux_script_parse(char *head, size_t size, char **interpreter, char **argument);
+
 /* Never returns, or returns a negative errno. */
 int linux_start(const struct linux_start *start, struct error *error);
 

@@ -73,6 +73,14 @@ static void trace_character(struct trace_line *line, uint8_t c, uint8_t next)
         trace_printf(line, next >= '0' && next <= '7' ? "\\%03o" : "\\%o", c);
 }
 
+void trace_quoted(struct trace_line *line, const uint8_t *bytes, size_t length)
+{
+    trace_printf(line, "\"");
+    for (size_t i = 0; i < length; i++)
+        trace_character(line, bytes[i], i + 1 < length ? bytes[i + 1] : 0);
+    trace_printf(line, "\"");
+}
+
 void trace_bytes(struct trace_line *line, uint64_t address, uint64_t length)
 {
     uint8_t bytes[TRACE_STRING_MAX + 1] = {0};
@@ -81,10 +89,9 @@ void trace_bytes(struct trace_line *line, uint64_t address, uint64_t length)
         trace_pointer(line, address);
         return;
     }
-    trace_printf(line, "\"");
-    for (size_t i = 0; i < shown; i++)
-        trace_character(line, bytes[i], bytes[i + 1]);
-    trace_printf(line, length > shown ? "\"..." : "\"");
+    trace_quoted(line, bytes, shown);
+    if (length > shown)
+        trace_printf(line, "...");
 }
 
 static void trace_string(struct trace_line *line, uint64_t address, size_t max)
@@ -107,10 +114,7 @@ static void trace_path(struct trace_line *line, uint64_t address)
         trace_string(line, address, TRACE_STRING_MAX + 1);
         return;
     }
-    trace_printf(line, "\"");
-    for (ssize_t i = 0; i < length; i++)
-        trace_character(line, (uint8_t)path[i], (uint8_t)path[i + 1]);
-    trace_printf(line, "\"");
+    trace_quoted(line, (const uint8_t *)path, (size_t)length);
 }
 
 static void trace_string_list(struct trace_line *line, uint64_t address, bool count_only)

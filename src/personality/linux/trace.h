@@ -18,6 +18,9 @@ void trace_printf(struct trace_line *line, const char *format, ...) __attribute_
 /* NULL or 0x...  */
 void trace_pointer(struct trace_line *line, uint64_t address);
 
+/* These bytes in quotes, escaped. */
+void trace_quoted(struct trace_line *line, const uint8_t *bytes, size_t length);
+
 /* `length` bytes of guest memory, quoted and escaped, at most TRACE_STRING_MAX of them; the address if they
  * cannot be read. */
 #define TRACE_STRING_MAX 32

@@ -177,6 +177,16 @@ static bool print_perf_event(struct trace_line *line, uint64_t address)
 
 /* -- those whose length is the next argument -------------------------------------------- */
 
+/* A name that is no path begins with a zero byte, and has as many bytes as the address says. */
+static void print_socket_name(struct trace_line *line, const char *name, size_t room)
+{
+    bool abstract = room && !name[0];
+    const uint8_t *shown = (const uint8_t *)name + abstract;
+    trace_printf(line, "{sa_family=AF_UNIX, sun_path=%s", abstract ? "@" : "");
+    trace_quoted(line, shown, abstract ? room - 1 : strnlen(name, room));
+    trace_printf(line, "}");
+}
+
 static bool print_address(struct trace_line *line, uint64_t address, uint64_t length)
 {
     union {
@@ -201,8 +211,7 @@ static bool print_address(struct trace_line *line, uint64_t address, uint64_t le
                      ntohs(u.in6.sin6_port), text);
         return true;
     case AF_UNIX:
-        trace_printf(line, "{sa_family=AF_UNIX, sun_path=%s\"%.*s\"}", u.un.sun_path[0] ? "" : "@",
-                     (int)sizeof u.un.sun_path - 1, u.un.sun_path + !u.un.sun_path[0]);
+        print_socket_name(line, u.un.sun_path, MIN(size - sizeof u.any.sa_family, sizeof u.un.sun_path));
         return true;
     default: trace_printf(line, "{sa_family=%d, ...}", u.any.sa_family); return true;
     }

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* exec parse: the texts that decide what a process becomes: "#!" lines, and what visor's exec tells the next.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "personality/linux/start.h"
+
+int linux_script_parse(char *head, size_t size, char **interpreter, char **argument)
+{
+    char *end = memchr(head, '\n', size);
+    if (!end) {
+        /* The line may go on, but the interpreter's name must have ended. */
+        end = head + size;
+        char *name = head + 2;
+        while (name < end && (*name == ' ' || *name == '\t'))
+            name++;
+        while (name < end && *name && *name != ' ' && *name != '\t')
+            name++;
+        if (name == end && size == LINUX_SCRIPT_HEAD)
+            return -ENOEXEC;
+    }
+    *end = '\0';
+    while (end > head + 2 && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = '\0';
+
+    char *name = head + 2;
+    name += strspn(name, " \t");
+    if (!*name)
+        return -ENOEXEC;
+    *interpreter = name;
+    *argument = NULL;
+    char *space = name + strcspn(name, " \t");
+    if (*space) {
+        *space++ = '\0';
+        space += strspn(space, " \t");
+        if (*space)
+            *argument = space;
+    }
+    return 0;
+}
+
+bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX])
+{
+    const size_t prefix = strlen(LINUX_EXEC_VARIABLE);
+    unsigned interpret, by_binfmt, length;
+    int used = 0;
+
+    *start = (struct linux_start){0};
+    if (strncmp(variable, LINUX_EXEC_VARIABLE, prefix) != 0)
+        return false;
+    const char *text = variable + prefix;
+    if (sscanf(text, "%d %d %d %" SCNx64 " %d %u %u %u %u%n", &start->visor_fd, &start->program_fd,
+               &start->store_fd, &start->layout, &start->trace_fd, &start->trace, &interpret, &by_binfmt,
+               &length, &used) != 9)
+        return false;
+    /* Exactly one blank: the name may begin with others. */
+    if (text[used] != ' ')
+        return false;
+    const char *name = text + used + 1;
+    if (length >= PATH_MAX || strlen(name) < length + 1ull || name[length] != ' ')
+        return false;
+
+    memcpy(exec_name, name, length);
+    exec_name[length] = '\0';
+    start->exec_name = exec_name;
+    start->path = name + length + 1;
+    start->interpret = interpret;
+    start->by_binfmt = by_binfmt;
+    return true;
+}
