@@ -385,6 +385,7 @@ static void enter_child(struct linux_thread *thread, const struct request *reque
         linux_die(SIGKILL);
     linux_memory_restore_spares(process);
     linux_shells_fork_child(process);
+    linux_memory_fork_child(process);
     after_fork(process);
     process->space->children = NULL; /* they are not of this memory */
     process->thread_count = 1;

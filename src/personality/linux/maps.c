@@ -93,13 +93,15 @@ static void print_mapping(FILE *stream, const struct linux_process *process, str
 
 /* Prints a part of a mapping; the kernel may have joined the heap or the stack with what lies beside it. */
 static void print_part(FILE *stream, const struct linux_process *process, struct mapping *whole,
-                       uint64_t start, uint64_t end, bool executable)
+                       uint64_t start, uint64_t end, bool executable, bool unreadable)
 {
     struct mapping mapping = *whole;
     const uint64_t borders[] = {heap_start(process),  ALIGN_UP(process->brk_end, GUEST_PAGE_SIZE),
                                 process->stack_start, process->stack_end,
                                 process->vdso,        process->vdso + GUEST_PAGE_SIZE};
     mapping.permissions[2] = executable ? 'x' : '-';
+    if (unreadable)
+        mapping.permissions[0] = '-';
     while (start < end) {
         uint64_t border = end;
         for (size_t i = 0; i < ARRAY_SIZE(borders); i++) {
@@ -116,6 +118,22 @@ static void print_part(FILE *stream, const struct linux_process *process, struct
     whole->details_told = mapping.details_told;
 }
 
+/* Code, of which parts may be executed only. */
+static void split_code(FILE *stream, struct linux_process *process, struct mapping *mapping, uint64_t at,
+                       uint64_t end)
+{
+    while (at < end) {
+        struct address_range part;
+        if (!linux_memory_next_unreadable(process, at, &part) || part.start >= end)
+            part.start = part.end = end;
+        if (at < part.start)
+            print_part(stream, process, mapping, at, part.start, true, false);
+        if (part.start < part.end)
+            print_part(stream, process, mapping, MAX(at, part.start), MIN(part.end, end), true, true);
+        at = part.end;
+    }
+}
+
 /* The host knows nothing of what the guest may execute: a mapping of its may be several of the guest's. */
 static void split_mapping(FILE *stream, struct linux_process *process, struct mapping *mapping, uint64_t at,
                           uint64_t end)
@@ -125,9 +143,9 @@ static void split_mapping(FILE *stream, struct linux_process *process, struct ma
         if (!linux_memory_next_executable(process, at, &code) || code.start >= end)
             code.start = code.end = end;
         if (at < code.start)
-            print_part(stream, process, mapping, at, code.start, false);
+            print_part(stream, process, mapping, at, code.start, false, false);
         if (code.start < code.end)
-            print_part(stream, process, mapping, MAX(at, code.start), MIN(code.end, end), true);
+            split_code(stream, process, mapping, MAX(at, code.start), MIN(code.end, end));
         at = code.end;
     }
 }

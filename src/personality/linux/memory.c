@@ -35,10 +35,12 @@
 struct linux_memory {
     struct lock lock; /* held across the host's call, as the kernel holds its own */
     struct address_ranges executable;
-    struct address_ranges lasting;  /* of these, what is as it was mapped from a file */
-    uint64_t next, low;             /* memory without a wish goes below `next` and not below `low` */
-    struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
-    struct address_range *segments; /* of System V shared memory, as they were attached; owned */
+    struct address_ranges lasting;    /* of these, what is as it was mapped from a file */
+    struct address_ranges unreadable; /* of these, what the guest wants to execute only */
+    struct address_ranges left_out;   /* where the guest has advised that children do not get it */
+    uint64_t next, low;               /* memory without a wish goes below `next` and not below `low` */
+    struct address_ranges guest;      /* all that the guest has mapped; what else is mapped is visor's */
+    struct address_range *segments;   /* of System V shared memory, as they were attached; owned */
     size_t segment_count;
     uint64_t changes; /* of the sets, so far */
     void *spares;     /* NULL: spent */
@@ -92,6 +94,8 @@ void linux_memory_free(struct linux_process *process)
         return;
     ranges_free(&memory->executable);
     ranges_free(&memory->lasting);
+    ranges_free(&memory->unreadable);
+    ranges_free(&memory->left_out);
     ranges_free(&memory->guest);
     free(memory->segments);
     free(memory);
@@ -178,6 +182,8 @@ static int reserve(struct linux_memory *memory)
     int code = ranges_reserve(&memory->executable);
     if (code == 0)
         code = ranges_reserve(&memory->lasting);
+    if (code == 0)
+        code = ranges_reserve(&memory->unreadable);
     return code < 0 ? code : ranges_reserve(&memory->guest);
 }
 
@@ -196,11 +202,21 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
         ranges_remove(set, start, end);
     if (was) {
         ranges_remove(&process->memory->lasting, start, end);
+        ranges_remove(&process->memory->unreadable, start, end);
         translator_invalidate(process->translator, start, end - start);
     }
 }
 
-/* The same for pages that the guest has mapped or unmapped. */
+/* The host's protection is not the guest's: what it reads to execute it shows as readable. After
+ * note_executable(). */
+static void note_protection(struct linux_process *process, uint64_t start, uint64_t length,
+                            unsigned protection)
+{
+    if ((protection & PROTECTION_MASK) == PROT_EXEC)
+        ranges_add(&process->memory->unreadable, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
+}
+
+/* As note_executable() for pages that the guest has mapped or unmapped. */
 static void note_mapped(struct linux_process *process, uint64_t start, uint64_t length, bool executable)
 {
     note_executable(process, start, length, executable);
@@ -218,6 +234,15 @@ bool linux_memory_next_executable(struct linux_process *process, uint64_t addres
 {
     linux_memory_lock(process);
     bool found = ranges_next(&process->memory->executable, address, range);
+    linux_memory_unlock(process);
+    return found;
+}
+
+bool linux_memory_next_unreadable(struct linux_process *process, uint64_t address,
+                                  struct address_range *range)
+{
+    linux_memory_lock(process);
+    bool found = ranges_next(&process->memory->unreadable, address, range);
     linux_memory_unlock(process);
     return found;
 }
@@ -246,6 +271,49 @@ void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t
     linux_memory_unlock(process);
 }
 
+/* -- what children do not get ---------------------------------------------------------------------------- */
+
+void linux_memory_leave_out(struct linux_process *process, uint64_t start, uint64_t length, bool left_out)
+{
+    struct address_ranges *set = &process->memory->left_out;
+    if (start >= GUEST_ADDRESS_END)
+        return;
+    uint64_t end = start + ALIGN_UP(MIN(length, GUEST_ADDRESS_END - start), GUEST_PAGE_SIZE);
+    linux_memory_lock(process);
+    if (ranges_reserve(set) == 0 && left_out)
+        ranges_add(set, start, end);
+    else if (!left_out && ranges_overlap(set, start, end))
+        ranges_remove(set, start, end);
+    linux_memory_unlock(process);
+}
+
+/* Forgets the pages of [start, end) that are not there. */
+static void forget_missing(struct linux_process *process, uint64_t start, uint64_t end)
+{
+    if (linux_plain_syscall(SYS_msync, start, end - start, MS_ASYNC, 0, 0, 0) != -ENOMEM)
+        return;
+    int64_t taken = linux_plain_syscall(SYS_mmap, start, end - start, PROT_NONE,
+                                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                                        (uint64_t)-1, 0);
+    if (taken >= 0) {
+        linux_plain_syscall(SYS_munmap, start, end - start, 0, 0, 0, 0);
+        if (reserve(process->memory) == 0)
+            note_unmapped(process, start, end - start);
+    } else if (end - start > GUEST_PAGE_SIZE) {
+        uint64_t middle = ALIGN_DOWN(start + (end - start) / 2, GUEST_PAGE_SIZE);
+        forget_missing(process, start, middle);
+        forget_missing(process, middle, end);
+    }
+}
+
+/* The advice may be about pages that have been replaced since: the kernel knows what has come along. */
+void linux_memory_fork_child(struct linux_process *process)
+{
+    struct address_range range;
+    for (uint64_t at = 0; ranges_next(&process->memory->left_out, at, &range); at = range.end)
+        forget_missing(process, range.start, range.end);
+}
+
 bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length)
 {
     linux_memory_lock(process);
@@ -259,10 +327,11 @@ static bool beyond_end(uint64_t start, uint64_t length)
     return length > GUEST_ADDRESS_END || start > GUEST_ADDRESS_END - length;
 }
 
+/* Code is read; what may be written can be. */
 static unsigned host_protection(unsigned protection)
 {
     unsigned host = protection & (PROT_READ | PROT_WRITE | PROT_GROWSDOWN | PROT_GROWSUP);
-    return protection & PROT_EXEC ? host | PROT_READ : host;
+    return protection & PROT_EXEC && !(protection & PROT_WRITE) ? host | PROT_READ : host;
 }
 
 /* -- mapping ------------------------------------------------------------------------------------------------
@@ -376,6 +445,7 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
     if (result >= 0) {
         uint64_t start = (uint64_t)result;
         note_mapped(process, start, length, executable);
+        note_protection(process, start, length, protection);
         if (executable && !(protection & PROT_WRITE) && !(flags & MAP_ANONYMOUS))
             ranges_add(&process->memory->lasting, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
     }
@@ -440,8 +510,10 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
     int64_t result = reserve(process->memory);
     if (!result)
         result = linux_plain_syscall(SYS_mprotect, address, covered, host_protection(protection), 0, 0, 0);
-    if (result >= 0 && covered)
+    if (result >= 0 && covered) {
         note_executable(process, address, covered, protection & PROT_EXEC);
+        note_protection(process, address, covered, protection);
+    }
     linux_memory_unlock(process);
     return result >= 0 && covered < length ? -ENOMEM : result;
 }

@@ -32,14 +32,22 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
 int64_t linux_memory_protect(struct linux_process *process, uint64_t address, uint64_t length,
                              unsigned protection);
 
-/* The first range that ends above `address`, of those that the guest may execute or has mapped. False if
- * there is none. */
+/* The first range that ends above `address`, of those that the guest may execute, may only execute, or has
+ * mapped. False if there is none. */
 bool linux_memory_next_executable(struct linux_process *process, uint64_t address,
+                                  struct address_range *range);
+bool linux_memory_next_unreadable(struct linux_process *process, uint64_t address,
                                   struct address_range *range);
 bool linux_memory_next_guest(struct linux_process *process, uint64_t address, struct address_range *range);
 
 /* True if the guest has mapped all of the range, which is not empty. */
 bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64_t length);
+
+/* The guest has advised that these pages are not for children of the process, or are again. */
+void linux_memory_leave_out(struct linux_process *process, uint64_t start, uint64_t length, bool left_out);
+
+/* In a new process with a copy of the memory, with the lock held: forgets what the kernel has not copied. */
+void linux_memory_fork_child(struct linux_process *process);
 
 /* A mapping of the guest's becomes visor's: it stays where it is, out of the guest's sight and reach. */
 void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t length);

@@ -62,6 +62,8 @@ int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
     int64_t result = on_guest_parts(thread, SYS_madvise, a, true);
     if (discards(a[2]) && (result >= 0 || result == -ENOMEM))
         linux_memory_invalidate(thread->process, a[0], a[1]);
+    if ((a[2] == MADV_DONTFORK || a[2] == MADV_DOFORK) && (result >= 0 || result == -ENOMEM))
+        linux_memory_leave_out(thread->process, a[0], a[1], a[2] == MADV_DONTFORK);
     return result;
 }
 
