@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * own_file: the way to visor's own program file where binfmt_misc started this process, perhaps in a root that
- * has neither visor nor /proc.
+ * own_file: the way to visor's own program file where binfmt_misc started this process, perhaps in a root
+ * that has neither visor nor /proc.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,8 @@ static int open_in(int directory)
     return fd;
 }
 
-/* A mount of /proc that nobody else sees, gone when closed. A filter of system calls might punish the attempt. */
+/* A mount of /proc that nobody else sees, gone when closed. A filter of system calls might punish the
+ * attempt. */
 static int mount_proc(void)
 {
     if (linux_plain_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0) != 0)
