@@ -172,10 +172,9 @@ void *calloc(size_t count, size_t size)
 
 void *realloc(void *p, size_t size)
 {
-    struct header *header = (struct header *)p - 1;
-
     if (!p)
         return malloc(size);
+    struct header *header = (struct header *)p - 1;
     if (size <= room(header) && (size >= room(header) / 4 || header->class != MAPPED))
         return p;
     if (header->class == MAPPED && !header->shift && size > SMALL_MAX && size < PTRDIFF_MAX - 2 * PAGE) {
