@@ -20,6 +20,7 @@
 #include <sys/fanotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -326,6 +327,18 @@ static void test_refused(void)
     CHECK_ERROR(prctl(PR_GET_SECCOMP, 0, 0, 0, 0), EINVAL);
 }
 
+/* A CPU without AArch32 has no personality for it, and says so before it changes anything. */
+static void test_personality(void)
+{
+    int old = personality(0xffffffff);
+    CHECK(old >= 0);
+    if (!IS_GUEST)
+        return;
+    CHECK_ERROR(personality(PER_LINUX32), EINVAL);
+    CHECK_ERROR(personality(PER_LINUX32 | ADDR_NO_RANDOMIZE), EINVAL);
+    CHECK(personality(0xffffffff) == old);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -342,6 +355,7 @@ int main(int argc, char **argv)
     test_mounts();
     test_attributes();
     test_processes();
+    test_personality();
     test_refused();
     return check_done("io_kernel");
 }

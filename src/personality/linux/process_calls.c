@@ -106,13 +106,19 @@ int64_t linux_sys_setns(struct linux_thread *thread, const uint64_t a[6])
     return linux_host_syscall(thread, SYS_setns, a[0], a[1], 0, 0, 0, 0);
 }
 
-/* READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. */
+/*
+ * READ_IMPLIES_EXEC stays off the host: what the guest may execute is not the host's affair. The emulated CPU
+ * runs no 32-bit programs, so there is no personality for them; lscpu asks in this way.
+ */
 int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
 {
     const uint32_t read_implies_exec = 0x400000, wanted = (uint32_t)a[0];
+    const uint32_t execution_domain = 0xff, domain_32_bits = 8;
     struct linux_process *process = thread->process;
     uint64_t persona = wanted == 0xffffffffu ? wanted : wanted & ~read_implies_exec;
 
+    if ((wanted & execution_domain) == domain_32_bits)
+        return -EINVAL;
     int64_t old = linux_host_syscall(thread, SYS_personality, persona, 0, 0, 0, 0, 0);
     if (old < 0)
         return old;
