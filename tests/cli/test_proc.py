@@ -86,3 +86,44 @@ def test_by_a_directory_descriptor(in_root):
     name, same, *rest = result.stdout.split()
     assert result.stderr == "" and "python3" in name and same == "True"
     assert rest == ["False", "True", "['exe',", "'maps']", "/usr/bin/python3"]
+
+
+@pytest.mark.parametrize("name", ["self/status", "thread-self/status", "self/task/$BASHPID/status"])
+def test_sizes_in_status_are_the_guests(in_root, name):
+    lines = shell(in_root, f"exec /usr/bin/cat /proc/{name}")
+    values = {line.split(":")[0]: line.split(":")[1].split() for line in lines}
+    assert values["Name"] == ["cat"] and "SigCgt" in values
+    size, peak, data = (int(values[key][0]) for key in ("VmSize", "VmPeak", "VmData"))
+    assert data < size <= peak and size < 30000 and data < 10000
+
+
+def test_sizes_in_statm_are_those_of_maps(in_root):
+    script = (
+        "maps = open('/proc/self/maps').read().splitlines()\n"
+        "statm = [int(value) for value in open('/proc/self/statm').read().split()]\n"
+        "ends = [[int(end, 16) for end in line.split()[0].split('-')] for line in maps]\n"
+        "print(len(statm), abs(sum(b - a for a, b in ends) // 4096 - statm[0]) < 300, statm[5] < statm[0])\n")
+    assert in_root("/usr/bin/python3", "-c", script).stdout == "7 True True\n"
+
+
+def test_flags_of_open_files_are_the_guests_bits(in_root):
+    script = (
+        "import fcntl, os\n"
+        "fd = os.open('/', os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)\n"
+        "text = open(f'/proc/self/fdinfo/{fd}').read()\n"
+        "flags = int(next(line for line in text.splitlines() if line.startswith('flags:')).split()[1], 8)\n"
+        "print(flags & ~os.O_CLOEXEC == fcntl.fcntl(fd, fcntl.F_GETFL), oct(flags), 'pos:' in text)\n"
+        "d = os.open('/proc/self/fdinfo', os.O_RDONLY)\n"
+        "print(os.read(os.open(str(fd), os.O_RDONLY, dir_fd=d), 999).decode() == text)\n"
+        "try: os.open('/proc/self/fdinfo/77', os.O_RDONLY)\n"
+        "except FileNotFoundError: print('none')\n")
+    result = in_root("/usr/bin/python3", "-c", script)
+    assert result.stdout == "True 0o2540000 True\nTrue\nnone\n", result.stderr
+
+
+def test_identification_register_as_a_file(in_root):
+    path = "/sys/devices/system/cpu/cpu0/regs/identification/midr_el1"
+    text = shell(in_root, f"cat {path}; grep 'CPU part' /proc/cpuinfo | head -1")
+    value = int(text[0], 16)
+    assert len(text[0]) == 18 and value >> 4 & 0xfff == int(text[1].split(":")[1], 16)
+    assert "No such file" in in_root("/usr/bin/cat", path.replace("cpu0", "cpu9999")).stderr

@@ -31,7 +31,7 @@ static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file,
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
     if (file != LINUX_PROC_EXE && file != LINUX_PROC_OTHER_EXE)
-        return linux_proc_open(thread, file, flags);
+        return linux_proc_open(thread, file, target, flags);
 
     /* The file behind the link: a running program cannot be written. */
     if ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))

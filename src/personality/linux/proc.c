@@ -80,6 +80,15 @@ static const char *skip_own_directory(const char *path)
     return path;
 }
 
+/* Is it where arm64 shows identification registers of a CPU that there is? */
+static bool is_cpu_directory(const char *directory)
+{
+    unsigned cpu;
+    int end = 0;
+    return sscanf(directory, "/sys/devices/system/cpu/cpu%u/regs/identification%n", &cpu, &end) == 1 && end &&
+           !directory[end] && cpu < (unsigned)MAX(sysconf(_SC_NPROCESSORS_CONF), 1);
+}
+
 /* What `name` in the directory with this canonical path is; `own` is its meaning in /proc/self. */
 static enum linux_proc_file judge(const char *directory, enum linux_proc_file file)
 {
@@ -88,9 +97,14 @@ static enum linux_proc_file judge(const char *directory, enum linux_proc_file fi
     if (file == LINUX_PROC_ARCH)
         return strcmp(directory, "/proc/sys/kernel") == 0 ? file : LINUX_PROC_NONE;
 
+    if (file == LINUX_PROC_MIDR)
+        return is_cpu_directory(directory) ? file : LINUX_PROC_NONE;
+
     const char *rest = skip_own_directory(directory);
     if (!rest)
         return LINUX_PROC_NONE;
+    if (file == LINUX_PROC_FDINFO)
+        return strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
     if (file == LINUX_PROC_OWN_FD)
         return strcmp(rest, "/fd") == 0 || strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
     return *rest ? LINUX_PROC_NONE : file;
@@ -113,6 +127,9 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
         {"smaps", LINUX_PROC_SMAPS},
         {"smaps_rollup", LINUX_PROC_SMAPS_ROLLUP},
         {"numa_maps", LINUX_PROC_NUMA_MAPS},
+        {"status", LINUX_PROC_STATUS},
+        {"statm", LINUX_PROC_STATM},
+        {"midr_el1", LINUX_PROC_MIDR},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(name, names[i].name) == 0)
@@ -121,8 +138,8 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
     if (*name >= '0' && *name <= '9') {
         char *end;
         unsigned long fd = strtoul(name, &end, 10);
-        if (!*end && fd <= INT_MAX && linux_is_own_fd(process, (int)fd))
-            return LINUX_PROC_OWN_FD;
+        if (!*end && fd <= INT_MAX)
+            return linux_is_own_fd(process, (int)fd) ? LINUX_PROC_OWN_FD : LINUX_PROC_FDINFO;
     }
     return LINUX_PROC_NONE;
 }
@@ -131,6 +148,12 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
 static bool is_published(enum linux_proc_file file)
 {
     return file == LINUX_PROC_AUXV || file == LINUX_PROC_CMDLINE || file == LINUX_PROC_ENVIRON;
+}
+
+/* Files that are made of the host's. */
+static bool has_host_path(enum linux_proc_file file)
+{
+    return file == LINUX_PROC_STATUS || file == LINUX_PROC_STATM || file == LINUX_PROC_FDINFO;
 }
 
 static int descriptor_path(char *to, size_t size, int fd)
@@ -228,13 +251,19 @@ enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uin
         return LINUX_PROC_NONE;
     if (slash)
         *slash = '\0';
-    const char *directory = slash ? path : "";
+    const char *directory = slash ? path : "", *name = slash ? slash + 1 : path;
+    if (file == LINUX_PROC_FDINFO && slash && !strstr(directory, "fdinfo"))
+        return LINUX_PROC_NONE; /* numbers are frequent names */
     enum linux_proc_file found = judge(directory, file);
-    if (found != LINUX_PROC_NONE || file == LINUX_PROC_ARCH)
+    if (has_host_path(found) && snprintf(target, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
+        return LINUX_PROC_NONE;
+    if (found != LINUX_PROC_NONE || file == LINUX_PROC_ARCH || file == LINUX_PROC_MIDR)
         return found;
     if (resolve_directory(resolved, sizeof resolved, dirfd, directory) < 0)
         return LINUX_PROC_NONE;
     found = judge(resolved, file);
+    if (has_host_path(found) && snprintf(target, PATH_MAX, "%s/%s", resolved, name) >= PATH_MAX)
+        return LINUX_PROC_NONE;
     if (found == LINUX_PROC_NONE && file == LINUX_PROC_EXE)
         found = judge_other_exe(thread->process, resolved, target);
     return found;
@@ -277,7 +306,8 @@ static int write_memory(FILE *stream, uint64_t start, uint64_t end)
     return 0;
 }
 
-static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_proc_file file)
+static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_proc_file file,
+                          const char *path)
 {
     const struct linux_process *process = thread->process;
     switch (file) {
@@ -291,6 +321,10 @@ static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_
     case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);
     case LINUX_PROC_ENVIRON:
         return write_memory(stream, process->environment_start, process->environment_end);
+    case LINUX_PROC_STATUS:
+    case LINUX_PROC_STATM:
+    case LINUX_PROC_FDINFO: return linux_proc_write_status(stream, process->space, file, path);
+    case LINUX_PROC_MIDR: fprintf(stream, "0x%016x\n", ARM64_MIDR); return 0;
     case LINUX_PROC_ARCH: fprintf(stream, "%s\n", thread->process->arch->machine); return 0;
     default: return -ENOENT; /* the others are not files with contents */
     }
@@ -329,7 +363,8 @@ static int64_t make_file(const char *name, const char *contents, size_t size, ui
     return result < 0 ? result : -EIO;
 }
 
-int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags)
+int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, const char *path,
+                        uint64_t flags)
 {
     char *contents = NULL;
     size_t size = 0;
@@ -341,7 +376,7 @@ int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, 
     FILE *stream = open_memstream(&contents, &size);
     if (!stream)
         return -ENOMEM;
-    int64_t result = write_contents(stream, thread, file);
+    int64_t result = write_contents(stream, thread, file, path);
     if (fclose(stream) != 0 && result == 0)
         result = -ENOMEM;
     if (result == 0)

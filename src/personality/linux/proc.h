@@ -27,19 +27,26 @@ enum linux_proc_file {
     LINUX_PROC_AUXV,
     LINUX_PROC_CMDLINE,
     LINUX_PROC_ENVIRON,
+    LINUX_PROC_STATUS, /* these three: of this process or one of its threads, with a path of the host's file
+                        */
+    LINUX_PROC_STATM,
+    LINUX_PROC_FDINFO,
     LINUX_PROC_ARCH, /* /proc/sys/kernel/arch */
+    LINUX_PROC_MIDR, /* /sys/devices/system/cpu/cpuN/regs/identification/midr_el1 */
 };
 
 /* What the path at guest address `path`, relative to `dirfd`, names. A bad address gives LINUX_PROC_NONE;
- * LINUX_PROC_OTHER_EXE gives the path of the program in `target`. */
+ * LINUX_PROC_OTHER_EXE gives the path of the program in `target`, files with a path of the host's that. */
 enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path,
                                      char target[PATH_MAX]);
 
 /* True if `dirfd` is open on this process's /proc/self/fd or fdinfo. */
 bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd);
 
-/* A new descriptor with the file's contents at this moment, or a negative errno. `flags`: the host's. */
-int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, uint64_t flags);
+/* A new descriptor with the file's contents at this moment, or a negative errno. `flags`: the host's;
+ * `path`: what linux_proc_find() gave as the target. */
+int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, const char *path,
+                        uint64_t flags);
 
 /* Tells the kernel where the guest's arguments, environment, auxiliary vector and stack are, so that
  * /proc/PID of this process shows them, to others as well. Without effect on kernels that cannot be told. */
@@ -53,5 +60,9 @@ int linux_proc_write_maps(FILE *stream, struct linux_process *process);
 int linux_proc_write_smaps(FILE *stream, struct linux_process *process);
 int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process);
 int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process);
+
+/* Writes the host's file `path` with the guest's values (proc_status.c): 0 or a negative errno. */
+int linux_proc_write_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,
+                            const char *path);
 
 #endif
