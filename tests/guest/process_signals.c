@@ -182,6 +182,27 @@ static void test_waiting(void)
 /* -- flags and stacks
  * ---------------------------------------------------------------------------------------- */
 
+/* What is sent to a child in its first moments is not lost, SIGSEGV and SIGBUS neither. */
+static void test_new_children(void)
+{
+    static const int numbers[] = {SIGBUS, SIGSEGV, SIGTERM};
+    struct rlimit core;
+
+    CHECK(getrlimit(RLIMIT_CORE, &core) == 0);
+    core.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_CORE, &core) == 0);
+    for (unsigned i = 0; i < 300; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            pause();
+            _exit(1);
+        }
+        CHECK(child > 0 && kill(child, numbers[i % 3]) == 0);
+        CHECK(died_by(child, numbers[i % 3]));
+    }
+}
+
 static char *area;
 static volatile bool inside;
 static volatile unsigned nested_flags;
@@ -350,6 +371,7 @@ int main(int argc, char **argv)
     test_faults();
     test_information();
     test_waiting();
+    test_new_children();
     test_flags();
     test_overflow();
 #ifdef __aarch64__

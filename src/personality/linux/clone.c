@@ -391,7 +391,6 @@ static void enter_child(struct linux_thread *thread, const struct request *reque
     process->thread_count = 1;
     if (!(request->clone.flags & CLONE_FILES))
         linux_unshare_own_fds(process);
-    linux_signals_fork_child(thread);
     if (request->clone.flags & CLEAR_SIGHAND)
         linux_actions_clear(process->actions);
     thread->tid = gettid();
@@ -422,13 +421,16 @@ static int64_t clone_copy(struct linux_thread *thread, const struct request *req
         linux_session_lock(process);
         linux_session_before_clone(process, request->clone.flags);
         before_fork(process);
+        linux_signals_fork_prepare();
         child = host_fork(&host);
         if (child == 0) {
+            linux_signals_fork_child(thread);
             enter_child(thread, request, page);
             linux_session_unlock(process);
             linux_signals_unblock(thread);
             return 0;
         }
+        linux_signals_fork_parent();
         translator_fork_parent(process->translator);
         after_fork(process);
         linux_session_unlock(process);

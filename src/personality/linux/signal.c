@@ -247,10 +247,27 @@ void linux_signals_leave(struct linux_thread *thread)
     linux_plain_syscall(SYS_sigaltstack, (uintptr_t)&none, 0, 0, 0, 0, 0);
 }
 
+static void mask_always_handled(int how)
+{
+    const uint64_t set = ALWAYS_HANDLED;
+    linux_plain_syscall(SYS_rt_sigprocmask, (uint64_t)how, (uintptr_t)&set, 0, 8, 0, 0);
+}
+
+void linux_signals_fork_prepare(void)
+{
+    mask_always_handled(SIG_BLOCK);
+}
+
+void linux_signals_fork_parent(void)
+{
+    mask_always_handled(SIG_UNBLOCK);
+}
+
 void linux_signals_fork_child(struct linux_thread *thread)
 {
     struct linux_thread_signals *signals = thread->signals;
     signals->held[0] = signals->held[1] = false;
+    mask_always_handled(SIG_UNBLOCK);
 }
 
 static const int always_handled[] = {SIGSEGV, SIGBUS};

@@ -93,7 +93,11 @@ void linux_signals_unblock(struct linux_thread *thread);
 void linux_signals_before_exec(struct linux_thread *thread);
 void linux_signals_after_exec(struct linux_thread *thread);
 
-/* In the child, between block and unblock: it has no pending signals. */
+/* Around the making of a child, between block and unblock. The child has none of the signals that its parent
+ * holds, but it keeps what is sent to itself from its first moment on: so even SIGSEGV and SIGBUS have to
+ * wait until it has forgotten its parent's. */
+void linux_signals_fork_prepare(void);
+void linux_signals_fork_parent(void);
 void linux_signals_fork_child(struct linux_thread *thread);
 
 /* Gives the host the action that fits the guest's. With the lock held. */
