@@ -53,6 +53,13 @@ static void cold_raise(struct emit *e, struct cold *c)
     asm_ldmxcsr(e->a, control);
 }
 
+/* Zero, as comparisons with it have it. */
+static bool is_zero(struct emit *e, ir_value v)
+{
+    const struct ir_insn *insn = emit_insn(e, v);
+    return e->values[v].place == PLACE_CONST && !insn->imm && (insn->op != IR_VCONST || !insn->imm2);
+}
+
 /* Where denormal numbers are flushed, they compare equal to zero; so do zeroes, in which no bit is set. A
  * signalling NaN raises here what it raises in the operation. */
 void emit_float_operands(struct emit *e, const struct ir_insn *insn)
@@ -64,7 +71,7 @@ void emit_float_operands(struct emit *e, const struct ir_insn *insn)
         return;
     emit_clobber_flags(e);
     for (unsigned i = 0; i < 3; i++)
-        if (values[i] && e->values[values[i]].place != PLACE_CONST)
+        if (values[i] && !is_zero(e, values[i]))
             x[count++] = emit_use_xmm(e, values[i]);
     if (count) {
         uint32_t compare = vex_float(VCMPPS, o.is_double, o.scalar);
