@@ -41,7 +41,7 @@ FPCR_BITS = 0x07C80000  # AHP, DN, FZ, RMode, FZ16
 FPSR_BITS = 0x0800009F
 LENGTHS = (1, 1, 1, 2, 2, 3, 4, 5, 6, 8, 8, 12, 24)
 WILD = 0.01  # share of loads, stores and indirect branches that are to fault
-# Nothing is there. The top byte is zero: visor does not ignore it as the architecture's TBI has it.
+# Nothing is there. The top byte is zero: others are tags, for which tests/guest/core_tags.c is.
 NOWHERE = (0, 1, 8, 0x1000, 0x7FFF8, 0x123450, 0x1000000001, 0x10000000000, 0x60000000)
 SP = 31
 
