@@ -79,12 +79,18 @@ int64_t linux_sys_msync(struct linux_thread *thread, const uint64_t a[6])
     return on_guest_parts(thread, SYS_msync, a, true);
 }
 
-int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
+/* For calls that demand that all of a range is mapped; others of its faults the kernel finds. */
+static int64_t on_whole_range(struct linux_thread *thread, long number, const uint64_t a[6])
 {
     uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
     if (a[0] % GUEST_PAGE_SIZE || !length || linux_memory_is_guest(thread->process, a[0], length))
-        return linux_host_syscall(thread, SYS_mincore, a[0], a[1], a[2], 0, 0, 0);
+        return linux_host_syscall(thread, number, a[0], a[1], a[2], 0, 0, 0);
     return -ENOMEM;
+}
+
+int64_t linux_sys_mincore(struct linux_thread *thread, const uint64_t a[6])
+{
+    return on_whole_range(thread, SYS_mincore, a);
 }
 
 /* -- locks and seals ---------------------------------------------------------------------------------------
@@ -129,10 +135,7 @@ int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])
  * refuses from now on. */
 int64_t linux_sys_mseal(struct linux_thread *thread, const uint64_t a[6])
 {
-    uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
-    if (a[0] % GUEST_PAGE_SIZE || !length || linux_memory_is_guest(thread->process, a[0], length))
-        return linux_host_syscall(thread, SYS_mseal, a[0], a[1], a[2], 0, 0, 0);
-    return -ENOMEM;
+    return on_whole_range(thread, SYS_mseal, a);
 }
 
 /* -- files in memory ----------------------------------------------------------------------------------- */
