@@ -87,21 +87,6 @@ int linux_memory_new(struct linux_process *process)
     return 0;
 }
 
-void linux_memory_free(struct linux_process *process)
-{
-    struct linux_memory *memory = process->memory;
-    if (!memory)
-        return;
-    ranges_free(&memory->executable);
-    ranges_free(&memory->lasting);
-    ranges_free(&memory->unreadable);
-    ranges_free(&memory->left_out);
-    ranges_free(&memory->guest);
-    free(memory->segments);
-    free(memory);
-    process->memory = NULL;
-}
-
 void linux_memory_lock(struct linux_process *process)
 {
     lock_take(&process->memory->lock);

@@ -11,9 +11,8 @@
 #include "personality/linux/process.h"
 #include "personality/linux/ranges.h"
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM. It lasts as long as the process. */
 int linux_memory_new(struct linux_process *process);
-void linux_memory_free(struct linux_process *process);
 
 /* translator_callbacks.fetch, for at most a page; the context is the struct linux_process. */
 size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size);

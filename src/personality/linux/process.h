@@ -97,8 +97,6 @@ struct linux_thread {
 /* 0 or -EFAULT. Nothing else in this folder dereferences a guest address. */
 int guest_read(void *to, uint64_t from, size_t length);
 int guest_write(uint64_t to, const void *from, size_t length);
-/* Atomically: if the word is `expected`, makes it `wanted`. *found is what it was. 0 or -EFAULT. */
-int guest_compare_exchange(uint64_t address, uint32_t expected, uint32_t wanted, uint32_t *found);
 /* Length of the string at `address` without its NUL (at most max - 1), or -EFAULT, -ENAMETOOLONG. */
 ssize_t guest_strlen(uint64_t address, size_t max);
 /* A copy of a guest string in `buffer`; its length or a negative errno as above. */

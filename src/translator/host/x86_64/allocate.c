@@ -496,11 +496,6 @@ void emit_def_in_gpr(struct emit *e, ir_value v, unsigned reg)
     define(e, v, reg);
 }
 
-void emit_def_in_xmm(struct emit *e, ir_value v, unsigned reg)
-{
-    define(e, v, PLACE_XMM + reg);
-}
-
 void emit_alias(struct emit *e, ir_value v, ir_value source)
 {
     if (e->values[source].place == PLACE_CONST) {

@@ -105,11 +105,6 @@ void asm_alu(struct assembler *a, enum alu op, bool wide, unsigned dst, struct r
     legacy(a, MAP_ONE, wide, op << 3 | 3, dst, src, 0);
 }
 
-void asm_alu_store(struct assembler *a, enum alu op, bool wide, struct rm dst, unsigned src)
-{
-    legacy(a, MAP_ONE, wide, op << 3 | 1, src, dst, 0);
-}
-
 void asm_alu_imm(struct assembler *a, enum alu op, bool wide, struct rm dst, int32_t imm)
 {
     if (imm == (int8_t)imm) {
@@ -219,11 +214,6 @@ void asm_lzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src)
 void asm_tzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src)
 {
     legacy(a, MAP_0F | PREFIX_F3, wide, 0xbc, dst, src, 0);
-}
-
-void asm_popcnt(struct assembler *a, bool wide, unsigned dst, struct rm src)
-{
-    legacy(a, MAP_0F | PREFIX_F3, wide, 0xb8, dst, src, 0);
 }
 
 void asm_bt(struct assembler *a, bool wide, struct rm operand, unsigned bit)

@@ -146,7 +146,6 @@ enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP
 enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
 void asm_alu(struct assembler *a, enum alu op, bool wide, unsigned dst, struct rm src);
-void asm_alu_store(struct assembler *a, enum alu op, bool wide, struct rm dst, unsigned src);
 void asm_alu_imm(struct assembler *a, enum alu op, bool wide, struct rm dst, int32_t imm);
 void asm_test(struct assembler *a, bool wide, struct rm left, unsigned right);
 void asm_test_imm(struct assembler *a, bool wide, struct rm left, uint32_t imm); /* sign-extended if wide */
@@ -184,7 +183,6 @@ void asm_andn(struct assembler *a, bool wide, unsigned dst, unsigned inverted, s
 void asm_bswap(struct assembler *a, bool wide, unsigned reg);
 void asm_lzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_tzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
-void asm_popcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_bt(struct assembler *a, bool wide, struct rm operand, unsigned bit);
 void asm_bt16(struct assembler *a, struct mem operand, unsigned bit);
 void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src);

@@ -203,7 +203,6 @@ unsigned emit_def_xmm(struct emit *e, ir_value v);
 unsigned emit_def_xmm_last(struct emit *e, ir_value v);
 /* The result is already in this temporary (from emit_tmp_* or emit_take_gpr). */
 void emit_def_in_gpr(struct emit *e, ir_value v, unsigned reg);
-void emit_def_in_xmm(struct emit *e, ir_value v, unsigned reg);
 /* Result v is the same as operand `source` (in its place, register or memory, no code): TRUNC, VGET_FLOAT of
  * lane 0 ... Not for constants. v's type must be the same register class and not wider. */
 void emit_alias(struct emit *e, ir_value v, ir_value source);
