@@ -79,7 +79,3 @@ class Namespace:
         if self.runs_children:
             return self.in_root(root, argv, *volumes)
         return self.in_root(root, ["/media/" + os.path.basename(QEMU), *argv], *volumes, (os.path.dirname(QEMU), "/media"))
-
-    def as_owner(self, *argv):
-        """A command that handles files of all of a root directory's owners."""
-        return list(argv) if self.root else self.command(*argv)

@@ -41,10 +41,10 @@ def print_mean(name, rows):
 
 
 def print_summary(rows):
-    print_mean(f"geometric mean of all {len(rows)}", rows)
+    print_mean(f"geometric mean of all ({len(rows)})", rows)
     for group in dict.fromkeys(r["group"] for r in rows if r["group"]):
         members = [r for r in rows if r["group"] == group]
-        print_mean(f"  of the {len(members)} {group}", members)
+        print_mean(f"  of {group} ({len(members)})", members)
     if any("qemu" not in r["seconds"] for r in rows):
         print("-: this kernel does not let QEMU run these programs' children: that takes a binfmt_misc table for each "
               "user namespace (Linux 6.7)")

@@ -2,6 +2,7 @@
 """The root directories that the programs are in, and the programs' output directories."""
 import pathlib
 import subprocess
+import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 ROOT = TOP / "build/roots/bench-arm64"
@@ -20,7 +21,8 @@ def make_wide_root(visor):
 
 
 def remove(directory, namespace):
-    subprocess.run(namespace.as_owner("rm", "-rf", "--one-file-system", directory), check=True)
+    """In the namespace, as all that follows: there an ordinary user, too, may handle files of all the owners."""
+    subprocess.run(namespace.command("rm", "-rf", "--one-file-system", directory), check=True)
 
 
 def first_stage(arch, namespace):
@@ -32,9 +34,11 @@ def first_stage(arch, namespace):
     unfinished = directory.with_name(directory.name + ".unfinished")
     remove(unfinished, namespace)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
+    debootstrap = ["debootstrap", "--foreign", "--variant=minbase", f"--arch={arch}", "bookworm", unfinished]
     with open(f"{directory}.log", "w", encoding="utf-8") as log:
-        subprocess.run(namespace.as_owner("env", "container=lxc", "debootstrap", "--foreign", "--variant=minbase",
-                                          f"--arch={arch}", "bookworm", unfinished), stdout=log, stderr=log, check=True)
+        done = subprocess.run(namespace.command("env", "container=lxc", *debootstrap), stdout=log, stderr=log)
+    if done.returncode != 0:
+        sys.exit(f"bench: debootstrap failed: see {directory}.log")
     unfinished.rename(directory)
     return directory
 
@@ -45,5 +49,5 @@ def make_output(workload, variant, directory, namespace):
     directory.mkdir()
     if workload.fresh:
         source = first_stage("amd64" if variant == "native" else "arm64", namespace)
-        subprocess.run(namespace.as_owner("cp", "-a", source, directory / "root"), check=True)
-        subprocess.run(namespace.as_owner("cp", SECOND_STAGE, directory / "root"), check=True)
+        subprocess.run(namespace.command("cp", "-a", source, directory / "root"), check=True)
+        subprocess.run(namespace.command("cp", SECOND_STAGE, directory / "root"), check=True)
