@@ -57,6 +57,39 @@ def test_rollup_is_the_sum(in_root):
     assert 100 < values["Rss"] < 20000 and values["Private_Dirty"] <= values["Rss"]
 
 
+def other_process(script):
+    """Runs the script's lines while another program, whose number is $p, waits."""
+    return ("/usr/bin/sleep 60 & p=$!; while ! grep -q sleep /proc/$p/comm; do :; done; /usr/bin/sleep 0.2;"
+            f"{script}; kill $p")
+
+
+@pytest.mark.parametrize("directory", ["$p", "$p/task/$p"])
+def test_other_programs_are_guests_too(in_root, directory):
+    lines = shell(in_root, other_process(
+        f"cd /proc/{directory}; readlink exe; tr '\\0' ' ' < cmdline; echo; grep VmSize status; cut -d' ' -f23 stat;"
+        "wc -c < auxv; ls fd; cat maps"))
+    exe, cmdline, size, stat_size, auxv = lines[:5]
+    assert exe.endswith("/sleep") and cmdline == "/usr/bin/sleep 60 "
+    assert int(size.split()[1]) * 1024 == int(stat_size) < 30 << 20 and int(auxv) % 16 == 0
+    descriptors = [line for line in lines[5:] if "-" not in line]
+    assert descriptors and all(int(fd) < 300 for fd in descriptors)
+    maps = "\n".join(lines[5 + len(descriptors):])
+    assert "/bin/sleep" in maps and "r-xp" in maps and "[heap]" in maps and "[vdso]" in maps
+    assert "visor" not in maps and "[vvar]" not in maps
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="changes its user")
+def test_another_users_maps_are_not_read(in_root):
+    lines = shell(in_root, other_process("python3 -c \"import os\nos.setuid(1)\n"
+                                         "try: open('/proc/$p/maps')\nexcept OSError as e: print(e.strerror)\""))
+    assert lines == ["Permission denied"]
+
+
+def test_no_signals_are_caught_unasked(in_root):
+    lines = shell(in_root, "exec cat /proc/self/status")
+    assert [int(line.split()[1], 16) for line in lines if line[:6] in ("SigIgn", "SigCgt")] == [0, 0]
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a file system")
 def test_other_mount_of_proc(in_root):
     script = ELSEWHERE + (

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -225,16 +226,106 @@ static void test_machine(void)
 #endif
 }
 
-/* Another process of the same program. */
+static size_t read_file_of(pid_t pid, const char *name, char *to, size_t size)
+{
+    char path[64];
+    if (pid)
+        snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    else
+        snprintf(path, sizeof path, "/proc/self/%s", name);
+    return read_all(path, to, size);
+}
+
+/* The value of a line of `status` as text; "" if there is none. */
+static const char *status_value(const char *status, const char *name, char value[64])
+{
+    const char *line = strstr(status, name);
+    *value = '\0';
+    if (line)
+        sscanf(line + strlen(name), " %63[^\n]", value);
+    return value;
+}
+
+static void handle(int signal)
+{
+    (void)signal;
+}
+
+/* Another process of the same program: of that, too, it is all the guest's, and what it says itself. */
 static void test_other_process(void)
 {
-    char path[64], text[PATH_MAX] = "";
+    static char own[1 << 16], other[1 << 16];
+    static const char *const values[] = {"\nVmSize:", "\nVmData:", "\nSigCgt:", "\nSigIgn:"};
+    char path[64], text[PATH_MAX] = "", first[64], second[64];
     struct stat s, t;
+    int to_parent[2], from_parent[2];
+    CHECK(pipe(to_parent) == 0 && pipe(from_parent) == 0);
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(page != MAP_FAILED);
     pid_t child = fork();
     if (child == 0) {
+        signal(SIGUSR1, handle);
+        signal(SIGSEGV, handle);
+        signal(SIGBUS, SIG_IGN);
+        munmap(page, 4096);
+        static const char *const names[] = {"maps", "status"};
+        for (int i = 0; i < 2; i++) {
+            size_t length = read_file_of(0, names[i], own, sizeof own);
+            if (write(to_parent[1], &length, sizeof length) < 0 || write(to_parent[1], own, length) < 0 ||
+                read(from_parent[0], text, 1) < 0)
+                _exit(1);
+        }
         for (;;)
             pause();
     }
+    for (int i = 0; i < 2; i++) {
+        size_t length = 0;
+        CHECK(read(to_parent[0], &length, sizeof length) == sizeof length && length < sizeof own);
+        for (size_t at = 0; at < length;) {
+            ssize_t part = read(to_parent[0], own + at, length - at);
+            CHECK(part > 0);
+            at += part > 0 ? (size_t)part : length;
+        }
+        own[length] = '\0';
+        CHECK(read_file_of(child, i ? "status" : "maps", other, sizeof other) > 100);
+        if (!i)
+            CHECK(strcmp(own, other) == 0 && strstr(other, "r-xp") && !strstr(other, "visor"));
+        for (size_t v = 0; i && v < sizeof values / sizeof *values; v++)
+            CHECK(strcmp(status_value(own, values[v], first), status_value(other, values[v], second)) == 0 &&
+                  *first);
+        CHECK(write(from_parent[1], "x", 1) == 1);
+    }
+    CHECK(strtoull(status_value(other, "\nSigCgt:", first), NULL, 16) == 0x600);
+    CHECK(strtoull(status_value(other, "\nSigIgn:", first), NULL, 16) == 0x40);
+    uint64_t size = 0, pages = 0, ignored = 0, caught = 0;
+    CHECK(read_file_of(child, "stat", own, sizeof own) > 0);
+    CHECK(sscanf(strrchr(own, ')'),
+                 ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %" SCNu64
+                 " %*d %*u %*u %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+                 &size, &ignored, &caught) == 3);
+    CHECK(size / 1024 == strtoull(status_value(other, "\nVmSize:", first), NULL, 10));
+    CHECK(ignored == 0x40 && caught == 0x600);
+    CHECK(read_file_of(child, "statm", own, sizeof own) > 0 && sscanf(own, "%" SCNu64, &pages) == 1);
+    CHECK(pages * 4096 == size);
+
+    /* Its thread has a directory as well; a file that is not there is not there. */
+    snprintf(path, sizeof path, "task/%d/maps", (int)child);
+    CHECK(read_file_of(child, path, own, sizeof own) > 100 && strstr(own, program) && !strstr(own, "visor"));
+    snprintf(path, sizeof path, "/proc/%d/maps/x", (int)child);
+    CHECK_ERROR(open(path, O_RDONLY), ENOTDIR);
+    CHECK(read_file_of(child, "smaps", own, sizeof own) > 100 && !strstr(own, "visor"));
+
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)child);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        count += entry->d_name[0] != '.';
+        CHECK(entry->d_name[0] == '.' || atoi(entry->d_name) < 64);
+    }
+    CHECK(dir && count >= 4);
+    if (dir)
+        closedir(dir);
+
     snprintf(path, sizeof path, "/proc/%d/exe", (int)child);
     CHECK(readlink(path, text, sizeof text) == (ssize_t)strlen(program) && strcmp(text, program) == 0);
     CHECK(stat(path, &s) == 0 && stat(program, &t) == 0 && s.st_ino == t.st_ino && s.st_dev == t.st_dev);
@@ -242,6 +333,10 @@ static void test_other_process(void)
     CHECK(fd >= 0 && fstat(fd, &s) == 0 && s.st_ino == t.st_ino);
     close(fd);
     CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    for (int i = 0; i < 2; i++) {
+        close(to_parent[i]);
+        close(from_parent[i]);
+    }
 }
 
 /* Run by execve() with its own arguments. */

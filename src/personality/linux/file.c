@@ -298,7 +298,7 @@ struct directory_entry { /* struct linux_dirent64, the same on both */
 #define ENTRY_NAME_OFFSET offsetof(struct directory_entry, name)
 
 /* True if the entry's name is one of visor's descriptors. */
-static bool is_own_entry(struct linux_thread *thread, const struct directory_entry *entry)
+static bool is_own_entry(const int own_fds[OWN_FD_COUNT], const struct directory_entry *entry)
 {
     char *end;
     char name[sizeof entry->name];
@@ -307,11 +307,15 @@ static bool is_own_entry(struct linux_thread *thread, const struct directory_ent
     if (name[0] < '0' || name[0] > '9')
         return false;
     unsigned long fd = strtoul(name, &end, 10);
-    return *end == '\0' && fd <= INT_MAX && is_own(thread, fd);
+    for (unsigned i = 0; *end == '\0' && i < OWN_FD_COUNT; i++) {
+        if (own_fds[i] >= 0 && (unsigned long)own_fds[i] == fd)
+            return true;
+    }
+    return false;
 }
 
 /* Takes visor's descriptors out of `length` bytes of entries in guest memory; returns the new length. */
-static int64_t hide_own_entries(struct linux_thread *thread, uint64_t buffer, uint64_t length)
+static int64_t hide_own_entries(const int own_fds[OWN_FD_COUNT], uint64_t buffer, uint64_t length)
 {
     uint64_t position = 0;
     while (position + ENTRY_NAME_OFFSET < length) {
@@ -322,7 +326,7 @@ static int64_t hide_own_entries(struct linux_thread *thread, uint64_t buffer, ui
         uint64_t next = position + entry.length;
         if (entry.length < ENTRY_NAME_OFFSET || next > length)
             break; /* the guest is changing it under our hands */
-        if (!is_own_entry(thread, &entry)) {
+        if (!is_own_entry(own_fds, &entry)) {
             position = next;
             continue;
         }
@@ -341,13 +345,14 @@ static int64_t hide_own_entries(struct linux_thread *thread, uint64_t buffer, ui
 
 int64_t linux_sys_getdents64(struct linux_thread *thread, const uint64_t a[6])
 {
+    int own_fds[OWN_FD_COUNT];
     if (is_own(thread, a[0]))
         return -EBADF;
     for (;;) {
         int64_t result = linux_host_syscall(thread, SYS_getdents64, a[0], a[1], a[2], 0, 0, 0);
-        if (result <= 0 || !linux_proc_is_fd_directory(thread, (int)a[0]))
+        if (result <= 0 || !linux_proc_is_fd_directory(thread, (int)a[0], own_fds))
             return result;
-        result = hide_own_entries(thread, a[1], (uint64_t)result);
+        result = hide_own_entries(own_fds, a[1], (uint64_t)result);
         if (result != 0)
             return result;
         /* Nothing but visor's entry was there: 0 would mean the directory's end. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * maps: /proc/self/maps and its relatives as the guest sees them: without what is visor's, with the
+ * maps: /proc/PID/maps and its relatives as guests see them: without what is visor's, with the
  * permissions that the guest gave, and with its own heap, stack and vDSO named.
  *
  * One mapping of the host's may be several of the guest's, and of visor's. What the kernel tells of its pages
@@ -161,9 +161,9 @@ static void write_guest_part(FILE *stream, struct linux_process *process, struct
     }
 }
 
-int linux_proc_write_maps(FILE *stream, struct linux_process *process)
+int linux_proc_write_maps(FILE *stream, struct linux_process *process, const char *path)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
+    FILE *maps = fopen(path, "re");
     if (!maps)
         return -errno;
 
@@ -187,10 +187,10 @@ static bool is_guest(struct linux_process *process, const struct mapping *mappin
 }
 
 /* Calls `use` for each mapping of the host's smaps, whose other lines are its details. */
-static int read_smaps(struct linux_process *process, FILE *stream,
+static int read_smaps(struct linux_process *process, FILE *stream, const char *path,
                       void (*use)(FILE *stream, struct linux_process *process, struct mapping *mapping))
 {
-    FILE *smaps = fopen("/proc/self/smaps", "re");
+    FILE *smaps = fopen(path, "re");
     if (!smaps)
         return -errno;
 
@@ -224,9 +224,9 @@ static int read_smaps(struct linux_process *process, FILE *stream,
     return 0;
 }
 
-int linux_proc_write_smaps(FILE *stream, struct linux_process *process)
+int linux_proc_write_smaps(FILE *stream, struct linux_process *process, const char *path)
 {
-    return read_smaps(process, stream, write_guest_part);
+    return read_smaps(process, stream, path, write_guest_part);
 }
 
 /* The sums, in the order of the first mapping's lines. */
@@ -253,7 +253,7 @@ static void add_line(struct rollup *rollup, const char *name, uint64_t kilobytes
     rollup->lines[i].kilobytes += kilobytes;
 }
 
-int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process)
+int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, const char *path)
 {
     char *text = NULL, name[32];
     size_t size = 0;
@@ -261,7 +261,7 @@ int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process)
     FILE *smaps = open_memstream(&text, &size);
     if (!smaps)
         return -ENOMEM;
-    int code = linux_proc_write_smaps(smaps, process);
+    int code = linux_proc_write_smaps(smaps, process, path);
     if (fclose(smaps) != 0 && code == 0)
         code = -ENOMEM;
     for (char *line = text; code == 0 && *line; line += strcspn(line, "\n") + 1) {
@@ -284,9 +284,9 @@ int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process)
     return code;
 }
 
-int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process)
+int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process, const char *path)
 {
-    FILE *maps = fopen("/proc/self/numa_maps", "re");
+    FILE *maps = fopen(path, "re");
     if (!maps)
         return -errno;
     char *line = NULL;

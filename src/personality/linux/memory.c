@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/macros.h"
+#include "personality/linux/other.h"
 #include "personality/linux/ranges.h"
 #include "personality/linux/syscalls.h"
 
@@ -101,6 +102,59 @@ void linux_memory_recover(struct linux_process *process, uint32_t lock_number)
 {
     if (lock_inherit(&process->memory->lock, lock_number))
         lock_release(&process->memory->lock);
+}
+
+/* -- another process's ------------------------------------------------------------------------------------
+ */
+
+static bool copy_ranges(const struct linux_reader *reader, struct address_ranges *to,
+                        const struct address_ranges *from)
+{
+    const size_t most = 1u << 20; /* more than a process may have mappings */
+    *to = (struct address_ranges){.count = from->count, .capacity = from->count};
+    if (from->count > most)
+        return false;
+    size_t size = from->count * sizeof *to->ranges;
+    to->ranges = size ? malloc(size) : NULL;
+    return !size || (to->ranges && reader->read(reader, to->ranges, (uintptr_t)from->ranges, size) &&
+                     ranges_are_sound(to));
+}
+
+/* True if nobody has been changing the sets since `before` was read. */
+static bool is_steady(const struct linux_reader *reader, const struct linux_memory *before, uint64_t address)
+{
+    struct linux_memory now;
+    return reader->read(reader, &now, address, sizeof now) && !before->lock.word && !now.lock.word &&
+           now.changes == before->changes;
+}
+
+struct linux_memory *linux_memory_copy(const struct linux_reader *reader, uint64_t address)
+{
+    struct linux_memory from;
+    for (unsigned tries = 100; reader->read(reader, &from, address, sizeof from); tries--) {
+        struct linux_memory *copy = calloc(1, sizeof *copy);
+        bool sound = copy && copy_ranges(reader, &copy->guest, &from.guest) &&
+                     copy_ranges(reader, &copy->executable, &from.executable) &&
+                     copy_ranges(reader, &copy->unreadable, &from.unreadable);
+        /* Who holds the lock may have been stopped: what is sound serves in the end. */
+        if (sound && (!tries || is_steady(reader, &from, address)))
+            return copy;
+        linux_memory_free(copy);
+        if (!tries)
+            break;
+        linux_plain_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+    }
+    return NULL;
+}
+
+void linux_memory_free(struct linux_memory *copy)
+{
+    if (!copy)
+        return;
+    ranges_free(&copy->guest);
+    ranges_free(&copy->executable);
+    ranges_free(&copy->unreadable);
+    free(copy);
 }
 
 /* -- what may be executed ----------------------------------------------------------------------------------

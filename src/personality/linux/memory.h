@@ -58,6 +58,12 @@ void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint
 void linux_memory_spend_spares(struct linux_process *process);
 void linux_memory_restore_spares(struct linux_process *process);
 
+/* What another process has in its memory at `address`, as far as the questions above about ranges need it:
+ * NULL if it cannot be read or is not sound. To be given to linux_memory_free(), which takes NULL as well. */
+struct linux_reader;
+struct linux_memory *linux_memory_copy(const struct linux_reader *reader, uint64_t address);
+void linux_memory_free(struct linux_memory *copy);
+
 /* Around fork(): no other thread is changing the maps meanwhile. */
 void linux_memory_lock(struct linux_process *process);
 void linux_memory_unlock(struct linux_process *process);

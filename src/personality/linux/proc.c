@@ -18,6 +18,7 @@
 #include "arch/arm64/features.h"
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/other.h"
 
 /* -- which file a path names ------------------------------------------------------------ */
 
@@ -80,6 +81,18 @@ static const char *skip_own_directory(const char *path)
     return path;
 }
 
+/* The same for the directory of any process or of one of its threads. */
+static const char *skip_other_directory(const char *path)
+{
+    const char *end;
+    if (strncmp(path, "/proc/", 6) != 0 || !parse_task(path + 6, &end))
+        return NULL;
+    path = end;
+    if (strncmp(path, "/task/", 6) == 0 && parse_task(path + 6, &end))
+        path = end;
+    return path;
+}
+
 /* Is it where arm64 shows identification registers of a CPU that there is? */
 static bool is_cpu_directory(const char *directory)
 {
@@ -101,10 +114,12 @@ static enum linux_proc_file judge(const char *directory, enum linux_proc_file fi
         return is_cpu_directory(directory) ? file : LINUX_PROC_NONE;
 
     const char *rest = skip_own_directory(directory);
+    if (file == LINUX_PROC_FDINFO) {
+        rest = rest ? rest : skip_other_directory(directory);
+        return rest && strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
+    }
     if (!rest)
         return LINUX_PROC_NONE;
-    if (file == LINUX_PROC_FDINFO)
-        return strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
     if (file == LINUX_PROC_OWN_FD)
         return strcmp(rest, "/fd") == 0 || strcmp(rest, "/fdinfo") == 0 ? file : LINUX_PROC_NONE;
     return *rest ? LINUX_PROC_NONE : file;
@@ -129,6 +144,7 @@ static enum linux_proc_file judge_name(const struct linux_process *process, cons
         {"numa_maps", LINUX_PROC_NUMA_MAPS},
         {"status", LINUX_PROC_STATUS},
         {"statm", LINUX_PROC_STATM},
+        {"stat", LINUX_PROC_STAT},
         {"midr_el1", LINUX_PROC_MIDR},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -153,7 +169,7 @@ static bool is_published(enum linux_proc_file file)
 /* Files that are made of the host's. */
 static bool has_host_path(enum linux_proc_file file)
 {
-    return file == LINUX_PROC_STATUS || file == LINUX_PROC_STATM || file == LINUX_PROC_FDINFO;
+    return file >= LINUX_PROC_MAPS && file <= LINUX_PROC_FDINFO;
 }
 
 static int descriptor_path(char *to, size_t size, int fd)
@@ -223,15 +239,21 @@ static int resolve_directory(char *to, size_t size, int dirfd, const char *direc
     return result;
 }
 
-/* A link `exe` in the directory of another process that runs a guest, perhaps. */
-static enum linux_proc_file judge_other_exe(const struct linux_process *process, const char *directory,
-                                            char *target)
+/* A file in the directory of another process that runs a guest, perhaps. */
+static enum linux_proc_file judge_other(const struct linux_process *process, const char *directory,
+                                        enum linux_proc_file file, char *target)
 {
-    const char *end;
-    long pid = strncmp(directory, "/proc/", 6) == 0 ? parse_task(directory + 6, &end) : 0;
-    if (!pid || *end || !linux_proc_other_exe(process, (pid_t)pid, target))
+    const char *rest = skip_other_directory(directory);
+    if (!rest || *rest || (file != LINUX_PROC_EXE && !has_host_path(file)))
         return LINUX_PROC_NONE;
-    return LINUX_PROC_OTHER_EXE;
+    if (file == LINUX_PROC_EXE)
+        return linux_proc_other_exe(process, directory, target) ? LINUX_PROC_OTHER_EXE : LINUX_PROC_NONE;
+    return linux_proc_is_visor(process, directory) ? file : LINUX_PROC_NONE;
+}
+
+static bool join(char to[PATH_MAX], const char *directory, const char *name)
+{
+    return snprintf(to, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
 }
 
 enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address,
@@ -255,26 +277,37 @@ enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uin
     if (file == LINUX_PROC_FDINFO && slash && !strstr(directory, "fdinfo"))
         return LINUX_PROC_NONE; /* numbers are frequent names */
     enum linux_proc_file found = judge(directory, file);
-    if (has_host_path(found) && snprintf(target, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX)
+    if (has_host_path(found) && !join(target, directory, name))
         return LINUX_PROC_NONE;
     if (found != LINUX_PROC_NONE || file == LINUX_PROC_ARCH || file == LINUX_PROC_MIDR)
         return found;
     if (resolve_directory(resolved, sizeof resolved, dirfd, directory) < 0)
         return LINUX_PROC_NONE;
     found = judge(resolved, file);
-    if (has_host_path(found) && snprintf(target, PATH_MAX, "%s/%s", resolved, name) >= PATH_MAX)
-        return LINUX_PROC_NONE;
-    if (found == LINUX_PROC_NONE && file == LINUX_PROC_EXE)
-        found = judge_other_exe(thread->process, resolved, target);
-    return found;
+    if (found == LINUX_PROC_NONE)
+        found = judge_other(thread->process, resolved, file, target);
+    return has_host_path(found) && !join(target, resolved, name) ? LINUX_PROC_NONE : found;
 }
 
-bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd)
+bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd, int own_fds[OWN_FD_COUNT])
 {
+    const size_t size = OWN_FD_COUNT * sizeof *own_fds;
     char path[PATH_MAX];
-    (void)thread;
-    return resolve_directory(path, sizeof path, dirfd, "") == 0 &&
-           judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE;
+    if (resolve_directory(path, sizeof path, dirfd, "") < 0)
+        return false;
+    if (judge(path, LINUX_PROC_OWN_FD) != LINUX_PROC_NONE) {
+        memcpy(own_fds, thread->process->own_fds, size);
+        return true;
+    }
+    char *rest = (char *)skip_other_directory(path);
+    if (!rest || (strcmp(rest, "/fd") != 0 && strcmp(rest, "/fdinfo") != 0))
+        return false;
+    *rest = '\0';
+    struct linux_process *other = linux_other_copy(thread->process, path);
+    if (other)
+        memcpy(own_fds, other->own_fds, size);
+    linux_other_free(other);
+    return other;
 }
 
 /* -- contents --------------------------------------------------------------------------- */
@@ -306,27 +339,34 @@ static int write_memory(FILE *stream, uint64_t start, uint64_t end)
     return 0;
 }
 
-static int write_contents(FILE *stream, struct linux_thread *thread, enum linux_proc_file file,
-                          const char *path)
+static int write_own(FILE *stream, const struct linux_process *process, enum linux_proc_file file)
 {
-    const struct linux_process *process = thread->process;
     switch (file) {
     case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
-    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, thread->process->space);
-    case LINUX_PROC_SMAPS: return linux_proc_write_smaps(stream, thread->process->space);
-    case LINUX_PROC_SMAPS_ROLLUP: return linux_proc_write_smaps_rollup(stream, thread->process->space);
-    case LINUX_PROC_NUMA_MAPS: return linux_proc_write_numa_maps(stream, thread->process->space);
     case LINUX_PROC_AUXV:
         return write_memory(stream, process->auxv_address, process->auxv_address + process->auxv_size);
     case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);
     case LINUX_PROC_ENVIRON:
         return write_memory(stream, process->environment_start, process->environment_end);
-    case LINUX_PROC_STATUS:
-    case LINUX_PROC_STATM:
-    case LINUX_PROC_FDINFO: return linux_proc_write_status(stream, process->space, file, path);
     case LINUX_PROC_MIDR: fprintf(stream, "0x%016x\n", ARM64_MIDR); return 0;
-    case LINUX_PROC_ARCH: fprintf(stream, "%s\n", thread->process->arch->machine); return 0;
+    case LINUX_PROC_ARCH: fprintf(stream, "%s\n", process->arch->machine); return 0;
     default: return -ENOENT; /* the others are not files with contents */
+    }
+}
+
+/* What is made of the host's file, for the process that this is about. */
+static int write_from_host(FILE *stream, struct linux_process *process, enum linux_proc_file file,
+                           const char *path)
+{
+    char smaps[PATH_MAX + 8];
+    switch (file) {
+    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, process, path);
+    case LINUX_PROC_SMAPS: return linux_proc_write_smaps(stream, process, path);
+    case LINUX_PROC_SMAPS_ROLLUP:
+        snprintf(smaps, sizeof smaps, "%.*ssmaps", (int)(strrchr(path, '/') + 1 - path), path);
+        return linux_proc_write_smaps_rollup(stream, process, smaps);
+    case LINUX_PROC_NUMA_MAPS: return linux_proc_write_numa_maps(stream, process, path);
+    default: return linux_proc_write_status(stream, process, file, path);
     }
 }
 
@@ -363,24 +403,45 @@ static int64_t make_file(const char *name, const char *contents, size_t size, ui
     return result < 0 ? result : -EIO;
 }
 
+/* If the file `path` is another process's: what is known of that, in `other`. False: nothing is. */
+static bool find_process(struct linux_process *process, enum linux_proc_file file, const char *path,
+                         struct linux_process **other)
+{
+    char directory[PATH_MAX];
+    *other = NULL;
+    if (file == LINUX_PROC_FDINFO || !has_host_path(file))
+        return true;
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
+    if (skip_own_directory(directory))
+        return true;
+    *other = linux_other_copy(process, directory);
+    return *other;
+}
+
 int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, const char *path,
                         uint64_t flags)
 {
+    struct linux_process *process = thread->process->space, *other;
     char *contents = NULL;
     size_t size = 0;
     if (flags & O_DIRECTORY)
         return -ENOTDIR;
     if ((flags & O_ACCMODE) != O_RDONLY)
         return -EACCES;
+    if (!find_process(thread->process, file, path, &other))
+        return linux_plain_syscall(SYS_openat, (uint64_t)AT_FDCWD, (uintptr_t)path, flags, 0, 0, 0);
 
     FILE *stream = open_memstream(&contents, &size);
-    if (!stream)
-        return -ENOMEM;
-    int64_t result = write_contents(stream, thread, file, path);
-    if (fclose(stream) != 0 && result == 0)
-        result = -ENOMEM;
+    int64_t result = -ENOMEM;
+    if (stream) {
+        result = has_host_path(file) ? write_from_host(stream, other ? other : process, file, path)
+                                     : write_own(stream, thread->process, file);
+        if (fclose(stream) != 0 && result == 0)
+            result = -ENOMEM;
+    }
     if (result == 0)
         result = make_file("proc", contents, size, flags);
     free(contents);
+    linux_other_free(other);
     return result;
 }

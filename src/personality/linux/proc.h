@@ -20,19 +20,19 @@ enum linux_proc_file {
     LINUX_PROC_EXE,       /* /proc/self/exe: the link to process->exe_path */
     LINUX_PROC_OTHER_EXE, /* the same of another process of visor, which its link would show */
     LINUX_PROC_CPUINFO,   /* these have contents, see linux_proc_open() */
-    LINUX_PROC_MAPS,
-    LINUX_PROC_SMAPS,
-    LINUX_PROC_SMAPS_ROLLUP,
-    LINUX_PROC_NUMA_MAPS,
     LINUX_PROC_AUXV,
     LINUX_PROC_CMDLINE,
     LINUX_PROC_ENVIRON,
-    LINUX_PROC_STATUS, /* these three: of this process or one of its threads, with a path of the host's file
-                        */
+    LINUX_PROC_MAPS, /* from here to STAT: of this or another process of visor, with the path of the host's */
+    LINUX_PROC_SMAPS,
+    LINUX_PROC_SMAPS_ROLLUP,
+    LINUX_PROC_NUMA_MAPS,
+    LINUX_PROC_STATUS,
     LINUX_PROC_STATM,
-    LINUX_PROC_FDINFO,
-    LINUX_PROC_ARCH, /* /proc/sys/kernel/arch */
-    LINUX_PROC_MIDR, /* /sys/devices/system/cpu/cpuN/regs/identification/midr_el1 */
+    LINUX_PROC_STAT,
+    LINUX_PROC_FDINFO, /* of any process, with the path of the host's */
+    LINUX_PROC_ARCH,   /* /proc/sys/kernel/arch */
+    LINUX_PROC_MIDR,   /* /sys/devices/system/cpu/cpuN/regs/identification/midr_el1 */
 };
 
 /* What the path at guest address `path`, relative to `dirfd`, names. A bad address gives LINUX_PROC_NONE;
@@ -40,8 +40,9 @@ enum linux_proc_file {
 enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path,
                                      char target[PATH_MAX]);
 
-/* True if `dirfd` is open on this process's /proc/self/fd or fdinfo. */
-bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd);
+/* If `dirfd` is open on the directory fd or fdinfo of a process of visor: its descriptors of visor's own, by
+ * enum linux_own_fd. */
+bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd, int own_fds[OWN_FD_COUNT]);
 
 /* A new descriptor with the file's contents at this moment, or a negative errno. `flags`: the host's;
  * `path`: what linux_proc_find() gave as the target. */
@@ -52,14 +53,18 @@ int64_t linux_proc_open(struct linux_thread *thread, enum linux_proc_file file, 
  * /proc/PID of this process shows them, to others as well. Without effect on kernels that cannot be told. */
 void linux_proc_publish(struct linux_process *process, uint64_t sp);
 
-/* The program that process `pid` runs, if that is a process of visor that has told the kernel. */
-bool linux_proc_other_exe(const struct linux_process *process, pid_t pid, char target[PATH_MAX]);
+/* The program that the process with this directory runs, if it is one of visor's that has told the kernel. */
+bool linux_proc_other_exe(const struct linux_process *process, const char *directory, char target[PATH_MAX]);
 
-/* Write files of /proc/self about the address space as the guest sees it (maps.c): 0 or a negative errno. */
-int linux_proc_write_maps(FILE *stream, struct linux_process *process);
-int linux_proc_write_smaps(FILE *stream, struct linux_process *process);
-int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process);
-int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process);
+/* Is this directory, like /proc/PID, that of a process of this visor? */
+bool linux_proc_is_visor(const struct linux_process *process, const char *directory);
+
+/* Write files of /proc about the address space as the guest sees it (maps.c), from the host's file `path`,
+ * for the rollup that of smaps: 0 or a negative errno. */
+int linux_proc_write_maps(FILE *stream, struct linux_process *process, const char *path);
+int linux_proc_write_smaps(FILE *stream, struct linux_process *process, const char *path);
+int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, const char *path);
+int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process, const char *path);
 
 /* Writes the host's file `path` with the guest's values (proc_status.c): 0 or a negative errno. */
 int linux_proc_write_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,

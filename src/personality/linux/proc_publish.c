@@ -116,16 +116,22 @@ static bool find_mapped_file(const char *path, uint64_t address, char target[PAT
     return found;
 }
 
-bool linux_proc_other_exe(const struct linux_process *process, pid_t pid, char target[PATH_MAX])
+bool linux_proc_is_visor(const struct linux_process *process, const char *directory)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/exe", directory);
+    return is_visor(process, path);
+}
+
+bool linux_proc_other_exe(const struct linux_process *process, const char *directory, char target[PATH_MAX])
 {
     uint64_t fields[STAT_FIELDS] = {0};
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    if (!is_visor(process, path))
+    char path[PATH_MAX + 8];
+    if (!linux_proc_is_visor(process, directory))
         return false;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof path, "%s/stat", directory);
     if (!read_stat_fields(path, fields))
         return false;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    snprintf(path, sizeof path, "%s/maps", directory);
     return find_mapped_file(path, fields[START_CODE], target) && !is_visor(process, target);
 }

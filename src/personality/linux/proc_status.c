@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * proc status: files of /proc/self in which only some values are the host's own: sizes of the address space,
+ * proc status: files of /proc/PID in which only some values are the host's own: sizes of the address space,
  * of which much is reserved by visor, and flags of open files, whose bits differ.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "personality/linux/convert.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/proc.h"
+#include "personality/linux/signal.h"
 
 /* In bytes. */
 struct sizes {
@@ -30,11 +31,13 @@ static uint64_t guest_part(struct linux_process *process, uint64_t start, uint64
     return sum;
 }
 
-static int measure(struct linux_process *process, struct sizes *sizes)
+/* `path`: of a file beside the process's `maps`. */
+static int measure(struct linux_process *process, const char *path, struct sizes *sizes)
 {
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char *line = NULL;
+    char beside[PATH_MAX + 8], *line = NULL;
     size_t size = 0;
+    snprintf(beside, sizeof beside, "%.*smaps", (int)(strrchr(path, '/') + 1 - path), path);
+    FILE *maps = fopen(beside, "re");
     if (!maps)
         return -errno;
     *sizes = (struct sizes){.total = guest_part(process, 0, UINT64_MAX)};
@@ -51,18 +54,34 @@ static int measure(struct linux_process *process, struct sizes *sizes)
     return 0;
 }
 
+/* Which of the signals that visor always handles the guest handles, or ignores; the others' bits are right.
+ */
+static uint64_t correct_signals(const struct linux_process *process, uint64_t host, bool ignored)
+{
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
+        uint64_t handler = process->actions->actions[signal].handler;
+        bool ignores = handler == (uintptr_t)SIG_IGN;
+        if (!(ALWAYS_HANDLED & SIGNAL_BIT(signal)))
+            continue;
+        host &= ~SIGNAL_BIT(signal);
+        if (ignored ? ignores : handler && !ignores)
+            host |= SIGNAL_BIT(signal);
+    }
+    return host;
+}
+
 static void write_size(FILE *stream, const char *name, uint64_t bytes)
 {
     fprintf(stream, "%s:\t%8" PRIu64 " kB\n", name, bytes / 1024);
 }
 
-static int write_status(FILE *stream, struct linux_process *process, FILE *host)
+static int write_status(FILE *stream, struct linux_process *process, const char *path, FILE *host)
 {
     struct sizes sizes;
     char *line = NULL;
     size_t size = 0;
     uint64_t peak = 0, value;
-    int code = measure(process, &sizes);
+    int code = measure(process, path, &sizes);
     while (code == 0 && getline(&line, &size, host) > 0) {
         if (sscanf(line, "VmPeak: %" SCNu64, &value) == 1) {
             peak = value * 1024; /* told with the size, which comes next */
@@ -72,6 +91,10 @@ static int write_status(FILE *stream, struct linux_process *process, FILE *host)
             write_size(stream, "VmSize", sizes.total);
         } else if (strncmp(line, "VmData:", 7) == 0) {
             write_size(stream, "VmData", sizes.data);
+        } else if (sscanf(line, "SigIgn: %" SCNx64, &value) == 1) {
+            fprintf(stream, "SigIgn:\t%016" PRIx64 "\n", correct_signals(process, value, true));
+        } else if (sscanf(line, "SigCgt: %" SCNx64, &value) == 1) {
+            fprintf(stream, "SigCgt:\t%016" PRIx64 "\n", correct_signals(process, value, false));
         } else {
             fputs(line, stream);
         }
@@ -80,11 +103,11 @@ static int write_status(FILE *stream, struct linux_process *process, FILE *host)
     return code;
 }
 
-static int write_statm(FILE *stream, struct linux_process *process, FILE *host)
+static int write_statm(FILE *stream, struct linux_process *process, const char *path, FILE *host)
 {
     struct sizes sizes;
     uint64_t resident, shared, text;
-    int code = measure(process, &sizes);
+    int code = measure(process, path, &sizes);
     if (code < 0)
         return code;
     if (fscanf(host, "%*u %" SCNu64 " %" SCNu64 " %" SCNu64, &resident, &shared, &text) != 3)
@@ -94,6 +117,48 @@ static int write_statm(FILE *stream, struct linux_process *process, FILE *host)
             (uint64_t)(sizes.total / GUEST_PAGE_SIZE), resident, shared, text,
             (uint64_t)(data / GUEST_PAGE_SIZE));
     return 0;
+}
+
+/* The value of one of the fields of `stat`, which the host has as `value`. */
+static uint64_t correct_field(const struct linux_process *process, const struct sizes *sizes, unsigned field,
+                              uint64_t value)
+{
+    enum { VSIZE = 23, SIGNALS_IGNORED = 33, SIGNALS_CAUGHT };
+    const uint64_t low = 0x7fffffff; /* all of a set of signals that is shown here */
+    switch (field) {
+    case VSIZE: return sizes->total;
+    case SIGNALS_IGNORED: return correct_signals(process, value, true) & low;
+    case SIGNALS_CAUGHT: return correct_signals(process, value, false) & low;
+    default: return value;
+    }
+}
+
+/* The second field is a name in parentheses, which may have any character; the third is a letter; some of the
+ * others may be negative. */
+static int write_stat(FILE *stream, struct linux_process *process, const char *path, FILE *host)
+{
+    struct sizes sizes;
+    char *text = NULL;
+    size_t size = 0;
+    int code = measure(process, path, &sizes);
+    if (code == 0 && getdelim(&text, &size, '\0', host) < 0)
+        code = -EIO;
+    char *name_end = code == 0 ? strrchr(text, ')') : NULL, *save;
+    if (!name_end)
+        code = code ? code : -EIO;
+    else
+        fprintf(stream, "%.*s)", (int)(name_end - text), text);
+    char *word = name_end ? strtok_r(name_end + 1, " \n", &save) : NULL;
+    for (unsigned field = 3; word; field++, word = strtok_r(NULL, " \n", &save)) {
+        if (*word >= '0' && *word <= '9')
+            fprintf(stream, " %" PRIu64, correct_field(process, &sizes, field, strtoull(word, NULL, 10)));
+        else
+            fprintf(stream, " %s", word);
+    }
+    if (code == 0)
+        fputc('\n', stream);
+    free(text);
+    return code;
 }
 
 static int write_fdinfo(FILE *stream, FILE *host)
@@ -117,8 +182,9 @@ int linux_proc_write_status(FILE *stream, struct linux_process *process, enum li
     FILE *host = fopen(path, "re");
     if (!host)
         return -errno;
-    int code = file == LINUX_PROC_STATUS  ? write_status(stream, process, host)
-               : file == LINUX_PROC_STATM ? write_statm(stream, process, host)
+    int code = file == LINUX_PROC_STATUS  ? write_status(stream, process, path, host)
+               : file == LINUX_PROC_STATM ? write_statm(stream, process, path, host)
+               : file == LINUX_PROC_STAT  ? write_stat(stream, process, path, host)
                                           : write_fdinfo(stream, host);
     fclose(host);
     return code;

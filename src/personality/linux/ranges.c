@@ -102,3 +102,14 @@ bool ranges_overlap(const struct address_ranges *set, uint64_t start, uint64_t e
     size_t i = find(set, start);
     return start < end && i < set->count && set->ranges[i].start < end;
 }
+
+bool ranges_are_sound(const struct address_ranges *set)
+{
+    uint64_t end = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->ranges[i].start >= set->ranges[i].end || (i && set->ranges[i].start <= end))
+            return false;
+        end = set->ranges[i].end;
+    }
+    return true;
+}

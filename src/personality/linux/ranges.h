@@ -29,6 +29,8 @@ void ranges_remove(struct address_ranges *set, uint64_t start, uint64_t end);
 uint64_t ranges_end(const struct address_ranges *set, uint64_t address);
 /* The first range that ends above `address`; false if there is none. */
 bool ranges_next(const struct address_ranges *set, uint64_t address, struct address_range *range);
+/* Are they in order, not empty, and apart? For sets that come from elsewhere. */
+bool ranges_are_sound(const struct address_ranges *set);
 bool ranges_overlap(const struct address_ranges *set, uint64_t start, uint64_t end);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/lock.h"
 #include "base/macros.h"
 #include "personality/linux/memory.h"
+#include "personality/linux/other.h"
 #include "personality/linux/proc.h"
 #include "personality/linux/session.h"
 #include "personality/linux/shell.h"
@@ -329,6 +330,7 @@ int linux_start(const struct linux_start *start, struct error *error)
     }
     set_command(start->exec_name);
     linux_proc_publish(process, sp);
+    linux_other_show(process);
     process->arch->start(thread->cpu, entry, sp);
     return run_leader(thread, error);
 }
