@@ -226,6 +226,62 @@ static void test_machine(void)
 #endif
 }
 
+/* What is reached by a symbolic link to such a file is the program as well. */
+static void check_link(const char *target)
+{
+    char text[PATH_MAX] = "";
+    struct stat s, t;
+    struct statx x;
+    int status;
+    CHECK(mkdir("links", 0700) == 0 && symlink(target, "links/exe-link") == 0);
+    CHECK(symlink("exe-link", "links/second") == 0 && symlink("links/second", "third") == 0);
+    int directory = open("links", O_RDONLY | O_DIRECTORY);
+    CHECK(readlink("links/exe-link", text, sizeof text) == (ssize_t)strlen(target) && !strcmp(text, target));
+    for (int i = 0; i < 3; i++) {
+        const char *path = i == 0 ? "third" : i == 1 ? "second" : "links/exe-link";
+        int at = i == 1 ? directory : AT_FDCWD;
+        CHECK(fstatat(at, path, &s, 0) == 0 && stat(program, &t) == 0);
+        CHECK(s.st_ino == t.st_ino && s.st_dev == t.st_dev && s.st_size == t.st_size);
+        CHECK(statx(at, path, 0, STATX_BASIC_STATS, &x) == 0 && x.stx_ino == t.st_ino);
+        CHECK(fstatat(at, path, &s, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(s.st_mode));
+        CHECK(faccessat(at, path, X_OK, 0) == 0);
+        int fd = openat(at, path, O_RDONLY);
+        CHECK(fd >= 0 && fstat(fd, &s) == 0 && s.st_ino == t.st_ino && s.st_dev == t.st_dev);
+        close(fd);
+        fd = openat(at, path, O_PATH);
+        CHECK(fd >= 0 && fstat(fd, &s) == 0 && s.st_ino == t.st_ino);
+        close(fd);
+        CHECK_ERROR(openat(at, path, O_RDWR), ETXTBSY);
+        CHECK_ERROR(openat(at, path, O_RDONLY | O_NOFOLLOW), ELOOP);
+        pid_t child = fork();
+        if (child == 0) {
+            char *arguments[] = {"other name", "no more", NULL}, *environment[] = {NULL};
+            execveat(at, path, arguments, environment, 0);
+            _exit(99);
+        }
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    }
+    close(directory);
+    CHECK(unlink("third") == 0 && unlink("links/second") == 0 && unlink("links/exe-link") == 0 &&
+          rmdir("links") == 0);
+}
+
+static void test_links(void)
+{
+    char path[64];
+    check_link("/proc/self/exe");
+    snprintf(path, sizeof path, "/proc/%d/task/%d/exe", (int)getpid(), (int)gettid());
+    check_link(path);
+    pid_t child = fork();
+    if (child == 0) {
+        for (;;)
+            pause();
+    }
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)child);
+    check_link(path);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+}
+
 static size_t read_file_of(pid_t pid, const char *name, char *to, size_t size)
 {
     char path[64];
@@ -320,7 +376,7 @@ static void test_other_process(void)
     DIR *dir = opendir(path);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
         count += entry->d_name[0] != '.';
-        CHECK(entry->d_name[0] == '.' || atoi(entry->d_name) < 64);
+        CHECK(entry->d_name[0] == '.' || fcntl(atoi(entry->d_name), F_GETFD) >= 0); /* inherited */
     }
     CHECK(dir && count >= 4);
     if (dir)
@@ -355,6 +411,8 @@ static void test_exec(void)
 int main(int argc, char **argv, char **environment)
 {
     int again = argc > 1 && strcmp(argv[1], "again") == 0;
+    if (argc > 1 && !again)
+        return 7; /* was executed by test_links() */
     if (!again) {
         CHECK(realpath(argv[0], program));
     } else {
@@ -370,6 +428,7 @@ int main(int argc, char **argv, char **environment)
     test_descriptors();
     test_machine();
     if (!again) {
+        test_links();
         test_other_process();
         test_exec();
     }

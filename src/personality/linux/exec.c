@@ -270,11 +270,6 @@ static int64_t exec_target(struct linux_thread *thread, struct linux_exec *exec,
 {
     struct linux_process *process = thread->process;
     const struct linux_target *target = exec->target;
-    if (!target->native) {
-        linux_session_lock(process);
-        linux_find_own_file(process);
-        linux_session_unlock(process);
-    }
     if (target->native || needs_binfmt(process, target)) {
         int64_t result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
         if (result != -ENOEXEC || target->native || process->own_fds[OWN_VISOR] < 0)
@@ -296,6 +291,9 @@ static int64_t exec(struct linux_thread *thread, const struct linux_program_file
         return LINUX_RESTART;
     }
     if (!result) {
+        linux_session_lock(process);
+        linux_find_own_file(process);
+        linux_session_unlock(process);
         result = linux_target_find(exec.target, process, file, &error);
         thread->exec = &exec;
         if (!result)

@@ -16,6 +16,7 @@
 
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/proc.h"
 #include "personality/linux/start.h"
 
 #ifndef AT_EXECVE_CHECK
@@ -25,22 +26,29 @@
 #define SCRIPT_DEPTH_MAX 5
 #define PREFIX_MAX       ((unsigned)ARRAY_SIZE(((struct linux_target *)0)->prefix))
 
-/* "/proc/self/exe" is visor to the kernel. */
-static bool is_own_exe(const char *path)
+/* To the kernel, /proc/self/exe is visor: the guest's program in place of `fd`, if the file was found so. */
+static int leave_visor(struct linux_target *target, const struct linux_process *process,
+                       const struct linux_program_file *file, int fd)
 {
-    char by_pid[40];
-    snprintf(by_pid, sizeof by_pid, "/proc/%d/exe", getpid());
-    return !strcmp(path, "/proc/self/exe") || !strcmp(path, "/proc/thread-self/exe") || !strcmp(path, by_pid);
+    char path[PATH_MAX];
+    struct stat status;
+    if (!process || fstat(fd, &status) < 0 || !linux_is_own_file(process, status.st_dev, status.st_ino))
+        return fd;
+    enum linux_proc_file found = linux_proc_follow(process, file->directory, file->path, path);
+    if (found == LINUX_PROC_NONE)
+        return fd;
+    close(fd);
+    target->own_exe = true;
+    return found == LINUX_PROC_EXE ? fcntl(process->own_fds[OWN_EXE], F_DUPFD_CLOEXEC, 0)
+                                   : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 static int open_file(struct linux_target *target, const struct linux_process *process,
                      const struct linux_program_file *file, struct error *error)
 {
     int fd;
-    target->own_exe = process && is_own_exe(file->path);
-    if (target->own_exe) {
-        fd = fcntl(process->own_fds[OWN_EXE], F_DUPFD_CLOEXEC, 0);
-    } else if (file->flags & AT_EMPTY_PATH && !file->path[0]) {
+    target->own_exe = false;
+    if (file->flags & AT_EMPTY_PATH && !file->path[0]) {
         /* Opened anew: the descriptor may be O_PATH or for writing. */
         char link[64];
         snprintf(link, sizeof link, "/proc/self/fd/%d", file->directory);
@@ -50,6 +58,8 @@ static int open_file(struct linux_target *target, const struct linux_process *pr
     } else {
         int nofollow = file->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
         fd = openat(file->directory, file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | nofollow);
+        if (fd >= 0 && !nofollow)
+            fd = leave_visor(target, process, file, fd);
     }
     if (fd < 0)
         return error_set(error, -errno, "cannot run %s: %s", file->path, strerror(errno));

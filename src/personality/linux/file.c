@@ -9,6 +9,8 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/macros.h"
 #include "personality/linux/convert.h"
@@ -40,6 +42,49 @@ static int64_t open_proc(struct linux_thread *thread, enum linux_proc_file file,
     return linux_host_syscall(thread, SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path, flags, 0, 0, 0);
 }
 
+/* After a file has been opened: if that is visor, by a symbolic link to /proc/self/exe or the like, opens the
+ * guest's program instead. */
+static int64_t leave_visor(struct linux_thread *thread, int64_t fd, uint64_t dirfd, uint64_t path,
+                           uint64_t flags)
+{
+    char name[PATH_MAX], target[PATH_MAX];
+    struct stat status;
+    if (fd < 0 || linux_plain_syscall(SYS_fstat, (uint64_t)fd, (uint64_t)&status, 0, 0, 0, 0) < 0 ||
+        !linux_is_own_file(thread->process, status.st_dev, status.st_ino) ||
+        guest_read_string(name, sizeof name, path) < 0)
+        return fd;
+    enum linux_proc_file file = linux_proc_follow(thread->process, (int)dirfd, name, target);
+    if (file == LINUX_PROC_NONE)
+        return fd;
+    linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+    const char *program = file == LINUX_PROC_EXE ? thread->process->exe_path : target;
+    return linux_plain_syscall(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)program, flags, 0, 0, 0);
+}
+
+/*
+ * Opens a file that may be reached by a symbolic link to /proc/self/exe. Which file it is need not be looked
+ * at where the kernel says that no such link is on the way. For writing it refuses visor, as it should the
+ * guest's program.
+ */
+static int64_t open_host(struct linux_thread *thread, uint64_t dirfd, uint64_t path, uint64_t flags,
+                         uint64_t mode)
+{
+    /* What openat() ignores, openat2() refuses. */
+    const uint64_t known = O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC |
+                           O_DIRECT | O_LARGEFILE | O_NOATIME | O_CLOEXEC;
+    const struct open_how how = {.flags = flags & known, .resolve = RESOLVE_NO_MAGICLINKS};
+    if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_DIRECTORY | O_NOFOLLOW))
+        return linux_host_syscall(thread, SYS_openat, dirfd, path, flags, mode, 0, 0);
+    if (!(flags & O_PATH)) {
+        int64_t fd = linux_host_syscall(thread, SYS_openat2, dirfd, path, (uint64_t)&how, sizeof how, 0, 0);
+        /* Old kernels do not have it, and a filter of system calls may not know it. */
+        if (fd != -ELOOP && fd != -ENOSYS && fd != -EPERM)
+            return fd;
+    }
+    int64_t fd = linux_host_syscall(thread, SYS_openat, dirfd, path, flags, mode, 0, 0);
+    return leave_visor(thread, fd, dirfd, path, flags);
+}
+
 /* O_NOFOLLOW on /proc/self/exe concerns the link itself, which is the host's as well as the guest's. */
 static enum linux_proc_file find_proc_to_open(struct linux_thread *thread, int dirfd, uint64_t path,
                                               uint64_t flags, char target[PATH_MAX])
@@ -58,7 +103,7 @@ int64_t linux_sys_openat(struct linux_thread *thread, const uint64_t a[6])
     enum linux_proc_file file = find_proc_to_open(thread, (int)a[0], a[1], flags, target);
     if (UNLIKELY(file != LINUX_PROC_NONE))
         return open_proc(thread, file, target, flags);
-    return linux_host_syscall(thread, SYS_openat, a[0], a[1], flags, a[3], 0, 0);
+    return open_host(thread, a[0], a[1], flags, a[3]);
 }
 
 int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
@@ -85,7 +130,10 @@ int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
         file = find_proc_to_open(thread, (int)a[0], a[1], buffer.how.flags, target);
     if (file != LINUX_PROC_NONE)
         return open_proc(thread, file, target, buffer.how.flags);
-    return linux_host_syscall(thread, SYS_openat2, a[0], a[1], (uint64_t)&buffer, a[3], 0, 0);
+    int64_t fd = linux_host_syscall(thread, SYS_openat2, a[0], a[1], (uint64_t)&buffer, a[3], 0, 0);
+    return buffer.how.resolve || buffer.how.flags & (O_DIRECTORY | O_NOFOLLOW)
+               ? fd
+               : leave_visor(thread, fd, a[0], a[1], buffer.how.flags);
 }
 
 int64_t linux_sys_open_by_handle_at(struct linux_thread *thread, const uint64_t a[6])
@@ -180,6 +228,18 @@ struct place {
     char target[PATH_MAX];
 };
 
+static void use_target(struct linux_thread *thread, enum linux_proc_file file, struct place *place)
+{
+    if (file == LINUX_PROC_EXE) {
+        place->dirfd = (uint64_t)thread->process->own_fds[OWN_EXE];
+        place->path = (uint64_t) "";
+        place->flags |= AT_EMPTY_PATH;
+    } else if (file == LINUX_PROC_OTHER_EXE) {
+        place->dirfd = (uint64_t)AT_FDCWD;
+        place->path = (uint64_t)place->target;
+    }
+}
+
 /*
  * Finds the place for the arguments that the guest gave: the same, except for /proc/self/exe. A call that
  * does not follow links sees the host's link, which is right. 0 or a negative errno.
@@ -195,17 +255,22 @@ static int find_place(struct linux_thread *thread, uint64_t dirfd, uint64_t path
     enum linux_proc_file file = linux_proc_find(thread, (int)dirfd, path, place->target);
     if (file == LINUX_PROC_OWN_FD)
         return -ENOENT;
-    if (flags & AT_SYMLINK_NOFOLLOW)
-        return 0;
-    if (file == LINUX_PROC_EXE) {
-        place->dirfd = (uint64_t)thread->process->own_fds[OWN_EXE];
-        place->path = (uint64_t) "";
-        place->flags |= AT_EMPTY_PATH;
-    } else if (file == LINUX_PROC_OTHER_EXE) {
-        place->dirfd = (uint64_t)AT_FDCWD;
-        place->path = (uint64_t)place->target;
-    }
+    if (!(flags & AT_SYMLINK_NOFOLLOW))
+        use_target(thread, file, place);
     return 0;
+}
+
+/* If the file that was found there is visor, by a symbolic link to such a file: true, with the right place.
+ */
+static bool leave_place(struct linux_thread *thread, struct place *place, uint64_t device, uint64_t inode)
+{
+    char name[PATH_MAX];
+    if (!linux_is_own_file(thread->process, device, inode) || place->flags & AT_SYMLINK_NOFOLLOW ||
+        guest_read_string(name, sizeof name, place->path) <= 0)
+        return false;
+    enum linux_proc_file file = linux_proc_follow(thread->process, (int)place->dirfd, name, place->target);
+    use_target(thread, file, place);
+    return file != LINUX_PROC_NONE;
 }
 
 int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
@@ -218,6 +283,9 @@ int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
         return result;
     int64_t status = linux_host_syscall(thread, SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host,
                                         place.flags, 0, 0);
+    if (status == 0 && leave_place(thread, &place, host.st_dev, host.st_ino))
+        status =
+            linux_plain_syscall(SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host, place.flags, 0, 0);
     if (status < 0)
         return status;
     linux_stat_from_host(&guest, &host);
@@ -243,7 +311,13 @@ int64_t linux_sys_statx(struct linux_thread *thread, const uint64_t a[6])
     int result = find_place(thread, a[0], a[1], a[2], &place);
     if (result < 0)
         return result;
-    return linux_host_syscall(thread, SYS_statx, place.dirfd, place.path, place.flags, a[3], a[4], 0);
+    int64_t status =
+        linux_host_syscall(thread, SYS_statx, place.dirfd, place.path, place.flags, a[3], a[4], 0);
+    struct statx found;
+    if (status == 0 && guest_read(&found, a[4], sizeof found) == 0 &&
+        leave_place(thread, &place, makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
+        status = linux_plain_syscall(SYS_statx, place.dirfd, place.path, place.flags, a[3], a[4], 0);
+    return status;
 }
 
 int64_t linux_sys_faccessat(struct linux_thread *thread, const uint64_t a[6])

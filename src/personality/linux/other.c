@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -124,7 +123,7 @@ struct linux_process *linux_other_copy(const struct linux_process *process, cons
     if (fd < 0)
         return NULL;
     const struct linux_reader reader = {read_by_file, (int)fd};
-    uint64_t image = find_image(directory, own.st_ino);
+    uint64_t image = find_image(directory, process->own_inode);
     struct linux_process *copy =
         image ? linux_other_read(&reader, image + ((uintptr_t)&own_beacon - (uintptr_t)own_image)) : NULL;
     linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);

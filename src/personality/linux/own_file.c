@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -58,8 +59,19 @@ int linux_open_own_file(bool may_mount)
     return fd < 0 ? -1 : linux_hide_fd(fd);
 }
 
+void linux_note_own_file(struct linux_process *process)
+{
+    struct stat status;
+    if (process->own_fds[OWN_VISOR] < 0 || fstat(process->own_fds[OWN_VISOR], &status) < 0)
+        return;
+    process->own_device = status.st_dev;
+    process->own_inode = status.st_ino;
+}
+
 void linux_find_own_file(struct linux_process *process)
 {
-    if (process->own_fds[OWN_VISOR] < 0)
-        process->own_fds[OWN_VISOR] = linux_open_own_file(false);
+    if (process->own_fds[OWN_VISOR] >= 0)
+        return;
+    process->own_fds[OWN_VISOR] = linux_open_own_file(false);
+    linux_note_own_file(process);
 }

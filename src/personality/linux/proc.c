@@ -256,16 +256,15 @@ static bool join(char to[PATH_MAX], const char *directory, const char *name)
     return snprintf(to, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
 }
 
-enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address,
-                                     char target[PATH_MAX])
+/* As linux_proc_find(), for a path that may be changed. */
+static enum linux_proc_file find_file(const struct linux_process *process, int dirfd, char *path,
+                                      char target[PATH_MAX])
 {
-    char path[PATH_MAX], resolved[PATH_MAX];
-    if (guest_read_string(path, sizeof path, address) <= 0)
-        return LINUX_PROC_NONE;
+    char resolved[PATH_MAX];
 
     char *slash = strrchr(path, '/');
-    enum linux_proc_file file = judge_name(thread->process, slash ? slash + 1 : path);
-    if (LIKELY(file == LINUX_PROC_NONE) || (is_published(file) && thread->process->published))
+    enum linux_proc_file file = judge_name(process, slash ? slash + 1 : path);
+    if (LIKELY(file == LINUX_PROC_NONE) || (is_published(file) && process->published))
         return LINUX_PROC_NONE;
 
     /* The directory, first by its text, then, as there are links and relative paths, by what it is. */
@@ -285,8 +284,52 @@ enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uin
         return LINUX_PROC_NONE;
     found = judge(resolved, file);
     if (found == LINUX_PROC_NONE)
-        found = judge_other(thread->process, resolved, file, target);
+        found = judge_other(process, resolved, file, target);
     return has_host_path(found) && !join(target, resolved, name) ? LINUX_PROC_NONE : found;
+}
+
+enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t address,
+                                     char target[PATH_MAX])
+{
+    char path[PATH_MAX];
+    if (guest_read_string(path, sizeof path, address) <= 0)
+        return LINUX_PROC_NONE;
+    return find_file(thread->process, dirfd, path, target);
+}
+
+/* Replaces a path by where the symbolic link of that name leads: false if it is none. */
+static bool follow_link(char path[PATH_MAX], int *dirfd)
+{
+    char link[PATH_MAX], directory[PATH_MAX];
+    int64_t length = linux_plain_syscall(SYS_readlinkat, (uint64_t)*dirfd, (uint64_t)path, (uint64_t)link,
+                                         sizeof link - 1, 0, 0);
+    if (length <= 0)
+        return false;
+    link[length] = '\0';
+    const char *slash = strrchr(path, '/');
+    if (*link == '/')
+        *dirfd = AT_FDCWD;
+    bool relative = *link != '/' && slash;
+    snprintf(directory, sizeof directory, "%.*s", relative ? (int)(slash + 1 - path) : 0, path);
+    return snprintf(path, PATH_MAX, "%s%s", directory, link) < PATH_MAX;
+}
+
+enum linux_proc_file linux_proc_follow(const struct linux_process *process, int dirfd, const char *path,
+                                       char target[PATH_MAX])
+{
+    enum { LINKS_MAX = 40 };
+    char at[PATH_MAX], tried[PATH_MAX];
+    if (snprintf(at, sizeof at, "%s", path) >= PATH_MAX)
+        return LINUX_PROC_NONE;
+    for (unsigned i = 0; i <= LINKS_MAX; i++) {
+        memcpy(tried, at, sizeof tried);
+        enum linux_proc_file file = find_file(process, dirfd, tried, target);
+        if (file == LINUX_PROC_EXE || file == LINUX_PROC_OTHER_EXE)
+            return file;
+        if (!follow_link(at, &dirfd))
+            break;
+    }
+    return LINUX_PROC_NONE;
 }
 
 bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd, int own_fds[OWN_FD_COUNT])

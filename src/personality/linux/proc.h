@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/macros.h"
 #include "personality/linux/process.h"
 
 enum linux_proc_file {
@@ -40,6 +41,11 @@ enum linux_proc_file {
 enum linux_proc_file linux_proc_find(struct linux_thread *thread, int dirfd, uint64_t path,
                                      char target[PATH_MAX]);
 
+/* What a path names that leads to visor's own program file: EXE or OTHER_EXE if it does through such a link,
+ * with `target` as above; LINUX_PROC_NONE if it names the file itself. */
+enum linux_proc_file linux_proc_follow(const struct linux_process *process, int dirfd, const char *path,
+                                       char target[PATH_MAX]);
+
 /* If `dirfd` is open on the directory fd or fdinfo of a process of visor: its descriptors of visor's own, by
  * enum linux_own_fd. */
 bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd, int own_fds[OWN_FD_COUNT]);
@@ -55,6 +61,12 @@ void linux_proc_publish(struct linux_process *process, uint64_t sp);
 
 /* The program that the process with this directory runs, if it is one of visor's that has told the kernel. */
 bool linux_proc_other_exe(const struct linux_process *process, const char *directory, char target[PATH_MAX]);
+
+/* Is this visor's own program file? */
+static inline bool linux_is_own_file(const struct linux_process *process, uint64_t device, uint64_t inode)
+{
+    return UNLIKELY(inode == process->own_inode && device == process->own_device && process->own_inode);
+}
 
 /* Is this directory, like /proc/PID, that of a process of this visor? */
 bool linux_proc_is_visor(const struct linux_process *process, const char *directory);

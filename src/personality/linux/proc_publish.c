@@ -86,12 +86,10 @@ void linux_proc_publish(struct linux_process *process, uint64_t sp)
 /* Is the file behind this path visor's own program? */
 static bool is_visor(const struct linux_process *process, const char *path)
 {
-    struct stat own, other;
-    return linux_plain_syscall(SYS_fstat, (uint64_t)process->own_fds[OWN_VISOR], (uint64_t)&own, 0, 0, 0,
+    struct stat other;
+    return linux_plain_syscall(SYS_newfstatat, (uint64_t)AT_FDCWD, (uint64_t)path, (uint64_t)&other, 0, 0,
                                0) == 0 &&
-           linux_plain_syscall(SYS_newfstatat, (uint64_t)AT_FDCWD, (uint64_t)path, (uint64_t)&other, 0, 0,
-                               0) == 0 &&
-           own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+           linux_is_own_file(process, other.st_dev, other.st_ino);
 }
 
 /* The name of the file that is mapped at `address`, by a file like /proc/PID/maps. */

@@ -49,6 +49,7 @@ struct linux_process {
     bool by_binfmt; /* the kernel started this program or an ancestor, by binfmt_misc */
     int *own_fds;   /* by enum linux_own_fd; -1: not there. Hidden from the guest. Usually these, or a page */
     int own_fd_numbers[OWN_FD_COUNT]; /* that processes share which share their descriptors */
+    uint64_t own_device, own_inode;   /* of OWN_VISOR; 0: not known */
     char *exe_path;                   /* what the guest's /proc/self/exe reads; owned */
     uint64_t layout;                  /* where its memory is placed: the same in a session */
     struct lock session_lock;         /* of own_fds[OWN_STORE] and: */
@@ -146,6 +147,9 @@ int linux_hide_fd(int fd);
 /* Visor's own program file as a hidden descriptor, or -1. It is found by /proc, which `may_mount` makes if
  * the root has none and the kernel permits it (own_file.c). */
 int linux_open_own_file(bool may_mount);
+
+/* Takes note of the file's identity. */
+void linux_note_own_file(struct linux_process *process);
 
 /* Looks again if it is not known: the guest may have mounted /proc since. With the session's lock held. */
 void linux_find_own_file(struct linux_process *process);

@@ -190,6 +190,7 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->own_fds[OWN_EXE] = start->program_fd;
     process->own_fds[OWN_TRACE] = start->trace_fd;
     process->own_fds[OWN_STORE] = -1;
+    linux_note_own_file(process);
     process->layout = start->layout ? start->layout : choose_layout();
     if (new_translator(process, start, error) < 0)
         return NULL;
