@@ -124,7 +124,7 @@ int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a,
 int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
                             uint64_t f);
 
-/* -- descriptors (exec.c) -------------------------------------------------------------------------------- */
+/* -- descriptors (own_fds.c) ----------------------------------------------------------------------------- */
 
 /* True for descriptors that belong to visor, not to the guest: the guest sees -EBADF. */
 bool linux_is_own_fd(const struct linux_process *process, int fd);
@@ -136,10 +136,6 @@ int linux_vacate_fd(struct linux_process *process, int fd);
 /* For clone() with and without CLONE_FILES: who else knows when one of the numbers changes. 0 or -ENOMEM. */
 int linux_share_own_fds(struct linux_process *process);
 void linux_unshare_own_fds(struct linux_process *process);
-
-/* What an execve() used that has replaced a thread of another process, whose memory this one shares; `thread`
- * is that, which is gone. */
-void linux_exec_recover(struct linux_thread *thread);
 
 /* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
 int linux_hide_fd(int fd);
@@ -153,6 +149,12 @@ void linux_note_own_file(struct linux_process *process);
 
 /* Looks again if it is not known: the guest may have mounted /proc since. With the session's lock held. */
 void linux_find_own_file(struct linux_process *process);
+
+/* -- execve (exec.c) ------------------------------------------------------------------------------------- */
+
+/* What an execve() used that has replaced a thread of another process, whose memory this one shares; `thread`
+ * is that, which is gone. */
+void linux_exec_recover(struct linux_thread *thread);
 
 /* -- io_uring (uring.c) ---------------------------------------------------------------------------------- */
 
