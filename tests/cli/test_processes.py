@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Namespaces and processes as Debian's tools make them."""
 import os
+import resource
 
 import pytest
 
@@ -58,3 +59,58 @@ assert subprocess.run(['sh', '-c', 'exit 3']).returncode == 3
 def test_spawn_of_missing_file(in_root):
     result = in_root("/usr/bin/python3", "-c", SPAWN)
     assert result.returncode == 0, result.stderr
+
+
+DESCRIPTORS = r"""
+#include <errno.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Opens all that there can be: one after the other, up to the limit. */
+static int fill(void)
+{
+    struct rlimit limit;
+    int fd, last = -1, in_order = 1;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int first = dup(0);
+    for (last = first; (fd = dup(0)) >= 0; last = fd)
+        in_order &= fd == last + 1;
+    int full = errno == EMFILE;
+    closefrom(first);
+    return !(in_order && full && last == (int)limit.rlim_cur - 1);
+}
+
+int main(int count, char **arguments)
+{
+    int status, failed = fill();
+    if (count > 2)
+        return failed;
+    int child = fork();
+    if (child == 0)
+        _exit(fill());
+    waitpid(child, &status, 0);
+    child = fork();
+    if (child == 0) {
+        execl(arguments[0], arguments[0], "1", "2", NULL);
+        _exit(99);
+    }
+    waitpid(child, &count, 0);
+    printf("%d %d %d %d\n", failed, status, count, fill());
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("soft", [20, 1000, 1024, 2000])
+def test_all_descriptors_below_the_limit_are_the_guests(arm64_compiler, visor, soft):
+    program = arm64_compiler("descriptors", DESCRIPTORS)
+    result = visor("run", program, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, 4096)))
+    assert result.stdout == "0 0 0 0\n", result.stderr
+
+
+def test_descriptors_where_the_hard_limit_leaves_no_room(arm64_compiler, visor):
+    program = arm64_compiler("descriptors", DESCRIPTORS)
+    result = visor("run", program, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    assert result.returncode == 0 and result.stderr == ""

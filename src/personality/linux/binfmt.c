@@ -50,7 +50,7 @@ void linux_continue_binfmt(char **arguments, char **environment)
         .trace_fd = -1,
         .store_fd = -1,
         .visor_fd = linux_open_own_file(true),
-        .program_fd = linux_hide_fd(program_fd),
+        .program_fd = linux_hide_fd(program_fd, true),
         .by_binfmt = true,
         .path = arguments[1],
         .exec_name = exec_name ? exec_name : arguments[1],

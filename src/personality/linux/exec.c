@@ -135,7 +135,7 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
     struct linux_target *target = exec->target;
     int64_t result = -ENOMEM;
 
-    target->fd = linux_hide_fd(target->fd);
+    target->fd = linux_hide_fd(target->fd, false);
     linux_session_lock(process);
     if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
                  process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
@@ -277,9 +277,9 @@ void linux_continue_exec(char **arguments, char **environment)
     start.arguments = arguments;
     start.environment = environment + 1;
     set_close_on_exec(start.visor_fd, true);
-    set_close_on_exec(start.program_fd, true);
     set_close_on_exec(start.trace_fd, true);
-    set_close_on_exec(start.store_fd, true);
+    start.program_fd = linux_hide_fd(start.program_fd, true);
+    start.store_fd = linux_hide_fd(start.store_fd, true);
     linux_start(&start, &error);
     error_report(&error);
     _exit(EXIT_NOT_RUNNABLE);
@@ -291,7 +291,7 @@ static int open_visor(const struct linux_program *program, struct error *error)
     if (fd < 0)
         return error_set(error, -errno, "cannot open visor's own program file /proc/self/exe: %s",
                          strerror(errno));
-    return linux_hide_fd(fd);
+    return linux_hide_fd(fd, true);
 }
 
 /* The argument list as a script's interpreter gets it. NULL: out of memory. */
@@ -356,9 +356,9 @@ int linux_run(const struct linux_program *program, struct error *error)
         start.arguments = script_arguments(target, program->arguments);
     if (!start.arguments)
         return error_set(error, -ENOMEM, "out of memory");
-    start.program_fd = linux_hide_fd(target->fd);
+    start.program_fd = linux_hide_fd(target->fd, true);
     if (program->trace)
-        start.trace_fd = linux_hide_fd(dup(STDERR_FILENO));
+        start.trace_fd = linux_hide_fd(dup(STDERR_FILENO), true);
     start.path = target->path;
     start.exec_name = target->exec_name;
     return linux_start(&start, error);

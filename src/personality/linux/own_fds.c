@@ -10,7 +10,9 @@
 #include "base/macros.h"
 #include "personality/linux/process.h"
 
-#define OWN_FD_MIN 1000
+#define OWN_FD_MIN       1000
+#define OWN_FD_LIMIT_MAX 16384
+#define OWN_FD_ROOM      64
 
 bool linux_is_own_fd(const struct linux_process *process, int fd)
 {
@@ -21,31 +23,50 @@ bool linux_is_own_fd(const struct linux_process *process, int fd)
     return false;
 }
 
-/* A number from 1000 on, or the highest that the limit allows. */
-static int duplicate_high(int fd)
+/*
+ * A number above the guest's soft limit, which is raised for a moment. A table of descriptors is as large as
+ * the highest number asks for, so limits that are large as they are stay what they are.
+ */
+static int duplicate_above(int fd, const struct rlimit *limit)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN);
-    if (copy >= 0)
-        return copy;
-
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    for (int at = (int)MIN(limit.rlim_cur, (rlim_t)OWN_FD_MIN) - 1; at > fd; at--) {
-        if (fcntl(at, F_GETFD) < 0 && errno == EBADF)
-            return dup3(fd, at, O_CLOEXEC) < 0 ? -errno : at;
-    }
-    return -EMFILE;
+    struct rlimit raised = *limit, seen;
+    rlim_t first = MAX(limit->rlim_cur, (rlim_t)OWN_FD_MIN);
+    raised.rlim_cur = MIN(limit->rlim_max, first + OWN_FD_ROOM);
+    if (limit->rlim_cur > OWN_FD_LIMIT_MAX || first >= raised.rlim_cur ||
+        prlimit(0, RLIMIT_NOFILE, &raised, NULL) < 0)
+        return -1;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, (int)first);
+    if (prlimit(0, RLIMIT_NOFILE, limit, &seen) == 0 && memcmp(&seen, &raised, sizeof seen) != 0)
+        prlimit(0, RLIMIT_NOFILE, &seen, NULL); /* somebody has set it meanwhile */
+    return copy;
 }
 
-int linux_hide_fd(int fd)
+/* One from 1000 on, or the highest that the limit allows. */
+static int duplicate_high(int fd, const struct rlimit *limit)
 {
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, OWN_FD_MIN);
+    for (int at = (int)MIN(limit->rlim_cur, (rlim_t)OWN_FD_MIN) - 1; copy < 0 && at > fd; at--) {
+        if (fcntl(at, F_GETFD) < 0 && errno == EBADF)
+            return dup3(fd, at, O_CLOEXEC);
+    }
+    return copy;
+}
+
+int linux_hide_fd(int fd, bool alone)
+{
+    struct rlimit limit;
+    int copy = -1;
     if (fd < 0)
         return fd;
-    int copy = duplicate_high(fd);
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0;
+    bool above = known && (rlim_t)fd >= limit.rlim_cur;
+    if (known && !above && alone)
+        copy = duplicate_above(fd, &limit);
+    if (known && !above && copy < 0 && fd < OWN_FD_MIN)
+        copy = duplicate_high(fd, &limit);
     if (copy < 0) {
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-        return fd; /* better visible than lost */
+        return fd; /* is where it should be; or better visible than lost */
     }
     close(fd);
     return copy;

@@ -46,17 +46,17 @@ static int mount_proc(void)
     return fd;
 }
 
-int linux_open_own_file(bool may_mount)
+int linux_open_own_file(bool starting)
 {
     int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = proc < 0 ? -1 : open_in(proc);
     if (proc >= 0)
         close(proc);
-    if (fd < 0 && may_mount && (proc = mount_proc()) >= 0) {
+    if (fd < 0 && starting && (proc = mount_proc()) >= 0) {
         fd = open_in(proc);
         close(proc);
     }
-    return fd < 0 ? -1 : linux_hide_fd(fd);
+    return fd < 0 ? -1 : linux_hide_fd(fd, starting);
 }
 
 void linux_note_own_file(struct linux_process *process)

@@ -137,12 +137,16 @@ int linux_vacate_fd(struct linux_process *process, int fd);
 int linux_share_own_fds(struct linux_process *process);
 void linux_unshare_own_fds(struct linux_process *process);
 
-/* Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. */
-int linux_hide_fd(int fd);
+/*
+ * Moves a descriptor of visor's out of the guest's way: returns its new, high, close-on-exec number. If the
+ * process has no other thread (`alone`), that can be one above the guest's limit, so that the guest has all
+ * that it may have.
+ */
+int linux_hide_fd(int fd, bool alone);
 
-/* Visor's own program file as a hidden descriptor, or -1. It is found by /proc, which `may_mount` makes if
- * the root has none and the kernel permits it (own_file.c). */
-int linux_open_own_file(bool may_mount);
+/* Visor's own program file as a hidden descriptor, or -1. It is found by /proc, which is made at the start of
+ * a process if the root has none and the kernel permits it (own_file.c). */
+int linux_open_own_file(bool starting);
 
 /* Takes note of the file's identity. */
 void linux_note_own_file(struct linux_process *process);

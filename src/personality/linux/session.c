@@ -127,7 +127,7 @@ static void begin(struct linux_process *process)
         return; /* for now */
     int fd = make_key(process, &key) ? translator_new_store(&key) : -1;
     if (fd >= 0)
-        use(process, linux_hide_fd(fd), &key);
+        use(process, linux_hide_fd(fd, process->thread_count == 1), &key);
     process->session_failed = process->own_fds[OWN_STORE] < 0;
 }
 
