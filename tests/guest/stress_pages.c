@@ -119,6 +119,33 @@ static void test_not_inherited(void)
     munmap(kept, 2 * PAGE);
 }
 
+/* The advice goes along with memory that is moved or that grows. */
+static void test_not_inherited_after_a_move(void)
+{
+    char *code = new_code(40), *both = new_code(50), *place = map(ALL, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    CHECK(madvise(code, 2 * PAGE, MADV_DONTFORK) == 0 && madvise(both, 2 * PAGE, MADV_DONTFORK) == 0);
+    char *moved = mremap(code, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    CHECK(moved == place && call(moved) == 40 && call(moved + PAGE) == 41);
+    char *grown = mremap(both, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+    CHECK(grown != MAP_FAILED);
+    put(grown + 3 * PAGE, 53);
+    flush(grown + 3 * PAGE);
+    CHECK(call(grown) == 50 && call(grown + 3 * PAGE) == 53);
+    pid_t child = fork();
+    if (child == 0) {
+        check_failures = 0;
+        for (int i = 0; i < 2; i++)
+            CHECK(faults((uintptr_t)moved + (uintptr_t)i * PAGE, SIGSEGV, SEGV_MAPERR));
+        for (int i = 0; i < 4; i++)
+            CHECK(faults((uintptr_t)grown + (uintptr_t)i * PAGE, SIGSEGV, SEGV_MAPERR));
+        _exit(check_failures);
+    }
+    CHECK(status_of(child) == 0);
+    CHECK(call(moved + PAGE) == 41 && call(grown + 3 * PAGE) == 53);
+    munmap(moved, 2 * PAGE);
+    munmap(grown, 4 * PAGE);
+}
+
 static void test_advice(void)
 {
     int fd = memfd_create("code", 0);
@@ -244,6 +271,7 @@ int main(void)
     sigaction(SIGILL, &action, NULL);
     test_jumps_into_garbage();
     test_not_inherited();
+    test_not_inherited_after_a_move();
     test_advice();
     test_written_by_another_process();
     test_written_by_another_thread();

@@ -594,12 +594,16 @@ static void note_moved(struct linux_process *process, uint64_t old, uint64_t old
     uint64_t end = ranges_end(&memory->executable, old);
     bool all = end && end - old >= old_length;
 
+    bool left_out = ranges_overlap(&memory->left_out, old, old + MAX(old_length, GUEST_PAGE_SIZE));
+
     if (!old_stays)
         note_unmapped(process, old, old_length);
-    if (reserve(memory) < 0) {
+    if (reserve(memory) < 0 || (left_out && ranges_reserve(&memory->left_out) < 0)) {
         linux_plain_syscall(SYS_munmap, new, length, 0, 0, 0, 0); /* lost, but not unknown */
         return;
     }
+    if (left_out) /* at least in part: see linux_memory_fork_child() */
+        ranges_add(&memory->left_out, new, new + length);
     note_mapped(process, new, length, all);
     if (all || !end || reserve(memory) < 0)
         return;
