@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -149,6 +150,10 @@ static void test_maps(void)
     int fd = open("/proc/self/maps", O_RDONLY);
     CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
     CHECK_ERROR(write(fd, "x", 1), EBADF);
+#ifdef __aarch64__
+    char query[104] = {sizeof query};
+    CHECK_ERROR(ioctl(fd, _IOWR('f', 17, query), query), ENOTTY); /* PROCMAP_QUERY: as before Linux 6.11 */
+#endif
     close(fd);
 
     char permissions[5], name[PATH_MAX];
