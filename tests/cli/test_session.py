@@ -107,3 +107,18 @@ def test_code_that_calls_visor_is_shared():
         words = array.array("I", file.read(16 << 20))
     child.communicate("\n", timeout=60)
     assert any(word & ~31 == 0xd53b4400 for word in words)  # mrs x?, fpcr
+
+
+ADDRESSES = "grep -E 'r-xp|stack' /proc/self/maps | cut -d- -f1"
+
+
+def test_addresses_are_random_but_not_in_a_session(in_root):
+    first, second = (in_root("/bin/sh", "-c", f"{ADDRESSES}; {ADDRESSES}").stdout.split() for _ in range(2))
+    count = len(first) // 2
+    assert count >= 4 and first[:count] == first[count:] and second[:count] == second[count:]
+    assert not set(first) & set(second)
+
+
+def test_addresses_are_not_random_on_demand(in_root):
+    first, second = (in_root("/usr/bin/setarch", "-R", "/bin/sh", "-c", ADDRESSES).stdout.split() for _ in range(2))
+    assert len(first) >= 4 and first == second

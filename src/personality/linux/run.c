@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -23,8 +24,9 @@
 #include "personality/linux/start.h"
 #include "personality/linux/thread.h"
 
-/* Where position-independent programs go: two thirds up of half the address space, away from the host's own
- * programs, its mmap() area and the address ranges that the sanitizers' shadows need. */
+/* Where position-independent programs go, or up to 1 TiB above that: two thirds up of half the address space,
+ * away from the host's own programs, its mmap() area and the address ranges that the sanitizers' shadows
+ * need. */
 #define PROGRAM_HINT 0x2aaaaaaa0000ull
 /* Below the host's own mmap() area, in whole large pages. */
 #define LAYOUT_LOW     0x7d0000000000ull
@@ -151,12 +153,24 @@ void linux_thread_run(struct linux_thread *thread)
  * ------------------------------------------------------------------------------------------------------- */
 
 /* Memory that a program asks for without saying where goes below a random address. Processes that share
- * translations have it in common: the same program finds its libraries at the same addresses again. */
-static uint64_t choose_layout(void)
+ * translations have it in common: the same program finds its libraries, and itself, at the same addresses
+ * again. */
+static uint64_t choose_layout(uint64_t inherited)
 {
     uint64_t random = 0;
+    int64_t persona = linux_plain_syscall(SYS_personality, 0xffffffff, 0, 0, 0, 0, 0);
+    if (persona >= 0 && persona & ADDR_NO_RANDOMIZE)
+        return LAYOUT_LOW;
+    if (inherited)
+        return inherited;
     getrandom(&random, sizeof random, GRND_NONBLOCK);
     return LAYOUT_LOW + random % LAYOUT_CHOICES * LAYOUT_STEP;
+}
+
+/* Where to put a position-independent program. */
+static uint64_t program_hint(const struct linux_process *process)
+{
+    return PROGRAM_HINT + (process->layout - LAYOUT_LOW) % (LAYOUT_CHOICES * LAYOUT_STEP);
 }
 
 static int new_translator(struct linux_process *process, const struct linux_start *start, struct error *error)
@@ -191,7 +205,7 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->own_fds[OWN_TRACE] = start->trace_fd;
     process->own_fds[OWN_STORE] = -1;
     linux_note_own_file(process);
-    process->layout = start->layout ? start->layout : choose_layout();
+    process->layout = choose_layout(start->layout);
     if (new_translator(process, start, error) < 0)
         return NULL;
     linux_session_join(process, start->store_fd);
@@ -245,7 +259,7 @@ static int load_program(struct linux_process *process, const struct linux_start 
 
     int code = elf_read(start->program_fd, process->arch->isa->elf_machine, &image, error);
     if (code == 0)
-        code = elf_load(process, start->program_fd, &image, PROGRAM_HINT, &bias, error);
+        code = elf_load(process, start->program_fd, &image, program_hint(process), &bias, error);
     if (code < 0)
         return code;
     process->brk_start = process->brk_end = image.high + bias;
