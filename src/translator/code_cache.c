@@ -531,6 +531,8 @@ static int copy_memory(struct code_cache *cache)
         if (mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
             MAP_FAILED)
             code = -errno;
+        else
+            pages_hide_from_dumps(cache->writable, cache->size);
         close_file(fd);
         return code;
     }

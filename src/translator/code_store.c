@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "translator/pages.h"
 
 #define STORE_SIZE (128u << 20)
 #define SET_SLOTS  16u
@@ -141,6 +142,7 @@ bool code_store_use(struct code_store *store, int fd, const struct translator_ke
         return false;
     if (mmap((void *)store->header, STORE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
         return false;
+    pages_hide_from_dumps((void *)store->header, STORE_SIZE);
     store->full = false;
     store->batch_used = 0;
     store->fd = fd;
