@@ -47,6 +47,8 @@ static void test_foreign_occupants(void)
         }
         CHECK(p == (char *)at && munmap(p, PAGE) == 0);
     }
+    /* Length 0 asks for a second mapping of what is there. */
+    CHECK_ERROR(mremap((void *)(0x7c0000000000 + PAGE), 0, PAGE, MREMAP_MAYMOVE), EFAULT);
     /* Everything above this stack, page by page: the guest's own pages aside, nothing may be replaced. */
     char *top = (char *)(((uintptr_t)&occupied + PAGE) & ~(PAGE - 1));
     unsigned char resident;

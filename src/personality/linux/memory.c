@@ -636,7 +636,9 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
         return shrink(process, old, old_length, length);
     linux_memory_lock(process);
     int64_t result = reserve(memory);
-    if (!result && guest_length(memory, old, MAX(old_length, GUEST_PAGE_SIZE)) < old_length)
+    const uint64_t needed =
+        MAX(old_length, GUEST_PAGE_SIZE); /* length 0: a second mapping of what is there */
+    if (!result && guest_length(memory, old, needed) < needed)
         result = -EFAULT;
     bool overlap = fixed && new < old + old_length &&old < new + length;
     bool takes = fixed && flags & MREMAP_MAYMOVE && !overlap;
