@@ -50,6 +50,20 @@ static void check_ranges(struct linux_process *process,
     }
 }
 
+/* Texts of this process with what is known of the other. */
+static void convert(FILE *stream, struct linux_process *other, enum linux_proc_file file, const char *path)
+{
+    FILE *host = fopen(path, "re"), *maps = fopen("/proc/self/maps", "re");
+    if (!host || !maps)
+        abort();
+    if (file == LINUX_PROC_MAPS)
+        linux_proc_convert_maps(stream, other, host);
+    else
+        linux_proc_convert_status(stream, other, file, host, maps);
+    fclose(maps);
+    fclose(host);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct linux_reader reader = {read_memory, -1};
@@ -70,9 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_ranges(other, linux_memory_next_unreadable);
     FILE *stream = open_memstream(&text, &text_size);
     if (stream) {
-        linux_proc_write_maps(stream, other, "/proc/self/maps");
-        linux_proc_write_status(stream, other, LINUX_PROC_STAT, "/proc/self/stat");
-        linux_proc_write_status(stream, other, LINUX_PROC_STATUS, "/proc/self/status");
+        convert(stream, other, LINUX_PROC_MAPS, "/proc/self/maps");
+        convert(stream, other, LINUX_PROC_STAT, "/proc/self/stat");
+        convert(stream, other, LINUX_PROC_STATUS, "/proc/self/status");
         fclose(stream);
     }
     free(text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * maps: /proc/PID/maps and its relatives as guests see them: without what is visor's, with the
+ * maps: /proc/self/maps and its relatives as the guest sees them: without what is visor's, with the
  * permissions that the guest gave, and with its own heap, stack and vDSO named.
  *
  * One mapping of the host's may be several of the guest's, and of visor's. What the kernel tells of its pages
@@ -161,21 +161,16 @@ static void write_guest_part(FILE *stream, struct linux_process *process, struct
     }
 }
 
-int linux_proc_write_maps(FILE *stream, struct linux_process *process, const char *path)
+int linux_proc_convert_maps(FILE *stream, struct linux_process *process, FILE *host)
 {
-    FILE *maps = fopen(path, "re");
-    if (!maps)
-        return -errno;
-
     char *line = NULL;
     size_t size = 0;
-    while (getline(&line, &size, maps) > 0) {
+    while (getline(&line, &size, host) > 0) {
         struct mapping mapping;
         if (parse_mapping(&mapping, line))
             write_guest_part(stream, process, &mapping);
     }
     free(line);
-    fclose(maps);
     return 0;
 }
 
@@ -186,21 +181,16 @@ static bool is_guest(struct linux_process *process, const struct mapping *mappin
     return linux_memory_next_guest(process, mapping->start, &part) && part.start < mapping->end;
 }
 
-/* Calls `use` for each mapping of the host's smaps, whose other lines are its details. */
-static int read_smaps(struct linux_process *process, FILE *stream, const char *path,
-                      void (*use)(FILE *stream, struct linux_process *process, struct mapping *mapping))
+/* The lines that follow a mapping's are its details. */
+int linux_proc_convert_smaps(FILE *stream, struct linux_process *process, FILE *host)
 {
-    FILE *smaps = fopen(path, "re");
-    if (!smaps)
-        return -errno;
-
     struct mapping mapping = {0}, next;
     char *line = NULL, *first = NULL, *details = NULL;
     size_t size = 0, details_size = 0;
     FILE *collected = NULL;
     bool more = true;
     while (more) {
-        more = getline(&line, &size, smaps) > 0;
+        more = getline(&line, &size, host) > 0;
         bool begins = more && parse_mapping(&next, line);
         if (more && !begins) {
             if (collected)
@@ -209,7 +199,7 @@ static int read_smaps(struct linux_process *process, FILE *stream, const char *p
         }
         if (collected && fclose(collected) == 0) {
             mapping.details = details;
-            use(stream, process, &mapping);
+            write_guest_part(stream, process, &mapping);
         }
         free(details);
         details = NULL;
@@ -220,13 +210,7 @@ static int read_smaps(struct linux_process *process, FILE *stream, const char *p
         mapping.name = first;
     }
     free(line);
-    fclose(smaps);
     return 0;
-}
-
-int linux_proc_write_smaps(FILE *stream, struct linux_process *process, const char *path)
-{
-    return read_smaps(process, stream, path, write_guest_part);
 }
 
 /* The sums, in the order of the first mapping's lines. */
@@ -253,7 +237,7 @@ static void add_line(struct rollup *rollup, const char *name, uint64_t kilobytes
     rollup->lines[i].kilobytes += kilobytes;
 }
 
-int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, const char *path)
+int linux_proc_convert_smaps_rollup(FILE *stream, struct linux_process *process, FILE *host)
 {
     char *text = NULL, name[32];
     size_t size = 0;
@@ -261,7 +245,7 @@ int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, c
     FILE *smaps = open_memstream(&text, &size);
     if (!smaps)
         return -ENOMEM;
-    int code = linux_proc_write_smaps(smaps, process, path);
+    int code = linux_proc_convert_smaps(smaps, process, host);
     if (fclose(smaps) != 0 && code == 0)
         code = -ENOMEM;
     for (char *line = text; code == 0 && *line; line += strcspn(line, "\n") + 1) {
@@ -284,14 +268,11 @@ int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, c
     return code;
 }
 
-int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process, const char *path)
+int linux_proc_convert_numa_maps(FILE *stream, struct linux_process *process, FILE *host)
 {
-    FILE *maps = fopen(path, "re");
-    if (!maps)
-        return -errno;
     char *line = NULL;
     size_t size = 0;
-    while (getline(&line, &size, maps) > 0) {
+    while (getline(&line, &size, host) > 0) {
         struct mapping mapping = {0};
         if (sscanf(line, "%" SCNx64 " ", &mapping.start) != 1)
             continue;
@@ -300,6 +281,5 @@ int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process, cons
             fputs(line, stream);
     }
     free(line);
-    fclose(maps);
     return 0;
 }

@@ -397,20 +397,43 @@ static int write_own(FILE *stream, const struct linux_process *process, enum lin
     }
 }
 
+/* The file `name` in the directory of another. */
+static FILE *open_beside(const char *path, const char *name)
+{
+    char beside[PATH_MAX + 16];
+    snprintf(beside, sizeof beside, "%.*s%s", (int)(strrchr(path, '/') + 1 - path), path, name);
+    return fopen(beside, "re");
+}
+
 /* What is made of the host's file, for the process that this is about. */
+static int convert(FILE *stream, struct linux_process *process, enum linux_proc_file file, FILE *host,
+                   const char *path)
+{
+    switch (file) {
+    case LINUX_PROC_MAPS: return linux_proc_convert_maps(stream, process, host);
+    case LINUX_PROC_SMAPS: return linux_proc_convert_smaps(stream, process, host);
+    case LINUX_PROC_SMAPS_ROLLUP: return linux_proc_convert_smaps_rollup(stream, process, host);
+    case LINUX_PROC_NUMA_MAPS: return linux_proc_convert_numa_maps(stream, process, host);
+    case LINUX_PROC_FDINFO: return linux_proc_convert_status(stream, process, file, host, NULL);
+    default: break;
+    }
+    FILE *maps = open_beside(path, "maps");
+    if (!maps)
+        return -errno;
+    int code = linux_proc_convert_status(stream, process, file, host, maps);
+    fclose(maps);
+    return code;
+}
+
 static int write_from_host(FILE *stream, struct linux_process *process, enum linux_proc_file file,
                            const char *path)
 {
-    char smaps[PATH_MAX + 8];
-    switch (file) {
-    case LINUX_PROC_MAPS: return linux_proc_write_maps(stream, process, path);
-    case LINUX_PROC_SMAPS: return linux_proc_write_smaps(stream, process, path);
-    case LINUX_PROC_SMAPS_ROLLUP:
-        snprintf(smaps, sizeof smaps, "%.*ssmaps", (int)(strrchr(path, '/') + 1 - path), path);
-        return linux_proc_write_smaps_rollup(stream, process, smaps);
-    case LINUX_PROC_NUMA_MAPS: return linux_proc_write_numa_maps(stream, process, path);
-    default: return linux_proc_write_status(stream, process, file, path);
-    }
+    FILE *host = file == LINUX_PROC_SMAPS_ROLLUP ? open_beside(path, "smaps") : fopen(path, "re");
+    if (!host)
+        return -errno;
+    int code = convert(stream, process, file, host, path);
+    fclose(host);
+    return code;
 }
 
 /* The same file, open for reading only, as far as /proc is there to open it by; `fd` is closed then. */

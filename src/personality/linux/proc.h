@@ -71,15 +71,23 @@ static inline bool linux_is_own_file(const struct linux_process *process, uint64
 /* Is this directory, like /proc/PID, that of a process of this visor? */
 bool linux_proc_is_visor(const struct linux_process *process, const char *directory);
 
-/* Write files of /proc about the address space as the guest sees it (maps.c), from the host's file `path`,
- * for the rollup that of smaps: 0 or a negative errno. */
-int linux_proc_write_maps(FILE *stream, struct linux_process *process, const char *path);
-int linux_proc_write_smaps(FILE *stream, struct linux_process *process, const char *path);
-int linux_proc_write_smaps_rollup(FILE *stream, struct linux_process *process, const char *path);
-int linux_proc_write_numa_maps(FILE *stream, struct linux_process *process, const char *path);
+/* Write the host's files of /proc/PID about the address space as the guest sees it (maps.c): 0 or a negative
+ * errno. For the rollup `host` is smaps. */
+int linux_proc_convert_maps(FILE *stream, struct linux_process *process, FILE *host);
+int linux_proc_convert_smaps(FILE *stream, struct linux_process *process, FILE *host);
+int linux_proc_convert_smaps_rollup(FILE *stream, struct linux_process *process, FILE *host);
+int linux_proc_convert_numa_maps(FILE *stream, struct linux_process *process, FILE *host);
 
-/* Writes the host's file `path` with the guest's values (proc_status.c): 0 or a negative errno. */
-int linux_proc_write_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,
-                            const char *path);
+/* Writes the host's LINUX_PROC_STATUS, _STATM, _STAT or _FDINFO with the guest's values (proc_status.c), for
+ * which all but the last need the process's `maps`: 0 or a negative errno. */
+int linux_proc_convert_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,
+                              FILE *host, FILE *maps);
+
+/* Texts of other processes (proc_publish.c). The fields of /proc/PID/stat from the fourth on, by their
+ * number; false: there are not so many. */
+#define LINUX_STAT_FIELDS 48
+bool linux_proc_parse_stat(const char *text, uint64_t fields[LINUX_STAT_FIELDS]);
+/* The name of the file that is mapped at `address`, by a file like /proc/PID/maps. */
+bool linux_proc_find_mapped(FILE *maps, uint64_t address, char target[PATH_MAX]);
 
 #endif

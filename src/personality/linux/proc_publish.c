@@ -19,10 +19,26 @@
 #include "personality/linux/proc.h"
 
 /* Numbers of fields in /proc/PID/stat, see proc(5). */
-enum { START_CODE = 26, END_CODE, START_DATA = 45, END_DATA, START_BRK, STAT_FIELDS };
+enum { START_CODE = 26, END_CODE, START_DATA = 45, END_DATA, START_BRK };
+_Static_assert(START_BRK < LINUX_STAT_FIELDS, "all of them are read");
 
-/* Reads the fields from the fourth on; false if it cannot be done. */
-static bool read_stat_fields(const char *path, uint64_t fields[STAT_FIELDS])
+bool linux_proc_parse_stat(const char *text, uint64_t fields[LINUX_STAT_FIELDS])
+{
+    const char *at = strrchr(text, ')'); /* a program's name may have blanks */
+    if (!at || !at[1] || !at[2])
+        return false;
+    at += 3; /* the third field is a letter */
+    for (unsigned i = 4; i < LINUX_STAT_FIELDS; i++) {
+        char *end;
+        fields[i] = strtoull(at, &end, 10);
+        if (end == at)
+            return false;
+        at = end;
+    }
+    return true;
+}
+
+static bool read_stat_fields(const char *path, uint64_t fields[LINUX_STAT_FIELDS])
 {
     char text[1024];
     int64_t fd =
@@ -32,13 +48,7 @@ static bool read_stat_fields(const char *path, uint64_t fields[STAT_FIELDS])
     int64_t length = linux_plain_syscall(SYS_read, (uint64_t)fd, (uint64_t)text, sizeof text - 1, 0, 0, 0);
     linux_plain_syscall(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
     text[MAX(length, 0)] = '\0';
-    char *at = strrchr(text, ')'); /* a program's name may have blanks */
-    if (!at || !at[1] || !at[2])
-        return false;
-    at += 3; /* the third field is a letter */
-    for (unsigned i = 4; i < STAT_FIELDS; i++)
-        fields[i] = strtoull(at, &at, 10);
-    return true;
+    return linux_proc_parse_stat(text, fields);
 }
 
 /* The guest's code around its entry; what was there before if that is not known. */
@@ -56,7 +66,7 @@ static void find_code(struct linux_process *process, const uint64_t *auxv, struc
 
 void linux_proc_publish(struct linux_process *process, uint64_t sp)
 {
-    uint64_t fields[STAT_FIELDS] = {0}, auxv[64];
+    uint64_t fields[LINUX_STAT_FIELDS] = {0}, auxv[64];
     if (process->auxv_size > sizeof auxv || guest_read(auxv, process->auxv_address, process->auxv_size) < 0 ||
         !read_stat_fields("/proc/self/stat", fields))
         return;
@@ -92,14 +102,12 @@ static bool is_visor(const struct linux_process *process, const char *path)
            linux_is_own_file(process, other.st_dev, other.st_ino);
 }
 
-/* The name of the file that is mapped at `address`, by a file like /proc/PID/maps. */
-static bool find_mapped_file(const char *path, uint64_t address, char target[PATH_MAX])
+bool linux_proc_find_mapped(FILE *maps, uint64_t address, char target[PATH_MAX])
 {
-    FILE *maps = fopen(path, "re");
     char *line = NULL;
     size_t size = 0;
     bool found = false;
-    while (maps && !found && getline(&line, &size, maps) > 0) {
+    while (!found && getline(&line, &size, maps) > 0) {
         uint64_t start, end;
         const char *name = strchr(line, '/');
         if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2 || address < start || address >= end ||
@@ -109,8 +117,6 @@ static bool find_mapped_file(const char *path, uint64_t address, char target[PAT
         found = true;
     }
     free(line);
-    if (maps)
-        fclose(maps);
     return found;
 }
 
@@ -123,7 +129,7 @@ bool linux_proc_is_visor(const struct linux_process *process, const char *direct
 
 bool linux_proc_other_exe(const struct linux_process *process, const char *directory, char target[PATH_MAX])
 {
-    uint64_t fields[STAT_FIELDS] = {0};
+    uint64_t fields[LINUX_STAT_FIELDS] = {0};
     char path[PATH_MAX + 8];
     if (!linux_proc_is_visor(process, directory))
         return false;
@@ -131,5 +137,9 @@ bool linux_proc_other_exe(const struct linux_process *process, const char *direc
     if (!read_stat_fields(path, fields))
         return false;
     snprintf(path, sizeof path, "%s/maps", directory);
-    return find_mapped_file(path, fields[START_CODE], target) && !is_visor(process, target);
+    FILE *maps = fopen(path, "re");
+    bool found = maps && linux_proc_find_mapped(maps, fields[START_CODE], target);
+    if (maps)
+        fclose(maps);
+    return found && !is_visor(process, target);
 }

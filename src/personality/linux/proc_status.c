@@ -31,27 +31,21 @@ static uint64_t guest_part(struct linux_process *process, uint64_t start, uint64
     return sum;
 }
 
-/* `path`: of a file beside the process's `maps`. */
-static int measure(struct linux_process *process, const char *path, struct sizes *sizes)
+static struct sizes measure(struct linux_process *process, FILE *maps)
 {
-    char beside[PATH_MAX + 8], *line = NULL;
+    struct sizes sizes = {.total = guest_part(process, 0, UINT64_MAX)};
+    char *line = NULL;
     size_t size = 0;
-    snprintf(beside, sizeof beside, "%.*smaps", (int)(strrchr(path, '/') + 1 - path), path);
-    FILE *maps = fopen(beside, "re");
-    if (!maps)
-        return -errno;
-    *sizes = (struct sizes){.total = guest_part(process, 0, UINT64_MAX)};
     while (getline(&line, &size, maps) > 0) {
         uint64_t start, end;
         char permissions[5];
         if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, permissions) == 3 &&
             permissions[1] == 'w' && permissions[3] == 'p' &&
             !(start >= process->stack_start && start < process->stack_end))
-            sizes->data += guest_part(process, start, end);
+            sizes.data += guest_part(process, start, end);
     }
     free(line);
-    fclose(maps);
-    return 0;
+    return sizes;
 }
 
 /* Which of the signals that visor always handles the guest handles, or ignores; the others' bits are right.
@@ -75,22 +69,20 @@ static void write_size(FILE *stream, const char *name, uint64_t bytes)
     fprintf(stream, "%s:\t%8" PRIu64 " kB\n", name, bytes / 1024);
 }
 
-static int write_status(FILE *stream, struct linux_process *process, const char *path, FILE *host)
+static int write_status(FILE *stream, struct linux_process *process, const struct sizes *sizes, FILE *host)
 {
-    struct sizes sizes;
     char *line = NULL;
     size_t size = 0;
     uint64_t peak = 0, value;
-    int code = measure(process, path, &sizes);
-    while (code == 0 && getline(&line, &size, host) > 0) {
+    while (getline(&line, &size, host) > 0) {
         if (sscanf(line, "VmPeak: %" SCNu64, &value) == 1) {
             peak = value * 1024; /* told with the size, which comes next */
         } else if (sscanf(line, "VmSize: %" SCNu64, &value) == 1) {
             uint64_t grown = peak > value * 1024 ? peak - value * 1024 : 0;
-            write_size(stream, "VmPeak", sizes.total + grown);
-            write_size(stream, "VmSize", sizes.total);
+            write_size(stream, "VmPeak", sizes->total + grown);
+            write_size(stream, "VmSize", sizes->total);
         } else if (strncmp(line, "VmData:", 7) == 0) {
-            write_size(stream, "VmData", sizes.data);
+            write_size(stream, "VmData", sizes->data);
         } else if (sscanf(line, "SigIgn: %" SCNx64, &value) == 1) {
             fprintf(stream, "SigIgn:\t%016" PRIx64 "\n", correct_signals(process, value, true));
         } else if (sscanf(line, "SigCgt: %" SCNx64, &value) == 1) {
@@ -100,21 +92,17 @@ static int write_status(FILE *stream, struct linux_process *process, const char 
         }
     }
     free(line);
-    return code;
+    return 0;
 }
 
-static int write_statm(FILE *stream, struct linux_process *process, const char *path, FILE *host)
+static int write_statm(FILE *stream, struct linux_process *process, const struct sizes *sizes, FILE *host)
 {
-    struct sizes sizes;
     uint64_t resident, shared, text;
-    int code = measure(process, path, &sizes);
-    if (code < 0)
-        return code;
     if (fscanf(host, "%*u %" SCNu64 " %" SCNu64 " %" SCNu64, &resident, &shared, &text) != 3)
         return -EIO;
-    uint64_t data = sizes.data + guest_part(process, process->stack_start, process->stack_end);
+    uint64_t data = sizes->data + guest_part(process, process->stack_start, process->stack_end);
     fprintf(stream, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 %" PRIu64 " 0\n",
-            (uint64_t)(sizes.total / GUEST_PAGE_SIZE), resident, shared, text,
+            (uint64_t)(sizes->total / GUEST_PAGE_SIZE), resident, shared, text,
             (uint64_t)(data / GUEST_PAGE_SIZE));
     return 0;
 }
@@ -135,30 +123,26 @@ static uint64_t correct_field(const struct linux_process *process, const struct 
 
 /* The second field is a name in parentheses, which may have any character; the third is a letter; some of the
  * others may be negative. */
-static int write_stat(FILE *stream, struct linux_process *process, const char *path, FILE *host)
+static int write_stat(FILE *stream, struct linux_process *process, const struct sizes *sizes, FILE *host)
 {
-    struct sizes sizes;
     char *text = NULL;
     size_t size = 0;
-    int code = measure(process, path, &sizes);
-    if (code == 0 && getdelim(&text, &size, '\0', host) < 0)
-        code = -EIO;
-    char *name_end = code == 0 ? strrchr(text, ')') : NULL, *save;
-    if (!name_end)
-        code = code ? code : -EIO;
-    else
-        fprintf(stream, "%.*s)", (int)(name_end - text), text);
-    char *word = name_end ? strtok_r(name_end + 1, " \n", &save) : NULL;
+    char *name_end = getdelim(&text, &size, '\0', host) < 0 ? NULL : strrchr(text, ')'), *save;
+    if (!name_end) {
+        free(text);
+        return -EIO;
+    }
+    fprintf(stream, "%.*s)", (int)(name_end - text), text);
+    char *word = strtok_r(name_end + 1, " \n", &save);
     for (unsigned field = 3; word; field++, word = strtok_r(NULL, " \n", &save)) {
         if (*word >= '0' && *word <= '9')
-            fprintf(stream, " %" PRIu64, correct_field(process, &sizes, field, strtoull(word, NULL, 10)));
+            fprintf(stream, " %" PRIu64, correct_field(process, sizes, field, strtoull(word, NULL, 10)));
         else
             fprintf(stream, " %s", word);
     }
-    if (code == 0)
-        fputc('\n', stream);
+    fputc('\n', stream);
     free(text);
-    return code;
+    return 0;
 }
 
 static int write_fdinfo(FILE *stream, FILE *host)
@@ -176,16 +160,13 @@ static int write_fdinfo(FILE *stream, FILE *host)
     return 0;
 }
 
-int linux_proc_write_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,
-                            const char *path)
+int linux_proc_convert_status(FILE *stream, struct linux_process *process, enum linux_proc_file file,
+                              FILE *host, FILE *maps)
 {
-    FILE *host = fopen(path, "re");
-    if (!host)
-        return -errno;
-    int code = file == LINUX_PROC_STATUS  ? write_status(stream, process, path, host)
-               : file == LINUX_PROC_STATM ? write_statm(stream, process, path, host)
-               : file == LINUX_PROC_STAT  ? write_stat(stream, process, path, host)
-                                          : write_fdinfo(stream, host);
-    fclose(host);
-    return code;
+    if (file == LINUX_PROC_FDINFO)
+        return write_fdinfo(stream, host);
+    const struct sizes sizes = measure(process, maps);
+    return file == LINUX_PROC_STATUS  ? write_status(stream, process, &sizes, host)
+           : file == LINUX_PROC_STATM ? write_statm(stream, process, &sizes, host)
+                                      : write_stat(stream, process, &sizes, host);
 }
