@@ -67,20 +67,28 @@ int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uin
     return -ENOSYS;
 }
 
-/* Each line that is a mapping lies within one of the guest's ranges. */
-static void check_mappings(const char *text)
+static void check_line(const char *line)
 {
-    for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
-        struct address_range range;
-        uint64_t start, end;
-        uint64_t offset, inode;
-        char permissions[5], device[16];
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %15s %" SCNu64, &start, &end, permissions,
-                   &offset, device, &inode) != 6)
-            continue;
-        if (start >= end || !next(guest, ARRAY_SIZE(guest), start, &range) || start < range.start ||
-            end > range.end)
-            abort();
+    struct address_range range;
+    uint64_t start, end, offset, inode;
+    char permissions[5], device[16];
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %15s %" SCNu64, &start, &end, permissions,
+               &offset, device, &inode) != 6)
+        return;
+    if (start >= end || !next(guest, ARRAY_SIZE(guest), start, &range) || start < range.start ||
+        end > range.end)
+        abort();
+}
+
+/* Each line that is a mapping lies within one of the guest's ranges. */
+static void check_mappings(char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        bool last = !text[length];
+        text[length] = '\0';
+        check_line(text);
+        text += length + !last;
     }
 }
 
