@@ -238,6 +238,21 @@ static int64_t start_task(struct linux_thread *creator, const struct request *re
     return result;
 }
 
+/* LINUX_RESTART: a signal came meanwhile, and none are blocked. */
+static int64_t run_on_shell(struct linux_thread *thread, const struct request *request, bool waits)
+{
+    struct linux_process *process = thread->process;
+    struct linux_shell *shell = waits ? linux_shell_take_stack(process) : linux_shell_take(process);
+    int64_t result = waits ? -ENOMEM : -EAGAIN;
+    if (!linux_signals_block(thread))
+        result = LINUX_RESTART;
+    else if (shell)
+        result = start_task(thread, request, shell);
+    if (shell && result < 0)
+        linux_shell_give(process, shell, 0);
+    return result;
+}
+
 static int64_t clone_shared(struct linux_thread *thread, const struct request *request)
 {
     struct linux_process *process = thread->process;
@@ -253,16 +268,18 @@ static int64_t clone_shared(struct linux_thread *thread, const struct request *r
         linux_session_before_clone(process, request->clone.flags);
         linux_session_unlock(process);
     }
-    struct linux_shell *shell = waits ? linux_shell_take_stack(process) : linux_shell_take(process);
-    if (!linux_signals_block(thread)) {
-        if (shell)
-            linux_shell_give(process, shell, 0);
-        return LINUX_RESTART;
+    int64_t result = run_on_shell(thread, request, waits);
+    if (result == -ENOMEM && waits) { /* for lack of mappings, perhaps, of which the kernel would need none */
+        linux_memory_lock(process);
+        linux_memory_spend_spares(process);
+        linux_memory_unlock(process);
+        result = run_on_shell(thread, request, waits);
+        linux_memory_lock(process);
+        linux_memory_restore_spares(process);
+        linux_memory_unlock(process);
     }
-    int64_t result = shell ? start_task(thread, request, shell) : waits ? -ENOMEM : -EAGAIN;
-    if (shell && result < 0)
-        linux_shell_give(process, shell, 0);
-    linux_signals_unblock(thread);
+    if (result != LINUX_RESTART)
+        linux_signals_unblock(thread);
     return result;
 }
 

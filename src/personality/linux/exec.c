@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -31,6 +32,7 @@
 #include "personality/linux/syscalls.h"
 
 #define ARGUMENTS_MAX (1u << 20)
+#define EXTRA_FDS     64 /* more than looking for a program opens at once */
 
 /* -- the guest's vectors
  * ---------------------------------------------------------------------------------------- */
@@ -195,6 +197,25 @@ static int64_t exec_target(struct linux_thread *thread, struct linux_exec *exec,
     return exec_guest(thread, exec, vectors);
 }
 
+/*
+ * The kernel executes a program without a descriptor, for which the guest may have left no number. Then there
+ * are more for a moment, as far as the process has the right to that; what is open stays open.
+ */
+static int find_beyond_limit(struct linux_target *target, const struct linux_process *process,
+                             const struct linux_program_file *file, struct error *error)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -EMFILE;
+    const rlim_t more = limit.rlim_cur + EXTRA_FDS;
+    const struct rlimit raised = {more, MAX(more, limit.rlim_max)};
+    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        return -EMFILE;
+    int code = linux_target_find(target, process, file, error);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return code;
+}
+
 static int64_t exec(struct linux_thread *thread, const struct linux_program_file *file,
                     const uint64_t vectors[2])
 {
@@ -212,6 +233,10 @@ static int64_t exec(struct linux_thread *thread, const struct linux_program_file
         linux_find_own_file(process);
         linux_session_unlock(process);
         result = linux_target_find(exec.target, process, file, &error);
+        if (result == -EMFILE) {
+            linux_target_release(exec.target);
+            result = find_beyond_limit(exec.target, process, file, &error);
+        }
         thread->exec = &exec;
         if (!result)
             result = exec_target(thread, &exec, file, vectors);

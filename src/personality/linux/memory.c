@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/statfs.h>
 
@@ -22,7 +23,7 @@
 #define HOST_ONLY_MAP_FLAGS 0xc0u
 #define LAYOUT_ROOM         (64ull << 30)
 #define LARGE_PAGE          (2ull << 20)
-#define SPARE_COUNT         8u
+#define SPARE_COUNT         16u
 #define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -45,6 +46,7 @@ struct linux_memory {
     size_t segment_count;
     uint64_t changes; /* of the sets, so far */
     void *spares;     /* NULL: spent */
+    uint64_t limit;   /* of the guest's address space; the host's is higher */
 };
 
 /* -- start ----------------------------------------------------------------------------------------------- */
@@ -84,8 +86,41 @@ int linux_memory_new(struct linux_process *process)
     process->memory = memory;
     memory->next = process->layout;
     memory->low = process->layout ? process->layout - LAYOUT_ROOM : 0;
+    memory->limit = linux_address_limit();
     take_spares(memory);
     return 0;
+}
+
+void linux_memory_set_limit(struct linux_process *process, uint64_t limit)
+{
+    linux_memory_lock(process);
+    process->memory->limit = limit;
+    linux_memory_unlock(process);
+}
+
+/* Would the guest have more than its limit if it mapped so much more? Only the kernel knows how far the stack
+ * has been used, so that counts as it begins. With the lock held. */
+static bool exceeds_limit(const struct linux_process *process, uint64_t more)
+{
+    const struct linux_memory *memory = process->memory;
+    uint64_t sum = 0;
+    if (LIKELY(memory->limit == RLIM_INFINITY))
+        return false;
+    for (size_t i = 0; i < memory->guest.count; i++)
+        sum += memory->guest.ranges[i].end - memory->guest.ranges[i].start;
+    const uint64_t unused = process->stack_end - process->stack_start;
+    sum -= MIN(sum, unused - MIN(unused, LINUX_FIRST_STACK));
+    return sum > memory->limit || more > memory->limit - sum;
+}
+
+/* How much of [start, end) is the guest's. With the lock held. */
+static uint64_t guest_part(const struct linux_memory *memory, uint64_t start, uint64_t end)
+{
+    struct address_range part;
+    uint64_t sum = 0;
+    for (; ranges_next(&memory->guest, start, &part) && part.start < end; start = part.end)
+        sum += MIN(part.end, end) - MAX(part.start, start);
+    return sum;
 }
 
 void linux_memory_lock(struct linux_process *process)
@@ -564,10 +599,25 @@ static unsigned wanted_protection(const struct linux_process *process, uint64_t 
     return (unsigned)protection | (more ? PROT_EXEC : 0);
 }
 
+/* Before mmap(): 0 or -ENOMEM. What is replaced does not count twice. */
+static int check_limit(struct linux_process *process, const uint64_t a[6])
+{
+    uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
+    linux_memory_lock(process);
+    bool replaces = a[3] & MAP_FIXED && !beyond_end(a[0], length);
+    uint64_t replaced = replaces ? guest_part(process->memory, a[0], a[0] + length) : 0;
+    bool exceeds = exceeds_limit(process, length - replaced);
+    linux_memory_unlock(process);
+    return exceeds ? -ENOMEM : 0;
+}
+
 int64_t linux_sys_mmap(struct linux_thread *thread, const uint64_t a[6])
 {
     if (!(a[3] & MAP_ANONYMOUS) && linux_is_own_fd(thread->process, (int)a[4]))
         return -EBADF;
+    int code = a[1] ? check_limit(thread->process, a) : 0;
+    if (code < 0)
+        return code;
     int64_t result = linux_memory_map(thread->process, a[0], a[1], wanted_protection(thread->process, a[2]),
                                       (unsigned)a[3], (int)a[4], a[5]);
     if (UNLIKELY(thread->process->rings) && result >= 0 && !(a[3] & MAP_ANONYMOUS))
@@ -640,6 +690,8 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
         MAX(old_length, GUEST_PAGE_SIZE); /* length 0: a second mapping of what is there */
     if (!result && guest_length(memory, old, needed) < needed)
         result = -EFAULT;
+    if (!result && length > old_length && exceeds_limit(process, length - old_length))
+        result = -ENOMEM;
     bool overlap = fixed && new < old + old_length &&old < new + length;
     bool takes = fixed && flags & MREMAP_MAYMOVE && !overlap;
     if (!result && takes)
@@ -666,6 +718,8 @@ int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
     if (wanted >= process->brk_start && wanted <= process->brk_limit) {
         uint64_t top = ALIGN_UP(wanted, GUEST_PAGE_SIZE);
         int64_t result = reserve(process->memory);
+        if (!result && top > old_top && exceeds_limit(process, top - old_top))
+            result = -ENOMEM;
         if (!result && top > old_top)
             result = linux_plain_syscall(SYS_mmap, old_top, top - old_top, PROT_READ | PROT_WRITE,
                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
@@ -723,6 +777,8 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
 
     linux_memory_lock(process);
     result = reserve_segment(process->memory);
+    if (!result && exceeds_limit(process, segment.shm_segsz))
+        result = -ENOMEM;
     if (!result && replaces && take_gaps(process->memory, address, end) < 0)
         result = -EINVAL;
     if (!result) {

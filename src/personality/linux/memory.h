@@ -11,6 +11,9 @@
 #include "personality/linux/process.h"
 #include "personality/linux/ranges.h"
 
+/* What the kernel gives the first thread's stack at once; more as it is used. */
+#define LINUX_FIRST_STACK (128ul << 10)
+
 /* 0 or -ENOMEM. It lasts as long as the process. */
 int linux_memory_new(struct linux_process *process);
 
@@ -53,6 +56,11 @@ void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t
 
 /* The kernel has changed what is in these pages, at the guest's wish: forgets translations of them. */
 void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length);
+
+/* The guest's limit of its address space, by RLIMIT_AS: what it may have mapped, in bytes. */
+void linux_memory_set_limit(struct linux_process *process, uint64_t limit);
+/* What the limit is at the start (process_calls.c). */
+uint64_t linux_address_limit(void);
 
 /* Where visor itself needs mappings and the guest may have used them up: before and after it makes them. */
 void linux_memory_spend_spares(struct linux_process *process);

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/syscalls.h"
 
@@ -116,13 +118,56 @@ int64_t linux_sys_munlock(struct linux_thread *thread, const uint64_t a[6])
     return on_guest_parts(thread, SYS_munlock, range, false);
 }
 
-/* Locks visor's memory as well, so pages are locked as they come into use: its large reserves must not be
+/* Where the stack of the first thread has been used: the kernel's has its size from that. */
+static uint64_t used_stack(const struct linux_thread *thread)
+{
+    const struct linux_process *process = thread->process;
+    uint64_t sp = thread->process->arch->sp(thread->cpu);
+    if (sp < process->stack_start || sp >= process->stack_end)
+        sp = process->stack_end;
+    return MAX(ALIGN_DOWN(sp, GUEST_PAGE_SIZE), process->stack_start + LINUX_FIRST_STACK) - LINUX_FIRST_STACK;
+}
+
+/* The guest's next range from `at` on, without the stack's unused part. */
+static bool next_to_lock(const struct linux_thread *thread, uint64_t at, struct address_range *part)
+{
+    struct linux_process *process = thread->process;
+    if (!linux_memory_next_guest(process, at, part))
+        return false;
+    part->start = MAX(part->start, at);
+    if (part->start < process->stack_start && part->end > process->stack_start)
+        part->end = process->stack_start;
+    else if (part->start >= process->stack_start && part->start < process->stack_end)
+        part->start = MAX(part->start, used_stack(thread));
+    return true;
+}
+
+/* What the guest has is within the limit, while what the process has is not: locks only the guest's. */
+static int64_t lock_guest(struct linux_thread *thread, uint64_t flags)
+{
+    struct rlimit limit;
+    struct address_range part;
+    uint64_t sum = 0;
+    int64_t result = linux_plain_syscall(SYS_prlimit64, 0, RLIMIT_MEMLOCK, 0, (uintptr_t)&limit, 0, 0);
+    for (uint64_t at = 0; next_to_lock(thread, at, &part); at = part.end)
+        sum += part.end - part.start;
+    if (result == 0 && sum > limit.rlim_cur)
+        result = -ENOMEM;
+    if (result == 0 && flags & MCL_FUTURE)
+        result = linux_plain_syscall(SYS_mlockall, MCL_FUTURE | MCL_ONFAULT, 0, 0, 0, 0, 0);
+    for (uint64_t at = 0; result == 0 && next_to_lock(thread, at, &part); at = part.end)
+        result = linux_plain_syscall(SYS_mlock2, part.start, part.end - part.start, MLOCK_ONFAULT, 0, 0, 0);
+    return result;
+}
+
+/* Pages are locked as they come into use: visor's large reserves, which the kernel locks as well, must not be
  * filled. */
 int64_t linux_sys_mlockall(struct linux_thread *thread, const uint64_t a[6])
 {
     if (!a[0] || a[0] == MCL_ONFAULT || a[0] & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
         return -EINVAL;
-    return linux_host_syscall(thread, SYS_mlockall, a[0] | MCL_ONFAULT, 0, 0, 0, 0, 0);
+    int64_t result = linux_host_syscall(thread, SYS_mlockall, a[0] | MCL_ONFAULT, 0, 0, 0, 0, 0);
+    return result == -ENOMEM && a[0] & MCL_CURRENT ? lock_guest(thread, a[0]) : result;
 }
 
 int64_t linux_sys_munlockall(struct linux_thread *thread, const uint64_t a[6])

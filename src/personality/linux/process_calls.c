@@ -11,6 +11,7 @@
 
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/memory.h"
 #include "personality/linux/session.h"
 #include "personality/linux/syscalls.h"
 
@@ -272,6 +273,17 @@ static uint64_t limit_to_host(uint64_t limit)
     return limit >= RLIM_INFINITY - OWN_SPACE ? RLIM_INFINITY : limit + OWN_SPACE;
 }
 
+static bool is_self(uint64_t pid)
+{
+    return !(pid_t)pid || (pid_t)pid == linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+uint64_t linux_address_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) < 0 ? RLIM_INFINITY : limit_from_host(limit.rlim_cur);
+}
+
 int64_t linux_sys_prlimit64(struct linux_thread *thread, const uint64_t a[6])
 {
     struct rlimit old, new;
@@ -285,6 +297,7 @@ int64_t linux_sys_prlimit64(struct linux_thread *thread, const uint64_t a[6])
         return result;
     if (a[2]) {
         /* A limit from outside that left no such room is not to be exceeded. */
+        const uint64_t wanted = new.rlim_cur;
         bool raised = new.rlim_max > limit_from_host(old.rlim_max);
         new.rlim_max = limit_to_host(new.rlim_max);
         new.rlim_cur = limit_to_host(new.rlim_cur);
@@ -293,6 +306,8 @@ int64_t linux_sys_prlimit64(struct linux_thread *thread, const uint64_t a[6])
             new.rlim_cur = MIN(new.rlim_cur, new.rlim_max);
         }
         result = linux_plain_syscall(SYS_prlimit64, a[0], a[1], (uintptr_t) & new, 0, 0, 0);
+        if (result == 0 && a[1] == RLIMIT_AS && is_self(a[0]))
+            linux_memory_set_limit(thread->process, wanted);
     }
     old.rlim_cur = limit_from_host(old.rlim_cur);
     old.rlim_max = limit_from_host(old.rlim_max);

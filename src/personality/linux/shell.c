@@ -101,6 +101,8 @@ static struct linux_shell *make_stack(void)
     void *stack =
         mmap(NULL, LINUX_HOST_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED || mprotect(stack, GUEST_PAGE_SIZE, PROT_NONE) < 0) {
+        if (stack != MAP_FAILED)
+            munmap(stack, LINUX_HOST_STACK);
         free(shell);
         return NULL;
     }
