@@ -377,6 +377,11 @@ static int64_t serve(long number, const uint64_t a[6])
     case SYS_mseal:
     case SYS_remap_file_pages:
     case SYS_shmat: return serve_memory(number, a);
+    case SYS_process_madvise: /* of what may be lost visor gives each range as another call */
+        if (a[2] && a[3] != MADV_COLD && a[3] != MADV_PAGEOUT && a[3] != MADV_WILLNEED &&
+            a[3] != 25 /* MADV_COLLAPSE */)
+            abort();
+        return answer;
     case SYS_shmdt:
     case SYS_fstat:
     case SYS_newfstatat:

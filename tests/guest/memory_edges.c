@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #define PAGE 4096ul
@@ -116,6 +117,29 @@ static void test_holes(void)
     CHECK(munmap(p, 5 * PAGE) == 0 && munmap(p, 5 * PAGE) == 0);
     CHECK_ERROR(munmap(p, 0), EINVAL);
     CHECK_ERROR(munmap(p + 1, PAGE), EINVAL);
+}
+
+/* Any advice for itself is taken from Linux 6.13 on. */
+static void test_advice_by_descriptor(void)
+{
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    char *p = map(NULL, 2 * PAGE, 0);
+    const struct iovec pages[2] = {{p + PAGE, PAGE}, {p, PAGE}},
+                       foreign = {(void *)(0x7c0000000000 + PAGE), PAGE};
+    CHECK(self >= 0 && p != MAP_FAILED);
+    CHECK(syscall(SYS_process_madvise, self, pages, 2, MADV_COLD, 0) == 2 * PAGE);
+    CHECK_ERROR(syscall(SYS_process_madvise, self, pages, 2, MADV_COLD, 1), EINVAL);
+    p[0] = p[PAGE] = 5;
+    if (AVAILABLE(syscall(SYS_process_madvise, self, pages, 2, MADV_DONTNEED, 0))) {
+        CHECK(p[0] == 0 && p[PAGE] == 0);
+        CHECK_ERROR(syscall(SYS_process_madvise, self, &foreign, 1, MADV_DONTNEED, 0), ENOMEM);
+        CHECK_ERROR(syscall(SYS_process_madvise, self, 8, 1, MADV_DONTNEED, 0), EFAULT);
+        CHECK_ERROR(syscall(SYS_process_madvise, self, pages, 2000, MADV_DONTNEED, 0), EINVAL);
+        CHECK(syscall(SYS_process_madvise, self, pages, 0, MADV_DONTNEED, 0) == 0);
+    }
+    CHECK_ERROR(syscall(SYS_process_madvise, 999, pages, 2, MADV_DONTNEED, 0), EBADF);
+    CHECK(munmap(p, 2 * PAGE) == 0);
+    close(self);
 }
 
 static void test_move(void)
@@ -399,6 +423,7 @@ int main(void)
     test_foreign_occupants();
     test_unmap_all_above();
     test_holes();
+    test_advice_by_descriptor();
     test_move();
     test_fixed_low();
     test_flags();

@@ -4,6 +4,7 @@
  * what is done here is that visor's own mappings are holes in the guest's address space.
  */
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -16,6 +17,7 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 #define MADV_GUARD_INSTALL_ADVICE 102
+#define MADV_COLLAPSE_ADVICE      25
 
 /*
  * Makes a host call (address, length, x, y) for a range that the guest gives, on those parts that it has
@@ -69,11 +71,34 @@ int64_t linux_sys_madvise(struct linux_thread *thread, const uint64_t a[6])
     return result;
 }
 
+/* Advice that the kernel takes for other processes, too. It loses nothing. */
+static bool is_for_others(uint64_t advice)
+{
+    return advice == MADV_COLD || advice == MADV_PAGEOUT || advice == MADV_WILLNEED ||
+           advice == MADV_COLLAPSE_ADVICE;
+}
+
+/* For itself a process may give any advice from Linux 6.13 on: the kernel says whether it is that, without
+ * any ranges. */
 int64_t linux_sys_process_madvise(struct linux_thread *thread, const uint64_t a[6])
 {
+    int64_t total = 0;
     if (linux_is_own_fd(thread->process, (int)a[0]))
         return -EBADF;
-    return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+    if (is_for_others(a[3]))
+        return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+    int64_t result = linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], 0, a[3], a[4], 0);
+    if (result >= 0 && a[2] > IOV_MAX)
+        result = -EINVAL;
+    for (uint64_t i = 0; result >= 0 && i < a[2]; i++) {
+        uint64_t range[2]; /* struct iovec */
+        result = guest_read(range, a[1] + i * sizeof range, sizeof range);
+        if (result >= 0)
+            result = linux_sys_madvise(thread, (const uint64_t[6]){range[0], range[1], a[3]});
+        if (result >= 0)
+            total += (int64_t)range[1];
+    }
+    return result < 0 && !total ? result : total;
 }
 
 int64_t linux_sys_msync(struct linux_thread *thread, const uint64_t a[6])
