@@ -42,6 +42,17 @@ static void test_accesses(void)
     CHECK(data[0] == 0 && data[7] == 0);
 }
 
+/* Flags that are known at translation are there for what comes after the access, too. */
+static void test_constant_flags(void)
+{
+    uint64_t taken;
+    __asm__ volatile("msr nzcv, xzr\n str xzr, [%1]\n cset %0, ne\n cmp %0, #9"
+                     : "=&r"(taken)
+                     : "r"(TAG(data, 3))
+                     : "cc", "memory");
+    CHECK(taken == 1);
+}
+
 static void test_atomics(void)
 {
     static _Atomic uint64_t word = 5;
@@ -169,6 +180,7 @@ int main(void)
 {
 #ifdef __aarch64__
     test_accesses();
+    test_constant_flags();
     test_atomics();
     test_branches();
     test_faults();

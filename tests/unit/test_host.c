@@ -643,7 +643,7 @@ static bool decides_exit(ir_value condition)
 }
 
 /* Whether the flags at guest instruction pc surely have a reader: an exit, or a condition of one, before they
- * are set anew. */
+ * are set anew. Constant ones may have one that has been folded. */
 static bool flags_read_after(uint64_t pc)
 {
     unsigned i = 1;
@@ -651,6 +651,8 @@ static bool flags_read_after(uint64_t pc)
     for (; region.insns[i].op != IR_INSN || region.insns[i].imm != pc; i++)
         if (region.insns[i].op == IR_SET_FLAGS)
             flags = region.insns[i].a;
+    if (flags && region.insns[flags].op == IR_FLAGS_CONST)
+        return true;
     for (; i < region.count; i++) {
         const struct ir_insn *n = &region.insns[i];
         switch (n->op) {

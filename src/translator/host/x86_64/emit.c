@@ -14,6 +14,7 @@ struct backward {
     void *context;
     uint16_t epoch;            /* changes where guest registers are observed */
     bool flags_live;           /* the guest's flags have a reader further on */
+    bool fault_ahead;          /* something may fault before they are set anew */
     uint16_t overwritten[128]; /* epoch in which a later SET replaces the guest register, 0 = none */
     ir_value wanted[128];      /* value that the next SET of a pinned register takes; IR_NONE = none */
     uint16_t wanted_epoch[128];
@@ -59,6 +60,20 @@ static void backward_hint(struct backward *b, const struct ir_insn *insn, ir_val
         b->e->values[insn->a].hint = (uint8_t)(guest + 1);
         b->wanted[guest] = insn->a;
     }
+}
+
+/*
+ * Readers of constant flags have been folded. One that comes after a fault reads them nevertheless, because
+ * the code that goes on from there does not know the constant.
+ */
+static bool backward_set_flags(struct backward *b, const struct ir_insn *insn, struct value *value)
+{
+    const bool constant = emit_insn(b->e, insn->a)->op == IR_FLAGS_CONST;
+    const bool live = b->flags_live || (constant && b->fault_ahead);
+    if (!live)
+        value->mark |= VALUE_DEAD;
+    b->flags_live = b->fault_ahead = false;
+    return live;
 }
 
 static void backward_flags_of(struct backward *b, const struct ir_insn *insn, struct value *value)
@@ -111,6 +126,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
     }
     if (info->may_fault) {
         b->epoch++;
+        b->fault_ahead = true;
         return true;
     }
     switch (insn->op) {
@@ -120,13 +136,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
         break;
     case IR_SET: backward_set(b, insn, v, value); return false;
     case IR_GET_FLAGS: b->flags_live = true; break;
-    case IR_SET_FLAGS:
-        if (!b->flags_live) {
-            value->mark |= VALUE_DEAD;
-            return false;
-        }
-        b->flags_live = false;
-        break;
+    case IR_SET_FLAGS: return backward_set_flags(b, insn, value);
     case IR_FLAGS_OF: backward_flags_of(b, insn, value); break;
     case IR_FLAGS_SELECT:
         if (emit_insn(e, insn->b)->op == IR_FLAGS_OF)

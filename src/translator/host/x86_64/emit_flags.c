@@ -563,8 +563,9 @@ EMITTER(set_flags)
     ir_value f = flags_resolve(e, insn->a);
     e->guest_flags = f;
     unsigned place = e->values[f].place;
-    /* A value in a slot with no further reader would lose its slot. */
-    if (place < PLACE_COUNT && e->home_flags != f)
+    /* A value in a slot with no further reader would lose its slot; constant flags may have readers that were
+     * folded and come after a fault: see backward_set_flags(). */
+    if ((place < PLACE_COUNT || emit_insn(e, f)->op == IR_FLAGS_CONST) && e->home_flags != f)
         flags_flush(e);
 }
 
