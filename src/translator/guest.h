@@ -16,7 +16,7 @@ struct guest_register {
 };
 
 /* How floating-point results that are not numbers are made, and when tininess is seen. */
-enum guest_fp_policy { GUEST_FP_ARM };
+enum guest_fp_policy { GUEST_FP_ARM, GUEST_FP_X86 };
 
 /* Bits of guest_isa.fp_control. */
 enum {

@@ -73,7 +73,7 @@ static inline ir_value put(struct ir_region *r, unsigned op, unsigned type, unsi
         }
     }
     struct ir_insn *to = &r->insns[r->count];
-    to->op = (uint8_t)op;
+    to->op = (uint16_t)op;
     to->type = (uint8_t)type;
     to->aux = (uint16_t)aux;
     to->a = a;
@@ -462,7 +462,7 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
                  ir_value c, uint64_t imm, uint64_t imm2)
 {
     const struct ir_insn n = {
-        .op = (uint8_t)op,
+        .op = (uint16_t)op,
         .type = (uint8_t)type,
         .aux = (uint16_t)aux,
         .a = a,

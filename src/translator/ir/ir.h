@@ -43,7 +43,7 @@ enum ir_op {
     IR_OP_COUNT
 };
 
-/* Conditions over N Z C V, in Arm's numbering: XOR with 1 negates. */
+/* Conditions over N Z C V (and P), in Arm's numbering: XOR with 1 negates. */
 enum ir_cond {
     IR_EQ,
     IR_NE,
@@ -59,11 +59,14 @@ enum ir_cond {
     IR_SLT,
     IR_SGT,
     IR_SLE,
+    IR_PE, /* P: an even number of ones in the low byte, */
+    IR_PO, /* an odd one; only of flags that have P */
 };
 
 enum {
     IR_SIGNED = 1 << 8,         /* VGET */
     IR_CRC_CASTAGNOLI = 1 << 8, /* CRC32 */
+    IR_FLAGS_X86 = 1,           /* FLAGS_OF */
     /* FFROM_HALF, VFWIDEN: an operand of half-precision arithmetic instead of a conversion: flushed as such,
      * never in the alternative format, and a signalling NaN is left for the operation to find (which raises
      * "invalid"; that may be raised here already). */
@@ -110,10 +113,10 @@ enum ir_round {
 };
 
 struct ir_insn {
-    uint8_t op;   /* enum ir_op */
-    uint8_t type; /* enum ir_type of the result, or of c for STORE, a for SET */
+    uint16_t op; /* enum ir_op */
     uint16_t aux;
     ir_value a, b, c;
+    uint8_t type;           /* enum ir_type of the result, or of c for STORE, a for SET */
     uint8_t a_type, b_type; /* types of the values a and b; ir_emit fills them in */
     uint64_t imm;
     uint64_t imm2;
@@ -159,7 +162,8 @@ struct ir_region {
     ir_value known_flags;
     /* Private to ir.c: the last computation that was folded, and the value that it became. */
     struct {
-        uint8_t op, type;
+        uint16_t op;
+        uint8_t type;
         ir_value a, b, c, value;
     } folded;
     struct ir_insn insns[IR_REGION_MAX];

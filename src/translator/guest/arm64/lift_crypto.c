@@ -18,8 +18,8 @@ bool lift_crypto_aes_mix(struct lift *l, const struct arm64_crypto_aes_mix *f)
 
 bool lift_crypto_sha3(struct lift *l, const struct arm64_crypto_sha3 *f)
 {
-    static const uint8_t ops[] = {IR_SHA1C,   IR_SHA1P,    IR_SHA1M,    IR_SHA1SU0,
-                                  IR_SHA256H, IR_SHA256H2, IR_SHA256SU1};
+    static const uint16_t ops[] = {IR_SHA1C,   IR_SHA1P,    IR_SHA1M,    IR_SHA1SU0,
+                                   IR_SHA256H, IR_SHA256H2, IR_SHA256SU1};
     ir_value d = lift_read_v(l, f->rd), n = lift_read_v(l, f->rn), m = lift_read_v(l, f->rm);
     lift_write_v(l, f->rd, ir_vec3(l->ir, ops[f->op], 0, d, n, m));
     return true;
@@ -78,7 +78,7 @@ bool lift_crypto_xor_rotate(struct lift *l, const struct arm64_crypto_xor_rotate
 
 bool lift_crypto_sha512_3(struct lift *l, const struct arm64_crypto_sha512_3 *f)
 {
-    static const uint8_t ops[] = {IR_SHA512H, IR_SHA512H2, IR_SHA512SU1};
+    static const uint16_t ops[] = {IR_SHA512H, IR_SHA512H2, IR_SHA512SU1};
     ir_value d = lift_read_v(l, f->rd), n = lift_read_v(l, f->rn), m = lift_read_v(l, f->rm);
     lift_write_v(l, f->rd, ir_vec3(l->ir, ops[f->op], 0, d, n, m));
     return true;

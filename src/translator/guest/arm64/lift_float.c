@@ -15,8 +15,8 @@ static unsigned float_size(unsigned ft)
 
 static bool lift_half2(struct lift *l, const struct arm64_float2 *f)
 {
-    static const uint8_t ops[] = {IR_VFMUL, IR_VFDIV,   IR_VFADD,   IR_VFSUB, IR_VFMAX,
-                                  IR_VFMIN, IR_VFMAXNM, IR_VFMINNM, IR_VFMUL};
+    static const uint16_t ops[] = {IR_VFMUL, IR_VFDIV,   IR_VFADD,   IR_VFSUB, IR_VFMAX,
+                                   IR_VFMIN, IR_VFMAXNM, IR_VFMINNM, IR_VFMUL};
     ir_value n = simd_read_half(l, f->rn), m = simd_read_half(l, f->rm);
     ir_value v = ir_vec2(l->ir, ops[f->op], 1, n, m, 0);
     if (f->op == 8) /* FNMUL */
@@ -27,8 +27,8 @@ static bool lift_half2(struct lift *l, const struct arm64_float2 *f)
 
 bool lift_float2(struct lift *l, const struct arm64_float2 *f)
 {
-    static const uint8_t ops[] = {IR_FMUL, IR_FDIV,   IR_FADD,   IR_FSUB, IR_FMAX,
-                                  IR_FMIN, IR_FMAXNM, IR_FMINNM, IR_FMUL};
+    static const uint16_t ops[] = {IR_FMUL, IR_FDIV,   IR_FADD,   IR_FSUB, IR_FMAX,
+                                   IR_FMIN, IR_FMAXNM, IR_FMINNM, IR_FMUL};
     if (f->ft == FT_HALF)
         return lift_half2(l, f);
     ir_value n = lift_read_f(l, f->ft, f->rn);
@@ -69,7 +69,7 @@ bool lift_float3(struct lift *l, const struct arm64_float3 *f)
 
 bool lift_float1(struct lift *l, const struct arm64_float1 *f)
 {
-    static const uint8_t ops[] = {IR_NOP, IR_FABS, IR_FNEG, IR_FSQRT};
+    static const uint16_t ops[] = {IR_NOP, IR_FABS, IR_FNEG, IR_FSQRT};
     static const uint8_t half_ops[] = {IR_NOP, IR_VFABS, IR_VFNEG, IR_VFSQRT};
     if (f->ft == FT_HALF) {
         simd_write(l, 1, f->rd, ir_vec1(l->ir, half_ops[f->op], 1, simd_read_half(l, f->rn), 0));

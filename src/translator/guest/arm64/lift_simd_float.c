@@ -13,7 +13,7 @@
 bool lift_simd_two_float(struct lift *l, const struct arm64_simd_two_float *f)
 {
     /* By U:size<1>:opcode: the vector and the scalar operation. */
-    static const uint8_t ops[][2] = {
+    static const uint16_t ops[][2] = {
         [0x2f] = {IR_VFABS, IR_NOP},        [0x6f] = {IR_VFNEG, IR_NOP},  [0x3d] = {IR_VFRECPE, IR_FRECPE},
         [0x7d] = {IR_VFRSQRTE, IR_FRSQRTE}, [0x7f] = {IR_VFSQRT, IR_NOP}, [0x3f] = {IR_VFRECPX, IR_FRECPX},
     };
@@ -47,7 +47,7 @@ bool lift_simd_float_round(struct lift *l, const struct arm64_simd_float_round *
 /* Comparisons with zero: op 0 GT, 1 EQ, 2 LT, 3 GE, 4 LE. */
 bool lift_simd_float_compare_zero(struct lift *l, const struct arm64_simd_float_compare_zero *f)
 {
-    static const uint8_t ops[] = {IR_VFCMPGT, IR_VFCMPEQ, IR_VFCMPGT, IR_VFCMPGE, IR_VFCMPGE};
+    static const uint16_t ops[] = {IR_VFCMPGT, IR_VFCMPEQ, IR_VFCMPGT, IR_VFCMPGE, IR_VFCMPGE};
     unsigned esize = simd_float_esize(f->half, f->sz);
     bool is_swapped = f->op == 2 || f->op == 4;
     if (simd_is_reserved_1d(f->q, f->scalar, esize))

@@ -19,7 +19,7 @@ enum two_form {
 
 /* By U:opcode; RBIT, which differs from NOT in `size` only, is 0x40. */
 static const struct two_op {
-    uint8_t op;
+    uint16_t op;
     uint8_t form;
 } two_ops[] = {
     [0x03] = {IR_VSUQADD, TWO_SATURATE_BOTH},
@@ -85,7 +85,7 @@ bool lift_simd_add_pairs_long(struct lift *l, const struct arm64_simd_add_pairs_
 /* XTN, SQXTN, UQXTN, SQXTUN: by U:opcode. A zero stays a zero. */
 bool lift_simd_extract_narrow(struct lift *l, const struct arm64_simd_extract_narrow *f)
 {
-    static const uint8_t ops[] = {
+    static const uint16_t ops[] = {
         [0x12] = IR_VNARROW, [0x14] = IR_VSQXTN, [0x32] = IR_VSQXTUN, [0x34] = IR_VUQXTN};
     ir_value n = lift_read_v(l, f->rn);
     if (f->scalar)
@@ -108,7 +108,7 @@ bool lift_simd_shift_left_long_full(struct lift *l, const struct arm64_simd_shif
 /* By U:opcode. Of a 64-bit vector the surplus half is zeroed for sums, doubled for the others. */
 bool lift_simd_across(struct lift *l, const struct arm64_simd_across *f)
 {
-    static const uint8_t ops[] = {
+    static const uint16_t ops[] = {
         [0x0a] = IR_VSMAXV, [0x1a] = IR_VSMINV,  [0x1b] = IR_VADDV,  [0x2a] = IR_VUMAXV,
         [0x3a] = IR_VUMINV, [0x03] = IR_VSADDLP, [0x23] = IR_VUADDLP};
     bool is_long = (f->op & 0x1f) == 0x03;

@@ -125,7 +125,7 @@ bool lift_simd_insert_element(struct lift *l, const struct arm64_simd_insert_ele
 
 bool lift_simd_permute(struct lift *l, const struct arm64_simd_permute *f)
 {
-    static const uint8_t ops[] = {
+    static const uint16_t ops[] = {
         IR_NOP, IR_VUZP1, IR_VTRN1, IR_VZIP1, IR_NOP, IR_VUZP2, IR_VTRN2, IR_VZIP2,
     };
     if (simd_is_reserved_1d(f->q, 0, f->size))

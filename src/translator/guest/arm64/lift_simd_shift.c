@@ -34,7 +34,7 @@ static ir_value shift_mask(struct lift *l, unsigned esize, unsigned from, unsign
 /* By U:opcode: opcode<2> rounds, opcode<1> accumulates; SRI inserts. */
 bool lift_simd_shift_right(struct lift *l, const struct arm64_simd_shift_right *f)
 {
-    static const uint8_t ops[2][2] = {{IR_VSSHR, IR_VSRSHR}, {IR_VUSHR, IR_VURSHR}};
+    static const uint16_t ops[2][2] = {{IR_VSSHR, IR_VSRSHR}, {IR_VUSHR, IR_VURSHR}};
     unsigned esize = shift_esize(f->immh);
     unsigned amount = shift_right_amount(esize, f->immh, f->immb);
     if ((f->scalar && esize != 3) || simd_is_reserved_1d(f->q, f->scalar, esize))
@@ -107,7 +107,7 @@ bool lift_simd_shift_narrow(struct lift *l, const struct arm64_simd_shift_narrow
 /* SSHLL, USHLL; SXTL and UXTL are shifts by zero. */
 bool lift_simd_shift_left_long(struct lift *l, const struct arm64_simd_shift_left_long *f)
 {
-    static const uint8_t ops[2][2] = {{IR_VSEXT_LO, IR_VSEXT_HI}, {IR_VUEXT_LO, IR_VUEXT_HI}};
+    static const uint16_t ops[2][2] = {{IR_VSEXT_LO, IR_VSEXT_HI}, {IR_VUEXT_LO, IR_VUEXT_HI}};
     if (f->immh >= 8)
         return false;
     unsigned esize = shift_esize(f->immh);

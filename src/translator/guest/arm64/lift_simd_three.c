@@ -19,7 +19,7 @@ enum three_form {
 };
 
 struct three_op {
-    uint8_t op;
+    uint16_t op;
     uint8_t sizes; /* bit n: elements of 2^n bytes exist */
     uint8_t form;
 };
@@ -115,7 +115,7 @@ bool lift_simd_three(struct lift *l, const struct arm64_simd_three *f)
 
 bool lift_simd_logic(struct lift *l, const struct arm64_simd_logic *f)
 {
-    static const uint8_t ops[] = {IR_VAND, IR_VANDN, IR_VOR, IR_VORN, IR_VXOR};
+    static const uint16_t ops[] = {IR_VAND, IR_VANDN, IR_VOR, IR_VORN, IR_VXOR};
     ir_value n = lift_read_v(l, f->rn);
     ir_value v;
     if (f->op == 2 && f->rn == f->rm) { /* MOV */
@@ -149,7 +149,7 @@ enum float_form {
 };
 
 struct float_op {
-    uint8_t op;
+    uint16_t op;
     uint8_t scalar_op; /* IR_NOP where the vector operation must do */
     uint8_t form;
 };
@@ -261,7 +261,7 @@ enum long_form {
 
 struct long_op {
     uint8_t form;
-    uint8_t op[2];      /* of the low halves, of the high halves */
+    uint16_t op[2];     /* of the low halves, of the high halves */
     uint8_t accumulate; /* how the result joins Vd; IR_NOP: it replaces it */
 };
 
