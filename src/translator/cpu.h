@@ -24,6 +24,7 @@ enum translator_exit {
     TRANSLATOR_NONE,        /* (internal) go on */
     TRANSLATOR_SYSCALL,     /* payload: the instruction's immediate; pc is after the instruction */
     TRANSLATOR_UNDEFINED,   /* payload: the instruction word; pc is at the instruction */
+    TRANSLATOR_DIVIDE,      /* division by zero, or the quotient does not fit; pc is at the instruction */
     TRANSLATOR_BREAKPOINT,  /* payload: the immediate; pc is at the instruction */
     TRANSLATOR_ALIGNMENT,   /* misaligned access; payload: the address; pc is at the instruction */
     TRANSLATOR_FAULT,       /* memory access; payload: the address; `fault_info` has the rest */

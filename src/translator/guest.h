@@ -45,6 +45,7 @@ struct guest_isa {
     size_t cpu_size;       /* of the CPU structure, which begins with struct translator_cpu */
     uint16_t pc_offset;    /* uint64_t */
     uint16_t flags_offset; /* uint16_t, packed as NZCV_* */
+    uint16_t more_flags;   /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
     uint16_t qc_offset;    /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
 
@@ -75,5 +76,11 @@ struct guest_isa {
     /* Writes one instruction's text to `text`; for traces. */
     void (*disassemble)(uint64_t pc, const uint8_t *code, char *text, size_t size);
 };
+
+/* The bits of its flags that mean something. */
+static inline uint16_t guest_flags_mask(const struct guest_isa *isa)
+{
+    return (uint16_t)(NZCV_MASK | isa->more_flags);
+}
 
 #endif

@@ -96,7 +96,7 @@ static union vector128 pair(uint64_t low, uint64_t high)
 static union vector128 vector(enum ir_op op, unsigned aux, uint64_t imm, union vector128 a, union vector128 b,
                               union vector128 c)
 {
-    const struct ir_insn n = {.op = (uint8_t)op,
+    const struct ir_insn n = {.op = (uint16_t)op,
                               .type = IR_V128,
                               .aux = (uint16_t)aux,
                               .imm = imm,
@@ -108,7 +108,7 @@ static union vector128 vector(enum ir_op op, unsigned aux, uint64_t imm, union v
 static uint64_t scalar(enum ir_op op, enum ir_type type, enum ir_type from, unsigned aux, uint64_t imm,
                        uint64_t a, uint64_t b, uint64_t c, unsigned mode)
 {
-    const struct ir_insn n = {.op = (uint8_t)op,
+    const struct ir_insn n = {.op = (uint16_t)op,
                               .type = (uint8_t)type,
                               .aux = (uint16_t)aux,
                               .imm = imm,

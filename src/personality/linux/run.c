@@ -129,6 +129,7 @@ static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
     case TRANSLATOR_UNDEFINED: linux_force_signal(thread, SIGILL, ILL_ILLOPC, pc); break;
     case TRANSLATOR_BREAKPOINT: linux_force_signal(thread, SIGTRAP, TRAP_BRKPT, pc); break;
+    case TRANSLATOR_DIVIDE: linux_force_signal(thread, SIGFPE, FPE_INTDIV, pc); break;
     case TRANSLATOR_ALIGNMENT:
         linux_force_signal(thread, SIGBUS, BUS_ADRALN, thread->cpu->exit_payload);
         break;

@@ -49,12 +49,44 @@ static inline void ir_set_flags(struct ir_region *r, ir_value flags)
 }
 
 /*
- * The flags of the ADD SUB ADC SBC AND or ANDN that was emitted last, `computation` being what
+ * The flags of the ADD SUB ADC SBC AND ANDN or PART_* that was emitted last, `computation` being what
  * ir_emit() returned for it, folded or not.
  */
 static inline ir_value ir_flags_of(struct ir_region *r, ir_value computation)
 {
     return ir_emit(r, IR_FLAGS_OF, IR_FLAGS, 0, computation, IR_NONE, IR_NONE, 0, 0);
+}
+
+/* PART_* of 2^size bytes; `flags` is for those that take some, else IR_NONE. */
+static inline ir_value ir_part(struct ir_region *r, enum ir_op op, unsigned size, ir_value a, ir_value b,
+                               ir_value flags)
+{
+    return ir_emit(r, op, ir_type_of(r, a), size, a, b, flags, 0, 0);
+}
+
+/* As ir_flags_of(), with C the inverse of x86's CF. */
+static inline ir_value ir_flags_of_x86(struct ir_region *r, ir_value computation)
+{
+    return ir_emit(r, IR_FLAGS_OF, IR_FLAGS, IR_FLAGS_X86, computation, IR_NONE, IR_NONE, 0, 0);
+}
+
+/* Quotient or remainder of high:low by divisor. */
+static inline ir_value ir_divide_wide(struct ir_region *r, enum ir_op op, ir_value high, ir_value low,
+                                      ir_value divisor)
+{
+    return ir_emit(r, op, ir_type_of(r, low), 0, high, low, divisor, 0, 0);
+}
+
+/* `flags` with C the inverse of bit b of a. */
+static inline ir_value ir_flags_bit(struct ir_region *r, ir_value a, ir_value b, ir_value flags)
+{
+    return ir_emit(r, IR_FLAGS_BIT, IR_FLAGS, 0, a, b, flags, 0, 0);
+}
+
+static inline void ir_raise_if(struct ir_region *r, ir_value condition, unsigned exit, uint64_t payload,
+                               uint64_t pc)
+{
+    ir_emit(r, IR_RAISE_IF, IR_VOID, exit, condition, IR_NONE, IR_NONE, payload, pc);
 }
 
 /*

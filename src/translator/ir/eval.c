@@ -126,6 +126,7 @@ bool ir_eval_cond(uint16_t flags, enum ir_cond cond)
     case 4: holds = c && !z; break;
     case 5: holds = n == v; break;
     case 6: holds = n == v && !z; break;
+    case 7: holds = flags & NZCV_P; break;
     default: break;
     }
     return holds != (cond & 1);
@@ -151,6 +152,7 @@ static void evaluate_flags(const struct evaluation *e)
     const struct ir_insn *n = e->insn;
     const uint64_t a = e->a->d[0], b = e->b->d[0];
     const uint64_t mask = n->type == IR_I32 ? 0xffffffffu : ~0ull;
+    const uint16_t kept = guest_flags_mask(e->isa);
     uint16_t flags;
 
     switch (n->op) {
@@ -164,10 +166,10 @@ static void evaluate_flags(const struct evaluation *e)
         e->r->b[0] = ir_eval_cond(flags, n->aux);
         break;
     case IR_BIT: e->r->b[0] = (a >> (n->imm & 63) & 1) != (n->aux & 1); break;
-    case IR_FLAGS_SELECT: e->r->h[0] = (e->a->b[0] ? e->b->h[0] : (uint16_t)n->imm) & NZCV_MASK; break;
-    case IR_FLAGS_CONST: e->r->h[0] = n->imm & NZCV_MASK; break;
-    case IR_FLAGS_PACK: e->r->w[0] = e->a->h[0] & NZCV_MASK; break;
-    case IR_FLAGS_UNPACK: e->r->h[0] = e->a->w[0] & NZCV_MASK; break;
+    case IR_FLAGS_SELECT: e->r->h[0] = (e->a->b[0] ? e->b->h[0] : (uint16_t)n->imm) & kept; break;
+    case IR_FLAGS_CONST: e->r->h[0] = n->imm & kept; break;
+    case IR_FLAGS_PACK: e->r->w[0] = e->a->h[0] & kept; break;
+    case IR_FLAGS_UNPACK: e->r->h[0] = e->a->w[0] & kept; break;
     default: break;
     }
 }
@@ -195,6 +197,8 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
         ir_evaluate_moving(&e);
     else if (is_scalar_float)
         ir_evaluate_scalar_float(&e);
+    else if (op >= IR_PART_ADD && op <= IR_FLAGS_UCOM)
+        ir_evaluate_x86(&e);
     else if (op >= IR_ADC)
         evaluate_flags(&e);
     else if (op == IR_CONST)

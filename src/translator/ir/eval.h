@@ -19,6 +19,16 @@ uint64_t ir_eval_integer(enum ir_op op, enum ir_type type, unsigned aux, uint64_
  */
 uint16_t ir_eval_flags(enum ir_op op, enum ir_type type, uint64_t a, uint64_t b, uint16_t carry);
 
+/* PART_* of 2^size bytes: the result, merged into a; and its flags, of which C is the inverse of x86's CF. */
+uint64_t ir_eval_part(enum ir_op op, unsigned size, uint64_t a, uint64_t b, uint16_t c, uint16_t *flags);
+
+/* FLAGS_OF with `aux`, of any computation with these operands. */
+uint16_t ir_eval_flags_of(const struct ir_insn *computation, unsigned aux, uint64_t a, uint64_t b,
+                          uint16_t c);
+
+/* UDIV_WIDE and its like; false where they fault. */
+bool ir_eval_divide(const struct ir_insn *insn, uint64_t a, uint64_t b, uint64_t c, uint64_t *result);
+
 /* Whether a condition holds of flags that are packed as NZCV_*. */
 bool ir_eval_cond(uint16_t flags, enum ir_cond cond);
 
@@ -39,7 +49,8 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
 /*
  * Runs a whole region on the CPU structure, with guest address = host address. Returns the exit
  * reason: TRANSLATOR_NONE for a branch (the guest pc is set), else as translator_run(); a
- * misaligned access stops the region with TRANSLATOR_ALIGNMENT and the state before the instruction.
+ * misaligned access stops the region with TRANSLATOR_ALIGNMENT and the state before the instruction, a
+ * division that faults with TRANSLATOR_DIVIDE.
  * The guest pc is kept at the instruction being run, so that a memory fault finds it there. Runs with
  * cpu->fp_control in the host FPU, and with the caller's control word again when it returns and in helpers.
  */

@@ -4,7 +4,8 @@
  *
  * eval.c has integers, flags and the dispatch; eval_vector.c and eval_saturate.c vectors of integers;
  * eval_float.c floating point by lane, with its exact arithmetic in eval_arithmetic.c, conversions in
- * eval_convert.c and Arm's estimates in eval_estimate.c; eval_crypto.c cryptography.
+ * eval_convert.c and Arm's estimates in eval_estimate.c; eval_crypto.c cryptography; eval_x86.c what only x86
+ * has.
  */
 #ifndef VISOR_TRANSLATOR_IR_EVALUATION_H
 #define VISOR_TRANSLATOR_IR_EVALUATION_H
@@ -40,6 +41,7 @@ void ir_evaluate_saturate(const struct evaluation *e);     /* the operations tha
 void ir_evaluate_scalar_float(const struct evaluation *e); /* FCONST .. HALF_FROM_INT, FLAGS_FCMP */
 void ir_evaluate_vector_float(const struct evaluation *e); /* VFADD .. VFRECPX */
 void ir_evaluate_crypto(const struct evaluation *e);       /* AESE .. SHA512SU1 */
+void ir_evaluate_x86(const struct evaluation *e);          /* PART_ADD .. FLAGS_UCOM */
 
 /* Makes the sticky saturation flag non-zero. */
 static inline void evaluation_saturated(const struct evaluation *e)

@@ -62,7 +62,7 @@ static int step_state(struct interpreter *i, union vector128 *r)
     case IR_SET: memcpy(state_at(i, guest->offset), &i->values[n->a], ir_type_bytes(n->a_type)); break;
     case IR_GET_FLAGS:
         memcpy(&flags, state_at(i, i->isa->flags_offset), sizeof flags);
-        r->h[0] = flags & NZCV_MASK;
+        r->h[0] = flags & guest_flags_mask(i->isa);
         break;
     case IR_SET_FLAGS: memcpy(state_at(i, i->isa->flags_offset), &i->values[n->a].h[0], sizeof flags); break;
     default: break;
@@ -73,8 +73,16 @@ static int step_state(struct interpreter *i, union vector128 *r)
 static void step_flags_of(struct interpreter *i, union vector128 *r)
 {
     const struct ir_insn *from = &i->region->insns[i->insn->a];
-    r->h[0] = ir_eval_flags(from->op, from->type, i->values[from->a].d[0], i->values[from->b].d[0],
-                            i->values[from->c].h[0]);
+    r->h[0] = ir_eval_flags_of(from, i->insn->aux, i->values[from->a].d[0], i->values[from->b].d[0],
+                               i->values[from->c].h[0]);
+}
+
+static int step_divide(struct interpreter *i, union vector128 *r)
+{
+    const struct ir_insn *n = i->insn;
+    if (ir_eval_divide(n, i->values[n->a].d[0], i->values[n->b].d[0], i->values[n->c].d[0], &r->d[0]))
+        return GO_ON;
+    return leave(i, TRANSLATOR_DIVIDE, 0, i->insn_pc);
 }
 
 /* A helper sees the CPU as it is between blocks, and runs with visor's own floating-point control. */
@@ -266,6 +274,8 @@ static int step_exit(struct interpreter *i)
 
     switch (n->op) {
     case IR_EXIT_IF: return i->values[n->a].b[0] ? go_to(i, n->imm) : GO_ON;
+    case IR_RAISE_IF:
+        return i->values[n->a].b[0] ? leave(i, (enum translator_exit)n->aux, n->imm, n->imm2) : GO_ON;
     case IR_GOTO:
     case IR_CALL_GUEST: return go_to(i, n->imm);
     case IR_GOTO_REG:
@@ -297,7 +307,12 @@ static int step(struct interpreter *i, union vector128 *r)
     case IR_CLEAR_EXCL: i->cpu->exclusive_address = ~0ull; return GO_ON;
     case IR_FENCE: __atomic_thread_fence(__ATOMIC_SEQ_CST); return GO_ON;
     case IR_CALL: step_call(i, r); return GO_ON;
+    case IR_UDIV_WIDE:
+    case IR_UREM_WIDE:
+    case IR_SDIV_WIDE:
+    case IR_SREM_WIDE: return step_divide(i, r);
     case IR_EXIT_IF:
+    case IR_RAISE_IF:
     case IR_GOTO:
     case IR_GOTO_REG:
     case IR_CALL_GUEST:

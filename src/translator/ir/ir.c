@@ -375,6 +375,11 @@ static ir_value fold_vector(struct ir_region *r, const struct ir_insn *n)
     }
 }
 
+static inline bool is_part(unsigned op)
+{
+    return op >= IR_PART_ADD && op <= IR_PART_MUL;
+}
+
 static inline bool makes_flags(unsigned op)
 {
     switch (op) {
@@ -384,34 +389,54 @@ static inline bool makes_flags(unsigned op)
     case IR_SBC:
     case IR_AND:
     case IR_ANDN: return true;
-    default: return false;
+    default: return is_part(op);
     }
 }
 
-/* FLAGS_OF a fresh copy of a computation; of constants, a constant. */
-static ir_value emit_computation_flags(struct ir_region *r, unsigned op, unsigned type, ir_value a,
-                                       ir_value b, ir_value c)
+/* Whether its operands, flags among them where it takes some, are known. */
+static bool all_known(const struct ir_region *r, const struct ir_insn *n)
 {
-    const bool carry = op == IR_ADC || op == IR_SBC;
-    if (is_const(r, a) && is_const(r, b) && (!carry || r->insns[c].op == IR_FLAGS_CONST)) {
-        uint16_t bits = ir_eval_flags((enum ir_op)op, (enum ir_type)type, r->insns[a].imm, r->insns[b].imm,
-                                      carry ? (uint16_t)r->insns[c].imm : 0);
+    const bool takes_flags = ir_op_info[n->op].arguments[2] == 'l';
+    return is_const(r, n->a) && is_const(r, n->b) && (!takes_flags || r->insns[n->c].op == IR_FLAGS_CONST);
+}
+
+/* Whether x op x has the same flags whatever x is. */
+static inline bool is_clearing(const struct ir_insn *n)
+{
+    return (n->op == IR_PART_XOR || n->op == IR_PART_SUB) && n->a == n->b;
+}
+
+/* FLAGS_OF a fresh copy of a computation; of constants, a constant. `aux` is that of FLAGS_OF. */
+static ir_value emit_computation_flags(struct ir_region *r, const struct ir_insn *n, unsigned aux)
+{
+    if (all_known(r, n) || is_clearing(n)) {
+        const bool known = is_const(r, n->a);
+        const uint64_t a = known ? r->insns[n->a].imm : 0, b = known ? r->insns[n->b].imm : 0;
+        uint16_t bits = ir_eval_flags_of(n, aux, a, b, (uint16_t)r->insns[n->c].imm);
         return put(r, IR_FLAGS_CONST, IR_FLAGS, 0, IR_NONE, IR_NONE, IR_NONE, bits, 0);
     }
-    ir_value v = put(r, op, type, 0, a, b, c, 0, 0);
-    return put(r, IR_FLAGS_OF, IR_FLAGS, 0, v, IR_NONE, IR_NONE, 0, 0);
+    ir_value v = put(r, n->op, n->type, n->aux, n->a, n->b, n->c, 0, 0);
+    return put(r, IR_FLAGS_OF, IR_FLAGS, aux, v, IR_NONE, IR_NONE, 0, 0);
 }
 
 /* FLAGS_OF of a computation that may have been folded or may not be the last instruction any more. */
-static ir_value emit_flags_of(struct ir_region *r, ir_value v)
+static ir_value emit_flags_of(struct ir_region *r, ir_value v, unsigned aux)
 {
-    if (r->folded.value == v && v)
-        return emit_computation_flags(r, r->folded.op, r->folded.type, r->folded.a, r->folded.b, r->folded.c);
-    const struct ir_insn *n = &r->insns[v];
-    if (v != r->count - 1 && makes_flags(n->op))
-        return emit_computation_flags(r, n->op, n->type, n->a, n->b, n->c);
+    if (r->folded.value == v && v) {
+        const struct ir_insn n = {.op = r->folded.op,
+                                  .type = r->folded.type,
+                                  .aux = r->folded.aux,
+                                  .a = r->folded.a,
+                                  .b = r->folded.b,
+                                  .c = r->folded.c};
+        return emit_computation_flags(r, &n, aux);
+    }
+    if (v != r->count - 1 && makes_flags(r->insns[v].op)) {
+        const struct ir_insn n = r->insns[v];
+        return emit_computation_flags(r, &n, aux);
+    }
     /* The usual case; or nothing that this can be the flags of, which ir_verify() will name. */
-    return put(r, IR_FLAGS_OF, IR_FLAGS, 0, v, IR_NONE, IR_NONE, 0, 0);
+    return put(r, IR_FLAGS_OF, IR_FLAGS, aux, v, IR_NONE, IR_NONE, 0, 0);
 }
 
 ir_value ir_arith_flags(struct ir_region *r, enum ir_op op, ir_value a, ir_value b, ir_value carry,
@@ -422,7 +447,7 @@ ir_value ir_arith_flags(struct ir_region *r, enum ir_op op, ir_value a, ir_value
 
     if (is_const(r, a) && is_const(r, b)) {
         v = ir_emit(r, op, type, 0, a, b, carry, 0, 0);
-        *flags_out = emit_flags_of(r, v);
+        *flags_out = emit_flags_of(r, v, 0);
         return v;
     }
     const bool swap = (op == IR_ADD || op == IR_AND) && is_const(r, a);
@@ -441,16 +466,38 @@ static ir_value fold_carry(struct ir_region *r, const struct ir_insn *n)
     return become_const(r, n, r->insns[n->a].imm + (n->op == IR_SBC ? ~b : b) + carry);
 }
 
-/* ADD SUB AND ANDN ADC SBC: after a fold, FLAGS_OF must still find the computation. */
+/* What compilers write to make a zero or to look at a register; and constants. */
+static ir_value fold_part(struct ir_region *r, const struct ir_insn *n)
+{
+    if (all_known(r, n)) {
+        uint16_t flags;
+        return become_const(r, n,
+                            ir_eval_part(n->op, n->aux, r->insns[n->a].imm, r->insns[n->b].imm,
+                                         (uint16_t)r->insns[n->c].imm, &flags));
+    }
+    if (is_clearing(n))
+        return n->aux >= 2 ? become_const(r, n, 0)
+                           : become_imm_binary(r, n, IR_AND, n->a, ~0ull << (8u << n->aux));
+    if ((n->op == IR_PART_AND || n->op == IR_PART_OR) && n->a == n->b)
+        return n->a;
+    return IR_NONE;
+}
+
+/* ADD SUB AND ANDN ADC SBC PART_*: after a fold, FLAGS_OF must still find the computation. */
 static ir_value emit_arithmetic(struct ir_region *r, const struct ir_insn *n)
 {
-    ir_value v = n->op == IR_ADC || n->op == IR_SBC ? fold_carry(r, n) : fold_binary(r, n);
+    ir_value v;
+    if (is_part(n->op))
+        v = fold_part(r, n);
+    else
+        v = n->op == IR_ADC || n->op == IR_SBC ? fold_carry(r, n) : fold_binary(r, n);
     if (!v) {
         r->folded.value = IR_NONE;
-        return put(r, n->op, n->type, 0, n->a, n->b, n->c, 0, 0);
+        return put(r, n->op, n->type, n->aux, n->a, n->b, n->c, 0, 0);
     }
     r->folded.op = n->op;
     r->folded.type = n->type;
+    r->folded.aux = n->aux;
     r->folded.a = n->a;
     r->folded.b = n->b;
     r->folded.c = n->c;
@@ -479,7 +526,8 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     case IR_AND:
     case IR_ANDN:
     case IR_ADC:
-    case IR_SBC: return emit_arithmetic(r, &n);
+    case IR_SBC:
+    case IR_PART_ADD ... IR_PART_MUL: return emit_arithmetic(r, &n);
 
     case IR_MUL:
     case IR_UMULH:
@@ -522,18 +570,19 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
             return IR_NONE;
         r->known_flags = a;
         break;
-    case IR_FLAGS_OF: return emit_flags_of(r, a);
+    case IR_FLAGS_OF: return emit_flags_of(r, a, aux);
     case IR_FLAGS_SELECT: v = fold_flags_select(r, &n); break;
     case IR_FLAGS_PACK:
         if (r->insns[a].op == IR_FLAGS_CONST)
-            v = become_const(r, &n, r->insns[a].imm & NZCV_MASK);
+            v = become_const(r, &n, r->insns[a].imm & NZCVPA_MASK);
         break;
     case IR_FLAGS_UNPACK:
         if (is_const(r, a))
-            v = put(r, IR_FLAGS_CONST, type, 0, IR_NONE, IR_NONE, IR_NONE, r->insns[a].imm & NZCV_MASK, 0);
+            v = put(r, IR_FLAGS_CONST, type, 0, IR_NONE, IR_NONE, IR_NONE, r->insns[a].imm & NZCVPA_MASK, 0);
         break;
 
     case IR_EXIT_IF:
+    case IR_RAISE_IF:
         if (known_bool(r, a) == 0)
             return IR_NONE;
         break;

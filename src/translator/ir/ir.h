@@ -162,7 +162,7 @@ struct ir_region {
     ir_value known_flags;
     /* Private to ir.c: the last computation that was folded, and the value that it became. */
     struct {
-        uint16_t op;
+        uint16_t op, aux;
         uint8_t type;
         ir_value a, b, c, value;
     } folded;

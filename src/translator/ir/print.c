@@ -13,8 +13,8 @@
 
 static const char *const type_names[] = {"", "i32", "i64", "f32", "f64", "v128", "flags", "bool"};
 
-static const char *const cond_names[] = {"eq", "ne",  "uge", "ult", "mi",  "pl",  "vs",
-                                         "vc", "ugt", "ule", "sge", "slt", "sgt", "sle"};
+static const char *const cond_names[] = {"eq",  "ne",  "uge", "ult", "mi",  "pl",  "vs", "vc",
+                                         "ugt", "ule", "sge", "slt", "sgt", "sle", "pe", "po"};
 
 static const char *const round_names[] = {"even", "up", "down", "zero", "away", "current", "6?", "7?"};
 
@@ -41,8 +41,9 @@ static void print_register(FILE *stream, unsigned index, const char *(*register_
 
 static void print_flag_bits(FILE *stream, uint64_t bits)
 {
-    fprintf(stream, " %c%c%c%c", bits & NZCV_N ? 'N' : '-', bits & NZCV_Z ? 'Z' : '-',
-            bits & NZCV_B ? '-' : 'C', bits & NZCV_V ? 'V' : '-');
+    fprintf(stream, " %c%c%c%c%s%s", bits & NZCV_N ? 'N' : '-', bits & NZCV_Z ? 'Z' : '-',
+            bits & NZCV_B ? '-' : 'C', bits & NZCV_V ? 'V' : '-', bits & NZCV_P ? "P" : "",
+            bits & NZCV_A ? "A" : "");
 }
 
 static void print_address(FILE *stream, const struct ir_insn *n)
@@ -105,7 +106,9 @@ static bool print_special(FILE *stream, const struct ir_insn *n, const char *(*r
     case IR_CALL_GUEST: fprintf(stream, " 0x%" PRIx64 " return 0x%" PRIx64, n->imm, n->imm2); return true;
     case IR_CALL_REG: fprintf(stream, " %%%u return 0x%" PRIx64, n->a, n->imm2); return true;
     case IR_EXIT_IF: fprintf(stream, " %%%u 0x%" PRIx64, n->a, n->imm); return true;
+    case IR_RAISE_IF:
     case IR_RAISE:
+        print_arguments(stream, n);
         fprintf(stream, " exit=%u payload=0x%" PRIx64 " pc=0x%" PRIx64, n->aux, n->imm, n->imm2);
         return true;
     case IR_VCONST: fprintf(stream, " 0x%016" PRIx64 "%016" PRIx64, n->imm2, n->imm); return true;
@@ -116,7 +119,7 @@ static bool print_special(FILE *stream, const struct ir_insn *n, const char *(*r
         return true;
     case IR_COND:
     case IR_CMP:
-        fprintf(stream, " %s", n->aux < 14 ? cond_names[n->aux] : "?");
+        fprintf(stream, " %s", n->aux < 16 ? cond_names[n->aux] : "?");
         print_arguments(stream, n);
         return true;
     case IR_BIT: fprintf(stream, " %%%u #%u%s", n->a, (unsigned)n->imm, n->aux ? " zero" : ""); return true;
@@ -166,7 +169,9 @@ static void print_insn(FILE *stream, const struct ir_insn *n, const char *(*regi
         print_rounding(stream, n->aux >> 8);
         break;
     default:
-        if (n->op > IR_FRECPX && n->op < IR_AESE)
+        if (n->op >= IR_PART_ADD && n->op <= IR_PART_MUL)
+            fprintf(stream, " .%u", 8u << (n->aux & 3));
+        else if (n->op > IR_FRECPX && n->op < IR_AESE)
             fprintf(stream, " .%u%s", 8u << (n->aux & 3), n->aux & IR_SIGNED ? " signed" : "");
         else if (n->aux)
             fprintf(stream, " aux=0x%x", n->aux);

@@ -98,8 +98,10 @@ static bool operands_in_range(const struct ir_insn *n)
     case IR_UBFX:
     case IR_SBFX:
     case IR_BFI: return n->aux >> 8 >= 1 && (n->aux & 255u) + (n->aux >> 8) <= type_bits(n->type);
-    case IR_COND: return n->aux <= IR_SLE;
+    case IR_COND: return n->aux <= IR_PO;
     case IR_CMP: return n->aux <= IR_SLE && (n->aux < IR_MI || n->aux > IR_VC);
+    case IR_FLAGS_OF:
+    case IR_FLAGS_UCOM: return n->aux <= 1;
     case IR_BIT: return n->imm < type_bits(n->a_type) && n->aux <= 1;
     case IR_LOAD:
     case IR_LOAD_EXCL: return 1u << (n->aux & IR_MEM_SIZE) <= ir_type_bytes(n->type);
@@ -155,6 +157,8 @@ static bool operands_in_range(const struct ir_insn *n)
     case IR_VFNARROW: return esize == 1 || esize == 2;
     default: break;
     }
+    if (n->op >= IR_PART_ADD && n->op <= IR_PART_MUL)
+        return n->aux <= 1 || (n->aux <= 3 && 1u << n->aux == ir_type_bytes(n->type));
     if (n->op >= IR_VFADD && n->op <= IR_VFRECPX && n->op != IR_VFNARROW_ODD)
         return esize >= 1 && esize <= 3;
     return n->op < IR_VDUP || n->op >= IR_AESE || esize <= 3;
@@ -189,6 +193,8 @@ static int check_flags_of(const struct ir_region *r, unsigned index, struct erro
     if (n->a != index - 1)
         return error_set(error, -EINVAL,
                          "rule 4: instruction %u (FLAGS_OF) does not follow its computation %u", index, n->a);
+    if (r->insns[n->a].op >= IR_PART_ADD && r->insns[n->a].op <= IR_PART_MUL)
+        return 0;
     switch (r->insns[n->a].op) {
     case IR_ADD:
     case IR_SUB:
