@@ -149,21 +149,21 @@ static uint32_t hash(uint64_t key)
     return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-static uint32_t *find_entry(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
+static uint32_t *find_entry(const struct code_cache *cache, uint64_t pc, unsigned mode)
 {
     uint32_t mask = cache->by_pc_size - 1;
     uint32_t i = hash(pc >> 2) & mask;
     for (; cache->by_pc[i]; i = (i + 1) & mask) {
         const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
-        if (block->pc == pc && block->fp_mode == fp_mode)
+        if (block->pc == pc && block->mode == mode)
             break;
     }
     return &cache->by_pc[i];
 }
 
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode)
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned mode)
 {
-    uint32_t entry = *find_entry(cache, pc, fp_mode);
+    uint32_t entry = *find_entry(cache, pc, mode);
     return entry && cache->blocks[entry - 1].valid ? entry - 1 : NO_BLOCK;
 }
 
@@ -188,7 +188,7 @@ static bool grow_by_pc(struct code_cache *cache)
     cache->by_pc_size = old_size * 2;
     for (uint32_t i = 0; i < old_size; i++) {
         if (old[i])
-            *find_entry(cache, cache->blocks[old[i] - 1].pc, cache->blocks[old[i] - 1].fp_mode) = old[i];
+            *find_entry(cache, cache->blocks[old[i] - 1].pc, cache->blocks[old[i] - 1].mode) = old[i];
     }
     pages_free(old, old_size * sizeof *old);
     return true;
@@ -359,7 +359,7 @@ static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which
     entry->first = index;
 }
 
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode, uint64_t start, uint64_t end,
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, uint64_t start, uint64_t end,
                         const struct code_parts *code)
 {
     if (!has_room(cache, code))
@@ -382,7 +382,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode,
         .insn_count = (uint16_t)code->insn_count,
         .valid = true,
         .flags_dead = code->flags_dead,
-        .fp_mode = (uint8_t)fp_mode,
+        .mode = (uint16_t)mode,
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };
@@ -393,7 +393,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode,
     cache->restart_count += code->restart_count;
     cache->insn_count += code->insn_count;
 
-    uint32_t *entry = find_entry(cache, pc, fp_mode);
+    uint32_t *entry = find_entry(cache, pc, mode);
     if (!*entry)
         cache->by_pc_used++;
     *entry = index + 1;

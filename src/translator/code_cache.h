@@ -43,7 +43,7 @@ struct code_block {
     bool valid : 1;
     bool flags_dead : 1; /* as host_code's */
     uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
-    uint8_t fp_mode;     /* that it was made for */
+    uint16_t mode;       /* that it was made for: guest_isa.mode */
     uint32_t incoming;   /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
 };
@@ -110,11 +110,11 @@ void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe);
 int code_cache_begin_again(struct code_cache *cache);
 
 /* The block for a guest address that was made for a floating-point mode (IR_FP_*), or NO_BLOCK. */
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned fp_mode);
+uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned mode);
 
 /* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,
  * or NO_BLOCK if the cache is full. */
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned fp_mode, uint64_t start, uint64_t end,
+uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, uint64_t start, uint64_t end,
                         const struct code_parts *code);
 
 /* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */

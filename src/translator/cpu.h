@@ -21,13 +21,15 @@ struct step_recovery;
 
 /* Why translator_run() came back. The guest's program counter is in its register file. */
 enum translator_exit {
-    TRANSLATOR_NONE,        /* (internal) go on */
-    TRANSLATOR_SYSCALL,     /* payload: the instruction's immediate; pc is after the instruction */
-    TRANSLATOR_UNDEFINED,   /* payload: the instruction word; pc is at the instruction */
-    TRANSLATOR_DIVIDE,      /* division by zero, or the quotient does not fit; pc is at the instruction */
-    TRANSLATOR_BREAKPOINT,  /* payload: the immediate; pc is at the instruction */
-    TRANSLATOR_ALIGNMENT,   /* misaligned access; payload: the address; pc is at the instruction */
-    TRANSLATOR_FAULT,       /* memory access; payload: the address; `fault_info` has the rest */
+    TRANSLATOR_NONE,       /* (internal) go on */
+    TRANSLATOR_SYSCALL,    /* payload: the instruction's immediate; pc is after the instruction */
+    TRANSLATOR_UNDEFINED,  /* payload: the instruction word; pc is at the instruction */
+    TRANSLATOR_DIVIDE,     /* division by zero, or the quotient does not fit; pc is at the instruction */
+    TRANSLATOR_BREAKPOINT, /* payload: the immediate; pc is at the instruction */
+    TRANSLATOR_ALIGNMENT,  /* misaligned access; payload: the address; pc is at the instruction */
+    TRANSLATOR_EMULATE, /* an instruction that the owner executes; payload: its length, or 0: it is too long;
+                           pc is at it */
+    TRANSLATOR_FAULT,   /* memory access; payload: the address; `fault_info` has the rest */
     TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
     TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
     TRANSLATOR_INTERRUPTED, /* translator_interrupt() was called */
@@ -74,12 +76,12 @@ struct translator_cpu {
     bool jumps_wiped;                           /* the child of a fork finds it empty */
     uint8_t *return_stack;                      /* owned; lowest address, guard page first */
     uint8_t *return_stack_top;
-    uint64_t cache_epoch;          /* of the cache that the return stack points into */
-    struct code_cache *cache;      /* that generated code of this thread belongs to; NULL outside */
-    unsigned fp_mode;              /* IR_FP_*: what its code, jump cache and return stack are made for */
-    struct translator_cpu *next;   /* in the translator's list */
-    _Atomic uint32_t redirected;   /* translator_interrupt() made generated code leave */
-    struct ir_region *region;      /* owned, workspace of this thread's translations */
+    uint64_t cache_epoch;        /* of the cache that the return stack points into */
+    struct code_cache *cache;    /* that generated code of this thread belongs to; NULL outside */
+    unsigned mode;               /* guest_isa.mode: what its code, jump cache and return stack are made for */
+    struct translator_cpu *next; /* in the translator's list */
+    _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
+    struct ir_region *region;    /* owned, workspace of this thread's translations */
     uint64_t ignored_address_bits; /* the interpreter takes these away from addresses of the lower half */
     uint64_t access_address;       /* of its last access, without them */
     struct step_recovery *step_recovery; /* private to step.c */

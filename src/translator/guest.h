@@ -32,29 +32,34 @@ enum guest_flags_use {
 };
 
 struct guest_flags_path {
+    unsigned mode; /* given: region->mode of the code */
     size_t looked; /* bytes that the answer depends on */
     unsigned count;
     uint64_t next[2]; /* GUEST_FLAGS_PASS: where it goes on */
 };
+
+#define GUEST_INSTRUCTION_MAX 16
 
 struct guest_isa {
     const char *name;
     uint16_t elf_machine;
     const struct guest_register *registers;
     unsigned register_count;
-    size_t cpu_size;       /* of the CPU structure, which begins with struct translator_cpu */
-    uint16_t pc_offset;    /* uint64_t */
-    uint16_t flags_offset; /* uint16_t, packed as NZCV_* */
-    uint16_t more_flags;   /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
-    uint16_t qc_offset;    /* uint32_t made non-zero by saturating vector operations */
+    unsigned instruction_bytes; /* of the longest instruction, at most GUEST_INSTRUCTION_MAX */
+    size_t cpu_size;            /* of the CPU structure, which begins with struct translator_cpu */
+    uint16_t pc_offset;         /* uint64_t */
+    uint16_t flags_offset;      /* uint16_t, packed as NZCV_* */
+    uint16_t more_flags;        /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
+    uint16_t qc_offset;         /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
 
     /* What the guest's floating-point control says beyond the host's: GUEST_FP_* bits. NULL: nothing. */
     unsigned (*fp_control)(const struct translator_cpu *cpu);
 
-    /* The IR_FP_* mode that code for this CPU must have been made for. NULL: always 0. A guest instruction
-     * that changes it leaves by RAISE with TRANSLATOR_LOOKUP. */
-    unsigned (*fp_mode)(const struct translator_cpu *cpu);
+    /* The mode that code for this CPU must have been made for, 16 bits: IR_FP_* and, above them, the guest's
+     * own (region->mode). NULL: always 0. A guest instruction that changes it leaves by RAISE with
+     * TRANSLATOR_LOOKUP. */
+    unsigned (*mode)(const struct translator_cpu *cpu);
 
     /*
      * Lifts one region that starts at guest address `pc` into `region` (already reset).

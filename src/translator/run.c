@@ -334,7 +334,7 @@ static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_ex
     uint64_t pc = guest_pc(cpu);
 
     for (;;) {
-        uint32_t block = code_cache_find(t->cache, pc, cpu->fp_mode);
+        uint32_t block = code_cache_find(t->cache, pc, cpu->mode);
         if (block != NO_BLOCK)
             return block;
         uint64_t epoch = t->cache->epoch;
@@ -377,19 +377,19 @@ static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
     entry->pc = pc;
 }
 
-static unsigned wanted_fp_mode(const struct translator_cpu *cpu)
+static unsigned wanted_mode(const struct translator_cpu *cpu)
 {
     const struct guest_isa *isa = cpu->translator->isa;
-    return isa->fp_mode ? isa->fp_mode(cpu) : 0;
+    return isa->mode ? isa->mode(cpu) : 0;
 }
 
 /* Code of another floating-point mode is of no use any more. */
-static void adopt_fp_mode(struct translator_cpu *cpu)
+static void adopt_mode(struct translator_cpu *cpu)
 {
-    unsigned mode = wanted_fp_mode(cpu);
-    if (LIKELY(mode == cpu->fp_mode))
+    unsigned mode = wanted_mode(cpu);
+    if (LIKELY(mode == cpu->mode))
         return;
-    cpu->fp_mode = mode;
+    cpu->mode = mode;
     clear_jumps(cpu->own_jump_cache);
     reset_return_stack(cpu, cpu->cache, NULL);
 }
@@ -402,15 +402,18 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
 {
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
-    adopt_fp_mode(cpu);
+    adopt_mode(cpu);
     uint32_t block = find_or_translate(cpu, &exit);
-    if (block == NO_BLOCK)
+    if (block == NO_BLOCK) {
+        cpu->exit_payload = guest_pc(cpu);
         return exit;
+    }
 
     if (cpu->cache != t->cache) {
         leave_cache(cpu);
         enter_cache(cpu);
-    } else if (from != NO_EXIT && !ir_fp_evaluates(cpu->fp_mode)) { /* that mode ends with the first result */
+    } else if (from != NO_EXIT &&
+               !ir_fp_evaluates(cpu->mode & IR_MODE_FP)) { /* that mode ends with the first result */
         code_cache_link(cpu->cache, from, block, &t->interrupts);
     }
     if (indirect)
@@ -459,9 +462,11 @@ static enum translator_exit run_interpreted(struct translator_cpu *cpu)
     while (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP) {
         if (atomic_load(&cpu->interrupt))
             return TRANSLATOR_INTERRUPTED;
-        cpu->fp_mode = wanted_fp_mode(cpu);
-        if (!lift_region(cpu, guest_pc(cpu), cpu->translator->options.region_max))
+        cpu->mode = wanted_mode(cpu);
+        if (!lift_region(cpu, guest_pc(cpu), cpu->translator->options.region_max)) {
+            cpu->exit_payload = guest_pc(cpu);
             return TRANSLATOR_FETCH_FAULT;
+        }
         exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
     }
     return exit;
@@ -473,8 +478,6 @@ enum translator_exit translator_run(struct translator_cpu *cpu)
         cpu->translator->options.interpret ? run_interpreted(cpu) : run_generated(cpu);
     if (exit == TRANSLATOR_INTERRUPTED)
         atomic_store(&cpu->interrupt, 0);
-    else if (exit == TRANSLATOR_FETCH_FAULT)
-        cpu->exit_payload = guest_pc(cpu);
     return exit;
 }
 

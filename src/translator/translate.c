@@ -6,8 +6,7 @@
 #include "base/macros.h"
 #include "translator/runtime.h"
 
-#define INSTRUCTION_BYTES 4 /* of the longest guest instruction */
-#define GUEST_PAGE        4096
+#define GUEST_PAGE 4096
 
 /* -- looking ahead ------------------------------------------------------------------------------------ */
 
@@ -21,6 +20,7 @@
 
 struct look_ahead {
     const struct translator *translator;
+    unsigned mode;       /* region->mode */
     uint64_t start, end; /* the guest bytes that the block depends on so far */
     uint64_t window;     /* address of what `bytes` holds */
     size_t size;         /* of it; 0: nothing yet */
@@ -45,7 +45,7 @@ static bool flags_dead_from(const struct look_ahead *look, uint64_t pc, uint64_t
     unsigned known = 1;
 
     for (unsigned i = 0; i < known; i++) {
-        struct guest_flags_path path;
+        struct guest_flags_path path = {.mode = look->mode};
         uint64_t offset = places[i] - look->window;
         if (offset >= look->size)
             return false;
@@ -86,13 +86,14 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
 {
     struct translator *t = cpu->translator;
-    uint8_t bytes[IR_REGION_GUEST_MAX * INSTRUCTION_BYTES];
-    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, max * INSTRUCTION_BYTES);
+    uint8_t bytes[IR_REGION_GUEST_MAX * GUEST_INSTRUCTION_MAX];
+    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, max * t->isa->instruction_bytes);
     if (limit == 0)
         return false;
     do {
         ir_region_reset(cpu->region, pc);
-        cpu->region->fp_mode = cpu->fp_mode;
+        cpu->region->fp_mode = cpu->mode & IR_MODE_FP;
+        cpu->region->mode = cpu->mode >> IR_MODE_SHIFT;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -107,7 +108,7 @@ static void trace_guest(const struct translator *t, const struct ir_region *regi
         if (region->insns[i].op != IR_INSN)
             continue;
         char text[96];
-        uint8_t bytes[INSTRUCTION_BYTES] = {0};
+        uint8_t bytes[GUEST_INSTRUCTION_MAX] = {0};
         uint64_t pc = region->insns[i].imm;
         t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
         t->isa->disassemble(pc, bytes, text, sizeof text);
@@ -132,6 +133,7 @@ static bool make_code(struct translator_cpu *cpu, uint64_t pc, struct look_ahead
     for (unsigned max = t->options.region_max; max > 0; max /= 2) {
         if (!lift_region(cpu, pc, max))
             return false;
+        look->mode = cpu->region->mode;
         look->start = pc;
         look->end = cpu->region->guest_end;
         look->size = 0;
@@ -181,7 +183,7 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
                  code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead},
     };
-    if (code_store_in_use(t->store) && !cpu->fp_mode && !code->own_addresses && t->callbacks.lasting &&
+    if (code_store_in_use(t->store) && !cpu->mode && !code->own_addresses && t->callbacks.lasting &&
         t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
         fetch_range(t, made->start, made->end, bytes))
         made->guest = bytes;
@@ -206,7 +208,7 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     uint64_t seen = atomic_load(&t->invalidations);
 
     lock_release(&t->lock);
-    bool found = !cpu->fp_mode && find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
+    bool found = !cpu->mode && find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
     lock_take(&t->lock);
 
     if (!done) {
@@ -217,11 +219,11 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     if (seen != atomic_load(&t->invalidations))
         return NO_BLOCK; /* the bytes may have changed while they were read */
 
-    uint32_t block = code_cache_find(t->cache, pc, cpu->fp_mode);
+    uint32_t block = code_cache_find(t->cache, pc, cpu->mode);
     if (block != NO_BLOCK)
         return block; /* another thread was faster */
 
-    block = code_cache_add(t->cache, pc, cpu->fp_mode, made.start, made.end, &made.code);
+    block = code_cache_add(t->cache, pc, cpu->mode, made.start, made.end, &made.code);
     if (block != NO_BLOCK && !found && made.guest)
         code_store_add(t->store, pc, &made);
     if (block != NO_BLOCK && t->options.trace)

@@ -90,7 +90,7 @@ static void run_all(const uint32_t *words, unsigned count)
     while ((exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP) && s->pc < address_of(code + count)) {
         uint64_t done = (s->pc - address_of(code)) / 4;
         ir_region_reset(&region, s->pc);
-        region.fp_mode = arm64_guest.fp_mode(&cpu.common);
+        region.fp_mode = arm64_guest.mode(&cpu.common);
         arm64_guest.lift(&region, s->pc, (const uint8_t *)(code + done), (count - done) * sizeof *words, 64);
         exit = ir_interpret(&arm64_guest, &cpu.common, &region);
     }
@@ -827,10 +827,10 @@ static void test_fp_control(void **state)
     assert_int_equal(cpu.common.fp_control, 0x1f80 | 0x6000 | 0x8040);
     assert_int_equal(arm64_guest.fp_control(&cpu.common),
                      GUEST_FP_DEFAULT_NAN | GUEST_FP_FLUSH_HALF | GUEST_FP_ALTERNATIVE_HALF);
-    assert_int_equal(arm64_guest.fp_mode(&cpu.common), IR_FP_FLUSH | IR_FP_HALF);
+    assert_int_equal(arm64_guest.mode(&cpu.common), IR_FP_FLUSH | IR_FP_HALF);
     /* the first look at FPSR makes its flags exact from then on */
     RUN_ALL(0xd53b4421 /* mrs x1, fpsr */, 0xd503201f /* nop */);
-    assert_int_equal(arm64_guest.fp_mode(&cpu.common), IR_FP_FLUSH | IR_FP_EXACT_STATUS | IR_FP_HALF);
+    assert_int_equal(arm64_guest.mode(&cpu.common), IR_FP_FLUSH | IR_FP_EXACT_STATUS | IR_FP_HALF);
 }
 
 static void test_fp_status(void **state)

@@ -144,6 +144,9 @@ enum {
         1 << 3, /* with FLUSH and EXACT_STATUS: "inexact" has been raised, no more to be told of it */
 };
 
+/* The bits of guest_isa.mode that are IR_FP_*, and where the guest's own begin. */
+enum { IR_MODE_FP = 0xff, IR_MODE_SHIFT = 8 };
+
 /* Whether all floating point is left to ir_eval_op(): only it knows what is flushed and what is inexact. */
 static inline bool ir_fp_evaluates(unsigned fp_mode)
 {
@@ -157,6 +160,7 @@ struct ir_region {
     uint64_t guest_start;
     uint64_t guest_end; /* one past the last guest byte lifted */
     unsigned fp_mode;   /* IR_FP_* bits of the guest's floating-point control that the code is made for */
+    unsigned mode;      /* what else of the guest's state it is made for: the guest's own bits */
     /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */
     ir_value known[IR_KNOWN_REGISTERS];
     ir_value known_flags;

@@ -26,7 +26,7 @@ extern const struct guest_isa arm64_guest;
 /* FPCR and FPSR as MRS and MSR see them, the host FPU's share included. */
 uint32_t arm64_read_fpcr(const struct arm64_cpu *cpu);
 uint32_t arm64_read_fpsr(const struct arm64_cpu *cpu);
-/* guest_isa.fp_control and fp_mode */
+/* guest_isa.fp_control and mode */
 unsigned arm64_fp_control(const struct translator_cpu *cpu);
 unsigned arm64_fp_mode(const struct translator_cpu *cpu);
 void arm64_write_fpcr(struct arm64_cpu *cpu, uint32_t value);
