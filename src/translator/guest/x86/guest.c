@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* guest: the x86 guest as the translator sees it: its registers, and the loop that lifts a region. */
+#include "translator/guest/x86/lift.h"
+#include "translator/guest/x86/private.h"
+
+#define ELF_MACHINE_X86_64 62
+
+#define GPR(name, n, rank)                                                                                   \
+    {                                                                                                        \
+        name, IR_I64, rank, offsetof(struct x86_cpu, state.gpr[n])                                           \
+    }
+#define XMM(n)                                                                                               \
+    {                                                                                                        \
+        "xmm" #n, IR_V128, n + 1, offsetof(struct x86_cpu, state.xmm[n])                                     \
+    }
+#define BASE(name, n)                                                                                        \
+    {                                                                                                        \
+        name, IR_I64, 0, offsetof(struct x86_cpu, state.segment_base[n])                                     \
+    }
+
+/* Ranks are by how often compiled code uses the registers. */
+static const struct guest_register registers[] = {
+    GPR("rax", 0, 1),
+    GPR("rcx", 1, 2),
+    GPR("rdx", 2, 3),
+    GPR("rbx", 3, 6),
+    GPR("rsp", 4, 4),
+    GPR("rbp", 5, 5),
+    GPR("rsi", 6, 7),
+    GPR("rdi", 7, 8),
+    GPR("r8", 8, 9),
+    GPR("r9", 9, 10),
+    GPR("r10", 10, 14),
+    GPR("r11", 11, 15),
+    GPR("r12", 12, 11),
+    GPR("r13", 13, 12),
+    GPR("r14", 14, 13),
+    GPR("r15", 15, 16),
+    XMM(0),
+    XMM(1),
+    XMM(2),
+    XMM(3),
+    XMM(4),
+    XMM(5),
+    XMM(6),
+    XMM(7),
+    XMM(8),
+    XMM(9),
+    XMM(10),
+    XMM(11),
+    XMM(12),
+    XMM(13),
+    XMM(14),
+    XMM(15),
+    {"df", IR_I64, 0, offsetof(struct x86_cpu, state.df)},
+    {"eflags", IR_I64, 0, offsetof(struct x86_cpu, state.eflags_system)},
+    BASE("es", X86_ES),
+    BASE("cs", X86_CS),
+    BASE("ss", X86_SS),
+    BASE("ds", X86_DS),
+    BASE("fs", X86_FS),
+    BASE("gs", X86_GS),
+};
+_Static_assert(sizeof registers / sizeof registers[0] == X86_REGISTER_COUNT,
+               "the order is enum x86_register's");
+
+bool x86_lift_emulate(struct x86_lift *l)
+{
+    x86_raise(l, TRANSLATOR_EMULATE, l->insn.length, l->pc);
+    return true;
+}
+
+/* False: more bytes are needed than there are. */
+static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t limit)
+{
+    const enum x86_decoded decoded =
+        x86_decode(&l->insn, (enum x86_code)(l->mode & X86_MODE_CODE), code, limit);
+
+    if (decoded == X86_CUT)
+        return false;
+    l->next = l->pc + l->insn.length;
+    ir_emit(l->ir, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
+    if (decoded == X86_TOO_LONG)
+        x86_raise(l, TRANSLATOR_EMULATE, 0, l->pc); /* #GP instead: no length tells it */
+    else if (decoded == X86_UNDEFINED || !l->insn.row->lift(l))
+        x86_raise(l, TRANSLATOR_UNDEFINED, 0, l->pc);
+    return true;
+}
+
+static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit,
+                        unsigned max)
+{
+    struct x86_lift l = {.ir = region, .pc = pc, .mode = region->mode};
+    unsigned count = 0;
+
+    while (!l.ended && count < max) {
+        const unsigned mark = region->count;
+        if (!lift_instruction(&l, code, limit)) {
+            if (count > 0)
+                break;
+            /* The first instruction goes on where nothing is executable. */
+            ir_emit(region, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, pc, 0);
+            x86_raise(&l, TRANSLATOR_FETCH_FAULT, pc + limit, pc);
+            region->guest_end = pc + limit;
+            return;
+        }
+        if (region->overflow && count > 0) { /* it begins the next region instead */
+            ir_region_truncate(region, mark);
+            l.ended = false;
+            break;
+        }
+        code += l.insn.length, limit -= l.insn.length;
+        l.pc = l.next, count++;
+    }
+    if (!l.ended)
+        ir_emit(region, IR_GOTO, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l.pc, 0);
+    region->guest_end = l.pc;
+}
+
+static const char *register_name(unsigned index)
+{
+    return index < X86_REGISTER_COUNT ? registers[index].name : "?";
+}
+
+const struct guest_isa x86_guest = {
+    .name = "amd64",
+    .elf_machine = ELF_MACHINE_X86_64,
+    .registers = registers,
+    .register_count = X86_REGISTER_COUNT,
+    .instruction_bytes = X86_INSTRUCTION_MAX,
+    .cpu_size = sizeof(struct x86_cpu),
+    .pc_offset = offsetof(struct x86_cpu, state.rip),
+    .flags_offset = offsetof(struct x86_cpu, state.flags),
+    .more_flags = NZCV_P | NZCV_A,
+    .fp_policy = GUEST_FP_X86,
+    .lift = lift_region,
+    .flags_use = x86_flags_use,
+    .register_name = register_name,
+    .disassemble = x86_disassemble,
+};

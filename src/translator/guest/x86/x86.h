@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* x86: the x86 guest of the translator. */
+#ifndef VISOR_TRANSLATOR_GUEST_X86_H
+#define VISOR_TRANSLATOR_GUEST_X86_H
+
+#include "arch/x86/state.h"
+#include "translator/guest.h"
+
+struct x86_cpu {
+    struct translator_cpu common;
+    struct x86_state state;
+};
+
+/* Indices into guest_isa.registers, for GET and SET. */
+enum x86_register {
+    X86_REGISTER_GPR = 0,     /* .. 15, in the order of enum x86_gpr */
+    X86_REGISTER_XMM = 16,    /* .. 31 */
+    X86_REGISTER_DF = 32,     /* 1 or -1 */
+    X86_REGISTER_EFLAGS = 33, /* eflags_system */
+    X86_REGISTER_BASE = 34,   /* .. 39, in the order of enum x86_segment */
+    X86_REGISTER_COUNT = X86_REGISTER_BASE + X86_SEGMENT_COUNT,
+};
+
+/*
+ * region->mode: what the lifter must know of the CPU's state. 0 is a 64-bit user program. Guest addresses of
+ * code are linear ones: EIP plus CS's base.
+ */
+enum x86_mode {
+    X86_MODE_CODE = 3,           /* mask: enum x86_code */
+    X86_MODE_STACK16 = 1 << 2,   /* the stack pointer is SP; only of 16- and 32-bit code */
+    X86_MODE_SEGMENTED = 1 << 3, /* CS, SS, DS or ES has another base than 0; not of 64-bit code */
+    X86_MODE_SYSTEM =
+        1 << 4, /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
+};
+
+/* Kinds of code segments. */
+enum x86_code { X86_CODE_64, X86_CODE_32, X86_CODE_16 };
+
+#define X86_INSTRUCTION_MAX 15 /* bytes */
+
+extern const struct guest_isa x86_guest;
+
+#endif
