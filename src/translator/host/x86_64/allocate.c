@@ -144,6 +144,19 @@ void allocate_consume(struct emit *e, ir_value v)
         free_slot(e, value->place);
 }
 
+void allocate_hold(struct emit *e, ir_value v)
+{
+    struct value *value = &e->values[v];
+    value->uses++;
+    if (value->place >= PLACE_COUNT)
+        return;
+    e->places[value->place].refs++;
+    if (value->place >= PLACE_SPILL && value->place < PLACE_SPILL_XMM)
+        e->dying_spill &= ~(1u << (value->place - PLACE_SPILL));
+    else if (value->place >= PLACE_SPILL_XMM && value->place < PLACE_GUEST)
+        e->dying_vector_spill &= ~(1u << (value->place - PLACE_SPILL_XMM));
+}
+
 static unsigned spill_slot(struct emit *e, bool vector)
 {
     uint32_t *free = vector ? &e->free_vector_spill : &e->free_spill;

@@ -148,6 +148,92 @@ void asm_cmp_sized(struct assembler *a, unsigned log2_bytes, unsigned left, unsi
     legacy(a, MAP_ONE | how, log2_bytes == 3, log2_bytes == 0 ? 0x38 : 0x39, right, rm_reg(left), 0);
 }
 
+/* Prefix, and whether registers are bytes, of an operation of this size on reg and r/m. */
+static inline unsigned size_how(unsigned log2_bytes)
+{
+    return log2_bytes == 0 ? MAP_ONE | BYTE_REG | BYTE_RM : log2_bytes == 1 ? MAP_ONE | PREFIX_66 : MAP_ONE;
+}
+
+/* Without a reg operand: `digit` extends the opcode. */
+static inline unsigned size_how_digit(unsigned log2_bytes)
+{
+    return size_how(log2_bytes) & ~(unsigned)BYTE_REG;
+}
+
+static void immediate_of_size(struct assembler *a, unsigned log2_bytes, int32_t imm)
+{
+    if (log2_bytes == 0)
+        asm_byte(a, (uint8_t)imm);
+    else if (log2_bytes == 1)
+        asm_u16(a, (uint16_t)imm);
+    else
+        asm_u32(a, (uint32_t)imm);
+}
+
+void asm_alu_sized(struct assembler *a, enum alu op, unsigned log2_bytes, unsigned dst, struct rm src)
+{
+    legacy(a, size_how(log2_bytes), log2_bytes == 3, op << 3 | (log2_bytes ? 3 : 2), dst, src, 0);
+}
+
+void asm_alu_imm_sized(struct assembler *a, enum alu op, unsigned log2_bytes, struct rm dst, int32_t imm)
+{
+    const unsigned how = size_how_digit(log2_bytes);
+    const bool wide = log2_bytes == 3;
+    if (log2_bytes && imm == (int8_t)imm) {
+        legacy(a, how, wide, 0x83, op, dst, 1);
+        asm_byte(a, (uint8_t)imm);
+    } else {
+        legacy(a, how, wide, log2_bytes ? 0x81 : 0x80, op, dst, log2_bytes < 2 ? 1u << log2_bytes : 4);
+        immediate_of_size(a, log2_bytes, imm);
+    }
+}
+
+void asm_test_sized(struct assembler *a, unsigned log2_bytes, struct rm left, unsigned right)
+{
+    legacy(a, size_how(log2_bytes), log2_bytes == 3, log2_bytes ? 0x85 : 0x84, right, left, 0);
+}
+
+void asm_test_imm_sized(struct assembler *a, unsigned log2_bytes, struct rm left, int32_t imm)
+{
+    legacy(a, size_how_digit(log2_bytes), log2_bytes == 3, log2_bytes ? 0xf7 : 0xf6, 0, left,
+           log2_bytes < 2 ? 1u << log2_bytes : 4);
+    immediate_of_size(a, log2_bytes, imm);
+}
+
+void asm_step_sized(struct assembler *a, bool decrement, unsigned log2_bytes, unsigned dst)
+{
+    legacy(a, size_how_digit(log2_bytes), log2_bytes == 3, log2_bytes ? 0xff : 0xfe, decrement, rm_reg(dst),
+           0);
+}
+
+void asm_shift_sized(struct assembler *a, enum shift op, unsigned log2_bytes, unsigned dst, unsigned count)
+{
+    const unsigned how = size_how_digit(log2_bytes), opcode = count == 1 ? 0xd0 : 0xc0;
+    legacy(a, how, log2_bytes == 3, opcode | (log2_bytes != 0), op, rm_reg(dst), 0);
+    if (count != 1)
+        asm_byte(a, count);
+}
+
+void asm_shift_cl_sized(struct assembler *a, enum shift op, unsigned log2_bytes, unsigned dst)
+{
+    legacy(a, size_how_digit(log2_bytes), log2_bytes == 3, log2_bytes ? 0xd3 : 0xd2, op, rm_reg(dst), 0);
+}
+
+void asm_imul_sized(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src)
+{
+    legacy(a, MAP_0F | (log2_bytes == 1 ? PREFIX_66 : 0), log2_bytes == 3, 0xaf, dst, src, 0);
+}
+
+void asm_imul8(struct assembler *a, struct rm src)
+{
+    legacy(a, size_how_digit(0), false, 0xf6, GROUP3_IMUL, src, 0);
+}
+
+void asm_mov_sized(struct assembler *a, unsigned log2_bytes, unsigned dst, unsigned src)
+{
+    legacy(a, size_how(log2_bytes), log2_bytes == 3, log2_bytes ? 0x8b : 0x8a, dst, rm_reg(src), 0);
+}
+
 void asm_imul(struct assembler *a, bool wide, unsigned dst, struct rm src)
 {
     legacy(a, MAP_0F, wide, 0xaf, dst, src, 0);
@@ -226,6 +312,11 @@ void asm_bt16(struct assembler *a, struct mem operand, unsigned bit)
 {
     asm_byte(a, 0x66);
     asm_bt(a, false, rm_mem(operand), bit);
+}
+
+void asm_bt_reg(struct assembler *a, bool wide, unsigned operand, unsigned bit)
+{
+    legacy(a, MAP_0F, wide, 0xa3, bit, rm_reg(operand), 0);
 }
 
 void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src)

@@ -143,7 +143,7 @@ void asm_align(struct assembler *a, unsigned alignment, unsigned ahead);
 /* -- integer instructions ---------------------------------------------------------------------- */
 
 enum alu { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
-enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
+enum shift { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
 void asm_alu(struct assembler *a, enum alu op, bool wide, unsigned dst, struct rm src);
 void asm_alu_imm(struct assembler *a, enum alu op, bool wide, struct rm dst, int32_t imm);
@@ -185,9 +185,24 @@ void asm_lzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_tzcnt(struct assembler *a, bool wide, unsigned dst, struct rm src);
 void asm_bt(struct assembler *a, bool wide, struct rm operand, unsigned bit);
 void asm_bt16(struct assembler *a, struct mem operand, unsigned bit);
+void asm_bt_reg(struct assembler *a, bool wide, unsigned operand, unsigned bit); /* modulo the width */
 void asm_crc32(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_setcc(struct assembler *a, enum cc cc, unsigned dst); /* the low byte only */
 void asm_cmov(struct assembler *a, enum cc cc, bool wide, unsigned dst, struct rm src);
+
+/* The same on the low 2^log2_bytes bytes, all of which sizes they have. What is above in a register stays,
+ * but for log2_bytes = 2. */
+void asm_alu_sized(struct assembler *a, enum alu op, unsigned log2_bytes, unsigned dst, struct rm src);
+void asm_alu_imm_sized(struct assembler *a, enum alu op, unsigned log2_bytes, struct rm dst, int32_t imm);
+void asm_test_sized(struct assembler *a, unsigned log2_bytes, struct rm left, unsigned right);
+void asm_test_imm_sized(struct assembler *a, unsigned log2_bytes, struct rm left, int32_t imm);
+void asm_step_sized(struct assembler *a, bool decrement, unsigned log2_bytes, unsigned dst); /* inc, dec */
+void asm_shift_sized(struct assembler *a, enum shift op, unsigned log2_bytes, unsigned dst, unsigned count);
+void asm_shift_cl_sized(struct assembler *a, enum shift op, unsigned log2_bytes, unsigned dst);
+void asm_imul_sized(struct assembler *a, unsigned log2_bytes, unsigned dst,
+                    struct rm src);                 /* from 2 bytes on */
+void asm_imul8(struct assembler *a, struct rm src); /* ax := al * src */
+void asm_mov_sized(struct assembler *a, unsigned log2_bytes, unsigned dst, unsigned src);
 
 /* cmp of the low bytes of two registers */
 void asm_cmp_sized(struct assembler *a, unsigned log2_bytes, unsigned left, unsigned right);

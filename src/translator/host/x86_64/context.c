@@ -94,10 +94,12 @@ bool host_context_address(const void *ucontext, uint64_t *address)
 /* The guest's flags from EFLAGS of a kind, see emit_flags.c. */
 static uint16_t flags_from(uint64_t eflags, enum flags_kind kind)
 {
+    const uint16_t more = (uint16_t)(eflags << 8 & (NZCV_P | NZCV_A));
     bool carry = eflags & 1, parity = eflags & 1 << 2, zero = eflags & 1 << 6, sign = eflags & 1 << 7;
     if (kind == FLAGS_BORROW || kind == FLAGS_CARRY)
         return (uint16_t)((sign ? NZCV_N : 0) | (zero ? NZCV_Z : 0) |
-                          (carry == (kind == FLAGS_BORROW) ? NZCV_B : 0) | (eflags & 1 << 11 ? NZCV_V : 0));
+                          (carry == (kind == FLAGS_BORROW) ? NZCV_B : 0) | (eflags & 1 << 11 ? NZCV_V : 0) |
+                          more);
     if (parity)
         return NZCV_V;
     if (zero)

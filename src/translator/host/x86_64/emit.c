@@ -13,7 +13,8 @@ struct backward {
     bool (*exit_flags_dead)(void *context, uint64_t pc);
     void *context;
     uint16_t epoch;            /* changes where guest registers are observed */
-    bool flags_live;           /* the guest's flags have a reader further on */
+    bool flags_live;           /* the guest's flags have a reader further on, */
+    uint8_t flags_read;        /* of these: VALUE_CARRY_READ, VALUE_OTHERS_READ */
     bool fault_ahead;          /* something may fault before they are set anew */
     uint16_t overwritten[128]; /* epoch in which a later SET replaces the guest register, 0 = none */
     ir_value wanted[128];      /* value that the next SET of a pinned register takes; IR_NONE = none */
@@ -70,9 +71,12 @@ static bool backward_set_flags(struct backward *b, const struct ir_insn *insn, s
 {
     const bool constant = emit_insn(b->e, insn->a)->op == IR_FLAGS_CONST;
     const bool live = b->flags_live || (constant && b->fault_ahead);
-    if (!live)
+    if (live)
+        b->e->values[insn->a].mark |= b->flags_read;
+    else
         value->mark |= VALUE_DEAD;
     b->flags_live = b->fault_ahead = false;
+    b->flags_read = 0;
     return live;
 }
 
@@ -82,7 +86,8 @@ static void backward_flags_of(struct backward *b, const struct ir_insn *insn, st
     struct value *from = &e->values[insn->a];
     unsigned op = emit_insn(e, insn->a)->op;
     if (value->mark & VALUE_DEFERRED) {
-        if (value->uses == 1 && from->uses == 0 && (op == IR_ADD || op == IR_SUB)) {
+        if (value->uses == 1 && from->uses == 0 &&
+            (op == IR_SUB || (op == IR_ADD && !(insn->aux & IR_FLAGS_X86)))) {
             from->mark |= VALUE_DEFERRED;
             return;
         }
@@ -91,16 +96,25 @@ static void backward_flags_of(struct backward *b, const struct ir_insn *insn, st
     from->mark |= VALUE_WANTS_FLAGS;
 }
 
+/* Something reads the guest's flags in the CPU structure. */
+static void all_flags_live(struct backward *b)
+{
+    b->flags_live = true;
+    b->flags_read = VALUE_CARRY_READ | VALUE_OTHERS_READ;
+}
+
 static void backward_exit(struct backward *b, const struct ir_insn *insn, struct value *value)
 {
     bool direct = insn->op == IR_EXIT_IF || insn->op == IR_GOTO || insn->op == IR_CALL_GUEST;
     b->epoch++;
     if (direct && b->exit_flags_dead(b->context, insn->imm)) {
         value->mark |= VALUE_EXIT_FLAGS_DEAD;
-        if (insn->op != IR_EXIT_IF)
+        if (insn->op != IR_EXIT_IF) {
             b->flags_live = false;
+            b->flags_read = 0;
+        }
     } else {
-        b->flags_live = true;
+        all_flags_live(b);
     }
 }
 
@@ -135,7 +149,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
         b->wanted[insn->aux] = IR_NONE;
         break;
     case IR_SET: backward_set(b, insn, v, value); return false;
-    case IR_GET_FLAGS: b->flags_live = true; break;
+    case IR_GET_FLAGS: all_flags_live(b); break;
     case IR_SET_FLAGS: return backward_set_flags(b, insn, value);
     case IR_FLAGS_OF: backward_flags_of(b, insn, value); break;
     case IR_FLAGS_SELECT:
@@ -147,7 +161,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
     case IR_BIT: value->mark |= VALUE_DEFERRED; break;
     case IR_CALL:
         b->epoch++;
-        b->flags_live = true;
+        all_flags_live(b);
         break;
     default: break;
     }
@@ -158,11 +172,29 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
  * Whether it has a FLAGS operand: the guest's flags, by their value. After a fault in between, the block goes
  * on from there anew and reads them from the CPU structure.
  */
-static bool reads_flags(const struct emit *e, const struct ir_insn *insn)
+static bool reads_flags(const struct emit *e, const struct ir_insn *insn, ir_value c)
 {
     return insn->op != IR_SET_FLAGS &&
            (emit_insn(e, insn->a)->type == IR_FLAGS || emit_insn(e, insn->b)->type == IR_FLAGS ||
-            emit_insn(e, insn->c)->type == IR_FLAGS);
+            emit_insn(e, c)->type == IR_FLAGS);
+}
+
+/* The third operand, if it is one: flags that come in do not always matter. */
+static inline ir_value operand_c(const struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    const bool optional = insn->op >= IR_PART_INC && insn->op <= IR_FLAGS_BIT;
+    return optional && !emit_takes_flags(e, insn, v) ? IR_NONE : insn->c;
+}
+
+/* Notes what is read of its FLAGS operands, and returns it. */
+static uint8_t mark_flags_read(struct emit *e, const struct ir_insn *insn, ir_value v, ir_value c)
+{
+    const ir_value operands[3] = {insn->a, insn->b, c};
+    const uint8_t marks = (uint8_t)emit_flags_read(e, insn, v);
+    for (unsigned i = 0; i < 3; i++)
+        if (operands[i] && emit_insn(e, operands[i])->type == IR_FLAGS)
+            e->values[operands[i]].mark |= marks;
+    return marks;
 }
 
 static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint64_t pc), void *context)
@@ -173,11 +205,14 @@ static void backward(struct emit *e, bool (*exit_flags_dead)(void *context, uint
     for (unsigned i = e->region->count; --i > 0;) {
         const struct ir_insn *insn = &insns[i];
         if (backward_insn(&b, insn, (ir_value)i)) {
-            if (reads_flags(e, insn))
+            const ir_value c = operand_c(e, insn, (ir_value)i);
+            if (reads_flags(e, insn, c)) {
                 b.flags_live = true;
+                b.flags_read |= mark_flags_read(e, insn, (ir_value)i, c);
+            }
             count_operand(e, insn->a, (ir_value)i, 0);
             count_operand(e, insn->b, (ir_value)i, 1);
-            count_operand(e, insn->c, (ir_value)i, 2);
+            count_operand(e, c, (ir_value)i, 2);
         }
     }
     e->code->flags_dead = !b.flags_live;
@@ -296,7 +331,7 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     }
     consume_argument(e, insn->a, 0);
     consume_argument(e, insn->b, 1);
-    consume_argument(e, insn->c, 2);
+    consume_argument(e, operand_c(e, insn, v), 2);
     if (e->region->fp_mode & IR_FP_INEXACT)
         emit_float_operands(e, insn);
     emit_function emit = emit_op_core[insn->op];

@@ -81,6 +81,8 @@ enum {
     VALUE_WANTS_FLAGS = 4,      /* the next instruction is its live FLAGS_OF */
     VALUE_FLAGS_LIVE = 8,       /* the guest's flags after this instruction have a reader */
     VALUE_EXIT_FLAGS_DEAD = 16, /* an exit that need not store flags */
+    VALUE_CARRY_READ = 64,      /* of FLAGS: C is read */
+    VALUE_OTHERS_READ = 128,    /* ... and what else there is */
     VALUE_MIXED = 32,           /* (forward pass) an AES round that includes the column mixing that follows */
 };
 

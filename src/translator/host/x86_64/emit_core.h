@@ -37,6 +37,8 @@ void allocate_set_place(struct emit *e, ir_value v, unsigned place);
 void allocate_repoint(struct emit *e, unsigned from, unsigned to);
 /* Takes one use of v for the instruction being emitted. */
 void allocate_consume(struct emit *e, ir_value v);
+/* Gives a use back, so that the value outlasts what is about to happen: to be consumed again. */
+void allocate_hold(struct emit *e, ir_value v);
 /* Moves live values out of a register place, to another register or to memory. */
 void allocate_evacuate(struct emit *e, unsigned place);
 /* No copies of guest registers are in this register place any more. */
@@ -106,9 +108,18 @@ bool flags_testable(struct emit *e, ir_value condition);
 void flags_store(struct emit *e, struct mem home, enum flags_kind kind);
 /* Makes CF the carry of f (or its inverse). */
 void flags_load_carry(struct emit *e, ir_value f, bool inverted);
+/* Makes EFLAGS f, with CF the inverse of C. */
+void flags_load(struct emit *e, ir_value f);
 struct mem flags_home(const struct emit *e);
 /* Emits the test of BOOL value v. */
 struct condition flags_condition(struct emit *e, ir_value v);
+
+/* -- emit_part.c ------------------------------------------------------------------------------- */
+
+/* Whether the FLAGS operand c of the instruction matters, given who reads its result. */
+bool emit_takes_flags(const struct emit *e, const struct ir_insn *insn, ir_value v);
+/* Which of its FLAGS operand's bits it reads: VALUE_CARRY_READ, VALUE_OTHERS_READ. */
+unsigned emit_flags_read(const struct emit *e, const struct ir_insn *insn, ir_value v);
 
 /* -- emitters ---------------------------------------------------------------------------------- */
 
@@ -126,7 +137,13 @@ struct condition flags_condition(struct emit *e, ir_value v);
     X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic) X(CAS, cas) \
     X(LOAD_EXCL, load_excl) X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence) \
     X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto) X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest) \
-    X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise)
+    X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise) X(RAISE_IF, raise_if) \
+    X(PART_ADD, part_add) X(PART_SUB, part_sub) X(PART_ADC, part_adc) X(PART_SBB, part_sbb) \
+    X(PART_AND, part_and) X(PART_OR, part_or) X(PART_XOR, part_xor) X(PART_INC, part_inc) \
+    X(PART_DEC, part_dec) X(PART_SHL, part_shl) X(PART_SHR, part_shr) X(PART_SAR, part_sar) \
+    X(PART_ROL, part_rol) X(PART_ROR, part_ror) X(PART_RCL, part_rcl) X(PART_RCR, part_rcr) \
+    X(PART_MUL, part_mul) X(UDIV_WIDE, udiv_wide) X(UREM_WIDE, urem_wide) X(SDIV_WIDE, sdiv_wide) \
+    X(SREM_WIDE, srem_wide) X(FLAGS_BIT, flags_bit) X(FLAGS_UCOM, flags_ucom)
 /* clang-format on */
 
 #define DECLARE(op, name) EMITTER(name);

@@ -239,14 +239,51 @@ EMITTER(return )
     add_restart(e, start);
 }
 
-EMITTER(raise)
+static void raise(struct emit *e, const struct ir_insn *insn)
 {
-    (void)v;
-    flags_flush(e);
     asm_mov_imm(e->a, RAX, insn->imm);
     asm_mov_imm(e->a, RCX, insn->aux);
     asm_mov_imm(e->a, RDX, insn->imm2);
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
+}
+
+EMITTER(raise)
+{
+    (void)v;
+    flags_flush(e);
+    raise(e, insn);
+}
+
+/* RAISE's code; the flags are in EFLAGS if r[0] says of what kind. */
+static void cold_raise(struct emit *e, struct cold *c)
+{
+    const struct ir_insn *insn = emit_insn(e, c->value);
+    if (c->r[0])
+        flags_store(e, flags_home(e), (enum flags_kind)(c->r[0] - 1));
+    raise(e, insn);
+}
+
+EMITTER(raise_if)
+{
+    (void)v;
+    bool needs_flags = e->guest_flags != e->home_flags;
+    if (needs_flags && !flags_testable(e, insn->a)) {
+        flags_flush(e);
+        needs_flags = false;
+    }
+    struct condition c = flags_condition(e, insn->a);
+    uint32_t skip = c.how == CONDITION_FCMP_EQ ? asm_jcc_short(e->a, CC_P) : 0;
+    struct cold *cold = emit_cold_jcc(e,
+                                      c.how == CONDITION_PLAIN     ? (enum cc)c.cc
+                                      : c.how == CONDITION_FCMP_EQ ? CC_E
+                                                                   : CC_NE,
+                                      cold_raise);
+    if (skip)
+        asm_bind_short(e->a, skip);
+    if (c.how == CONDITION_FCMP_NE)
+        cold->jumps[1] = asm_jcc(e->a, CC_P);
+    cold->r[0] = needs_flags ? (uint8_t)(1 + e->eflags_kind) : 0;
+    e->flags_held = false;
 }
 
 /* -- calls of C -------------------------------------------------------------------------------- */

@@ -293,7 +293,7 @@ static struct mem flags_memory(struct emit *e, ir_value f)
 /* EFLAGS := constant flags, in the polarity of the memory form. Changes rax. */
 static void load_constant(struct assembler *a, unsigned nzcv)
 {
-    asm_mov_imm(a, RAX, (nzcv & (NZCV_N | NZCV_Z | NZCV_B)) | (nzcv & NZCV_V ? 1 : 0));
+    asm_mov_imm(a, RAX, (nzcv & NZCVPA_MASK & ~NZCV_V) | (nzcv & NZCV_V ? 1 : 0));
     asm_byte(a, 0x04); /* add al, 0x7f: overflows if al = 1 */
     asm_byte(a, 0x7f);
     asm_sahf(a);
@@ -352,20 +352,38 @@ void flags_load_carry(struct emit *e, ir_value f, bool inverted)
     e->flags_held = true;
 }
 
+void flags_load(struct emit *e, ir_value f)
+{
+    f = flags_resolve(e, f);
+    enum flags_kind kind = e->eflags_kind;
+    if (e->eflags == f && (kind == FLAGS_BORROW || kind == FLAGS_CARRY)) {
+        flags_save(e);
+        if (e->eflags_kind == FLAGS_CARRY)
+            asm_cmc(e->a);
+    } else {
+        to_memory(e, f);
+        hold(e, f);
+        load_eflags(e, f);
+        let_go(e, f);
+    }
+    e->eflags = IR_NONE;
+    e->flags_held = true;
+}
+
 /* -- conditions -------------------------------------------------------------------------------- */
 
-static const uint8_t borrow_cc[14] = {CC_E,  CC_NE, CC_AE, CC_B,  CC_S, CC_NS, CC_O,
-                                      CC_NO, CC_A,  CC_BE, CC_GE, CC_L, CC_G,  CC_LE};
+static const uint8_t borrow_cc[16] = {CC_E, CC_NE, CC_AE, CC_B, CC_S, CC_NS, CC_O, CC_NO,
+                                      CC_A, CC_BE, CC_GE, CC_L, CC_G, CC_LE, CC_P, CC_NP};
 
 enum { NEEDS_BORROW = 0xfe, NO_CC = 0xff, FCMP_EQ = 0xfc, FCMP_NE = 0xfd };
 
 /* The condition code for a condition of EFLAGS of some kind, or one of the above. */
 static unsigned condition_code(enum flags_kind kind, unsigned cond)
 {
-    static const uint8_t fcmp[14] = {FCMP_EQ, FCMP_NE, NO_CC, NO_CC, NO_CC, NO_CC, CC_P,
-                                     CC_NP,   NO_CC,   NO_CC, CC_AE, CC_B,  CC_A,  CC_BE};
-    static const uint8_t swapped[14] = {FCMP_EQ, FCMP_NE, CC_BE, CC_A,  CC_A,  CC_BE, CC_P,
-                                        CC_NP,   CC_B,    CC_AE, NO_CC, NO_CC, NO_CC, NO_CC};
+    static const uint8_t fcmp[16] = {FCMP_EQ, FCMP_NE, NO_CC, NO_CC, NO_CC, NO_CC, CC_P,  CC_NP,
+                                     NO_CC,   NO_CC,   CC_AE, CC_B,  CC_A,  CC_BE, NO_CC, NO_CC};
+    static const uint8_t swapped[16] = {FCMP_EQ, FCMP_NE, CC_BE, CC_A,  CC_A,  CC_BE, CC_P,  CC_NP,
+                                        CC_B,    CC_AE,   NO_CC, NO_CC, NO_CC, NO_CC, NO_CC, NO_CC};
     switch (kind) {
     case FLAGS_BORROW: return borrow_cc[cond];
     case FLAGS_CARRY:
@@ -397,6 +415,7 @@ static bool memory_test(unsigned cond, unsigned *byte, unsigned *mask, bool *set
     case IR_UGE: *byte = 1, *mask = NZCV_B >> 8, *set = false; break;
     case IR_MI: *byte = 1, *mask = NZCV_N >> 8, *set = true; break;
     case IR_VS: *byte = 0, *mask = NZCV_V, *set = true; break;
+    case IR_PE: *byte = 1, *mask = NZCV_P >> 8, *set = true; break;
     case IR_UGT: *byte = 1, *mask = (NZCV_B | NZCV_Z) >> 8, *set = false; break;
     default: return false;
     }
@@ -588,7 +607,7 @@ EMITTER(flags_pack)
     ir_value f = flags_resolve(e, insn->a);
     if (emit_insn(e, f)->op == IR_FLAGS_CONST) {
         unsigned to = emit_def_gpr(e, v);
-        asm_mov_imm(e->a, to, emit_insn(e, f)->imm & NZCV_MASK);
+        asm_mov_imm(e->a, to, emit_insn(e, f)->imm & guest_flags_mask(e->isa));
         emit_set_upper_zero(e, v);
         return;
     }
@@ -598,7 +617,7 @@ EMITTER(flags_pack)
     let_go(e, f);
     unsigned to = emit_def_gpr(e, v);
     asm_movzx(e->a, 1, to, rm_mem(flags_memory(e, f)));
-    asm_alu_imm(e->a, ALU_AND, false, rm_reg(to), NZCV_MASK);
+    asm_alu_imm(e->a, ALU_AND, false, rm_reg(to), guest_flags_mask(e->isa));
     emit_set_upper_zero(e, v);
 }
 

@@ -5,51 +5,7 @@
  * Where EFLAGS hold something of use, forms that leave them alone are taken: lea, shlx, rorx, movzx. FLAGS_OF
  * makes its computation use the flag-setting form, as cmp or test if the result itself is not needed.
  */
-#include "translator/host/x86_64/emit_core.h"
-
-static inline void copy(struct emit *e, bool wide, unsigned dst, unsigned src)
-{
-    if (dst != src)
-        asm_mov(e->a, wide, dst, src);
-}
-
-/* dst := operand */
-static inline void load_rm(struct emit *e, bool wide, unsigned dst, struct rm src)
-{
-    if (src.is_mem)
-        asm_load(e->a, wide, dst, src.mem);
-    else
-        copy(e, wide, dst, src.reg);
-}
-
-static inline bool is_reg(struct rm rm, unsigned reg)
-{
-    return !rm.is_mem && rm.reg == reg;
-}
-
-static inline void done(struct emit *e, ir_value v, bool wide)
-{
-    if (!wide)
-        emit_set_upper_zero(e, v);
-}
-
-static inline bool wants_flags(const struct emit *e, ir_value v)
-{
-    return e->values[v].mark & VALUE_WANTS_FLAGS;
-}
-
-/* True if the flags are all that is wanted of v. */
-static inline bool only_flags(const struct emit *e, ir_value v)
-{
-    return wants_flags(e, v) && e->values[v].uses == 1;
-}
-
-/* After the flag-setting form of v. */
-static inline void define_flags(struct emit *e, ir_value v, enum flags_kind kind)
-{
-    if (wants_flags(e, v))
-        flags_define(e, (ir_value)(v + 1), kind);
-}
+#include "translator/host/x86_64/emit_integer.h"
 
 /* -- addition and logic ------------------------------------------------------------------------ */
 
@@ -82,7 +38,7 @@ static void alu_immediate(struct emit *e, enum alu op, bool wide, ir_value v, ir
 }
 
 /* dst := a + imm without touching flags if they are needed or if it saves a move */
-static void add_immediate(struct emit *e, bool wide, ir_value v, ir_value a, int32_t imm)
+void emit_add_immediate(struct emit *e, bool wide, ir_value v, ir_value a, int32_t imm)
 {
     unsigned left = emit_use_gpr(e, a);
     unsigned dst = emit_def_gpr_near(e, v, left);
@@ -108,7 +64,7 @@ EMITTER(add)
         return;
     }
     if (immediate) {
-        add_immediate(e, wide, v, insn->a, imm);
+        emit_add_immediate(e, wide, v, insn->a, imm);
         return;
     }
     unsigned left = emit_use_gpr(e, insn->a);
@@ -161,7 +117,7 @@ EMITTER(sub)
     int32_t imm;
     bool immediate = emit_is_imm32(e, insn->b, &imm);
     if (!wants_flags(e, v) && immediate && imm != INT32_MIN) {
-        add_immediate(e, wide, v, insn->a, -imm);
+        emit_add_immediate(e, wide, v, insn->a, -imm);
         return;
     }
     emit_clobber_flags(e);
@@ -462,10 +418,7 @@ EMITTER(sdiv)
 
 /* -- shifts ------------------------------------------------------------------------------------ */
 
-enum shift_op { OP_SHL, OP_SHR, OP_SAR };
-
-static void shift_constant(struct emit *e, enum shift_op op, bool wide, ir_value v, ir_value a,
-                           unsigned count)
+void emit_shift_constant(struct emit *e, enum shift_op op, bool wide, ir_value v, ir_value a, unsigned count)
 {
     static const uint8_t plain[] = {SHIFT_SHL, SHIFT_SHR, SHIFT_SAR};
     static const uint8_t flagless[] = {SHIFTX_SHL, SHIFTX_SHR, SHIFTX_SAR};
@@ -494,7 +447,7 @@ static void shift(struct emit *e, const struct ir_insn *insn, ir_value v, enum s
     bool wide = type_is_wide(insn->type);
     uint64_t count;
     if (emit_is_const(e, insn->b, &count)) {
-        shift_constant(e, op, wide, v, insn->a, count & (wide ? 63 : 31));
+        emit_shift_constant(e, op, wide, v, insn->a, count & (wide ? 63 : 31));
         return;
     }
     struct rm source = emit_use_rm(e, insn->a);
@@ -638,7 +591,7 @@ EMITTER(ubfx)
         return;
     }
     if (lsb + width == bits) {
-        shift_constant(e, OP_SHR, wide, v, insn->a, lsb);
+        emit_shift_constant(e, OP_SHR, wide, v, insn->a, lsb);
         if (width <= 32)
             emit_set_upper_zero(e, v);
         return;
@@ -680,7 +633,7 @@ EMITTER(sbfx)
         return;
     }
     if (lsb + width == bits) {
-        shift_constant(e, OP_SAR, wide, v, insn->a, lsb);
+        emit_shift_constant(e, OP_SAR, wide, v, insn->a, lsb);
         return;
     }
     emit_clobber_flags(e);
