@@ -15,6 +15,7 @@
 #include "translator/ir/ir.h"
 
 struct translator;
+struct translator_cpu;
 struct jump_cache_entry;
 struct code_cache;
 struct step_recovery;
@@ -49,6 +50,30 @@ struct jump_cache_entry {
 /* Of 4 KiB. */
 #define JUMP_CACHE_PAGES (JUMP_CACHE_SIZE >> 12)
 
+/* An access that generated code leaves to the CPU's memory function. */
+enum access_kind {
+    ACCESS_LOAD,
+    ACCESS_STORE,
+    ACCESS_UPDATE, /* reads and writes atomically */
+};
+
+struct memory_access {
+    uint64_t address;      /* guest address */
+    uint8_t size;          /* log2 of bytes, 0..4 */
+    uint8_t kind;          /* enum access_kind */
+    uint8_t tlb;           /* which of its TLBs the code uses */
+    const void *pointer;   /* LOAD, UPDATE: (out) where the bytes are until the next access */
+    union vector128 value; /* STORE: in its low bytes */
+};
+
+/*
+ * Does it, fault or not. A LOAD's bytes may be a copy; a STORE is done when this returns; an UPDATE's must be
+ * the guest's memory itself. False: it cannot be; exit_reason and exit_payload say why, and the CPU leaves
+ * with the state before the instruction. Called in the middle of a block: other fields than these, the
+ * registers above all, are not what they seem.
+ */
+typedef bool (*memory_function)(struct translator_cpu *cpu, struct memory_access *access);
+
 struct translator_cpu {
     /* -- generated code ------------------------------------------------------------------------ */
     struct jump_cache_entry *jump_cache; /* this thread's, or the empty one while interrupted */
@@ -64,7 +89,9 @@ struct translator_cpu {
     _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */
     uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
     uint64_t helper_return;     /* and this where in the code it goes on */
-    uint64_t spill[32];         /* temporaries of a block that found no host register */
+    memory_function memory;     /* of a guest with a TLB: the owner's */
+    struct memory_access access;
+    uint64_t spill[32]; /* temporaries of a block that found no host register */
     union vector128 vector_spill[32];
     union vector128 eval_arguments[3]; /* operands and result of an operation that the host code */
     union vector128 eval_result;       /* generator leaves to ir_eval_op() */

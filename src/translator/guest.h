@@ -52,6 +52,7 @@ struct guest_isa {
     uint16_t more_flags;        /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
     uint16_t qc_offset;         /* uint32_t made non-zero by saturating vector operations */
     enum guest_fp_policy fp_policy;
+    uint32_t tlb_offset; /* of its TLBs (tlb.h), by region->tlb; 0: guest address = host address */
 
     /* What the guest's floating-point control says beyond the host's: GUEST_FP_* bits. NULL: nothing. */
     unsigned (*fp_control)(const struct translator_cpu *cpu);

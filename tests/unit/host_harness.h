@@ -11,6 +11,7 @@
 #include "base/macros.h"
 #include "translator/host/host.h"
 #include "translator/ir/eval.h"
+#include "translator/tlb.h"
 
 /* -- the guest --------------------------------------------------------------------------------- */
 
@@ -23,6 +24,7 @@ struct test_cpu {
     uint16_t flags;
     uint32_t qc;
     union vector128 v[VECTORS];
+    struct tlb tlb[2];
 };
 
 static struct guest_register registers[INTEGERS + VECTORS];

@@ -34,6 +34,7 @@ enum host_routine {
     HOST_CALL_HELPER,     /* the first of those that call C, which lie behind all others (host private); */
     HOST_CALL_EVAL,       /* cpu->helper_return is where they go on */
     HOST_EVAL_COLD,       /* (host private) */
+    HOST_MEMORY,          /* (host private) cpu->access by the CPU's memory function */
     /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
      * host_restart of a block. */
     HOST_ENTER_CHECK_START, /* enter()'s test of cpu->interrupt, up to and including the jump to the code */

@@ -203,6 +203,19 @@ static void step_cas(struct interpreter *i, uint64_t address, unsigned size, uni
     compare_and_swap(address, size, r, &i->values[i->insn->c]);
 }
 
+/* Behind a TLB: makes `at` the host address. False: the CPU's memory function refused. A store is done. */
+static bool reach(struct interpreter *i, uint64_t address, unsigned size, enum access_kind kind, uint64_t *at)
+{
+    struct memory_access access = {
+        .address = address, .size = (uint8_t)size, .kind = kind, .tlb = (uint8_t)i->region->tlb};
+    if (kind == ACCESS_STORE)
+        access.value = i->values[i->insn->c];
+    if (!i->cpu->memory(i->cpu, &access))
+        return false;
+    *at = (uintptr_t)access.pointer;
+    return true;
+}
+
 /* Where an access is made. Addresses of the upper half, which have the bit below the ignored ones, keep
  * theirs. */
 static uint64_t place(const struct interpreter *i, uint64_t address)
@@ -242,7 +255,16 @@ static int step_memory(struct interpreter *i, union vector128 *r)
         address += (i->values[n->b].d[0] << ((n->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT)) + n->imm;
     if (n->aux & IR_MEM_ALIGNED && address & ((1u << size) - 1))
         return leave(i, TRANSLATOR_ALIGNMENT, address, i->insn_pc);
-    const uint64_t at = i->cpu->access_address = place(i, address);
+    uint64_t at = i->cpu->access_address = place(i, address);
+    if (i->isa->tlb_offset) {
+        enum access_kind kind = n->op == IR_LOAD    ? ACCESS_LOAD
+                                : n->op == IR_STORE ? ACCESS_STORE
+                                                    : ACCESS_UPDATE;
+        if (!reach(i, address, size, kind, &at))
+            return leave(i, (enum translator_exit)i->cpu->exit_reason, i->cpu->exit_payload, i->insn_pc);
+        if (kind == ACCESS_STORE)
+            return GO_ON;
+    }
 
     switch (n->op) {
     case IR_LOAD:

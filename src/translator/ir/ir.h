@@ -159,6 +159,7 @@ struct ir_region {
     bool overflow;  /* ran out of room: the lifter must end the region earlier */
     uint64_t guest_start;
     uint64_t guest_end; /* one past the last guest byte lifted */
+    unsigned tlb;       /* which of the CPU's TLBs its accesses go through, of a guest that has any */
     unsigned fp_mode;   /* IR_FP_* bits of the guest's floating-point control that the code is made for */
     unsigned mode;      /* what else of the guest's state it is made for: the guest's own bits */
     /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */

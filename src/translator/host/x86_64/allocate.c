@@ -157,6 +157,16 @@ void allocate_hold(struct emit *e, ir_value v)
         e->dying_vector_spill &= ~(1u << (value->place - PLACE_SPILL_XMM));
 }
 
+bool allocate_park(struct emit *e, ir_value v)
+{
+    unsigned place = e->values[v].place;
+    if (!v || !is_register(place))
+        return false;
+    allocate_hold(e, v);
+    e->locked &= ~(1u << place);
+    return true;
+}
+
 static unsigned spill_slot(struct emit *e, bool vector)
 {
     uint32_t *free = vector ? &e->free_vector_spill : &e->free_spill;

@@ -39,6 +39,9 @@ void allocate_repoint(struct emit *e, unsigned from, unsigned to);
 void allocate_consume(struct emit *e, ir_value v);
 /* Gives a use back, so that the value outlasts what is about to happen: to be consumed again. */
 void allocate_hold(struct emit *e, ir_value v);
+/* Operand v of the instruction being emitted, if it is in a register, need not stay there until it is consumed
+ * once more: for code that needs many temporaries first. Says whether that is to be done. */
+bool allocate_park(struct emit *e, ir_value v);
 /* Moves live values out of a register place, to another register or to memory. */
 void allocate_evacuate(struct emit *e, unsigned place);
 /* No copies of guest registers are in this register place any more. */
@@ -120,6 +123,13 @@ struct condition flags_condition(struct emit *e, ir_value v);
 bool emit_takes_flags(const struct emit *e, const struct ir_insn *insn, ir_value v);
 /* Which of its FLAGS operand's bits it reads: VALUE_CARRY_READ, VALUE_OTHERS_READ. */
 unsigned emit_flags_read(const struct emit *e, const struct ir_insn *insn, ir_value v);
+
+/* -- emit_exit.c ------------------------------------------------------------------------------- */
+
+/* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
+void emit_call_routine(struct emit *e, enum host_routine routine);
+/* Before a routine is called from cold code: it takes rax and rcx from there. */
+void emit_save_rax_rcx(struct emit *e);
 
 /* -- emitters ---------------------------------------------------------------------------------- */
 

@@ -288,8 +288,7 @@ EMITTER(raise_if)
 
 /* -- calls of C -------------------------------------------------------------------------------- */
 
-/* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
-static void call_routine(struct emit *e, enum host_routine routine)
+void emit_call_routine(struct emit *e, enum host_routine routine)
 {
     asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
     asm_byte(e->a, 0x8d);
@@ -330,7 +329,7 @@ EMITTER(call)
     asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     asm_mov_imm(e->a, RAX, insn->imm);
     e->code->own_addresses |= visor_moves();
-    call_routine(e, HOST_CALL_HELPER);
+    emit_call_routine(e, HOST_CALL_HELPER);
     emit_def_in_gpr(e, v, RAX);
 }
 
@@ -368,7 +367,7 @@ void emit_eval(struct emit *e, const struct ir_insn *insn, ir_value v)
     e->locked = e->scratch = 0;
     allocate_flush(e, false);
     asm_lea(e->a, true, RAX, pool_insn(e, insn));
-    call_routine(e, HOST_CALL_EVAL);
+    emit_call_routine(e, HOST_CALL_EVAL);
     struct mem result = emit_cpu(e, CPU_EVAL_RESULT);
     if (type_is_vector(insn->type)) {
         asm_vex(e->a, V_MOVUPS_LOAD, emit_def_xmm(e, v), 0, rm_mem(result));
@@ -382,8 +381,7 @@ void emit_eval(struct emit *e, const struct ir_insn *insn, ir_value v)
     }
 }
 
-/* Before a routine is called from cold code: it takes rax and rcx from here. */
-static void save_rax_rcx(struct emit *e)
+void emit_save_rax_rcx(struct emit *e)
 {
     asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT), RAX);
     asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT + 8), RCX);
@@ -391,7 +389,7 @@ static void save_rax_rcx(struct emit *e)
 
 void emit_cold_eval(struct emit *e, struct cold *c)
 {
-    save_rax_rcx(e);
+    emit_save_rax_rcx(e);
     asm_lea(e->a, true, RAX, pool_insn(e, emit_insn(e, c->value)));
-    call_routine(e, HOST_EVAL_COLD);
+    emit_call_routine(e, HOST_EVAL_COLD);
 }

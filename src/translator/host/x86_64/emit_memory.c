@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * emit_memory: loads, stores, atomics, exclusives, fences. Guest address = host address.
+ * emit_memory: loads, stores, atomics, exclusives, fences. Guest address = host address, or the guest has
+ * TLBs (tlb.h): then every access looks its page up first.
  *
  * An access that faults must find the guest's state as it was before its instruction: pins are written only
  * after the last access of an operation (emit_def_gpr_last() in the same instruction), everything before that
@@ -8,8 +9,19 @@
  * in its home, and host_repair_context() knows that instruction.
  */
 #include "translator/host/x86_64/emit_core.h"
+#include "translator/tlb.h"
 
 #define ACCESS_SIZE(insn) ((insn)->aux & IR_MEM_SIZE)
+
+/* The address has been read from this register; unless it is also another operand, it may be used otherwise.
+ */
+static void release(struct emit *e, const struct ir_insn *insn, int reg)
+{
+    bool index = insn->op == IR_LOAD || insn->op == IR_STORE; /* b is part of the address */
+    if (reg != MEM_NONE && !(insn->c && e->values[insn->c].place == reg) &&
+        !(insn->b && !index && e->values[insn->b].place == reg))
+        e->locked &= ~(1u << reg);
+}
 
 static struct mem address_of(struct emit *e, const struct ir_insn *insn, bool indexed)
 {
@@ -21,6 +33,7 @@ static struct mem address_of(struct emit *e, const struct ir_insn *insn, bool in
         unsigned t = emit_tmp_gpr(e);
         asm_mov_imm(e->a, t, (uint64_t)disp);
         asm_lea(e->a, true, t, mem_index(base, t, 0, 0));
+        release(e, insn, (int)base);
         base = t;
         disp = 0;
     }
@@ -39,36 +52,159 @@ static void cold_misaligned(struct emit *e, struct cold *c)
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
 }
 
-/* The address has been read from this register; unless it is also the value that is stored, it may be used
- * otherwise. */
-static void release(struct emit *e, const struct ir_insn *insn, int reg)
+/* -- behind a TLB ------------------------------------------------------------------------------ */
+
+enum { NO_REGISTER = 0xff };
+
+static bool has_tlb(const struct emit *e)
 {
-    if (reg != MEM_NONE && !(insn->c && e->values[insn->c].place == reg))
-        e->locked &= ~(1u << reg);
+    return e->isa->tlb_offset != 0;
 }
 
-/* The operand of an access, with all that must come before it. */
-static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexed, bool changes_flags)
+/* r[]: the register of the guest address; that of the result, or NO_REGISTER for a store; that of a store's
+ * value, or NO_REGISTER for the constant imm; kind; whether the result is relative to the guest address. */
+enum { MISS_ADDRESS, MISS_RESULT, MISS_VALUE, MISS_KIND, MISS_RELATIVE };
+
+#define ACCESS(field) emit_cpu(e, offsetof(struct translator_cpu, access.field))
+
+static void cold_miss(struct emit *e, struct cold *c)
+{
+    const struct ir_insn *insn = emit_insn(e, c->value);
+    unsigned value = c->r[MISS_VALUE];
+    asm_store(e->a, true, ACCESS(address), c->r[MISS_ADDRESS]);
+    if (c->r[MISS_KIND] == ACCESS_STORE && value != NO_REGISTER) {
+        if (type_is_vector(insn->type))
+            asm_vex(e->a, V_MOVUPS_STORE, value, 0, rm_mem(ACCESS(value)));
+        else
+            asm_store(e->a, true, ACCESS(value), value);
+    }
+    emit_save_rax_rcx(e);
+    if (c->r[MISS_KIND] == ACCESS_STORE && value == NO_REGISTER) {
+        asm_mov_imm(e->a, RAX, c->imm);
+        asm_store(e->a, true, ACCESS(value), RAX);
+    }
+    _Static_assert(offsetof(struct memory_access, kind) == offsetof(struct memory_access, size) + 1 &&
+                       offsetof(struct memory_access, tlb) == offsetof(struct memory_access, size) + 2,
+                   "they are stored as one word");
+    asm_store_imm(e->a, 2, ACCESS(size),
+                  (int32_t)(ACCESS_SIZE(insn) | (unsigned)c->r[MISS_KIND] << 8 | e->region->tlb << 16));
+    asm_mov_imm(e->a, RAX, emit_insn(e, c->insn)->imm);
+    asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
+    emit_call_routine(e, HOST_MEMORY);
+    if (c->r[MISS_RESULT] == NO_REGISTER)
+        return;
+    asm_load(e->a, true, c->r[MISS_RESULT], ACCESS(pointer));
+    if (c->r[MISS_RELATIVE])
+        asm_alu(e->a, ALU_SUB, true, c->r[MISS_RESULT], rm_reg(c->r[MISS_ADDRESS]));
+}
+
+/* The operand `m` in one register; its own are released. */
+static unsigned address_in_register(struct emit *e, const struct ir_insn *insn, struct mem m)
+{
+    if (m.index == MEM_NONE && !m.disp)
+        return (unsigned)m.base;
+    unsigned t = emit_tmp_gpr(e);
+    asm_lea(e->a, true, t, m);
+    release(e, insn, m.base);
+    release(e, insn, m.index);
+    return t;
+}
+
+/* The host's operand for the guest's, by way of the TLB. A page is looked up by the first byte and must be
+ * the last byte's as well. */
+static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m, enum access_kind kind,
+                        struct cold **miss)
+{
+    struct assembler *a = e->a;
+    const size_t table = e->isa->tlb_offset + e->region->tlb * sizeof(struct tlb);
+    const size_t tag =
+        kind == ACCESS_LOAD ? offsetof(struct tlb_entry, read) : offsetof(struct tlb_entry, write);
+    unsigned address = address_in_register(e, insn, m), index = emit_tmp_gpr(e), page = emit_tmp_gpr(e);
+    struct mem entry = emit_cpu(e, table + tag),
+               addend = emit_cpu(e, table + offsetof(struct tlb_entry, addend));
+    entry.index = addend.index = (int8_t)index;
+    _Static_assert(sizeof(struct tlb_entry) == 32, "the index is scaled by it");
+
+    asm_rorx(a, true, index, rm_reg(address), TLB_PAGE_BITS - 5);
+    asm_alu_imm(a, ALU_AND, false, rm_reg(index), (TLB_SIZE - 1) << 5);
+    asm_lea(a, true, page, mem_base(address, (1 << ACCESS_SIZE(insn)) - 1));
+    asm_alu_imm(a, ALU_AND, true, rm_reg(page), -(1 << TLB_PAGE_BITS));
+    asm_alu(a, ALU_CMP, true, page, rm_mem(entry));
+    struct cold *c = *miss = emit_cold_jcc(e, CC_NE, cold_miss);
+    asm_load(a, true, page, addend);
+    e->scratch &= ~(1u << index);
+    c->r[MISS_ADDRESS] = (uint8_t)address;
+    c->r[MISS_KIND] = (uint8_t)kind;
+    c->r[MISS_RESULT] = (uint8_t)(kind == ACCESS_STORE ? NO_REGISTER : page);
+    bool own = e->scratch & 1u << address;
+    c->r[MISS_RELATIVE] = !own && kind != ACCESS_UPDATE;
+    if (!own && kind != ACCESS_UPDATE) {
+        if (kind == ACCESS_LOAD)
+            emit_cold_back(e, c);
+        return mem_index(page, address, 0, 0);
+    }
+    asm_alu(a, ALU_ADD, true, page, rm_reg(address));
+    if (own)
+        e->scratch &= ~(1u << address);
+    else
+        release(e, insn, (int)address);
+    if (kind != ACCESS_STORE)
+        emit_cold_back(e, c);
+    return mem_base(page, 0);
+}
+
+/* A store that missed the TLB has been done: here, behind it, it goes on. `value`: the register that has been
+ * stored, or NO_REGISTER for a constant. */
+static void store_done(struct emit *e, struct cold *miss, unsigned value, uint64_t constant)
+{
+    if (!miss)
+        return;
+    miss->r[MISS_VALUE] = (uint8_t)value;
+    miss->imm = constant;
+    emit_cold_back(e, miss);
+}
+
+/* -- the operand of an access, with all that must come before it ------------------------------- */
+
+/* *miss: the cold code of an access behind a TLB, or NULL. */
+static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool indexed, bool changes_flags,
+                            enum access_kind kind, struct cold **miss)
 {
     unsigned size = ACCESS_SIZE(insn);
     bool aligned = insn->aux & IR_MEM_ALIGNED && size;
-    if (aligned || changes_flags)
+    *miss = NULL;
+    if (aligned || changes_flags || has_tlb(e))
         flags_before_atomic(e);
     else
         flags_before_fault(e);
     struct mem m = address_of(e, insn, indexed);
-    if (!aligned)
-        return m;
-    if (m.index != MEM_NONE || m.disp) {
-        unsigned t = emit_tmp_gpr(e);
-        asm_lea(e->a, true, t, m);
-        release(e, insn, m.base);
-        release(e, insn, m.index);
-        m = mem_base(t, 0);
+    if (aligned) {
+        m = mem_base(address_in_register(e, insn, m), 0);
+        asm_test_imm8(e->a, rm_reg((unsigned)m.base), (uint8_t)((1u << size) - 1));
+        struct cold *c = emit_cold_jcc(e, CC_NE, cold_misaligned);
+        c->r[0] = (uint8_t)m.base;
     }
-    asm_test_imm8(e->a, rm_reg((unsigned)m.base), (uint8_t)((1u << size) - 1));
-    struct cold *c = emit_cold_jcc(e, CC_NE, cold_misaligned);
-    c->r[0] = (uint8_t)m.base;
+    return has_tlb(e) ? reach(e, insn, m, kind, miss) : m;
+}
+
+/* An operand that is not the address makes room for what the TLB needs. */
+static bool park(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    return has_tlb(e) && e->values[v].place != e->values[insn->a].place && allocate_park(e, v);
+}
+
+/* For all but plain stores. */
+static struct mem access(struct emit *e, const struct ir_insn *insn, bool indexed, bool changes_flags)
+{
+    struct cold *miss;
+    if (insn->op == IR_LOAD)
+        return access_of(e, insn, indexed, changes_flags, ACCESS_LOAD, &miss);
+    bool b = park(e, insn, insn->b), c = park(e, insn, insn->c);
+    struct mem m = access_of(e, insn, indexed, changes_flags, ACCESS_UPDATE, &miss);
+    if (b)
+        allocate_consume(e, insn->b);
+    if (c)
+        allocate_consume(e, insn->c);
     return m;
 }
 
@@ -145,30 +281,45 @@ static void full_barrier(struct emit *e)
     asm_xchg(e->a, 2, emit_cpu(e, CPU_EVAL_RESULT), t);
 }
 
+static bool constant_to_store(const struct emit *e, const struct ir_insn *insn, uint64_t *constant)
+{
+    return e->values[insn->c].place == PLACE_CONST && emit_is_const(e, insn->c, constant) &&
+           (ACCESS_SIZE(insn) < 3 || (int64_t)*constant == (int32_t)*constant);
+}
+
 EMITTER(store)
 {
     (void)v;
-    unsigned size = ACCESS_SIZE(insn);
-    uint64_t constant;
-    struct mem m = access(e, insn, true, false);
-    if (type_is_vector(insn->type)) {
-        store_vector(e, m, emit_use_xmm(e, insn->c), size);
-        if (insn->aux & IR_MEM_SEQ_CST)
-            full_barrier(e);
+    unsigned size = ACCESS_SIZE(insn), value = NO_REGISTER;
+    bool vector = type_is_vector(insn->type), ordered = insn->aux & IR_MEM_SEQ_CST;
+    uint64_t constant = 0;
+    bool immediate = !vector && !ordered && constant_to_store(e, insn, &constant);
+    struct cold *miss;
+    if (has_tlb(e) && !immediate) { /* the cold code needs the value in its register */
+        flags_before_atomic(e);
+        value = vector ? emit_use_xmm(e, insn->c) : emit_use_gpr(e, insn->c);
+    }
+    struct mem m = access_of(e, insn, true, false, ACCESS_STORE, &miss);
+    if (immediate) {
+        asm_store_imm(e->a, size, m, (int32_t)constant);
+        store_done(e, miss, NO_REGISTER, constant);
         return;
     }
-    if (insn->aux & IR_MEM_SEQ_CST) {
-        unsigned value = emit_use_gpr(e, insn->c), t = emit_tmp_gpr(e);
+    if (!has_tlb(e))
+        value = vector ? emit_use_xmm(e, insn->c) : emit_use_gpr(e, insn->c);
+    if (vector) {
+        store_vector(e, m, value, size);
+    } else if (ordered) {
+        unsigned t = emit_tmp_gpr(e);
         asm_mov(e->a, true, t, value);
         asm_xchg(e->a, size, m, t);
-        return;
+    } else {
+        store_integer(e, m, value, size);
     }
-    if (e->values[insn->c].place == PLACE_CONST && emit_is_const(e, insn->c, &constant) &&
-        (size < 3 || (int64_t)constant == (int32_t)constant)) {
-        asm_store_imm(e->a, size, m, (int32_t)constant);
-        return;
-    }
-    store_integer(e, m, emit_use_gpr(e, insn->c), size);
+    store_done(e, miss, value, 0);
+    e->scratch = 0;
+    if (ordered && (vector || miss))
+        full_barrier(e);
 }
 
 /* -- atomics ----------------------------------------------------------------------------------- */
@@ -253,19 +404,31 @@ static void exchange16(struct emit *e, struct mem m, unsigned desired)
     asm_load(e->a, true, RBX, home);
 }
 
+static struct mem move_to_rsi(struct emit *e, struct mem m)
+{
+    if (m.base != RSI) {
+        emit_take_gpr(e, RSI);
+        asm_mov(e->a, true, RSI, (unsigned)m.base);
+    }
+    return mem_base(RSI, 0);
+}
+
 /* The operand of a 16-byte exchange in rsi: rax, rcx, rdx, rbx are taken by the instruction. */
 static struct mem access16(struct emit *e, const struct ir_insn *insn)
 {
+    struct mem m;
     flags_before_atomic(e);
+    if (has_tlb(e)) { /* it needs temporaries itself */
+        m = access(e, insn, false, true);
+        struct mem moved = move_to_rsi(e, m);
+        if (moved.base != m.base)
+            e->scratch &= ~(1u << m.base);
+        m = moved;
+    }
     emit_take_gpr(e, RAX);
     emit_take_gpr(e, RCX);
     emit_take_gpr(e, RDX);
-    struct mem m = access(e, insn, false, true);
-    if (m.base == RSI)
-        return m;
-    emit_take_gpr(e, RSI);
-    asm_mov(e->a, true, RSI, (unsigned)m.base);
-    return mem_base(RSI, 0);
+    return has_tlb(e) ? m : move_to_rsi(e, access(e, insn, false, true));
 }
 
 static void to_vector(struct emit *e, ir_value v)
@@ -306,6 +469,10 @@ EMITTER(cas)
 
 EMITTER(load_excl)
 {
+    if (has_tlb(e)) { /* no guest with a TLB has them yet */
+        e->failed = true;
+        return;
+    }
     unsigned size = ACCESS_SIZE(insn);
     bool wide = type_is_wide(insn->type);
     struct mem m = access(e, insn, false, false);
@@ -329,6 +496,10 @@ EMITTER(load_excl)
 
 EMITTER(store_excl)
 {
+    if (has_tlb(e)) { /* no guest with a TLB has them yet */
+        e->failed = true;
+        return;
+    }
     unsigned size = ACCESS_SIZE(insn);
     struct mem m;
     unsigned value;

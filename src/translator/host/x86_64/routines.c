@@ -253,7 +253,8 @@ static void save_all(struct routines *r)
         asm_vex(a, V_MOVUPS_STORE, i, 0, rm_mem(mem_base(RSP, (int32_t)(16 * i))));
 }
 
-static void restore_all(struct routines *r)
+/* All registers as before save_all(), still on the C stack. */
+static void reload_all(struct routines *r)
 {
     struct assembler *a = r->a;
     for (unsigned i = 0; i < 16; i++)
@@ -263,8 +264,13 @@ static void restore_all(struct routines *r)
     asm_pop(a, RAX);
     for (unsigned i = ARRAY_SIZE(caller_saved); i-- > 0;)
         asm_pop(a, caller_saved[i]);
+}
+
+static void restore_all(struct routines *r)
+{
+    reload_all(r);
     to_return_stack(r);
-    asm_jmp_rm(a, rm_mem(CPU(helper_return)));
+    asm_jmp_rm(r->a, rm_mem(CPU(helper_return)));
 }
 
 static void make_cold_calls(struct routines *r)
@@ -276,6 +282,28 @@ static void make_cold_calls(struct routines *r)
     eval_arguments(r);
     call_c(r, (uint64_t)(uintptr_t)ir_eval_op);
     restore_all(r);
+}
+
+/* From cold code as HOST_EVAL_COLD, with cpu->access filled in and the guest's pc stored. A refusal leaves
+ * with the pins as they are. */
+static void make_memory(struct routines *r)
+{
+    struct assembler *a = r->a;
+    begin(r, HOST_MEMORY);
+    save_all(r);
+    asm_stmxcsr(a, CPU(fp_control));
+    asm_ldmxcsr(a, CPU(host_fp_control));
+    load_cpu(r, RDI);
+    asm_lea(a, true, RSI, CPU(access));
+    asm_call_rm(a, rm_mem(CPU(memory)));
+    asm_ldmxcsr(a, CPU(fp_control));
+    asm_test_imm8(a, rm_reg(RAX), 0xff);
+    uint32_t refused = asm_jcc(a, CC_E);
+    restore_all(r);
+    asm_bind(a, refused);
+    reload_all(r);
+    to_return_stack(r);
+    asm_bind_to(a, asm_jmp(a), r->offsets[HOST_LEAVE]);
 }
 
 size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t size,
@@ -295,5 +323,6 @@ size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t si
     make_call_helper(&r);
     make_call_eval(&r);
     make_cold_calls(&r);
+    make_memory(&r);
     return asm_offset(&a);
 }
