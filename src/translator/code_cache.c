@@ -152,7 +152,7 @@ static uint32_t hash(uint64_t key)
 static uint32_t *find_entry(const struct code_cache *cache, uint64_t pc, unsigned mode)
 {
     uint32_t mask = cache->by_pc_size - 1;
-    uint32_t i = hash(pc >> 2) & mask;
+    uint32_t i = hash(pc) & mask;
     for (; cache->by_pc[i]; i = (i + 1) & mask) {
         const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
         if (block->pc == pc && block->mode == mode)

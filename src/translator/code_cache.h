@@ -109,7 +109,7 @@ void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe);
 /* As code_cache_unshare(), but with an empty cache, of another epoch, in place of a copy. */
 int code_cache_begin_again(struct code_cache *cache);
 
-/* The block for a guest address that was made for a floating-point mode (IR_FP_*), or NO_BLOCK. */
+/* The block for a guest address that was made for a mode (guest_isa.mode), or NO_BLOCK. */
 uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned mode);
 
 /* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,

@@ -61,7 +61,7 @@ struct entry {
     uint32_t size;   /* of all */
     uint32_t code_size;
     uint16_t exit_count, restart_count, reloc_count, insn_count;
-    uint32_t flags_dead;
+    uint16_t flags_dead, mode;
 };
 
 struct code_store {
@@ -174,7 +174,7 @@ void code_store_leave(struct code_store *store)
 /* Its highest bits choose the set, the lowest are kept in the slot. */
 static uint32_t hash(uint64_t pc)
 {
-    return (uint32_t)((pc >> 2) * 0x9e3779b97f4a7c15u >> 32);
+    return (uint32_t)(pc * 0x9e3779b97f4a7c15u >> 32);
 }
 
 static uint32_t slot_of(uint64_t pc, uint32_t offset)
@@ -254,6 +254,7 @@ static bool read_parts(const struct entry *head, const uint8_t *at, size_t room,
         .insn_count = head->insn_count,
         .flags_dead = head->flags_dead != 0,
     };
+    found->mode = head->mode;
     found->start = head->start;
     found->end = head->end;
     if (head->start > head->pc || head->end <= head->pc || guest > BATCH_SIZE || !code->size ||
@@ -323,6 +324,7 @@ void code_store_add(struct code_store *store, uint64_t pc, const struct stored_c
         .reloc_count = (uint16_t)code->reloc_count,
         .insn_count = (uint16_t)code->insn_count,
         .flags_dead = code->flags_dead,
+        .mode = (uint16_t)made->mode,
     };
     put(&at, &entry, sizeof entry);
     put(&at, made->guest, guest);

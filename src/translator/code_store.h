@@ -26,6 +26,7 @@
 struct code_store;
 
 struct stored_code {
+    unsigned mode;        /* guest_isa.mode that it was made for */
     uint64_t start, end;  /* guest bytes that it depends on, */
     const uint8_t *guest; /* and what they were */
     struct code_parts code;
@@ -51,7 +52,7 @@ void code_store_renumber(struct code_store *store, int fd);
  * zeros. */
 void code_store_leave(struct code_store *store);
 
-/* The next sound entry for `pc`, from *cursor on, at first 0. False: there is none. */
+/* The next sound entry for `pc`, of whatever mode, from *cursor on, at first 0. False: there is none. */
 bool code_store_find(const struct code_store *store, uint64_t pc, unsigned *cursor,
                      struct stored_code *found);
 

@@ -39,8 +39,8 @@ enum translator_exit {
                                the target */
 };
 
-/* Direct-mapped by (pc >> 2). Empty entries hold an odd pc or, but for the first, 0, which belongs in the
- * first: so fresh memory is nearly an empty cache. */
+/* Direct-mapped by (pc >> guest_isa.pc_shift). Empty entries hold a pc that belongs elsewhere or, but for the
+ * first, 0, which belongs in the first: so fresh memory is nearly an empty cache. */
 struct jump_cache_entry {
     uint64_t pc;
     const void *code;

@@ -47,6 +47,7 @@ struct guest_isa {
     unsigned register_count;
     unsigned instruction_bytes; /* of the longest instruction, at most GUEST_INSTRUCTION_MAX */
     size_t cpu_size;            /* of the CPU structure, which begins with struct translator_cpu */
+    unsigned pc_shift;          /* 0 to 3: so many low bits of any instruction's address are zero */
     uint16_t pc_offset;         /* uint64_t */
     uint16_t flags_offset;      /* uint16_t, packed as NZCV_* */
     uint16_t more_flags;        /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */

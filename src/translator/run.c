@@ -21,16 +21,16 @@
 #include "translator/pages.h"
 #include "translator/runtime.h"
 
-/* No guest pc: it is odd. */
+/* No guest pc: one that belongs elsewhere than in the first entry, where it is. */
 #define NO_PC (~(uint64_t)0)
 
 #define LOOKUPS_MOST 3 /* of code_block.lookups */
 
 typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
 
-static unsigned jump_index(uint64_t pc)
+static unsigned jump_index(const struct translator *t, uint64_t pc)
 {
-    return (pc >> 2) & ((1u << JUMP_CACHE_BITS) - 1);
+    return (pc >> t->isa->pc_shift) & ((1u << JUMP_CACHE_BITS) - 1);
 }
 
 /* Only the guest addresses: a thread that is using the cache may have compared one already and go on to its
@@ -370,8 +370,9 @@ static bool deserves_jump(struct translator_cpu *cpu, struct code_block *block, 
 static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
 {
     uint64_t pc = guest_pc(cpu);
-    struct jump_cache_entry *entry = &cpu->own_jump_cache[jump_index(pc)];
-    if (!deserves_jump(cpu, &cpu->cache->blocks[block], jump_index(pc)))
+    unsigned index = jump_index(cpu->translator, pc);
+    struct jump_cache_entry *entry = &cpu->own_jump_cache[index];
+    if (!deserves_jump(cpu, &cpu->cache->blocks[block], index))
         return;
     entry->code = code_cache_code(cpu->cache, block);
     entry->pc = pc;
@@ -487,7 +488,7 @@ enum translator_exit translator_run(struct translator_cpu *cpu)
 static void forget_jumps(void *context, const struct code_block *block)
 {
     struct translator *t = context;
-    unsigned i = jump_index(block->pc);
+    unsigned i = jump_index(t, block->pc);
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
         if (cpu->own_jump_cache[i].pc == block->pc)
             __atomic_store_n(&cpu->own_jump_cache[i].pc, i ? 0 : NO_PC, __ATOMIC_SEQ_CST);
@@ -572,7 +573,7 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
         reset_return_stack(cpu, cpu->cache, ucontext); /* costs predictions, no more */
         return true;
     }
-    if (block == NO_BLOCK)
+    if (block == NO_BLOCK || (signal == SIGFPE && info->si_code != FPE_INTDIV))
         return false;
 
     if (info->si_code == SI_KERNEL)
@@ -581,11 +582,16 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     unsigned state;
     set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc, &state));
     host_repair_context(cpu->translator->isa, cpu, ucontext, state);
-    cpu->fault_info.signal = signal;
-    cpu->fault_info.code = info->si_code;
-    cpu->fault_info.write = host_context_is_write(ucontext);
-    cpu->exit_reason = TRANSLATOR_FAULT;
-    cpu->exit_payload = address;
+    if (signal == SIGFPE) {
+        cpu->exit_reason = TRANSLATOR_DIVIDE;
+        cpu->exit_payload = 0;
+    } else {
+        cpu->fault_info.signal = signal;
+        cpu->fault_info.code = info->si_code;
+        cpu->fault_info.write = host_context_is_write(ucontext);
+        cpu->exit_reason = TRANSLATOR_FAULT;
+        cpu->exit_payload = address;
+    }
     host_context_set_pc(ucontext, (uintptr_t)code_cache_routine(cpu->cache, HOST_LEAVE));
     return true;
 }

@@ -153,13 +153,19 @@ static bool fetch_range(const struct translator *t, uint64_t start, uint64_t end
     return size <= GUEST_PAGE && t->callbacks.fetch(t->callbacks.context, start, bytes, size) == size;
 }
 
-/* A translation of another process that was made from what is at pc now; all stored ones are of mode 0. */
-static bool find_stored(const struct translator *t, uint64_t pc, struct stored_code *found)
+/* Those of unusual floating point are not worth it. */
+static bool is_storable(unsigned mode)
+{
+    return !(mode & IR_MODE_FP);
+}
+
+/* A translation of another process that was made from what is at pc now. */
+static bool find_stored(const struct translator *t, uint64_t pc, unsigned mode, struct stored_code *found)
 {
     uint8_t bytes[GUEST_PAGE];
     unsigned cursor = 0;
     while (code_store_in_use(t->store) && code_store_find(t->store, pc, &cursor, found)) {
-        if (fetch_range(t, found->start, found->end, bytes) &&
+        if (found->mode == mode && fetch_range(t, found->start, found->end, bytes) &&
             memcmp(bytes, found->guest, found->end - found->start) == 0)
             return true;
     }
@@ -178,13 +184,14 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
     if (!make_code(cpu, pc, &look))
         return false;
     *made = (struct stored_code){
+        .mode = cpu->mode,
         .start = look.start,
         .end = look.end,
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
                  code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead},
     };
-    if (code_store_in_use(t->store) && !cpu->mode && !code->own_addresses && t->callbacks.lasting &&
-        t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
+    if (code_store_in_use(t->store) && is_storable(cpu->mode) && !code->own_addresses &&
+        t->callbacks.lasting && t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
         fetch_range(t, made->start, made->end, bytes))
         made->guest = bytes;
     return true;
@@ -208,7 +215,8 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     uint64_t seen = atomic_load(&t->invalidations);
 
     lock_release(&t->lock);
-    bool found = !cpu->mode && find_stored(t, pc, &made), done = found || make_new(cpu, pc, &made, bytes);
+    bool found = is_storable(cpu->mode) && find_stored(t, pc, cpu->mode, &made);
+    bool done = found || make_new(cpu, pc, &made, bytes);
     lock_take(&t->lock);
 
     if (!done) {

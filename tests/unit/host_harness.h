@@ -33,6 +33,7 @@ static struct guest_isa isa = {
     .name = "test",
     .registers = registers,
     .register_count = INTEGERS + VECTORS,
+    .pc_shift = 2,
     .cpu_size = sizeof(struct test_cpu),
     .pc_offset = offsetof(struct test_cpu, pc),
     .flags_offset = offsetof(struct test_cpu, flags),

@@ -33,6 +33,7 @@ static void add(struct code_store *store, uint64_t pc, uint8_t fill, uint32_t si
     memset(bytes, fill, sizeof bytes);
     memset(guest, fill, sizeof guest);
     const struct stored_code made = {
+        .mode = fill << 8,
         .start = pc,
         .end = pc + sizeof guest,
         .guest = guest,
@@ -86,6 +87,7 @@ static void test_found_by_others(void **state)
     assert_int_equal(found.code.exits[1].target, PC + 128);
     assert_int_equal(found.code.exits[1].direct, 34);
     assert_true(found.code.flags_dead);
+    assert_int_equal(found.mode, 0x1100);
     assert_int_equal(found.code.insns[2].start, 9);
     assert_int_equal(count(other, PC + 4, &found), 0);
 

@@ -137,6 +137,7 @@ const struct guest_isa arm64_guest = {
     .registers = registers,
     .register_count = ARM64_REGISTER_COUNT,
     .instruction_bytes = 4,
+    .pc_shift = 2,
     .cpu_size = sizeof(struct arm64_cpu),
     .pc_offset = offsetof(struct arm64_cpu, state.pc),
     .flags_offset = offsetof(struct arm64_cpu, state.flags),

@@ -18,6 +18,17 @@ static inline const struct ir_insn *emit_insn(const struct emit *e, ir_value v)
     return &e->region->insns[v];
 }
 
+/* Addresses the jump cache's entry for guest address rax, the cache being at rdx. Changes rcx and EFLAGS. */
+static inline struct mem jump_cache_entry_of(struct assembler *a, const struct guest_isa *isa)
+{
+    const unsigned shift = isa->pc_shift;
+    asm_mov(a, false, RCX, RAX);
+    asm_alu_imm(a, ALU_AND, false, rm_reg(RCX), ((1 << JUMP_CACHE_BITS) - 1) << shift);
+    if (shift == 0) /* an entry has 16 bytes */
+        asm_alu(a, ALU_ADD, false, RCX, rm_reg(RCX));
+    return mem_index(RDX, RCX, shift ? 4 - shift : 3, 0);
+}
+
 static inline bool type_is_wide(unsigned type)
 {
     return type == IR_I64;

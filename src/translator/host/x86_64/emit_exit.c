@@ -174,12 +174,11 @@ static void probe(struct emit *e)
 {
     uint32_t start = asm_offset(e->a);
     asm_load(e->a, true, RDX, CPU(jump_cache));
-    asm_mov(e->a, false, RCX, RAX);
-    asm_alu_imm(e->a, ALU_AND, false, rm_reg(RCX), ((1 << JUMP_CACHE_BITS) - 1) << 2);
-    /* entries of 16 bytes, index (pc >> 2) & mask */
-    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_index(RDX, RCX, 2, 0)));
+    struct mem entry = jump_cache_entry_of(e->a, e->isa);
+    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(entry));
     emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_LOOKUP);
-    asm_jmp_rm(e->a, rm_mem(mem_index(RDX, RCX, 2, 8)));
+    entry.disp = offsetof(struct jump_cache_entry, code);
+    asm_jmp_rm(e->a, rm_mem(entry));
     add_restart(e, start);
 }
 

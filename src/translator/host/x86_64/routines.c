@@ -139,13 +139,13 @@ static void make_return_miss(struct routines *r)
         found[i] = asm_jcc_short(a, CC_E);
     }
     asm_load(a, true, RDX, CPU(jump_cache));
-    asm_mov(a, false, RCX, RAX);
-    asm_alu_imm(a, ALU_AND, false, rm_reg(RCX), ((1 << JUMP_CACHE_BITS) - 1) << 2);
-    asm_alu(a, ALU_CMP, true, RAX, rm_mem(mem_index(RDX, RCX, 2, 0)));
+    struct mem entry = jump_cache_entry_of(a, r->isa);
+    asm_alu(a, ALU_CMP, true, RAX, rm_mem(entry));
     uint32_t hit = asm_jcc_short(a, CC_E);
     asm_bind_to(a, asm_jmp(a), r->offsets[HOST_LOOKUP]);
     asm_bind_short(a, hit);
-    asm_jmp_rm(a, rm_mem(mem_index(RDX, RCX, 2, 8)));
+    entry.disp = offsetof(struct jump_cache_entry, code);
+    asm_jmp_rm(a, rm_mem(entry));
     for (int i = 0; i < DEPTH; i++) {
         asm_bind_short(a, found[i]);
         asm_lea(a, true, RSP, mem_base(RSP, 8 * (i + 1)));
