@@ -124,6 +124,8 @@ static ir_value random_part(void)
         b = ir_const(r, type, below(70));
     if (op == IR_PART_INC || op == IR_PART_DEC || below(8) == 0)
         b = a;
+    else if (below(16) == 0)
+        a = ir_const(r, type, 0);
     ir_value v = ir_part(r, op, size, a, b, flags);
     if (below(4)) {
         ir_value f = ir_flags_of_x86(r, v);
@@ -427,6 +429,18 @@ static void test_fusion(void **state)
     assert_true(code.flags_dead);
 }
 
+static void test_negation(void **state)
+{
+    (void)state;
+    begin();
+    ir_value v = ir_part(r, IR_PART_SUB, 3, ir_const(r, IR_I64, 0), ir_get(r, 1, IR_I64), IR_NONE);
+    ir_set_flags(r, ir_flags_of_x86(r, v));
+    ir_set(r, 1, v);
+    finish(0x60000000);
+    assert_int_equal(occurrences("neg"), 1);
+    assert_int_equal(occurrences("sub"), 0);
+}
+
 /* Quotient and remainder are one division. */
 static void test_one_division(void **state)
 {
@@ -469,9 +483,8 @@ static void test_divide_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_regions),
-        cmocka_unit_test(test_fusion),
-        cmocka_unit_test(test_one_division),
+        cmocka_unit_test(test_random_regions), cmocka_unit_test(test_fusion),
+        cmocka_unit_test(test_negation),       cmocka_unit_test(test_one_division),
         cmocka_unit_test(test_divide_fault),
     };
     return cmocka_run_group_tests_name("host code for x86", tests, setup_x86, NULL);

@@ -154,10 +154,31 @@ static void alu_part(struct emit *e, enum alu op, const struct ir_insn *insn, ir
             alu_part(e, op, insn, v);                                                                        \
     }
 ALU_EMITTER(part_add, ALU_ADD, add)
-ALU_EMITTER(part_sub, ALU_SUB, sub)
 ALU_EMITTER(part_and, ALU_AND, and)
 ALU_EMITTER(part_or, ALU_OR, or)
 ALU_EMITTER(part_xor, ALU_XOR, xor)
+
+/* Whole registers: 0 - b, with the same flags. */
+static void negate(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    emit_clobber_flags(e);
+    struct rm b = emit_use_rm(e, insn->b);
+    unsigned dst = emit_def_gpr_near(e, v, b.is_mem ? RSP : b.reg);
+    load_rm(e, type_is_wide(insn->type), dst, b);
+    asm_group3(e->a, GROUP3_NEG, type_is_wide(insn->type), rm_reg(dst));
+    part_done(e, insn, v);
+}
+
+EMITTER(part_sub)
+{
+    uint64_t a;
+    if (insn->aux < 2)
+        alu_part(e, ALU_SUB, insn, v);
+    else if (emit_is_const(e, insn->a, &a) && a == 0 && !only_flags(e, v))
+        negate(e, insn, v);
+    else
+        emit_op_sub(e, insn, v);
+}
 
 static void with_carry_part(struct emit *e, enum alu op, const struct ir_insn *insn, ir_value v)
 {
