@@ -142,7 +142,7 @@ static void begin(const char *code, bool interpret)
     const struct translator_options options = {.interpret = interpret};
     const struct translator_callbacks callbacks = {.fetch = fetch};
     struct error error = ERROR_INIT;
-    struct translator_cpu *common;
+    struct translator_cpu *common = NULL;
 
     program = code;
     if (translator_new(&translator, &isa, &options, &callbacks, &error) ||

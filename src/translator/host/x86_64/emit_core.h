@@ -50,8 +50,8 @@ void allocate_repoint(struct emit *e, unsigned from, unsigned to);
 void allocate_consume(struct emit *e, ir_value v);
 /* Gives a use back, so that the value outlasts what is about to happen: to be consumed again. */
 void allocate_hold(struct emit *e, ir_value v);
-/* Operand v of the instruction being emitted, if it is in a register, need not stay there until it is consumed
- * once more: for code that needs many temporaries first. Says whether that is to be done. */
+/* Operand v of the instruction being emitted, if it is in a register, need not stay there until it is
+ * consumed once more: for code that needs many temporaries first. Says whether that is to be done. */
 bool allocate_park(struct emit *e, ir_value v);
 /* Moves live values out of a register place, to another register or to memory. */
 void allocate_evacuate(struct emit *e, unsigned place);
