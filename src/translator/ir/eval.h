@@ -37,11 +37,11 @@ bool ir_eval_cond(uint16_t flags, enum ir_cond cond);
  * and cryptographic rows of ops.def). Arguments and result are in the low bytes of the vectors:
  * I32/F32 in w[0], I64/F64 in d[0], FLAGS in h[0], BOOL in b[0]; of the result the unused bytes are
  * zero. `insn` must have a_type and b_type filled in, as ir_emit() does; of it, a, b and c are not
- * looked at. FLAGS_OF is not served: it needs the computation's operands, see ir_eval_flags(). Rounds as the
- * *host FPU's current mode* says and lets the host FPU collect exception flags; NaNs and half precision
- * follow `isa->fp_control`. Whether a result is tiny is decided as the guest does (Arm: before rounding),
- * with all consequences for flags and flushing; "denormal operand" is raised where one is flushed (Arm:
- * FPSR.IDC). `cpu` takes the sticky saturation flag.
+ * looked at. FLAGS_OF is not served: it needs the computation's operands, see ir_eval_flags_of(). A division
+ * that faults gives zero, see ir_eval_divide(). Rounds as the *host FPU's current mode* says and lets the
+ * host FPU collect exception flags; NaNs and half precision follow `isa->fp_control`. Whether a result is
+ * tiny is decided as the guest does (Arm: before rounding), with all consequences for flags and flushing;
+ * "denormal operand" is raised where one is flushed (Arm: FPSR.IDC). `cpu` takes the sticky saturation flag.
  */
 void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const struct ir_insn *insn,
                 const union vector128 arguments[3], union vector128 *result);
