@@ -88,12 +88,6 @@ enum x86_decoded {
 
 enum x86_decoded x86_decode(struct x86_insn *insn, enum x86_code code, const uint8_t *bytes, size_t limit);
 
-/* A byte operand with this number is AH, CH, DH or BH: bits 8 to 15 of register n - 4. */
-static inline bool x86_is_high_byte(const struct x86_insn *insn, unsigned n)
-{
-    return insn->size == 0 && !insn->rex && n >= 4;
-}
-
 /* By prefix, then opcode. */
 extern const struct x86_row x86_rows[X86_MAP_COUNT][X86_PREFIX_COUNT][256];
 

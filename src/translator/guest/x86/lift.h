@@ -5,6 +5,7 @@
  * A row of opcodes.def or sse.def names a function `bool x86_lift_NAME(struct x86_lift *l)`, which appends
  * the IR of l->insn to l->ir and returns true. False means that the encoding is not an instruction:
  * undefined; then it has appended nothing. l->insn.row->argument is its own.
+ * x86_lift_emulate() leaves the region for the owner's C code, with TRANSLATOR_EMULATE.
  *
  * Integers of 4 bytes are I32, all others I64, of which bytes and 16-bit words are the low part and the rest
  * is anything, unless a function says "zero-extended".
@@ -39,7 +40,13 @@ enum {
     X86_MOVX_SIGNED = 1 << 8,
 };
 
-/* -- leaving ------------------------------------------------------------------------------------------- */
+/* All of the functions. */
+#define OP(map, prefix, first, last, flags, function, argument) bool x86_lift_##function(struct x86_lift *l);
+#include "translator/guest/x86/opcodes.def"
+#include "translator/guest/x86/sse.def"
+#undef OP
+
+/* -- leaving --------------------------------------------------------------------------------------------- */
 
 /* Leaves the region with an exception; pc is the address that the guest sees in it. */
 static inline void x86_raise(struct x86_lift *l, enum translator_exit exit, uint64_t payload, uint64_t pc)
@@ -54,9 +61,6 @@ static inline void x86_raise_if(struct x86_lift *l, ir_value condition, enum tra
 {
     ir_emit(l->ir, IR_RAISE_IF, IR_VOID, exit, condition, IR_NONE, IR_NONE, payload, l->pc);
 }
-
-/* The owner's C code executes this instruction: TRANSLATOR_EMULATE. True. */
-bool x86_lift_emulate(struct x86_lift *l);
 
 /* -- sizes ----------------------------------------------------------------------------------------------- */
 
@@ -85,8 +89,7 @@ static inline ir_value x86_sign_extend(struct x86_lift *l, ir_value v, unsigned 
     return size >= 2 ? v : ir_sbfx(l->ir, v, 0, 8u << size);
 }
 
-/* -- registers ----------------------------------------------------------------------------------------------
- */
+/* -- registers ------------------------------------------------------------------------------------------- */
 
 /* All 64 bits. */
 static inline ir_value x86_gpr(struct x86_lift *l, unsigned n)
@@ -99,23 +102,17 @@ static inline void x86_set_gpr(struct x86_lift *l, unsigned n, ir_value v)
     ir_set(l->ir, X86_REGISTER_GPR + n, v);
 }
 
-/* A register operand of 2^size bytes; `high` tells AH, CH, DH, BH (then n is less 4 that register). */
-ir_value x86_read_reg_of(struct x86_lift *l, unsigned n, unsigned size, bool high);
-void x86_write_reg_of(struct x86_lift *l, unsigned n, unsigned size, bool high, ir_value v);
-
-/* The register operand n of this instruction, of its operand size. */
-ir_value x86_read_reg(struct x86_lift *l, unsigned n);
-void x86_write_reg(struct x86_lift *l, unsigned n, ir_value v);
-
 /* The accumulator and others by name, never AH. */
-static inline ir_value x86_read_named(struct x86_lift *l, enum x86_gpr n, unsigned size)
+static inline ir_value x86_read_named(struct x86_lift *l, unsigned n, unsigned size)
 {
-    return x86_read_reg_of(l, n, size, false);
+    return x86_convert(l, x86_gpr(l, n), x86_type(size));
 }
 
-static inline void x86_write_named(struct x86_lift *l, enum x86_gpr n, unsigned size, ir_value v)
+/* Bytes and 16-bit words leave the rest of the register alone, 32 bits clear it: volume 1, 3.4.1.1. */
+static inline void x86_write_named(struct x86_lift *l, unsigned n, unsigned size, ir_value v)
 {
-    x86_write_reg_of(l, n, size, false, v);
+    v = x86_convert(l, v, IR_I64);
+    x86_set_gpr(l, n, size < 2 ? ir_bfi(l->ir, x86_gpr(l, n), v, 0, 8u << size) : v);
 }
 
 /* All 128 bits. */
@@ -129,8 +126,7 @@ static inline void x86_write_xmm(struct x86_lift *l, unsigned n, ir_value v)
     ir_set(l->ir, X86_REGISTER_XMM + n, v);
 }
 
-/* -- memory
- * ---------------------------------------------------------------------------------------------------- */
+/* -- memory ---------------------------------------------------------------------------------------------- */
 
 /* base + (index << scale) + disp, as LOAD and STORE take it. */
 struct x86_address {
@@ -152,22 +148,63 @@ ir_value x86_address_value(struct x86_lift *l, struct x86_address address);
 ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x86_address address);
 void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_value v);
 
-/* The r/m operand of the operand size. From memory it is zero-extended. */
-ir_value x86_read_rm(struct x86_lift *l);
-ir_value x86_read_rm_of(struct x86_lift *l, unsigned size);
-void x86_write_rm(struct x86_lift *l, ir_value v);
+/* Where an operand is: r/m, or a register. */
+struct x86_place {
+    bool memory, high; /* high: AH, CH, DH or BH */
+    uint8_t size;      /* log2 of the bytes */
+    uint8_t reg;
+    struct x86_address address;
+};
 
-/* -- the stack
- * --------------------------------------------------------------------------------------------------- */
+struct x86_place x86_place_rm_of(struct x86_lift *l, unsigned size);
+struct x86_place x86_place_reg_of(struct x86_lift *l, unsigned n, unsigned size);
+
+/* Of the operand size. */
+static inline struct x86_place x86_place_rm(struct x86_lift *l)
+{
+    return x86_place_rm_of(l, l->insn.size);
+}
+
+static inline struct x86_place x86_place_reg(struct x86_lift *l)
+{
+    return x86_place_reg_of(l, l->insn.reg, l->insn.size);
+}
+
+/* What is read from memory is zero-extended. */
+ir_value x86_read(struct x86_lift *l, const struct x86_place *from);
+void x86_write(struct x86_lift *l, const struct x86_place *to, ir_value v);
+/* What was read from there with its low bytes replaced, as by PART_ADD. */
+void x86_write_merged(struct x86_lift *l, const struct x86_place *to, ir_value v);
+
+static inline ir_value x86_read_rm(struct x86_lift *l)
+{
+    struct x86_place place = x86_place_rm(l);
+    return x86_read(l, &place);
+}
+
+static inline void x86_write_rm(struct x86_lift *l, ir_value v)
+{
+    struct x86_place place = x86_place_rm(l);
+    x86_write(l, &place, v);
+}
+
+/* An immediate operand, of the type of 2^size bytes. */
+static inline ir_value x86_immediate(struct x86_lift *l, unsigned size)
+{
+    return ir_const(l->ir, x86_type(size), l->insn.imm);
+}
+
+/* -- the stack ------------------------------------------------------------------------------------------- */
 
 /* The address `offset` bytes from the top, and the stack pointer's new value, to be set after the last
  * access. */
 struct x86_address x86_stack_address(struct x86_lift *l, int64_t offset);
 ir_value x86_stack_moved(struct x86_lift *l, int64_t offset);
 void x86_set_stack(struct x86_lift *l, ir_value moved);
+/* All of a push of 2^size bytes, which nothing that may fault may follow. */
+void x86_push(struct x86_lift *l, unsigned size, ir_value v);
 
-/* -- conditions
- * -------------------------------------------------------------------------------------------------------- */
+/* -- conditions ------------------------------------------------------------------------------------------ */
 
 /* The condition in the low four bits of an opcode. */
 ir_value x86_condition(struct x86_lift *l, unsigned code);
@@ -187,11 +224,8 @@ static inline ir_value x86_part(struct x86_lift *l, enum ir_op op, unsigned size
 /* An I64 of EFLAGS' layout: all of it. */
 ir_value x86_eflags_pack(struct x86_lift *l);
 
-/* -- where code is
- * -------------------------------------------------------------------------------------------------------- */
+/* -- where code is --------------------------------------------------------------------------------------- */
 
 /* What EIP is at a linear address, as pushed by calls: I64. */
 ir_value x86_ip_of(struct x86_lift *l, uint64_t linear);
-/* The address behind this instruction. */
-
 #endif

@@ -2,39 +2,49 @@
 /* lift_core: registers, addresses, the stack and conditions, for all lifting functions. */
 #include "translator/guest/x86/lift.h"
 
-/* -- registers --------------------------------------------------------------------------------------------
- */
+/* -- registers ------------------------------------------------------------------------------------------- */
 
-ir_value x86_read_reg_of(struct x86_lift *l, unsigned n, unsigned size, bool high)
+struct x86_place x86_place_reg_of(struct x86_lift *l, unsigned n, unsigned size)
 {
-    if (high)
-        return ir_ubfx(l->ir, x86_gpr(l, n), 8, 8);
-    return x86_convert(l, x86_gpr(l, n), x86_type(size));
+    const bool high = size == 0 && !l->insn.rex && n >= 4;
+    return (struct x86_place){.high = high, .size = (uint8_t)size, .reg = (uint8_t)(high ? n - 4 : n)};
 }
 
-/* Bytes and 16-bit words leave the rest of the register alone, 32 bits clear it: volume 1, 3.4.1.1. */
-void x86_write_reg_of(struct x86_lift *l, unsigned n, unsigned size, bool high, ir_value v)
+struct x86_place x86_place_rm_of(struct x86_lift *l, unsigned size)
 {
-    v = x86_convert(l, v, IR_I64);
-    if (size < 2)
-        v = ir_bfi(l->ir, x86_gpr(l, n), v, high ? 8 : 0, 8u << size);
-    x86_set_gpr(l, n, v);
+    if (!l->insn.memory)
+        return x86_place_reg_of(l, l->insn.rm, size);
+    return (struct x86_place){.memory = true, .size = (uint8_t)size, .address = x86_operand_address(l)};
 }
 
-ir_value x86_read_reg(struct x86_lift *l, unsigned n)
+ir_value x86_read(struct x86_lift *l, const struct x86_place *from)
 {
-    const bool high = x86_is_high_byte(&l->insn, n);
-    return x86_read_reg_of(l, high ? n - 4 : n, l->insn.size, high);
+    if (from->memory)
+        return x86_load(l, x86_type(from->size), from->size, from->address);
+    if (from->high)
+        return ir_ubfx(l->ir, x86_gpr(l, from->reg), 8, 8);
+    return x86_read_named(l, from->reg, from->size);
 }
 
-void x86_write_reg(struct x86_lift *l, unsigned n, ir_value v)
+void x86_write(struct x86_lift *l, const struct x86_place *to, ir_value v)
 {
-    const bool high = x86_is_high_byte(&l->insn, n);
-    x86_write_reg_of(l, high ? n - 4 : n, l->insn.size, high, v);
+    if (to->memory)
+        x86_store(l, to->size, to->address, v);
+    else if (to->high)
+        x86_set_gpr(l, to->reg, ir_bfi(l->ir, x86_gpr(l, to->reg), v, 8, 8));
+    else
+        x86_write_named(l, to->reg, to->size, v);
 }
 
-/* -- memory
- * -------------------------------------------------------------------------------------------------- */
+void x86_write_merged(struct x86_lift *l, const struct x86_place *to, ir_value v)
+{
+    if (to->memory || to->high)
+        x86_write(l, to, v);
+    else
+        x86_set_gpr(l, to->reg, x86_convert(l, v, IR_I64));
+}
+
+/* -- memory ---------------------------------------------------------------------------------------------- */
 
 static bool has_base(const struct x86_lift *l, enum x86_segment segment)
 {
@@ -120,29 +130,7 @@ void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_
             address.index, v, address.disp, 0);
 }
 
-ir_value x86_read_rm_of(struct x86_lift *l, unsigned size)
-{
-    if (l->insn.memory)
-        return x86_load(l, x86_type(size), size, x86_operand_address(l));
-    const bool high = size == 0 && !l->insn.rex && l->insn.rm >= 4;
-    return x86_read_reg_of(l, high ? l->insn.rm - 4 : l->insn.rm, size, high);
-}
-
-ir_value x86_read_rm(struct x86_lift *l)
-{
-    return x86_read_rm_of(l, l->insn.size);
-}
-
-void x86_write_rm(struct x86_lift *l, ir_value v)
-{
-    if (l->insn.memory)
-        x86_store(l, l->insn.size, x86_operand_address(l), v);
-    else
-        x86_write_reg(l, l->insn.rm, v);
-}
-
-/* -- the stack
- * ----------------------------------------------------------------------------------------------- */
+/* -- the stack ------------------------------------------------------------------------------------------- */
 
 /* As the stack's address size has it, zero-extended: I64. */
 ir_value x86_stack_moved(struct x86_lift *l, int64_t offset)
@@ -168,8 +156,14 @@ void x86_set_stack(struct x86_lift *l, ir_value moved)
     x86_write_named(l, X86_RSP, l->insn.code == X86_CODE_64 ? 3 : l->mode & X86_MODE_STACK16 ? 1 : 2, moved);
 }
 
-/* -- conditions and flags
- * --------------------------------------------------------------------------------------- */
+void x86_push(struct x86_lift *l, unsigned size, ir_value v)
+{
+    const int64_t bytes = 1 << size;
+    x86_store(l, size, x86_stack_address(l, -bytes), v);
+    x86_set_stack(l, x86_stack_moved(l, -bytes));
+}
+
+/* -- conditions and flags -------------------------------------------------------------------------------- */
 
 ir_value x86_condition(struct x86_lift *l, unsigned code)
 {
