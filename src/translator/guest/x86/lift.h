@@ -111,7 +111,7 @@ static inline ir_value x86_read_named(struct x86_lift *l, unsigned n, unsigned s
 /* Bytes and 16-bit words leave the rest of the register alone, 32 bits clear it: volume 1, 3.4.1.1. */
 static inline void x86_write_named(struct x86_lift *l, unsigned n, unsigned size, ir_value v)
 {
-    v = x86_convert(l, v, IR_I64);
+    v = x86_convert(l, x86_convert(l, v, x86_type(size)), IR_I64);
     x86_set_gpr(l, n, size < 2 ? ir_bfi(l->ir, x86_gpr(l, n), v, 0, 8u << size) : v);
 }
 

@@ -80,25 +80,31 @@ bool x86_lift_xadd(struct x86_lift *l)
     return true;
 }
 
-/* The accumulator's upper half stays as it is if they are equal. */
+/* `then` written to a register if a condition holds; else all of it stays as it is. */
+static void write_if(struct x86_lift *l, ir_value condition, unsigned n, const struct x86_place *to,
+                     ir_value then)
+{
+    ir_value old = x86_gpr(l, n);
+    then = x86_convert(l, then, IR_I64);
+    if (to->size < 2)
+        then = ir_bfi(l->ir, old, then, to->high ? 8 : 0, 8u << to->size);
+    x86_set_gpr(l, n, ir_select(l->ir, condition, then, old));
+}
+
 bool x86_lift_cmpxchg(struct x86_lift *l)
 {
     struct x86_place rm = x86_place_rm(l), reg = x86_place_reg(l);
-    const unsigned size = rm.size;
-    ir_value new = x86_read(l, &reg), expected = x86_read_named(l, X86_RAX, size);
+    const struct x86_place accumulator = {.size = rm.size, .reg = X86_RAX};
+    ir_value new = x86_read(l, &reg), expected = x86_read(l, &accumulator);
     ir_value old = l->insn.lock ? compare_and_swap(l, &rm, expected, new) : x86_read(l, &rm);
-    ir_value flags = x86_flags_of(l, x86_part(l, IR_PART_SUB, size, expected, old, IR_NONE));
+    ir_value flags = x86_flags_of(l, x86_part(l, IR_PART_SUB, rm.size, expected, old, IR_NONE));
     ir_value equal = ir_cond(l->ir, flags, IR_EQ);
 
-    if (!l->insn.lock && rm.memory)
-        x86_write(l, &rm, ir_select(l->ir, equal, new, old));
-    ir_value rax = x86_gpr(l, X86_RAX), other = x86_convert(l, old, IR_I64);
-    if (size < 2)
-        other = ir_bfi(l->ir, rax, other, 0, 8u << size);
-    /* In this order: the accumulator may be the destination. */
-    x86_set_gpr(l, X86_RAX, ir_select(l->ir, equal, rax, other));
+    if (rm.memory && !l->insn.lock)
+        x86_write(l, &rm, ir_select(l->ir, equal, new, old)); /* always a write */
+    write_if(l, ir_cond(l->ir, flags, IR_NE), X86_RAX, &accumulator, old);
     if (!rm.memory)
-        x86_write(l, &rm, ir_select(l->ir, equal, new, old));
+        write_if(l, equal, rm.reg, &rm, new);
     ir_set_flags(l->ir, flags);
     return true;
 }
