@@ -3,7 +3,7 @@
  * compare: runs random instructions on the host's processor, in the interpreter and in translated code, and
  * shows the shortest sequence that ends differently.
  *
- *     isa_x86 [--count INSTRUCTIONS] [--seed N] [--only CLASS] [--verbose]
+ *     isa_x86 [--count INSTRUCTIONS] [--seed N] [--only CLASS] [--32] [--verbose]
  */
 #include <asm/prctl.h>
 #include <errno.h>
@@ -36,6 +36,7 @@ static uint8_t *const code = (uint8_t *)CODE_START;
 static uint8_t *const data = (uint8_t *)DATA_START;
 
 static struct machine native_end, guest_ends[WAY_COUNT];
+static enum x86_code kind; /* of the code */
 static unsigned long compared, emulated;
 static unsigned long class_counts[256], class_failures[256];
 
@@ -163,7 +164,7 @@ static const char *difference(const struct sequence *s, enum way way)
     if (a->rip != b->rip)
         return "rip";
     for (unsigned n = 0; n < 16; n++)
-        if (a->gpr[n] != b->gpr[n])
+        if (kind == X86_CODE_64 ? a->gpr[n] != b->gpr[n] : (uint32_t)a->gpr[n] != (uint32_t)b->gpr[n])
             return names[n];
     if ((a->eflags ^ b->eflags) & COMPARABLE & ~undefined_at(s, a->rip, way == WAY_HOST))
         return "flags";
@@ -180,7 +181,7 @@ static const char *run_sequence(struct sequence *s, enum way *which)
     lay_out(s);
     memcpy(&native_end, &s->start, sizeof native_end);
     memcpy(data, s->start.data, DATA_SIZE);
-    native_run(&native_end);
+    native_run(&native_end, kind);
     for (unsigned way = 0; way < WAY_COUNT; way++) {
         guest_run((enum way)way, &s->start, &guest_ends[way]);
         if (guest_ends[way].ending == END_EMULATE) {
@@ -313,6 +314,8 @@ static bool prepare_translators(void)
         }
         cpus[way] = (struct x86_cpu *)cpu;
         cpus[way]->state.segment_base[X86_GS] = DATA_START;
+        cpus[way]->mode = kind;
+        cpu->mode = kind << IR_MODE_SHIFT; /* for translator_step() */
     }
     return true;
 }
@@ -334,6 +337,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
+        else if (strcmp(argv[i], "--32") == 0)
+            kind = X86_CODE_32;
         else if (i + 1 < argc && strcmp(argv[i], "--count") == 0)
             count = strtoul(argv[++i], NULL, 0);
         else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
@@ -341,9 +346,11 @@ int main(int argc, char **argv)
         else if (i + 1 < argc && strcmp(argv[i], "--only") == 0)
             only = argv[++i];
         else
-            return fprintf(stderr, "usage: isa_x86 [--count N] [--seed N] [--only CLASS] [--verbose]\n"), 2;
+            return fprintf(stderr,
+                           "usage: isa_x86 [--count N] [--seed N] [--only CLASS] [--32] [--verbose]\n"),
+                   2;
     }
-    if (!generate_choose(only))
+    if (!generate_choose(only, kind))
         return fprintf(stderr, "isa_x86: no instructions are called %s...\n", only), 2;
     if (!prepare_memory() || !prepare_signals() || !prepare_translators())
         return 1;

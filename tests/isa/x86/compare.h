@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86/state.h"
+#include "translator/guest/x86/x86.h"
 
 /* Fixed places below 4 GiB. Code is surrounded by INT3, to which branches lead; data by nothing. A
  * bit string of 32 bits cannot reach from the data to the code. */
@@ -66,8 +66,9 @@ void random_seed(uint64_t seed);
 uint64_t random_bits(void);
 unsigned random_below(unsigned n);
 
-/* Only rows whose class name begins with `only`, if that is not NULL. False: there are none. */
-bool generate_choose(const char *only);
+/* Only rows of code of that kind, whose class name begins with `only` if that is not NULL. False: there are
+ * none. */
+bool generate_choose(const char *only, enum x86_code code);
 void generate_sequence(struct sequence *s);
 unsigned template_count(void);
 const char *template_name(unsigned row);
@@ -76,7 +77,7 @@ const char *template_name(unsigned row);
  */
 
 /* Runs the code at CODE_START + CODE_BEFORE. The data are at DATA_START already. */
-void native_run(struct machine *machine);
+void native_run(struct machine *machine, enum x86_code code);
 /* [signal] True if the signal came out of native_run(); then it ends. */
 bool native_signal(int signal, void *ucontext);
 

@@ -56,6 +56,7 @@ enum {
 
 struct template
 {
+    uint8_t codes; /* a bit for each enum x86_code */
     const char *class;
     uint8_t map, prefix, first, last, groups;
     uint32_t shape;
@@ -63,10 +64,13 @@ struct template
 };
 
 static const struct template templates[] = {
-#define T(class, map, prefix, first, last, groups, shape, reads, writes, undefined)                          \
-    {class, map, prefix, first, last, groups, shape, reads, writes, undefined},
+#define T(...)   {3, __VA_ARGS__},
+#define T64(...) {1 << X86_CODE_64, __VA_ARGS__},
+#define T32(...) {1 << X86_CODE_32, __VA_ARGS__},
 #include "templates.def"
 #undef T
+#undef T64
+#undef T32
 };
 
 static unsigned chosen[ARRAY_SIZE(templates)], chosen_count;
@@ -81,11 +85,14 @@ const char *template_name(unsigned row)
     return templates[row].class;
 }
 
-bool generate_choose(const char *only)
+static bool narrow; /* 32-bit code */
+
+bool generate_choose(const char *only, enum x86_code code)
 {
+    narrow = code != X86_CODE_64;
     chosen_count = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(templates); i++) {
-        if (!only || strncmp(templates[i].class, only, strlen(only)) == 0)
+        if (templates[i].codes >> code & 1 && (!only || strncmp(templates[i].class, only, strlen(only)) == 0))
             chosen[chosen_count++] = i;
     }
     return chosen_count > 0;
@@ -161,12 +168,12 @@ static struct {
 
 static void reserve_registers(void)
 {
-    static const uint8_t candidates[] = {RBX, RBP, 8, 9, 10, 11, 12, 13, 14, 15};
+    static const uint8_t wide[] = {RBX, RBP, 8, 9, 10, 11, 12, 13, 14, 15}, old[] = {RBX, RBP, RSI, RDI};
     use.reserved = 1 << RSP;
     for (unsigned i = 0; i < 3; i++) {
         unsigned n;
         do
-            n = candidates[random_below(ARRAY_SIZE(candidates))];
+            n = narrow ? old[random_below(ARRAY_SIZE(old))] : wide[random_below(ARRAY_SIZE(wide))];
         while (use.reserved >> n & 1);
         use.reserved |= (uint16_t)(1u << n);
         if (i < 2)
@@ -194,6 +201,8 @@ static void random_machine(struct machine *m)
     m->gpr[use.base[1]] = DATA_START + 2048 + 16 * random_below(4);
     m->gpr[use.index] = random_below(32);
     m->gpr[RSP] = STACK_TOP - 8 * random_below(4);
+    for (unsigned n = 0; n < 16 && narrow; n++)
+        m->gpr[n] = n < 8 ? (uint32_t)m->gpr[n] : 0;
     m->rip = CODE_START + CODE_BEFORE;
     m->eflags = (random_bits() & (ALL | (one_in(8) ? X86_EFLAGS_DF : 0))) | X86_EFLAGS_ONE | X86_EFLAGS_IF;
     m->mxcsr = 0x1f80;
@@ -241,8 +250,8 @@ static void choose_operands(struct maker *m)
     const bool byte = t->shape & BYTE, byte_rm = t->shape & (BYTE | BYTE_RM);
 
     m->word = !(t->shape & (WIDE | NO_SIZE)) && one_in(4);
-    m->wide = !(t->shape & (NO_WIDE | NO_SIZE)) && one_in(3);
-    if (m->wide || one_in(2))
+    m->wide = !narrow && !(t->shape & (NO_WIDE | NO_SIZE)) && one_in(3);
+    if (m->wide || (!narrow && one_in(2)))
         m->rex = 0x40 | (m->wide ? 8 : 0);
     m->memory = t->shape & RM && !(t->shape & NO_MEMORY) && (t->shape & NO_REGISTER || one_in(2));
     m->reg = free_register(byte, m->rex);
@@ -253,13 +262,14 @@ static void choose_operands(struct maker *m)
         while (!(t->groups >> m->reg & 1));
     }
     m->lock = m->memory && t->shape & LOCK && one_in(2);
-    m->short_address = one_in(16) && (m->memory || t->shape & (STRING | XLAT));
+    m->short_address = !narrow && one_in(16) && (m->memory || t->shape & (STRING | XLAT));
     m->imm = random_value();
 }
 
 static void put_prefixes(struct maker *m)
 {
-    static const uint8_t ignored[] = {0x26, 0x2e, 0x36, 0x3e};
+    /* In 32-bit code they mean segments that are the same; CS cannot be written to, and comes last. */
+    static const uint8_t ignored[] = {0x26, 0x36, 0x3e, 0x2e};
     uint8_t prefixes[6];
     unsigned count = 0;
 
@@ -274,7 +284,7 @@ static void put_prefixes(struct maker *m)
     if (m->t->shape & STRING && !one_in(3))
         prefixes[count++] = one_in(2) ? 0xf3 : 0xf2;
     if (one_in(16))
-        prefixes[count++] = ignored[random_below(4)];
+        prefixes[count++] = ignored[random_below(narrow ? 3 : 4)];
     while (count) { /* in any order */
         const unsigned i = random_below(count);
         put(m, prefixes[i], 1);
@@ -329,6 +339,11 @@ static void put_memory(struct maker *m, enum form form, unsigned base)
     case FORM_BASE: put_based(m, base, false); break;
     case FORM_BASE_INDEX: put_based(m, base, true); break;
     case FORM_RIP:
+        if (narrow) { /* the same encoding is an absolute address */
+            put(m, (m->reg & 7) << 3 | 5, 1);
+            put(m, address, 4);
+            break;
+        }
         put(m, (m->reg & 7) << 3 | 5, 1);
         m->to->relative =
             (struct relative){.at = m->to->length, .size = 4, .is_data = true, .target = address};
@@ -444,7 +459,7 @@ static void put_immediate(struct maker *m)
     if (shape & ENTER)
         put(m, m->imm & 0x1ff, 3);
     if (shape & OFFSET)
-        put(m, DATA_START + 512 + random_below(1024), m->short_address ? 4 : 8);
+        put(m, DATA_START + 512 + random_below(1024), narrow || m->short_address ? 4 : 8);
     if (shape & (BRANCH8 | BRANCH32)) {
         const unsigned size = shape & BRANCH8 ? 1 : 4;
         const uint64_t behind = 1 + (uint64_t)(m->to - m->s->instructions);
@@ -529,7 +544,7 @@ static bool make_instruction(struct sequence *s, const struct template *t, uint6
     if (t->shape & OPCODE_REGISTER)
         opcode = (opcode & ~7u) | (m.rm & 7);
     if (t->shape & OFFSET)
-        m.short_address = one_in(4);
+        m.short_address = !narrow && one_in(4);
     put_prefixes(&m);
     put_operands(&m, opcode);
     prepare(&m);
@@ -539,7 +554,7 @@ static bool make_instruction(struct sequence *s, const struct template *t, uint6
     if (t->shape & DIVIDE && s->count == 0 && !one_in(4))
         s->start.gpr[RDX] = one_in(2) ? 0 : ~0ull;
     const uint32_t left = t->shape & COUNT ? shift_undefined(&m, s->count == 0) : t->undefined;
-    to->writes = t->writes | t->undefined;
+    to->writes = t->shape & COUNT ? (uint32_t)ALL : t->writes | t->undefined;
     to->undefined = (undefined & ~(uint64_t)t->writes) | left;
     return true;
 }

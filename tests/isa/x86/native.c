@@ -18,7 +18,13 @@ void native_enter(const struct machine *machine);
 void native_exit(void);
 
 uint64_t native_host_stack __attribute__((visibility("hidden")));
-uint64_t native_entry __attribute__((visibility("hidden"))) = CODE_START + CODE_BEFORE;
+/* Where to, with the code segment that Linux has for 64- and for 32-bit code. */
+struct {
+    uint32_t offset;
+    uint16_t selector;
+} __attribute__((packed)) native_entry __attribute__((visibility("hidden"))) = {CODE_START + CODE_BEFORE, 0};
+enum { SELECTOR_CODE_64 = 0x33, SELECTOR_CODE_32 = 0x23, SELECTOR_DATA = 0x2b };
+
 static struct machine *running; /* NULL: not in native_enter() */
 
 __asm__(".text\n"
@@ -48,7 +54,7 @@ __asm__(".text\n"
         "    mov 112(%rdi), %r14\n"
         "    mov 120(%rdi), %r15\n"
         "    mov 56(%rdi), %rdi\n"
-        "    jmp *native_entry(%rip)\n"
+        "    ljmp *native_entry(%rip)\n"
         ".globl native_exit\n"
         "native_exit:\n"
         "    mov native_host_stack(%rip), %rsp\n"
@@ -94,6 +100,7 @@ bool native_signal(int signal, void *ucontext)
     if (signal == SIGTRAP)
         running->rip--; /* it is a trap */
     running = NULL;
+    registers[REG_CSGSFS] = (registers[REG_CSGSFS] & ~0xffffll) | SELECTOR_CODE_64;
     registers[REG_RIP] = (greg_t)(uintptr_t)native_exit;
     registers[REG_RSP] = (greg_t)native_host_stack;
     registers[REG_EFL] &= ~(greg_t)(X86_EFLAGS_DF | X86_EFLAGS_AC | X86_EFLAGS_TF | X86_EFLAGS_NT);
@@ -101,8 +108,11 @@ bool native_signal(int signal, void *ucontext)
     return true;
 }
 
-void native_run(struct machine *machine)
+void native_run(struct machine *machine, enum x86_code code)
 {
+    native_entry.selector = code == X86_CODE_64 ? SELECTOR_CODE_64 : SELECTOR_CODE_32;
+    if (code != X86_CODE_64) /* 64-bit programs begin without */
+        __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SELECTOR_DATA));
     running = machine;
     native_enter(machine);
     memcpy(machine->data, (const void *)DATA_START, DATA_SIZE);

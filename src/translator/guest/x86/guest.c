@@ -117,6 +117,11 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
     region->guest_end = l.pc;
 }
 
+static unsigned mode_of(const struct translator_cpu *cpu)
+{
+    return ((const struct x86_cpu *)cpu)->mode << IR_MODE_SHIFT;
+}
+
 static const char *register_name(unsigned index)
 {
     return index < X86_REGISTER_COUNT ? registers[index].name : "?";
@@ -133,6 +138,7 @@ const struct guest_isa x86_guest = {
     .flags_offset = offsetof(struct x86_cpu, state.flags),
     .more_flags = NZCV_P | NZCV_A,
     .fp_policy = GUEST_FP_X86,
+    .mode = mode_of,
     .lift = lift_region,
     .flags_use = x86_flags_use,
     .register_name = register_name,

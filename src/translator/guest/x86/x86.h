@@ -9,6 +9,8 @@
 struct x86_cpu {
     struct translator_cpu common;
     struct x86_state state;
+    unsigned
+        mode; /* X86_MODE_* that code is translated for; follows from `state`, and the owner keeps it so */
 };
 
 /* Indices into guest_isa.registers, for GET and SET. */
