@@ -3,9 +3,8 @@
  * compare: runs random instructions on the host's processor, in the interpreter and in translated code, and
  * shows the shortest sequence that ends differently.
  *
- *     isa_x86 [--count INSTRUCTIONS] [--seed N] [--only CLASS] [--32] [--verbose]
+ *     isa_x86 [--count INSTRUCTIONS] [--seed N] [--only CLASS] [--32|--16] [--verbose]
  */
-#include <asm/prctl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/macros.h"
@@ -37,7 +34,7 @@ static uint8_t *const data = (uint8_t *)DATA_START;
 
 static struct machine native_end, guest_ends[WAY_COUNT];
 static enum x86_code kind; /* of the code */
-static unsigned long compared, emulated;
+static unsigned long compared, emulated, sequences, trapped;
 static unsigned long class_counts[256], class_failures[256];
 
 /* -- running
@@ -152,6 +149,15 @@ static uint64_t undefined_at(const struct sequence *s, uint64_t rip, bool in_hos
     return s->count ? s->instructions[s->count - 1].undefined : 0;
 }
 
+/* Other code than that of 64 bits has no upper halves, and the host's kernel does not keep ESP's upper half
+ * for 16-bit stacks. */
+static uint64_t register_mask(unsigned n)
+{
+    if (kind == X86_CODE_64)
+        return ~0ull;
+    return kind == X86_CODE_16 && n == X86_RSP ? 0xffff : 0xffffffff;
+}
+
 /* What differs first, or NULL. */
 static const char *difference(const struct sequence *s, enum way way)
 {
@@ -164,7 +170,7 @@ static const char *difference(const struct sequence *s, enum way way)
     if (a->rip != b->rip)
         return "rip";
     for (unsigned n = 0; n < 16; n++)
-        if (kind == X86_CODE_64 ? a->gpr[n] != b->gpr[n] : (uint32_t)a->gpr[n] != (uint32_t)b->gpr[n])
+        if ((a->gpr[n] ^ b->gpr[n]) & register_mask(n))
             return names[n];
     if ((a->eflags ^ b->eflags) & COMPARABLE & ~undefined_at(s, a->rip, way == WAY_HOST))
         return "flags";
@@ -181,7 +187,7 @@ static const char *run_sequence(struct sequence *s, enum way *which)
     lay_out(s);
     memcpy(&native_end, &s->start, sizeof native_end);
     memcpy(data, s->start.data, DATA_SIZE);
-    native_run(&native_end, kind);
+    native_run(&native_end);
     for (unsigned way = 0; way < WAY_COUNT; way++) {
         guest_run((enum way)way, &s->start, &guest_ends[way]);
         if (guest_ends[way].ending == END_EMULATE) {
@@ -280,7 +286,11 @@ static bool prepare_memory(void)
         return false;
     }
     memset(code, 0xcc, CODE_SIZE);
-    return syscall(SYS_arch_prctl, ARCH_SET_GS, DATA_START) == 0;
+    if (!native_prepare(kind)) {
+        fprintf(stderr, "isa_x86: cannot run such code here: %s\n", strerror(errno));
+        return false;
+    }
+    return true;
 }
 
 static bool prepare_signals(void)
@@ -299,6 +309,21 @@ static bool prepare_signals(void)
     return true;
 }
 
+/* 16-bit code is in segments: see native_prepare(). */
+static void prepare_mode(struct x86_cpu *cpu)
+{
+    uint64_t *const bases = cpu->state.segment_base;
+
+    bases[X86_GS] = DATA_START;
+    cpu->mode = kind;
+    if (kind == X86_CODE_16) {
+        cpu->mode |= X86_MODE_STACK16 | X86_MODE_SEGMENTED;
+        bases[X86_CS] = CODE_START;
+        bases[X86_DS] = bases[X86_ES] = bases[X86_SS] = DATA_START;
+    }
+    cpu->common.mode = cpu->mode << IR_MODE_SHIFT; /* for translator_step() */
+}
+
 static bool prepare_translators(void)
 {
     struct error error = ERROR_INIT;
@@ -313,9 +338,7 @@ static bool prepare_translators(void)
             return false;
         }
         cpus[way] = (struct x86_cpu *)cpu;
-        cpus[way]->state.segment_base[X86_GS] = DATA_START;
-        cpus[way]->mode = kind;
-        cpu->mode = kind << IR_MODE_SHIFT; /* for translator_step() */
+        prepare_mode(cpus[way]);
     }
     return true;
 }
@@ -324,8 +347,10 @@ static void summarize(unsigned long failures, bool verbose)
 {
     for (unsigned i = 0; i < template_count() && verbose; i++)
         printf("%-16s %8lu, %lu different\n", template_name(i), class_counts[i], class_failures[i]);
-    printf("%lu instructions compared, %lu sequences left to the owner, %lu sequences different\n", compared,
-           emulated, failures);
+    printf(
+        "%lu instructions in %lu sequences compared, of which %lu ended in an exception; %lu left to the owner, %lu "
+        "different\n",
+        compared, sequences, trapped, emulated, failures);
 }
 
 int main(int argc, char **argv)
@@ -339,6 +364,8 @@ int main(int argc, char **argv)
             verbose = true;
         else if (strcmp(argv[i], "--32") == 0)
             kind = X86_CODE_32;
+        else if (strcmp(argv[i], "--16") == 0)
+            kind = X86_CODE_16;
         else if (i + 1 < argc && strcmp(argv[i], "--count") == 0)
             count = strtoul(argv[++i], NULL, 0);
         else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
@@ -347,7 +374,7 @@ int main(int argc, char **argv)
             only = argv[++i];
         else
             return fprintf(stderr,
-                           "usage: isa_x86 [--count N] [--seed N] [--only CLASS] [--32] [--verbose]\n"),
+                           "usage: isa_x86 [--count N] [--seed N] [--only CLASS] [--32|--16] [--verbose]\n"),
                    2;
     }
     if (!generate_choose(only, kind))
@@ -362,6 +389,8 @@ int main(int argc, char **argv)
         generate_sequence(&s);
         const char *what = run_sequence(&s, &way);
         compared += s.count;
+        sequences++;
+        trapped += native_end.ending != END_BREAKPOINT;
         for (unsigned i = 0; i < s.count; i++)
             class_counts[s.instructions[i].row]++;
         if (what) {

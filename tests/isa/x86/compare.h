@@ -76,8 +76,10 @@ const char *template_name(unsigned row);
 /* -- native.c -----------------------------------------------------------------------------------------------
  */
 
+/* Once, before any run. False: errno says why the host cannot. */
+bool native_prepare(enum x86_code code);
 /* Runs the code at CODE_START + CODE_BEFORE. The data are at DATA_START already. */
-void native_run(struct machine *machine, enum x86_code code);
+void native_run(struct machine *machine);
 /* [signal] True if the signal came out of native_run(); then it ends. */
 bool native_signal(int signal, void *ucontext);
 

@@ -85,14 +85,18 @@ const char *template_name(unsigned row)
     return templates[row].class;
 }
 
-static bool narrow; /* 32-bit code */
+static bool narrow, words;   /* 32- or 16-bit code; 16-bit code */
+static uint64_t data_origin; /* the address of data for the code: in 16-bit code segments begin there */
 
 bool generate_choose(const char *only, enum x86_code code)
 {
     narrow = code != X86_CODE_64;
+    words = code == X86_CODE_16;
+    data_origin = words ? 0 : DATA_START;
     chosen_count = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(templates); i++) {
-        if (templates[i].codes >> code & 1 && (!only || strncmp(templates[i].class, only, strlen(only)) == 0))
+        if (templates[i].codes >> (narrow ? X86_CODE_32 : X86_CODE_64) & 1 &&
+            (!only || strncmp(templates[i].class, only, strlen(only)) == 0))
             chosen[chosen_count++] = i;
     }
     return chosen_count > 0;
@@ -173,7 +177,9 @@ static void reserve_registers(void)
     for (unsigned i = 0; i < 3; i++) {
         unsigned n;
         do
-            n = narrow ? old[random_below(ARRAY_SIZE(old))] : wide[random_below(ARRAY_SIZE(wide))];
+            n = !narrow ? wide[random_below(ARRAY_SIZE(wide))]
+                : words ? old[random_below(2) + (i == 2 ? 2 : 0)] /* as 16-bit addresses take them */
+                        : old[random_below(ARRAY_SIZE(old))];
         while (use.reserved >> n & 1);
         use.reserved |= (uint16_t)(1u << n);
         if (i < 2)
@@ -197,10 +203,10 @@ static void random_machine(struct machine *m)
         uint64_t v = one_in(3) ? repeated : random_bits();
         memcpy(m->data + 8 * i, &v, 8);
     }
-    m->gpr[use.base[0]] = DATA_START + 1024 + random_below(64);
-    m->gpr[use.base[1]] = DATA_START + 2048 + 16 * random_below(4);
+    m->gpr[use.base[0]] = data_origin + 1024 + random_below(64);
+    m->gpr[use.base[1]] = data_origin + 2048 + 16 * random_below(4);
     m->gpr[use.index] = random_below(32);
-    m->gpr[RSP] = STACK_TOP - 8 * random_below(4);
+    m->gpr[RSP] = data_origin + STACK_TOP - DATA_START - 8 * random_below(4);
     for (unsigned n = 0; n < 16 && narrow; n++)
         m->gpr[n] = n < 8 ? (uint32_t)m->gpr[n] : 0;
     m->rip = CODE_START + CODE_BEFORE;
@@ -215,7 +221,7 @@ struct maker {
     struct sequence *s;
     struct instruction *to;
     const struct template *t;
-    bool memory, wide, word, short_address, lock;
+    bool memory, wide, word, other_address, lock;
     unsigned rex; /* 0, or 0x40 with bits */
     unsigned reg, rm, base, index, scale;
     bool rm_is_high;
@@ -249,7 +255,7 @@ static void choose_operands(struct maker *m)
     const struct template *t = m->t;
     const bool byte = t->shape & BYTE, byte_rm = t->shape & (BYTE | BYTE_RM);
 
-    m->word = !(t->shape & (WIDE | NO_SIZE)) && one_in(4);
+    m->word = t->shape & NO_SIZE ? words : !(t->shape & WIDE) && one_in(4) != words;
     m->wide = !narrow && !(t->shape & (NO_WIDE | NO_SIZE)) && one_in(3);
     if (m->wide || (!narrow && one_in(2)))
         m->rex = 0x40 | (m->wide ? 8 : 0);
@@ -262,7 +268,8 @@ static void choose_operands(struct maker *m)
         while (!(t->groups >> m->reg & 1));
     }
     m->lock = m->memory && t->shape & LOCK && one_in(2);
-    m->short_address = !narrow && one_in(16) && (m->memory || t->shape & (STRING | XLAT));
+    m->other_address =
+        (words ? one_in(4) : !narrow && one_in(16)) && (m->memory || t->shape & (STRING | XLAT));
     m->imm = random_value();
 }
 
@@ -273,9 +280,9 @@ static void put_prefixes(struct maker *m)
     uint8_t prefixes[6];
     unsigned count = 0;
 
-    if (m->word)
+    if (m->word != words)
         prefixes[count++] = 0x66;
-    if (m->short_address)
+    if (m->other_address)
         prefixes[count++] = 0x67;
     if (m->lock)
         prefixes[count++] = 0xf0;
@@ -333,7 +340,7 @@ static void put_based(struct maker *m, unsigned base, bool indexed)
 /* Only forms for which the REX prefix has been made: see choose_form(). */
 static void put_memory(struct maker *m, enum form form, unsigned base)
 {
-    const uint64_t address = DATA_START + 512 + random_below(1024);
+    const uint64_t address = data_origin + 512 + random_below(1024);
 
     switch (form) {
     case FORM_BASE: put_based(m, base, false); break;
@@ -358,6 +365,26 @@ static void put_memory(struct maker *m, enum form form, unsigned base)
         put(m, address, 4);
         break;
     }
+}
+
+/* Table 2-1 of volume 2. */
+static void put_memory_16(struct maker *m, enum form form, unsigned base)
+{
+    static const uint8_t alone[] = {[RBX] = 7, [RBP] = 6, [RSI] = 4, [RDI] = 5};
+    const bool plain = m->t->shape & (PAIR | TARGET), indexed = form == FORM_BASE_INDEX;
+    const uint64_t address = 512 + random_below(1024);
+    unsigned mod = plain ? base == RBP : base == RBP ? 1 + random_below(2) : random_below(3);
+    unsigned rm = indexed ? (base == RBP ? 2 : 0) + (use.index == RDI) : alone[base];
+
+    if (form == FORM_RIP || form == FORM_ABSOLUTE)
+        mod = 0, rm = 6;
+    else if (form == FORM_INDEX)
+        mod = 2, rm = alone[use.index];
+    put(m, mod << 6 | (m->reg & 7) << 3 | rm, 1);
+    if (form == FORM_RIP || form == FORM_ABSOLUTE || form == FORM_INDEX)
+        put(m, address, 2);
+    else if (mod)
+        put(m, plain ? 0 : (uint32_t)random_offset(mod), mod);
 }
 
 /* REX bits for the operands, which may need a REX prefix where there was none. */
@@ -390,12 +417,12 @@ static enum form choose_form(struct maker *m, unsigned *base)
 
 static void set_data(struct maker *m, uint64_t address, uint64_t value)
 {
-    memcpy(m->s->start.data + (address - DATA_START), &value, 8);
+    memcpy(m->s->start.data + (address - data_origin), &value, 8);
 }
 
 static uint64_t random_target(void)
 {
-    return CODE_START + CODE_BEHIND + random_below(1024);
+    return (words ? 0 : CODE_START) + CODE_BEHIND + random_below(1024);
 }
 
 /* Registers and memory of an instruction that is alone. */
@@ -409,15 +436,15 @@ static void prepare(struct maker *m)
     if (shape & BITS)
         start->gpr[m->reg] = (uint64_t)((int64_t)random_below(20000) - 10000);
     if (shape & XLAT)
-        start->gpr[RBX] = DATA_START + 1024;
+        start->gpr[RBX] = data_origin + 1024;
     if (shape & POPF)
         set_data(m, start->gpr[RSP], popped);
     if (shape & LEAVE)
-        start->gpr[RBP] = DATA_START + 1024 + random_below(512);
+        start->gpr[RBP] = data_origin + 1024 + random_below(512);
     if (shape & STRING) {
-        start->gpr[RSI] = DATA_START + 1024 + random_below(1024);
+        start->gpr[RSI] = data_origin + 1024 + random_below(1024);
         start->gpr[RDI] =
-            one_in(2) ? start->gpr[RSI] + random_below(16) : DATA_START + 1024 + random_below(1024);
+            one_in(2) ? start->gpr[RSI] + random_below(16) : data_origin + 1024 + random_below(1024);
         start->gpr[RCX] = random_below(20);
     }
     if (shape & RETURN)
@@ -443,6 +470,13 @@ static void prepare_memory(struct maker *m, unsigned base)
 /* -- all of an instruction
  * ---------------------------------------------------------------------------------------------- */
 
+static unsigned address_bytes(const struct maker *m)
+{
+    if (words)
+        return m->other_address ? 4 : 2;
+    return narrow || m->other_address ? 4 : 8;
+}
+
 static void put_immediate(struct maker *m)
 {
     const uint32_t shape = m->t->shape;
@@ -459,9 +493,9 @@ static void put_immediate(struct maker *m)
     if (shape & ENTER)
         put(m, m->imm & 0x1ff, 3);
     if (shape & OFFSET)
-        put(m, DATA_START + 512 + random_below(1024), narrow || m->short_address ? 4 : 8);
+        put(m, data_origin + 512 + random_below(1024), address_bytes(m));
     if (shape & (BRANCH8 | BRANCH32)) {
-        const unsigned size = shape & BRANCH8 ? 1 : 4;
+        const unsigned size = shape & BRANCH8 ? 1 : words ? 2 : 4;
         const uint64_t behind = 1 + (uint64_t)(m->to - m->s->instructions);
         m->to->relative = (struct relative){.at = m->to->length, .size = (uint8_t)size, .target = behind};
         put(m, 0, size);
@@ -485,12 +519,18 @@ static void put_operands(struct maker *m, unsigned opcode)
         return;
     if (m->memory && m->t->shape & (PAIR | TARGET)) {
         prepare_memory(m, base);
+        if (words && !m->other_address) {
+            put_memory_16(m, form, base);
+            return;
+        }
         if ((base & 7) == RSP)
             put_sib(m, 0, base, RSP, 0);
         else
             put(m, ((base & 7) == RBP ? 0x40 : 0) | (m->reg & 7) << 3 | (base & 7), 1);
         if ((base & 7) == RBP)
             put(m, 0, 1);
+    } else if (m->memory && words && !m->other_address) {
+        put_memory_16(m, form, base);
     } else if (m->memory) {
         put_memory(m, form, base);
     } else {
@@ -544,7 +584,7 @@ static bool make_instruction(struct sequence *s, const struct template *t, uint6
     if (t->shape & OPCODE_REGISTER)
         opcode = (opcode & ~7u) | (m.rm & 7);
     if (t->shape & OFFSET)
-        m.short_address = !narrow && one_in(4);
+        m.other_address = (words || !narrow) && one_in(4);
     put_prefixes(&m);
     put_operands(&m, opcode);
     prepare(&m);

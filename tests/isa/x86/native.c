@@ -3,9 +3,13 @@
  * native: code on the host's processor with all registers from a structure. It ends by a signal, whose
  * handler takes the registers out of its context.
  */
+#include <asm/ldt.h>
+#include <asm/prctl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "compare.h"
 
@@ -23,7 +27,14 @@ struct {
     uint32_t offset;
     uint16_t selector;
 } __attribute__((packed)) native_entry __attribute__((visibility("hidden"))) = {CODE_START + CODE_BEFORE, 0};
-enum { SELECTOR_CODE_64 = 0x33, SELECTOR_CODE_32 = 0x23, SELECTOR_DATA = 0x2b };
+uint16_t native_stack_segment __attribute__((visibility("hidden")));
+enum {
+    SELECTOR_CODE_64 = 0x33,
+    SELECTOR_CODE_32 = 0x23,
+    SELECTOR_DATA = 0x2b,
+    SELECTOR_CODE_16 = 0 << 3 | 7, /* in the local table: of ours */
+    SELECTOR_DATA_16 = 1 << 3 | 7,
+};
 
 static struct machine *running; /* NULL: not in native_enter() */
 
@@ -42,6 +53,7 @@ __asm__(".text\n"
         "    mov 8(%rdi), %rcx\n"
         "    mov 16(%rdi), %rdx\n"
         "    mov 24(%rdi), %rbx\n"
+        "    movw native_stack_segment(%rip), %ss\n"
         "    mov 32(%rdi), %rsp\n"
         "    mov 40(%rdi), %rbp\n"
         "    mov 48(%rdi), %rsi\n"
@@ -99,8 +111,11 @@ bool native_signal(int signal, void *ucontext)
     running->ending = ending_of(signal);
     if (signal == SIGTRAP)
         running->rip--; /* it is a trap */
+    if (native_entry.selector == SELECTOR_CODE_16)
+        running->rip += CODE_START;
     running = NULL;
-    registers[REG_CSGSFS] = (registers[REG_CSGSFS] & ~0xffffll) | SELECTOR_CODE_64;
+    registers[REG_CSGSFS] =
+        (registers[REG_CSGSFS] & 0xffffffff0000ll) | (greg_t)SELECTOR_DATA << 48 | SELECTOR_CODE_64;
     registers[REG_RIP] = (greg_t)(uintptr_t)native_exit;
     registers[REG_RSP] = (greg_t)native_host_stack;
     registers[REG_EFL] &= ~(greg_t)(X86_EFLAGS_DF | X86_EFLAGS_AC | X86_EFLAGS_TF | X86_EFLAGS_NT);
@@ -108,11 +123,36 @@ bool native_signal(int signal, void *ucontext)
     return true;
 }
 
-void native_run(struct machine *machine, enum x86_code code)
+/* Segments of 64 KiB. */
+static bool make_segment(unsigned number, uint32_t base, unsigned contents)
 {
+    struct user_desc segment = {
+        .entry_number = number, .base_addr = base, .limit = 0xffff, .contents = contents, .useable = 1};
+    return syscall(SYS_modify_ldt, 1, &segment, sizeof segment) == 0;
+}
+
+bool native_prepare(enum x86_code code)
+{
+    unsigned data = SELECTOR_DATA;
+
+    native_stack_segment = SELECTOR_DATA;
     native_entry.selector = code == X86_CODE_64 ? SELECTOR_CODE_64 : SELECTOR_CODE_32;
+    if (code == X86_CODE_16) {
+        if (!make_segment(0, CODE_START, MODIFY_LDT_CONTENTS_CODE) ||
+            !make_segment(1, DATA_START, MODIFY_LDT_CONTENTS_DATA))
+            return false;
+        native_entry.offset = CODE_BEFORE;
+        native_entry.selector = SELECTOR_CODE_16;
+        native_stack_segment = SELECTOR_DATA_16;
+        data = SELECTOR_DATA_16;
+    }
     if (code != X86_CODE_64) /* 64-bit programs begin without */
-        __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SELECTOR_DATA));
+        __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(data));
+    return syscall(SYS_arch_prctl, ARCH_SET_GS, DATA_START) == 0;
+}
+
+void native_run(struct machine *machine)
+{
     running = machine;
     native_enter(machine);
     memcpy(machine->data, (const void *)DATA_START, DATA_SIZE);
