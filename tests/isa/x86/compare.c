@@ -34,11 +34,10 @@ static uint8_t *const data = (uint8_t *)DATA_START;
 
 static struct machine native_end, guest_ends[WAY_COUNT];
 static enum x86_code kind; /* of the code */
-static unsigned long compared, emulated, sequences, trapped;
+static unsigned long compared, emulated, sequences, trapped, claims;
 static unsigned long class_counts[256], class_failures[256];
 
-/* -- running
- * --------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------- */
 
 static void handle_signal(int signal, siginfo_t *info, void *ucontext)
 {
@@ -108,8 +107,7 @@ static void guest_run(enum way way, const struct machine *start, struct machine 
     memcpy(end->data, data, DATA_SIZE);
 }
 
-/* -- sequences as code
- * ------------------------------------------------------------------------------------------ */
+/* -- sequences as code --------------------------------------------------------------------------------- */
 
 static void lay_out(struct sequence *s)
 {
@@ -203,8 +201,30 @@ static const char *run_sequence(struct sequence *s, enum way *which)
     return NULL;
 }
 
-/* -- reports
- * ---------------------------------------------------------------------------------------------------- */
+/* If guest_isa.flags_use says that the code sets the flags before it reads any, then it ends the same with
+ * other flags at its start. On the host's processor, just after run_sequence(). */
+static bool flags_are_dead(const struct sequence *s)
+{
+    static struct machine other;
+    struct guest_flags_path path = {.mode = cpus[0]->mode};
+    const uint8_t *start = code + CODE_BEFORE;
+
+    if (native_end.ending != END_BREAKPOINT ||
+        x86_guest.flags_use(CODE_START + CODE_BEFORE, start, CODE_BEHIND - CODE_BEFORE, &path) !=
+            GUEST_FLAGS_SET)
+        return true;
+    memcpy(&other, &s->start, sizeof other);
+    other.eflags ^= X86_EFLAGS_CONDITIONS;
+    memcpy(data, other.data, DATA_SIZE);
+    native_run(&other);
+    claims++;
+    return other.ending == END_BREAKPOINT && other.rip == native_end.rip &&
+           memcmp(other.gpr, native_end.gpr, sizeof other.gpr) == 0 &&
+           ((other.eflags ^ native_end.eflags) & COMPARABLE & ~undefined_at(s, other.rip, false)) == 0 &&
+           memcmp(other.data, native_end.data, DATA_SIZE) == 0;
+}
+
+/* -- reports ------------------------------------------------------------------------------------------- */
 
 /* Takes instructions away as long as the same thing differs. */
 static void shrink(struct sequence *s, const char *what)
@@ -245,14 +265,10 @@ static void print_machines(const struct machine *start, const struct machine *a,
             printf("    data[%#x] %02x / %02x\n", i, a->data[i], b->data[i]);
 }
 
-static void report(struct sequence *s, const char *what)
+static void print_sequence(const struct sequence *s)
 {
-    enum way way = WAY_INTERPRETER;
     uint64_t at = CODE_START + CODE_BEFORE;
 
-    shrink(s, what);
-    what = run_sequence(s, &way);
-    printf("%s differs: host / %s\n", what ? what : "nothing", way_names[way]);
     for (unsigned i = 0; i < s->count; i++) {
         char text[96];
         uint8_t bytes[16];
@@ -264,12 +280,21 @@ static void report(struct sequence *s, const char *what)
         printf(": %s\n", text);
         at += s->instructions[i].length;
     }
+}
+
+static void report(struct sequence *s, const char *what)
+{
+    enum way way = WAY_INTERPRETER;
+
+    shrink(s, what);
+    what = run_sequence(s, &way);
+    printf("%s differs: host / %s\n", what ? what : "nothing", way_names[way]);
+    print_sequence(s);
     print_machines(&s->start, &native_end, &guest_ends[way]);
     class_failures[s->instructions[s->count - 1].row]++;
 }
 
-/* -- the program
- * ------------------------------------------------------------------------------------------------- */
+/* -- the program --------------------------------------------------------------------------------------- */
 
 static void *map_at(uint64_t address, size_t size, int protection)
 {
@@ -348,9 +373,9 @@ static void summarize(unsigned long failures, bool verbose)
     for (unsigned i = 0; i < template_count() && verbose; i++)
         printf("%-16s %8lu, %lu different\n", template_name(i), class_counts[i], class_failures[i]);
     printf(
-        "%lu instructions in %lu sequences compared, of which %lu ended in an exception; %lu left to the owner, %lu "
-        "different\n",
-        compared, sequences, trapped, emulated, failures);
+        "%lu instructions in %lu sequences compared, %lu of which ended in an exception and %lu were left to the "
+        "owner\n%lu sequences said to set the flags first\n%lu different\n",
+        compared, sequences, trapped, emulated, claims, failures);
 }
 
 int main(int argc, char **argv)
@@ -396,6 +421,10 @@ int main(int argc, char **argv)
         if (what) {
             failures++;
             report(&s, what);
+        } else if (!flags_are_dead(&s)) {
+            failures++;
+            printf("flags_use says that these set the flags first:\n");
+            print_sequence(&s);
         }
     }
     summarize(failures, verbose);

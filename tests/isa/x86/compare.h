@@ -60,7 +60,7 @@ struct sequence {
     struct machine start;
 };
 
-/* -- generate.c ------------------------------------------------------------------------------------------ */
+/* -- generate.c ---------------------------------------------------------------------------------------- */
 
 void random_seed(uint64_t seed);
 uint64_t random_bits(void);
@@ -73,8 +73,7 @@ void generate_sequence(struct sequence *s);
 unsigned template_count(void);
 const char *template_name(unsigned row);
 
-/* -- native.c -----------------------------------------------------------------------------------------------
- */
+/* -- native.c ------------------------------------------------------------------------------------------ */
 
 /* Once, before any run. False: errno says why the host cannot. */
 bool native_prepare(enum x86_code code);

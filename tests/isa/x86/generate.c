@@ -102,8 +102,7 @@ bool generate_choose(const char *only, enum x86_code code)
     return chosen_count > 0;
 }
 
-/* -- random numbers: xorshift64*
- * ------------------------------------------------------------------------------ */
+/* -- random numbers: xorshift64* ----------------------------------------------------------------------- */
 
 static uint64_t random_state = 1;
 
@@ -160,8 +159,7 @@ static uint64_t random_value(void)
     }
 }
 
-/* -- machines
- * --------------------------------------------------------------------------------------------------- */
+/* -- machines ------------------------------------------------------------------------------------------ */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
 
@@ -214,8 +212,7 @@ static void random_machine(struct machine *m)
     m->mxcsr = 0x1f80;
 }
 
-/* -- one instruction
- * -------------------------------------------------------------------------------------------- */
+/* -- one instruction ----------------------------------------------------------------------------------- */
 
 struct maker {
     struct sequence *s;
@@ -309,8 +306,7 @@ static void put_opcode(struct maker *m, unsigned opcode)
     put(m, opcode, 1);
 }
 
-/* -- memory operands
- * -------------------------------------------------------------------------------------------- */
+/* -- memory operands ----------------------------------------------------------------------------------- */
 
 enum form { FORM_BASE, FORM_BASE_INDEX, FORM_RIP, FORM_ABSOLUTE, FORM_INDEX, FORM_COUNT };
 
@@ -412,8 +408,7 @@ static enum form choose_form(struct maker *m, unsigned *base)
     return form;
 }
 
-/* -- special needs
- * ------------------------------------------------------------------------------------------------- */
+/* -- special needs ------------------------------------------------------------------------------------- */
 
 static void set_data(struct maker *m, uint64_t address, uint64_t value)
 {
@@ -467,8 +462,7 @@ static void prepare_memory(struct maker *m, unsigned base)
     }
 }
 
-/* -- all of an instruction
- * ---------------------------------------------------------------------------------------------- */
+/* -- all of an instruction ----------------------------------------------------------------------------- */
 
 static unsigned address_bytes(const struct maker *m)
 {

@@ -29,7 +29,7 @@ static int64_t read_signed(struct reader *r, unsigned count)
     return (int64_t)(read_bytes(r, count) << (64 - 8 * count)) >> (64 - 8 * count);
 }
 
-/* -- prefixes -------------------------------------------------------------------------------------------- */
+/* -- prefixes ------------------------------------------------------------------------------------------ */
 
 struct prefixes {
     bool operand, address;
@@ -78,7 +78,7 @@ static uint8_t read_prefixes(struct reader *r, struct x86_insn *insn, struct pre
     }
 }
 
-/* -- sizes ----------------------------------------------------------------------------------------------- */
+/* -- sizes --------------------------------------------------------------------------------------------- */
 
 static const struct x86_row *find_row(struct x86_insn *insn, const struct prefixes *p)
 {
@@ -118,7 +118,7 @@ static void find_sizes(struct x86_insn *insn, const struct prefixes *p)
         insn->size = 0;
 }
 
-/* -- operands -------------------------------------------------------------------------------------------- */
+/* -- operands ------------------------------------------------------------------------------------------ */
 
 /* Table 2-1 */
 static void read_memory_16(struct reader *r, struct x86_insn *insn, unsigned rm)
@@ -213,7 +213,7 @@ static void read_immediate(struct reader *r, struct x86_insn *insn)
     }
 }
 
-/* -- all of it ------------------------------------------------------------------------------------------- */
+/* -- all of it ----------------------------------------------------------------------------------------- */
 
 static uint8_t read_map(struct reader *r, struct x86_insn *insn, uint8_t byte)
 {

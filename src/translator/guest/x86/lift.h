@@ -46,7 +46,7 @@ enum {
 #include "translator/guest/x86/sse.def"
 #undef OP
 
-/* -- leaving --------------------------------------------------------------------------------------------- */
+/* -- leaving ------------------------------------------------------------------------------------------- */
 
 /* Leaves the region with an exception; pc is the address that the guest sees in it. */
 static inline void x86_raise(struct x86_lift *l, enum translator_exit exit, uint64_t payload, uint64_t pc)
@@ -62,7 +62,7 @@ static inline void x86_raise_if(struct x86_lift *l, ir_value condition, enum tra
     ir_emit(l->ir, IR_RAISE_IF, IR_VOID, exit, condition, IR_NONE, IR_NONE, payload, l->pc);
 }
 
-/* -- sizes ----------------------------------------------------------------------------------------------- */
+/* -- sizes --------------------------------------------------------------------------------------------- */
 
 static inline enum ir_type x86_type(unsigned size)
 {
@@ -89,7 +89,7 @@ static inline ir_value x86_sign_extend(struct x86_lift *l, ir_value v, unsigned 
     return size >= 2 ? v : ir_sbfx(l->ir, v, 0, 8u << size);
 }
 
-/* -- registers ------------------------------------------------------------------------------------------- */
+/* -- registers ----------------------------------------------------------------------------------------- */
 
 /* All 64 bits. */
 static inline ir_value x86_gpr(struct x86_lift *l, unsigned n)
@@ -126,7 +126,7 @@ static inline void x86_write_xmm(struct x86_lift *l, unsigned n, ir_value v)
     ir_set(l->ir, X86_REGISTER_XMM + n, v);
 }
 
-/* -- memory ---------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------- */
 
 /* base + (index << scale) + disp, as LOAD and STORE take it. */
 struct x86_address {
@@ -194,7 +194,7 @@ static inline ir_value x86_immediate(struct x86_lift *l, unsigned size)
     return ir_const(l->ir, x86_type(size), l->insn.imm);
 }
 
-/* -- the stack ------------------------------------------------------------------------------------------- */
+/* -- the stack ----------------------------------------------------------------------------------------- */
 
 /* The address `offset` bytes from the top, and the stack pointer's new value, to be set after the last
  * access. */
@@ -204,7 +204,7 @@ void x86_set_stack(struct x86_lift *l, ir_value moved);
 /* All of a push of 2^size bytes, which nothing that may fault may follow. */
 void x86_push(struct x86_lift *l, unsigned size, ir_value v);
 
-/* -- conditions ------------------------------------------------------------------------------------------ */
+/* -- conditions ---------------------------------------------------------------------------------------- */
 
 /* The condition in the low four bits of an opcode. */
 ir_value x86_condition(struct x86_lift *l, unsigned code);
@@ -224,7 +224,7 @@ static inline ir_value x86_part(struct x86_lift *l, enum ir_op op, unsigned size
 /* An I64 of EFLAGS' layout: all of it. */
 ir_value x86_eflags_pack(struct x86_lift *l);
 
-/* -- where code is --------------------------------------------------------------------------------------- */
+/* -- where code is ------------------------------------------------------------------------------------- */
 
 /* What EIP is at a linear address, as pushed by calls: I64. */
 ir_value x86_ip_of(struct x86_lift *l, uint64_t linear);

@@ -9,7 +9,7 @@ static bool takes_flags(enum ir_op op)
     return ir_op_info[op].arguments[2] == 'l';
 }
 
-/* -- the eight operations, TEST, INC and DEC ------------------------------------------------------------ */
+/* -- the eight operations, TEST, INC and DEC ----------------------------------------------------------- */
 
 /* to = to op b; `operation` may have X86_FLAGS_ONLY. */
 static void compute(struct x86_lift *l, unsigned operation, const struct x86_place *to, ir_value b)
@@ -82,8 +82,7 @@ bool x86_lift_inc_dec_short(struct x86_lift *l)
     return true;
 }
 
-/* -- group 3 ----------------------------------------------------------------------------------------------
- */
+/* -- group 3 ------------------------------------------------------------------------------------------- */
 
 static void lift_not(struct x86_lift *l)
 {
@@ -221,8 +220,7 @@ bool x86_lift_group3(struct x86_lift *l)
     return true;
 }
 
-/* -- IMUL
- * ---------------------------------------------------------------------------------------------------- */
+/* -- IMUL ---------------------------------------------------------------------------------------------- */
 
 static bool multiply_into(struct x86_lift *l, ir_value a, ir_value b)
 {
@@ -244,8 +242,7 @@ bool x86_lift_imul_imm(struct x86_lift *l)
     return multiply_into(l, x86_read_rm(l), x86_immediate(l, l->insn.size));
 }
 
-/* -- decimal numbers
- * ------------------------------------------------------------------------------------------- */
+/* -- decimal numbers ----------------------------------------------------------------------------------- */
 
 /* Nothing uses these any more: C functions do them. Volume 2: DAA, DAS, AAA, AAS, AAM, AAD. The flags that
  * are undefined are as for the result. */

@@ -61,7 +61,7 @@ void x86_compute_locked(struct x86_lift *l, enum ir_op op, const struct x86_plac
     ir_set_flags(l->ir, flags);
 }
 
-/* -- XADD, CMPXCHG --------------------------------------------------------------------------------------- */
+/* -- XADD, CMPXCHG ------------------------------------------------------------------------------------- */
 
 bool x86_lift_xadd(struct x86_lift *l)
 {

@@ -18,8 +18,7 @@ static ir_value unpack(struct x86_lift *l, ir_value packed)
     return ir_emit(l->ir, IR_FLAGS_UNPACK, IR_FLAGS, 0, packed, IR_NONE, IR_NONE, 0, 0);
 }
 
-/* -- shifts and rotations ---------------------------------------------------------------------------------
- */
+/* -- shifts and rotations ------------------------------------------------------------------------------ */
 
 /* Group 2 */
 bool x86_lift_shift(struct x86_lift *l)
@@ -109,8 +108,7 @@ bool x86_lift_double_shift(struct x86_lift *l)
     return true;
 }
 
-/* -- BT, BTS, BTR, BTC
- * --------------------------------------------------------------------------------------- */
+/* -- BT, BTS, BTR, BTC --------------------------------------------------------------------------------- */
 
 static ir_value changed_bit(struct x86_lift *l, unsigned operation, ir_value a, ir_value mask)
 {
@@ -184,8 +182,7 @@ bool x86_lift_bit_reg(struct x86_lift *l)
     return true;
 }
 
-/* -- BSF, BSR, POPCNT, CRC32
- * ------------------------------------------------------------------------------------ */
+/* -- BSF, BSR, POPCNT, CRC32 --------------------------------------------------------------------------- */
 
 /* Of zero, the destination stays as it is. argument 1: BSR */
 bool x86_lift_bit_scan(struct x86_lift *l)

@@ -16,8 +16,7 @@ static void leave_if(struct x86_lift *l, ir_value condition, uint64_t target)
     ir_emit(l->ir, IR_EXIT_IF, IR_VOID, 0, condition, IR_NONE, IR_NONE, target, 0);
 }
 
-/* -- where to -----------------------------------------------------------------------------------------------
- */
+/* -- where to ------------------------------------------------------------------------------------------ */
 
 /* A linear address of an instruction pointer of the operand size. */
 static ir_value linear(struct x86_lift *l, ir_value ip)
@@ -65,8 +64,7 @@ static void jump_if(struct x86_lift *l, ir_value condition)
     leave_to(l, IR_GOTO_REG, ir_select(l->ir, condition, computed_target(l), next), 0, 0);
 }
 
-/* -- jumps
- * ----------------------------------------------------------------------------------------------------- */
+/* -- jumps --------------------------------------------------------------------------------------------- */
 
 bool x86_lift_jmp(struct x86_lift *l)
 {
@@ -110,8 +108,7 @@ bool x86_lift_loop(struct x86_lift *l)
     return true;
 }
 
-/* -- calls
- * ----------------------------------------------------------------------------------------------------- */
+/* -- calls --------------------------------------------------------------------------------------------- */
 
 static void push_return(struct x86_lift *l)
 {

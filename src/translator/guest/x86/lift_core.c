@@ -2,7 +2,7 @@
 /* lift_core: registers, addresses, the stack and conditions, for all lifting functions. */
 #include "translator/guest/x86/lift.h"
 
-/* -- registers ------------------------------------------------------------------------------------------- */
+/* -- registers ----------------------------------------------------------------------------------------- */
 
 struct x86_place x86_place_reg_of(struct x86_lift *l, unsigned n, unsigned size)
 {
@@ -44,7 +44,7 @@ void x86_write_merged(struct x86_lift *l, const struct x86_place *to, ir_value v
         x86_set_gpr(l, to->reg, x86_convert(l, v, IR_I64));
 }
 
-/* -- memory ---------------------------------------------------------------------------------------------- */
+/* -- memory -------------------------------------------------------------------------------------------- */
 
 static bool has_base(const struct x86_lift *l, enum x86_segment segment)
 {
@@ -130,7 +130,7 @@ void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_
             address.index, v, address.disp, 0);
 }
 
-/* -- the stack ------------------------------------------------------------------------------------------- */
+/* -- the stack ----------------------------------------------------------------------------------------- */
 
 /* As the stack's address size has it, zero-extended: I64. */
 ir_value x86_stack_moved(struct x86_lift *l, int64_t offset)
@@ -163,7 +163,7 @@ void x86_push(struct x86_lift *l, unsigned size, ir_value v)
     x86_set_stack(l, x86_stack_moved(l, -bytes));
 }
 
-/* -- conditions and flags -------------------------------------------------------------------------------- */
+/* -- conditions and flags ------------------------------------------------------------------------------ */
 
 ir_value x86_condition(struct x86_lift *l, unsigned code)
 {

@@ -2,8 +2,7 @@
 /* lift_move: moves, extensions, exchanges and the stack. Intel SDM volume 1, 7.3.1. */
 #include "translator/guest/x86/lift.h"
 
-/* -- MOV --------------------------------------------------------------------------------------------------
- */
+/* -- MOV ----------------------------------------------------------------------------------------------- */
 
 bool x86_lift_mov_rm_reg(struct x86_lift *l)
 {
@@ -57,8 +56,7 @@ bool x86_lift_mov_segment_rm(struct x86_lift *l)
     return segment < X86_SEGMENT_COUNT && segment != X86_CS && x86_lift_emulate(l);
 }
 
-/* -- MOVZX, MOVSX, MOVSXD, CBW and CWD
- * -------------------------------------------------------------------------- */
+/* -- MOVZX, MOVSX, MOVSXD, CBW and CWD ----------------------------------------------------------------- */
 
 static ir_value extended(struct x86_lift *l, unsigned size, bool is_signed)
 {
@@ -111,8 +109,7 @@ bool x86_lift_cwd(struct x86_lift *l)
     return true;
 }
 
-/* -- LEA, XLAT, XCHG, MOVBE, BSWAP
- * ---------------------------------------------------------------------------------- */
+/* -- LEA, XLAT, XCHG, MOVBE, BSWAP --------------------------------------------------------------------- */
 
 bool x86_lift_lea(struct x86_lift *l)
 {
@@ -187,8 +184,7 @@ bool x86_lift_bswap(struct x86_lift *l)
     return true;
 }
 
-/* -- the stack
- * ------------------------------------------------------------------------------------------------- */
+/* -- the stack ----------------------------------------------------------------------------------------- */
 
 bool x86_lift_push_reg(struct x86_lift *l)
 {
