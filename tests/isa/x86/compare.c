@@ -59,7 +59,7 @@ static size_t fetch(void *context, uint64_t pc, void *bytes, size_t size)
     return size;
 }
 
-static enum ending ending_of(enum translator_exit exit)
+static enum ending ending_of(enum translator_exit exit, uint64_t length)
 {
     switch (exit) {
     case TRANSLATOR_BREAKPOINT: return END_BREAKPOINT;
@@ -68,7 +68,7 @@ static enum ending ending_of(enum translator_exit exit)
     case TRANSLATOR_FETCH_FAULT: return END_FAULT;
     case TRANSLATOR_DIVIDE: return END_DIVIDE;
     case TRANSLATOR_UNDEFINED: return END_UNDEFINED;
-    case TRANSLATOR_EMULATE: return END_EMULATE;
+    case TRANSLATOR_EMULATE: return length ? END_EMULATE : END_FAULT; /* #GP: more than 15 bytes */
     default: return END_OTHER;
     }
 }
@@ -97,7 +97,8 @@ static void guest_run(enum way way, const struct machine *start, struct machine 
     x86_eflags_set(s, start->eflags);
     cpu->common.fp_control = start->mxcsr;
     running = cpu;
-    end->ending = ending_of(run_cpu(way));
+    const enum translator_exit exit = run_cpu(way);
+    end->ending = ending_of(exit, cpu->common.exit_payload);
     running = NULL;
     memcpy(end->gpr, s->gpr, sizeof s->gpr);
     memcpy(end->xmm, s->xmm, sizeof s->xmm);
@@ -271,8 +272,7 @@ static void print_sequence(const struct sequence *s)
 
     for (unsigned i = 0; i < s->count; i++) {
         char text[96];
-        uint8_t bytes[16];
-        memcpy(bytes, s->instructions[i].bytes, sizeof bytes);
+        const uint8_t *bytes = s->instructions[i].bytes;
         x86_guest.disassemble(at, bytes, text, sizeof text);
         printf("    %-16s", template_name(s->instructions[i].row));
         for (unsigned k = 0; k < s->instructions[i].length; k++)

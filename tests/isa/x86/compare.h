@@ -46,7 +46,7 @@ struct relative {
 };
 
 struct instruction {
-    uint8_t bytes[16];
+    uint8_t bytes[24]; /* it may be too long */
     uint8_t length;
     uint8_t row; /* its class: an index for template_name() */
     struct relative relative;

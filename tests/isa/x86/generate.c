@@ -218,7 +218,7 @@ struct maker {
     struct sequence *s;
     struct instruction *to;
     const struct template *t;
-    bool memory, wide, word, other_address, lock;
+    bool memory, wide, word, other_address, lock, gs;
     unsigned rex; /* 0, or 0x40 with bits */
     unsigned reg, rm, base, index, scale;
     bool rm_is_high;
@@ -267,6 +267,7 @@ static void choose_operands(struct maker *m)
     m->lock = m->memory && t->shape & LOCK && one_in(2);
     m->other_address =
         (words ? one_in(4) : !narrow && one_in(16)) && (m->memory || t->shape & (STRING | XLAT));
+    m->gs = !narrow && m->memory && !(t->shape & (BITS | PAIR | TARGET)) && one_in(16);
     m->imm = random_value();
 }
 
@@ -274,13 +275,15 @@ static void put_prefixes(struct maker *m)
 {
     /* In 32-bit code they mean segments that are the same; CS cannot be written to, and comes last. */
     static const uint8_t ignored[] = {0x26, 0x36, 0x3e, 0x2e};
-    uint8_t prefixes[6];
+    uint8_t prefixes[7];
     unsigned count = 0;
 
     if (m->word != words)
         prefixes[count++] = 0x66;
     if (m->other_address)
         prefixes[count++] = 0x67;
+    if (m->gs)
+        prefixes[count++] = 0x65;
     if (m->lock)
         prefixes[count++] = 0xf0;
     if (m->t->prefix)
@@ -336,7 +339,7 @@ static void put_based(struct maker *m, unsigned base, bool indexed)
 /* Only forms for which the REX prefix has been made: see choose_form(). */
 static void put_memory(struct maker *m, enum form form, unsigned base)
 {
-    const uint64_t address = data_origin + 512 + random_below(1024);
+    const uint64_t address = (m->gs ? 0 : data_origin) + 512 + random_below(1024);
 
     switch (form) {
     case FORM_BASE: put_based(m, base, false); break;
@@ -394,6 +397,8 @@ static enum form choose_form(struct maker *m, unsigned *base)
     *base = use.base[m->t->shape & (PAIR | BITS) ? 1 : random_below(2)];
     if (m->t->shape & BITS)
         form = FORM_BASE;
+    if (m->gs) /* whose base is DATA_START */
+        form = one_in(2) ? FORM_ABSOLUTE : FORM_INDEX;
     if ((form == FORM_BASE || form == FORM_BASE_INDEX) && *base >= 8)
         bits |= 1;
     if ((form == FORM_BASE_INDEX || form == FORM_INDEX) && use.index >= 8)
