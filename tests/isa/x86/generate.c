@@ -73,6 +73,8 @@ static const struct template templates[] = {
 #undef T32
 };
 
+_Static_assert(ARRAY_SIZE(templates) <= 256, "instruction.row");
+
 static unsigned chosen[ARRAY_SIZE(templates)], chosen_count;
 
 unsigned template_count(void)
