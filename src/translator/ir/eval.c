@@ -187,7 +187,9 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
         e.fp = ir_fp_mode(isa, cpu);
 
     result->d[0] = result->d[1] = 0;
-    if (op >= IR_AESE)
+    if (op >= IR_X86V)
+        ir_evaluate_x86_vector(&e);
+    else if (op >= IR_AESE)
         ir_evaluate_crypto(&e);
     else if (op >= IR_VFADD)
         ir_evaluate_vector_float(&e);

@@ -5,7 +5,7 @@
  * eval.c has integers, flags and the dispatch; eval_vector.c and eval_saturate.c vectors of integers;
  * eval_float.c floating point by lane, with its exact arithmetic in eval_arithmetic.c, conversions in
  * eval_convert.c and Arm's estimates in eval_estimate.c; eval_crypto.c cryptography; eval_x86.c what only x86
- * has.
+ * has, eval_x86_vector.c its vector instructions.
  */
 #ifndef VISOR_TRANSLATOR_IR_EVALUATION_H
 #define VISOR_TRANSLATOR_IR_EVALUATION_H
@@ -42,6 +42,7 @@ void ir_evaluate_scalar_float(const struct evaluation *e); /* FCONST .. HALF_FRO
 void ir_evaluate_vector_float(const struct evaluation *e); /* VFADD .. VFRECPX */
 void ir_evaluate_crypto(const struct evaluation *e);       /* AESE .. SHA512SU1 */
 void ir_evaluate_x86(const struct evaluation *e);          /* PART_ADD .. FLAGS_UCOM */
+void ir_evaluate_x86_vector(const struct evaluation *e);   /* X86V .. X86V_FLAGS */
 
 /* Makes the sticky saturation flag non-zero. */
 static inline void evaluation_saturated(const struct evaluation *e)

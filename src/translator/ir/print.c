@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "translator/ir/ir.h"
+#include "translator/ir/x86_vector.h"
 
 static const char *const type_names[] = {"", "i32", "i64", "f32", "f64", "v128", "flags", "bool"};
 
@@ -167,6 +168,14 @@ static void print_insn(FILE *stream, const struct ir_insn *n, const char *(*regi
     case IR_VFFROM_INT:
         fprintf(stream, " .%u", 8u << (n->aux & 255));
         print_rounding(stream, n->aux >> 8);
+        break;
+    case IR_X86V:
+    case IR_X86VF:
+    case IR_X86V_TO_INT:
+    case IR_X86VF_TO_INT:
+    case IR_X86VF_FROM_INT:
+    case IR_X86V_FLAGS:
+        fprintf(stream, " %s", n->aux < X86V_COUNT ? x86_vector_info[n->aux].name : "?");
         break;
     default:
         if (n->op >= IR_PART_ADD && n->op <= IR_PART_MUL)

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "translator/ir/ir.h"
+#include "translator/ir/x86_vector.h"
 
 static const char *const type_names[] = {"nothing", "i32", "i64", "f32", "f64", "v128", "flags", "bool"};
 
@@ -86,6 +87,28 @@ static unsigned type_bits(unsigned type)
     return 8 * ir_type_bytes((enum ir_type)type);
 }
 
+/* Whether a row of x86_vector.def belongs to the operation that names it. */
+static bool x86_operation_fits(const struct ir_insn *n)
+{
+    const struct x86_vector_info *row = &x86_vector_info[n->aux];
+    const bool has_lengths = row->shape == X86_SHAPE_MASK_OF || row->shape == X86_SHAPE_INDEX_OF;
+
+    switch (n->op) {
+    case IR_X86V:
+    case IR_X86VF: return row->shape <= X86_SHAPE_MASK_OF && row->raises_status == (n->op == IR_X86VF);
+    case IR_X86V_TO_INT:
+        if (row->shape == X86_SHAPE_TO_INT)
+            return !row->raises_status;
+        return (row->shape == X86_SHAPE_INDEX || row->shape == X86_SHAPE_INDEX_OF) &&
+               has_lengths == (n->c != IR_NONE);
+    case IR_X86VF_TO_INT: return row->shape == X86_SHAPE_TO_INT && row->raises_status;
+    case IR_X86VF_FROM_INT: return row->shape == X86_SHAPE_FROM_INT;
+    default:
+        return row->shape >= X86_SHAPE_MASK && row->shape <= X86_SHAPE_TEST &&
+               has_lengths == (n->c != IR_NONE);
+    }
+}
+
 /* Whether aux and imm are in the ranges that ops.def gives. */
 static bool operands_in_range(const struct ir_insn *n)
 {
@@ -155,6 +178,12 @@ static bool operands_in_range(const struct ir_insn *n)
     case IR_VSQRDMLSH:
     case IR_VFWIDEN:
     case IR_VFNARROW: return esize == 1 || esize == 2;
+    case IR_X86V:
+    case IR_X86VF:
+    case IR_X86V_TO_INT:
+    case IR_X86VF_TO_INT:
+    case IR_X86VF_FROM_INT:
+    case IR_X86V_FLAGS: return n->aux < X86V_COUNT && x86_operation_fits(n);
     default: break;
     }
     if (n->op >= IR_PART_ADD && n->op <= IR_PART_MUL)

@@ -254,6 +254,9 @@ vector_emitter emit_aes_round, emit_aes_mix, emit_polynomial_long, emit_polynomi
 /* emit_sha512.c */
 vector_emitter emit_sha512_rounds, emit_sha512_rounds2, emit_sha512_schedule0, emit_sha512_schedule1;
 
+/* emit_x86_vector.c */
+vector_emitter emit_x86_vector, emit_x86_vector_to_int, emit_x86_vector_from_int, emit_x86_vector_flags;
+
 /* emit_estimate.c */
 vector_emitter emit_float_estimate;
 

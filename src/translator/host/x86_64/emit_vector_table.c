@@ -289,4 +289,11 @@ const emit_function emit_op_vector[IR_OP_COUNT] = {
     [IR_SHA512H2] = emit_sha512_rounds2,
     [IR_SHA512SU0] = emit_sha512_schedule0,
     [IR_SHA512SU1] = emit_sha512_schedule1,
+
+    [IR_X86V] = emit_x86_vector,
+    [IR_X86VF] = emit_x86_vector,
+    [IR_X86V_TO_INT] = emit_x86_vector_to_int,
+    [IR_X86VF_TO_INT] = emit_x86_vector_to_int,
+    [IR_X86VF_FROM_INT] = emit_x86_vector_from_int,
+    [IR_X86V_FLAGS] = emit_x86_vector_flags,
 };
