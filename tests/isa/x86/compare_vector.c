@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * compare_vector: x86's vector instructions under the translator against the host's processor.
+ *
+ *     compare_vector [count [seed [only]]]
+ *
+ * Makes `count` random runs of one to six instructions, of all rows of sse.def and x86_vector.def that are
+ * lifted, with registers and memory as operands, in random states: all rounding modes, with and without
+ * flushing. Each is run natively, as host code and by the interpreter; registers, EFLAGS, MXCSR with its
+ * sticky flags and memory must be the same. A difference is narrowed down to one instruction and shown.
+ * `only` names one row by its number, as printed.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "vector_native.h"
+#include "translator/guest/x86/lift_sse.h"
+#include "translator/host/host.h"
+#include "translator/host/x86_64/emit_vector.h"
+#include "translator/ir/eval.h"
+
+enum { RUN_MAX = 6, SCRATCH = 512, EFLAGS_COMPARED = X86_EFLAGS_CONDITIONS };
+
+/* -- random states ------------------------------------------------------------------------------------------
+ */
+
+static uint64_t random_state;
+
+static uint64_t random64(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state * 0x2545f4914f6cdd1d;
+}
+
+static unsigned random_below(unsigned n)
+{
+    return (unsigned)((random64() >> 32) % n);
+}
+
+/* Zero, the least and greatest denormal and normal numbers, limits of integers, infinity, NaNs. */
+static uint64_t random_double(void)
+{
+    static const uint64_t corners[] = {
+        0,
+        1,
+        0x000fffffffffffff,
+        0x0010000000000000,
+        0x3fe0000000000000,
+        0x3ff0000000000000,
+        0x3ff8000000000000,
+        0x41dfffffffc00000,
+        0x41e0000000000000,
+        0x43e0000000000000,
+        0x7fefffffffffffff,
+        0x7ff0000000000000,
+        0x7ff0000000000001,
+        0x7ff4000000000000,
+        0x7ff8000000000000,
+        0x7fffffffffffffff,
+    };
+    uint64_t r = random64();
+    switch (random_below(4)) {
+    case 0: return r;
+    case 1:
+        return (r & 1ull << 63) | (1023 - 30 + (uint64_t)random_below(70)) << 52 | (r >> 12 & ~0ull << 40);
+    default: return corners[random_below(ARRAY_SIZE(corners))] ^ (r & 1ull << 63);
+    }
+}
+
+static uint32_t random_single(void)
+{
+    static const uint32_t corners[] = {
+        0,          1,          0x007fffff, 0x00800000, 0x3f000000, 0x3f800000, 0x3fc00000, 0x4effffff,
+        0x4f000000, 0x5f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fa00000, 0x7fc00000, 0x7fffffff,
+    };
+    uint32_t r = (uint32_t)random64();
+    switch (random_below(4)) {
+    case 0: return r;
+    case 1: return (r & 1u << 31) | (127 - 20 + random_below(50)) << 23 | (r >> 9 & ~0u << 12);
+    default: return corners[random_below(ARRAY_SIZE(corners))] ^ (r & 1u << 31);
+    }
+}
+
+static union vector128 random_vector(void)
+{
+    union vector128 v = {.d = {random64(), random64()}};
+    switch (random_below(6)) {
+    case 0:
+    case 1:
+        for (unsigned i = 0; i < 4; i++)
+            v.w[i] = random_single();
+        break;
+    case 2: v.d[0] = random_double(), v.d[1] = random_double(); break;
+    case 3: /* text: few letters, an end */
+        for (unsigned i = 0; i < 16; i++)
+            v.b[i] = (uint8_t)(random_below(18) ? "abc\xfe"[random_below(4)] : 0);
+        break;
+    case 4: /* amounts */
+        for (unsigned i = 0; i < 4; i++)
+            v.sw[i] = (int32_t)random_below(80) - 40;
+        if (random64() & 1)
+            v.d[0] = random_below(70);
+        break;
+    default: break;
+    }
+    return v;
+}
+
+static uint64_t random_integer(void)
+{
+    uint64_t r = random64();
+    switch (random_below(4)) {
+    case 0: return (uint64_t)((int)random_below(50) - 25);
+    case 1: return r >> random_below(64);
+    case 2: return (r & 1 ? ~0ull : 0) << random_below(64);
+    default: return r;
+    }
+}
+
+/* Registers and memory before or after a run. */
+struct state {
+    uint64_t gpr[16];
+    uint64_t eflags;
+    uint32_t mxcsr;
+    union vector128 xmm[16];
+    uint8_t memory[SCRATCH];
+};
+
+static uint8_t *scratch; /* where operands are: the middle of a page */
+
+/* Registers that addresses are made of, which no instruction of a run changes. */
+static const uint8_t bases[] = {X86_RBX, X86_RSI, 13, 15}, indices[] = {X86_RBP, 12};
+/* Others, for results. */
+static const uint8_t others[] = {X86_RAX, X86_RCX, X86_RDX, X86_RDI, 8, 9, 10, 11, 14};
+
+static void random_start(struct state *s)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        s->gpr[i] = random_integer();
+        s->xmm[i] = random_below(4) || !i ? random_vector() : s->xmm[random_below(i)];
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(bases); i++)
+        s->gpr[bases[i]] = (uint64_t)(uintptr_t)scratch + 16 * random_below(8) + 128;
+    for (unsigned i = 0; i < ARRAY_SIZE(indices); i++)
+        s->gpr[indices[i]] = 16 * random_below(2);
+    for (unsigned i = 0; i < SCRATCH; i += 16) {
+        union vector128 v = random_vector();
+        memcpy(&s->memory[i], &v, 16);
+    }
+    s->eflags = (random64() & EFLAGS_COMPARED) | X86_EFLAGS_ONE;
+    s->mxcsr = 0x1f80 | random_below(4) << 13 | (random_below(16) ? 0 : (uint32_t)random64() & 0x3f);
+    if (random_below(3) == 0)
+        s->mxcsr |= (uint32_t)random64() & 0x8040;
+}
+
+/* -- random instructions
+ * -------------------------------------------------------------------------------------- */
+
+struct template
+{
+    const struct x86_row *row;
+    uint8_t map, prefix, opcode;
+};
+
+static struct template templates[512];
+static unsigned template_count;
+
+static bool is_sse(const struct x86_row *row)
+{
+    static bool (*const functions[])(struct x86_lift *) = {
+        x86_lift_vector,       x86_lift_vector_shift, x86_lift_compare_scalar, x86_lift_vector_load,
+        x86_lift_vector_store, x86_lift_scalar_load,  x86_lift_scalar_store,   x86_lift_quad_load,
+        x86_lift_quad_store,   x86_lift_half_load,    x86_lift_half_store,     x86_lift_vector_from_reg,
+        x86_lift_lane_to_rm,   x86_lift_lane_to_reg,  x86_lift_lane_from_rm,
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(functions); i++)
+        if (row->lift == functions[i])
+            return true;
+    return false;
+}
+
+static unsigned shape_of(const struct x86_row *row)
+{
+    return x86_vector_info[row->argument].shape;
+}
+
+static bool host_has(const struct x86_row *row)
+{
+    bool sha = row->lift == x86_lift_vector && shape_of(row) >= X86_SHAPE_LEGACY &&
+               shape_of(row) <= X86_SHAPE_LEGACY_XMM0;
+    return !sha || host_use_sha();
+}
+
+static void find_templates(void)
+{
+    for (unsigned map = 0; map < X86_MAP_COUNT; map++)
+        for (unsigned prefix = 0; prefix < X86_ANY; prefix++)
+            for (unsigned opcode = 0; opcode < 256; opcode++) {
+                const struct x86_row *row = &x86_rows[map][prefix][opcode];
+                if (row->lift && is_sse(row) && host_has(row))
+                    templates[template_count++] =
+                        (struct template){row, (uint8_t)map, (uint8_t)prefix, (uint8_t)opcode};
+            }
+}
+
+/* Whether the reg field, or the r/m field, is an integer register. */
+static bool reg_is_integer(const struct x86_row *row)
+{
+    return row->lift == x86_lift_lane_to_reg ||
+           (row->lift == x86_lift_vector && shape_of(row) == X86_SHAPE_TO_INT);
+}
+
+static bool rm_is_integer(const struct x86_row *row)
+{
+    return row->lift == x86_lift_vector_from_reg || row->lift == x86_lift_lane_to_rm ||
+           row->lift == x86_lift_lane_from_rm ||
+           (row->lift == x86_lift_vector && shape_of(row) == X86_SHAPE_FROM_INT);
+}
+
+static unsigned random_register(bool integer)
+{
+    return integer ? others[random_below(ARRAY_SIZE(others))] : random_below(16);
+}
+
+/* Instruction bytes as they are made. */
+struct bytes {
+    uint8_t b[16];
+    unsigned count;
+};
+
+static void put(struct bytes *b, unsigned byte)
+{
+    b->b[b->count++] = (uint8_t)byte;
+}
+
+static void put_opcode(struct bytes *b, const struct template *t, unsigned rex)
+{
+    static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
+    if (t->prefix >= X86_F3 && random_below(16) == 0)
+        put(b, 0x66); /* means nothing here */
+    if (t->prefix)
+        put(b, prefixes[t->prefix]);
+    if (rex)
+        put(b, 0x40 | rex);
+    put(b, 0x0f);
+    if (t->map >= X86_MAP_0F38)
+        put(b, t->map == X86_MAP_0F38 ? 0x38 : 0x3a);
+    put(b, t->opcode);
+}
+
+/* [base + disp], [base + index * scale + disp] */
+static void put_memory(struct bytes *b, const struct template *t, unsigned reg, unsigned rex)
+{
+    unsigned base = bases[random_below(ARRAY_SIZE(bases))],
+             index = indices[random_below(ARRAY_SIZE(indices))];
+    bool indexed = random_below(2), wide = random_below(2);
+    int disp = 16 * ((int)random_below(8) - 4);
+    if (indexed)
+        rex |= index >> 3 << 1;
+    put_opcode(b, t, rex | reg >> 3 << 2 | base >> 3);
+    put(b, (wide ? 0x80 : 0x40) | (reg & 7) << 3 | (indexed ? 4 : base & 7));
+    if (indexed)
+        put(b, random_below(3) << 6 | (index & 7) << 3 | (base & 7));
+    for (unsigned i = 0; i < (wide ? 4u : 1u); i++)
+        put(b, (unsigned)disp >> (8 * i) & 0xff);
+}
+
+static void random_instruction(struct bytes *b, const struct template *t)
+{
+    const unsigned flags = t->row->flags;
+    const bool memory =
+        (flags & X86_REGISTER) != X86_REGISTER && ((flags & X86_MEMORY) == X86_MEMORY || random_below(2));
+    unsigned reg = random_register(reg_is_integer(t->row)), rex = random_below(3) ? 0 : 8;
+
+    if (t->row->lift == x86_lift_vector_shift) {
+        static const uint8_t digits[] = {2, 4, 6, 2, 4, 6, 2, 3, 6, 7};
+        reg = digits[t->opcode == 0x71   ? random_below(3)
+                     : t->opcode == 0x72 ? 3 + random_below(3)
+                                         : 6 + random_below(4)];
+    }
+    b->count = 0;
+    if (memory) {
+        put_memory(b, t, reg, rex);
+    } else {
+        unsigned rm = random_register(rm_is_integer(t->row));
+        put_opcode(b, t, rex | reg >> 3 << 2 | rm >> 3);
+        put(b, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    }
+    if ((flags & X86_IMM_MASK) == X86_IMM_8)
+        put(b, random_below(4) ? random_below(40) : (unsigned)random64() & 0xff);
+}
+
+/* -- three ways to run
+ * ------------------------------------------------------------------------------------------ */
+
+static uint8_t *guest_code, *cache;
+static uint32_t routines[HOST_ROUTINE_COUNT];
+static size_t routines_size;
+static uint64_t return_stack[64];
+static struct x86_cpu cpu;
+static struct ir_region region;
+static struct host_code code;
+
+static bool keep_flags(void *context, uint64_t pc)
+{
+    (void)context;
+    (void)pc;
+    return false;
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "compare_vector: %s\n", what);
+    exit(2);
+}
+
+/* Writes the instructions to guest_code; returns the bytes. */
+static size_t assemble(const struct bytes *insns, unsigned count)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(guest_code + size, insns[i].b, insns[i].count);
+        size += insns[i].count;
+    }
+    guest_code[size] = 0xc3;
+    return size;
+}
+
+static void translate(size_t size, unsigned count)
+{
+    struct error error;
+    ir_region_reset(&region, (uint64_t)(uintptr_t)guest_code);
+    x86_guest.lift(&region, (uint64_t)(uintptr_t)guest_code, guest_code, size + 1, count);
+    if (ir_verify(&region, &error))
+        fail(error.message);
+    host_emit(&x86_guest, &region, keep_flags, NULL, &code);
+    if (code.overflow)
+        fail("host code does not fit");
+    for (unsigned i = 0; i < code.reloc_count; i++) {
+        uint32_t at = code.relocs[i].offset;
+        uint32_t displacement = routines[code.relocs[i].routine] - ((uint32_t)routines_size + at + 4);
+        memcpy(code.bytes + at, &displacement, 4);
+    }
+    memcpy(cache + routines_size, code.bytes, code.size);
+}
+
+static void run_native(const struct state *start, struct state *end)
+{
+    memcpy(native.gpr, start->gpr, sizeof native.gpr);
+    memcpy(native.xmm, start->xmm, sizeof native.xmm);
+    memcpy(scratch, start->memory, SCRATCH);
+    native.eflags = start->eflags;
+    native.mxcsr = start->mxcsr;
+    native.code = guest_code;
+    native_run();
+    memcpy(end->gpr, native.gpr, sizeof native.gpr);
+    memcpy(end->xmm, native.xmm, sizeof native.xmm);
+    memcpy(end->memory, scratch, SCRATCH);
+    end->eflags = native.eflags;
+    end->mxcsr = native.mxcsr;
+}
+
+static void run_translated(const struct state *start, struct state *end, bool interpret)
+{
+    memcpy(cpu.state.gpr, start->gpr, sizeof cpu.state.gpr);
+    memcpy(cpu.state.xmm, start->xmm, sizeof cpu.state.xmm);
+    memcpy(scratch, start->memory, SCRATCH);
+    x86_eflags_set(&cpu.state, start->eflags);
+    cpu.common.fp_control = start->mxcsr;
+    cpu.common.exit_reason = TRANSLATOR_NONE;
+    if (interpret) {
+        cpu.common.exit_reason = ir_interpret(&x86_guest, &cpu.common, &region);
+    } else {
+        void (*enter)(struct translator_cpu *, const void *);
+        void *address = cache + routines[HOST_ENTER];
+        memcpy(&enter, &address, sizeof enter);
+        enter(&cpu.common, cache + routines_size);
+    }
+    memcpy(end->gpr, cpu.state.gpr, sizeof cpu.state.gpr);
+    memcpy(end->xmm, cpu.state.xmm, sizeof cpu.state.xmm);
+    memcpy(end->memory, scratch, SCRATCH);
+    end->eflags = x86_eflags_get(&cpu.state);
+    end->mxcsr = cpu.common.fp_control;
+    if (cpu.common.exit_reason != (interpret ? TRANSLATOR_NONE : TRANSLATOR_LINK))
+        end->mxcsr = ~0u; /* an exit that is none of the instructions' */
+}
+
+/* -- comparing
+ * ---------------------------------------------------------------------------------------------------- */
+
+static bool same(const struct state *a, const struct state *b)
+{
+    return !memcmp(a->gpr, b->gpr, sizeof a->gpr) && !memcmp(a->xmm, b->xmm, sizeof a->xmm) &&
+           !memcmp(a->memory, b->memory, SCRATCH) && a->mxcsr == b->mxcsr &&
+           !((a->eflags ^ b->eflags) & EFLAGS_COMPARED);
+}
+
+static void print_vector(const char *label, const void *bytes)
+{
+    uint64_t d[2];
+    memcpy(d, bytes, 16);
+    printf(" %s %016" PRIx64 " %016" PRIx64, label, d[1], d[0]);
+}
+
+static void show(const struct state *start, const struct state *expected, const struct state *got)
+{
+    for (unsigned i = 0; i < 16; i++)
+        if (expected->gpr[i] != got->gpr[i])
+            printf("  %-5s start %016" PRIx64 " native %016" PRIx64 " got %016" PRIx64 "\n",
+                   x86_guest.register_name(X86_REGISTER_GPR + i), start->gpr[i], expected->gpr[i],
+                   got->gpr[i]);
+    for (unsigned i = 0; i < 16; i++) {
+        bool differs = memcmp(&expected->xmm[i], &got->xmm[i], 16);
+        if (!differs)
+            continue;
+        printf("  xmm%-2u", i);
+        print_vector("start", &start->xmm[i]);
+        print_vector("native", &expected->xmm[i]);
+        print_vector("got", &got->xmm[i]);
+        putchar('\n');
+    }
+    for (unsigned i = 0; i < SCRATCH; i += 16) {
+        if (!memcmp(&expected->memory[i], &got->memory[i], 16))
+            continue;
+        printf("  [%3u]", i);
+        print_vector("native", &expected->memory[i]);
+        print_vector("got", &got->memory[i]);
+        putchar('\n');
+    }
+    printf("  eflags start %#" PRIx64 " native %#" PRIx64 " got %#" PRIx64 "; mxcsr %#x %#x %#x\n",
+           start->eflags & EFLAGS_COMPARED, expected->eflags & EFLAGS_COMPARED, got->eflags & EFLAGS_COMPARED,
+           start->mxcsr, expected->mxcsr, got->mxcsr);
+}
+
+/* Of the instructions at guest_code: 0 no difference, 1 host code, 2 the interpreter. */
+static unsigned compare(const struct state *start, struct state *expected, struct state *got)
+{
+    run_native(start, expected);
+    run_translated(start, got, false);
+    if (!same(expected, got))
+        return 1;
+    run_translated(start, got, true);
+    return same(expected, got) ? 0 : 2;
+}
+
+static void describe(const struct bytes *insns, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char text[128];
+        x86_guest.disassemble((uint64_t)(uintptr_t)guest_code, insns[i].b, text, sizeof text);
+        printf("  ");
+        for (unsigned k = 0; k < insns[i].count; k++)
+            printf("%02x", insns[i].b[k]);
+        printf("  %s\n", text);
+    }
+}
+
+/* Leaves the first instructions away, which are run natively, and the last, as long as there is a difference.
+ */
+static void report(const struct bytes *insns, unsigned count, const struct state *start, unsigned number)
+{
+    struct state expected, got, from = *start;
+    unsigned first = 0, how = 0;
+
+    while (count - first > 1) {
+        struct state after;
+        assemble(insns + first, 1);
+        run_native(&from, &after);
+        size_t size = assemble(insns + first + 1, count - first - 1);
+        translate(size, count - first - 1);
+        if (!compare(&after, &expected, &got))
+            break;
+        from = after, first++;
+    }
+    while (count - first > 1) {
+        size_t size = assemble(insns + first, count - first - 1);
+        translate(size, count - first - 1);
+        if (!compare(&from, &expected, &got))
+            break;
+        count--;
+    }
+    size_t size = assemble(insns + first, count - first);
+    translate(size, count - first);
+    how = compare(&from, &expected, &got);
+    printf("run %u: the %s differs\n", number, how == 1 ? "host code" : "interpreter");
+    describe(insns + first, count - first);
+    show(&from, &expected, &got);
+    if (getenv("COMPARE_CODE")) {
+        ir_print(stdout, &region, x86_guest.register_name);
+        host_disassemble(stdout, code.bytes, code.size, 0);
+    }
+}
+
+static void setup(void)
+{
+    uint8_t *area =
+        mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED)
+        fail("no memory");
+    guest_code = area;
+    scratch = area + 8192;
+    cache = area + 16384;
+    routines_size = ALIGN_UP(host_emit_routines(&x86_guest, cache, 1 << 16, routines), 64);
+    cpu.common.return_sp = (uint64_t)(uintptr_t)&return_stack[32];
+    find_templates();
+}
+
+static const struct template *random_template(int only)
+{
+    return &templates[only >= 0 ? (unsigned)only : random_below(template_count)];
+}
+
+int main(int argc, char **argv)
+{
+    unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 0) : 100000;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    int only = argc > 3 ? atoi(argv[3]) : -1;
+    uint64_t instructions = 0;
+    unsigned failures = 0;
+
+    setup();
+    if (only >= (int)template_count)
+        fail("there is no such row");
+    random_state = seed * 0x9e3779b97f4a7c15 | 1;
+    for (unsigned n = 0; n < count && failures < 10; n++) {
+        struct bytes insns[RUN_MAX];
+        struct state start, expected, got;
+        unsigned length = random_below(2) ? 1 : 1 + random_below(RUN_MAX);
+        for (unsigned i = 0; i < length; i++)
+            random_instruction(&insns[i], random_template(only));
+        size_t size = assemble(insns, length);
+        translate(size, length);
+        for (unsigned k = 0; k < 2; k++) {
+            random_start(&start);
+            instructions += length;
+            if (compare(&start, &expected, &got)) {
+                report(insns, length, &start, n);
+                failures++;
+                break;
+            }
+        }
+    }
+    printf("%u rows, %" PRIu64 " instructions, seed %" PRIu64 ", %u differences\n", template_count,
+           instructions, seed, failures);
+    return failures ? 1 : 0;
+}
