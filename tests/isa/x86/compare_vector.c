@@ -136,7 +136,9 @@ struct state {
 static uint8_t *scratch; /* where operands are: the middle of a page */
 
 /* Registers that addresses are made of, which no instruction of a run changes. */
-static const uint8_t bases[] = {X86_RBX, X86_RSI, 13, 15}, indices[] = {X86_RBP, 12};
+static const uint8_t bases[] = {X86_RBX, X86_RSI, 13}, indices[] = {X86_RBP, 12};
+/* Points to a value for MXCSR, behind all other operands. */
+enum { CONTROL_BASE = 15, CONTROL_AT = SCRATCH - 16 };
 /* Others, for results. */
 static const uint8_t others[] = {X86_RAX, X86_RCX, X86_RDX, X86_RDI, 8, 9, 10, 11, 14};
 
@@ -154,6 +156,9 @@ static void random_start(struct state *s)
         union vector128 v = random_vector();
         memcpy(&s->memory[i], &v, 16);
     }
+    s->gpr[CONTROL_BASE] = (uint64_t)(uintptr_t)scratch + CONTROL_AT;
+    const uint32_t control = 0x1f80 | ((uint32_t)random64() & 0xe07f);
+    memcpy(&s->memory[CONTROL_AT], &control, sizeof control);
     s->eflags = (random64() & EFLAGS_COMPARED) | X86_EFLAGS_ONE;
     s->mxcsr = 0x1f80 | random_below(4) << 13 | (random_below(16) ? 0 : (uint32_t)random64() & 0x3f);
     if (random_below(3) == 0)
@@ -295,6 +300,15 @@ static void random_instruction(struct bytes *b, const struct template *t)
     }
     if ((flags & X86_IMM_MASK) == X86_IMM_8)
         put(b, random_below(4) ? random_below(40) : (unsigned)random64() & 0xff);
+}
+
+/* LDMXCSR [r15], STMXCSR [r15 + 4] */
+static void control_instruction(struct bytes *b)
+{
+    static const uint8_t load[] = {0x41, 0x0f, 0xae, 0x17}, store[] = {0x41, 0x0f, 0xae, 0x5f, 4};
+    const bool loads = random_below(2);
+    b->count = loads ? sizeof load : sizeof store;
+    memcpy(b->b, loads ? load : store, b->count);
 }
 
 /* -- three ways to run
@@ -533,8 +547,12 @@ int main(int argc, char **argv)
         struct bytes insns[RUN_MAX];
         struct state start, expected, got;
         unsigned length = random_below(2) ? 1 : 1 + random_below(RUN_MAX);
-        for (unsigned i = 0; i < length; i++)
-            random_instruction(&insns[i], random_template(only));
+        for (unsigned i = 0; i < length; i++) {
+            if (only < 0 && random_below(32) == 0)
+                control_instruction(&insns[i]);
+            else
+                random_instruction(&insns[i], random_template(only));
+        }
         size_t size = assemble(insns, length);
         translate(size, length);
         for (unsigned k = 0; k < 2; k++) {

@@ -98,14 +98,14 @@ static void lift_to_int(struct x86_lift *l, unsigned row)
         a = ir_emit(l->ir, IR_X86VF_TO_INT, x86_type(size), row, a, IR_NONE, IR_NONE, 0, 0);
     else
         a = ir_emit(l->ir, IR_X86V_TO_INT, IR_I32, row, a, a, IR_NONE, 0, 0);
-    x86_write_reg_of(l, l->insn.reg, size, false, a);
+    x86_write_named(l, l->insn.reg, size, a);
 }
 
 static void lift_from_int(struct x86_lift *l, unsigned row)
 {
     const unsigned size = x86_rex_size(l);
     ir_value b = l->insn.memory ? x86_load(l, x86_type(size), size, x86_operand_address(l))
-                                : x86_read_reg_of(l, l->insn.rm, size, false);
+                                : x86_read_named(l, l->insn.rm, size);
     ir_value a = x86_read_xmm(l, l->insn.reg);
     x86_write_xmm(l, l->insn.reg, ir_emit(l->ir, IR_X86VF_FROM_INT, IR_V128, row, a, b, IR_NONE, 0, 0));
 }

@@ -123,10 +123,9 @@ static unsigned lane_number(const struct x86_lift *l, unsigned size)
 bool x86_lift_vector_from_reg(struct x86_lift *l)
 {
     const unsigned size = x86_rex_size(l);
-    ir_value v = l->insn.memory
-                     ? x86_read_xmm_rm(l, size)
-                     : ir_emit(l->ir, IR_VFROM_INT, IR_V128, 0, x86_read_reg_of(l, l->insn.rm, size, false),
-                               IR_NONE, IR_NONE, 0, 0);
+    ir_value v = l->insn.memory ? x86_read_xmm_rm(l, size)
+                                : ir_emit(l->ir, IR_VFROM_INT, IR_V128, 0,
+                                          x86_read_named(l, l->insn.rm, size), IR_NONE, IR_NONE, 0, 0);
     x86_write_xmm(l, l->insn.reg, v);
     return true;
 }
@@ -140,7 +139,7 @@ bool x86_lift_lane_to_rm(struct x86_lift *l)
     if (l->insn.memory)
         x86_store(l, size, x86_operand_address(l), lane ? get_lane(l, size, v, lane) : v);
     else
-        x86_write_reg_of(l, l->insn.rm, size == 3 ? 3 : 2, false, get_lane(l, size, v, lane));
+        x86_write_named(l, l->insn.rm, size == 3 ? 3 : 2, get_lane(l, size, v, lane));
     return true;
 }
 
@@ -149,7 +148,7 @@ bool x86_lift_lane_to_reg(struct x86_lift *l)
 {
     const unsigned size = lane_size(l);
     ir_value v = get_lane(l, size, x86_read_xmm(l, l->insn.rm), lane_number(l, size));
-    x86_write_reg_of(l, l->insn.reg, 2, false, v);
+    x86_write_named(l, l->insn.reg, 2, v);
     return true;
 }
 
@@ -163,4 +162,39 @@ bool x86_lift_lane_from_rm(struct x86_lift *l)
     v = ir_vec2(l->ir, IR_VSET, size, x86_read_xmm(l, l->insn.reg), v, lane_number(l, size));
     x86_write_xmm(l, l->insn.reg, v);
     return true;
+}
+
+/* -- MXCSR: that of the guest is translator_cpu.fp_control
+ * -------------------------------------------------------- */
+
+enum { MXCSR_RESERVED = 0xffff0000, MXCSR_MASKS = 0x1f80 };
+
+static uint64_t set_control(void *cpu, uint64_t value, uint64_t unused)
+{
+    (void)unused;
+    ((struct translator_cpu *)cpu)->fp_control = (uint32_t)value;
+    return 0;
+}
+
+static uint64_t get_control(void *cpu, uint64_t unused, uint64_t unused_too)
+{
+    (void)unused, (void)unused_too;
+    return ((const struct translator_cpu *)cpu)->fp_control;
+}
+
+/* LDMXCSR. Reserved bits are #GP, and exceptions that are not masked are not the host's: the owner's. */
+void x86_lift_load_mxcsr(struct x86_lift *l)
+{
+    const uint32_t fixed = MXCSR_RESERVED | MXCSR_MASKS;
+    ir_value v = x86_load(l, IR_I32, 2, x86_operand_address(l));
+    ir_value plain = ir_const(l->ir, IR_I32, MXCSR_MASKS);
+    x86_raise_if(l, ir_cmp(l->ir, IR_NE, ir_binary_imm(l->ir, IR_AND, v, fixed), plain), TRANSLATOR_EMULATE,
+                 l->insn.length);
+    ir_call(l->ir, set_control, ir_zext(l->ir, v), IR_NONE);
+}
+
+void x86_lift_store_mxcsr(struct x86_lift *l)
+{
+    ir_value v = ir_call(l->ir, get_control, IR_NONE, IR_NONE);
+    x86_store(l, 2, x86_operand_address(l), v);
 }

@@ -3,7 +3,7 @@
  * lift_system: flags, conditions, exceptions, and what is the owner's to execute. Intel SDM volume 1, 7.3.11
  * and 7.3.13, volume 2, tables A-6.
  */
-#include "translator/guest/x86/lift.h"
+#include "translator/guest/x86/lift_sse.h"
 
 /* -- flags --------------------------------------------------------------------------------------------- */
 
@@ -159,8 +159,14 @@ bool x86_lift_group15(struct x86_lift *l)
     static const uint8_t fences[] = {IR_FENCE_LOAD, IR_FENCE_FULL, IR_FENCE_STORE};
     const unsigned reg = l->insn.reg & 7;
 
-    if (l->insn.memory)
-        return reg == 7 || x86_lift_emulate(l);
+    if (l->insn.memory) {
+        switch (reg) {
+        case 2: x86_lift_load_mxcsr(l); return true;
+        case 3: x86_lift_store_mxcsr(l); return true;
+        case 7: return true;
+        default: return x86_lift_emulate(l);
+        }
+    }
     if (reg < 5)
         return false;
     ir_emit(l->ir, IR_FENCE, IR_VOID, fences[reg - 5], IR_NONE, IR_NONE, IR_NONE, 0, 0);
