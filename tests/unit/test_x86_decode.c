@@ -75,7 +75,20 @@ static bool must_have(const ZydisDecodedInstruction *z)
     case ZYDIS_ISA_SET_POPCNT:
     case ZYDIS_ISA_SET_MOVBE:
     case ZYDIS_ISA_SET_FAT_NOP:
-    case ZYDIS_ISA_SET_PPRO: return true;
+    case ZYDIS_ISA_SET_PPRO:
+    case ZYDIS_ISA_SET_PENTIUMMMX:
+    case ZYDIS_ISA_SET_SSE:
+    case ZYDIS_ISA_SET_SSEMXCSR:
+    case ZYDIS_ISA_SET_SSE2:
+    case ZYDIS_ISA_SET_SSE2MMX:
+    case ZYDIS_ISA_SET_SSE3:
+    case ZYDIS_ISA_SET_SSSE3:
+    case ZYDIS_ISA_SET_SSSE3MMX:
+    case ZYDIS_ISA_SET_SSE4:
+    case ZYDIS_ISA_SET_SSE42:
+    case ZYDIS_ISA_SET_AES:
+    case ZYDIS_ISA_SET_PCLMULQDQ:
+    case ZYDIS_ISA_SET_SHA: return true;
     default: return false;
     }
 }
@@ -108,6 +121,9 @@ static const char *compare_memory(const struct x86_insn *insn, const ZydisDecode
                                              ZYDIS_REGISTER_DS, ZYDIS_REGISTER_FS, ZYDIS_REGISTER_GS};
     if (!insn->memory)
         return "memory";
+    /* Zydis 4.0 takes "no base" for r13d if addresses have 32 bits. */
+    if (o->mem.base == ZYDIS_REGISTER_R13D && z->raw.modrm.mod == 0 && insn->base == X86_NO_REGISTER)
+        return NULL;
     if (general_number(o->mem.base) != insn->base)
         return "base";
     if (general_number(o->mem.index) != insn->index)

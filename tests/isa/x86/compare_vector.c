@@ -11,6 +11,8 @@
  * `only` names one row by its number, as printed.
  */
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +28,7 @@
 
 enum { RUN_MAX = 6, SCRATCH = 512, EFLAGS_COMPARED = X86_EFLAGS_CONDITIONS };
 
-/* -- random states ------------------------------------------------------------------------------------------
- */
+/* -- random states -------------------------------------------------------------------------------------- */
 
 static uint64_t random_state;
 
@@ -165,8 +166,7 @@ static void random_start(struct state *s)
         s->mxcsr |= (uint32_t)random64() & 0x8040;
 }
 
-/* -- random instructions
- * -------------------------------------------------------------------------------------- */
+/* -- random instructions -------------------------------------------------------------------------------- */
 
 struct template
 {
@@ -196,11 +196,10 @@ static unsigned shape_of(const struct x86_row *row)
     return x86_vector_info[row->argument].shape;
 }
 
-static bool host_has(const struct x86_row *row)
+static bool is_sha(const struct x86_row *row)
 {
-    bool sha = row->lift == x86_lift_vector && shape_of(row) >= X86_SHAPE_LEGACY &&
-               shape_of(row) <= X86_SHAPE_LEGACY_XMM0;
-    return !sha || host_use_sha();
+    return row->lift == x86_lift_vector && shape_of(row) >= X86_SHAPE_LEGACY &&
+           shape_of(row) <= X86_SHAPE_LEGACY_XMM0;
 }
 
 static void find_templates(void)
@@ -209,7 +208,7 @@ static void find_templates(void)
         for (unsigned prefix = 0; prefix < X86_ANY; prefix++)
             for (unsigned opcode = 0; opcode < 256; opcode++) {
                 const struct x86_row *row = &x86_rows[map][prefix][opcode];
-                if (row->lift && is_sse(row) && host_has(row))
+                if (row->lift && is_sse(row) && (!is_sha(row) || host_use_sha()))
                     templates[template_count++] =
                         (struct template){row, (uint8_t)map, (uint8_t)prefix, (uint8_t)opcode};
             }
@@ -311,8 +310,7 @@ static void control_instruction(struct bytes *b)
     memcpy(b->b, loads ? load : store, b->count);
 }
 
-/* -- three ways to run
- * ------------------------------------------------------------------------------------------ */
+/* -- three ways to run ---------------------------------------------------------------------------------- */
 
 static uint8_t *guest_code, *cache;
 static uint32_t routines[HOST_ROUTINE_COUNT];
@@ -406,8 +404,7 @@ static void run_translated(const struct state *start, struct state *end, bool in
         end->mxcsr = ~0u; /* an exit that is none of the instructions' */
 }
 
-/* -- comparing
- * ---------------------------------------------------------------------------------------------------- */
+/* -- comparing ------------------------------------------------------------------------------------------ */
 
 static bool same(const struct state *a, const struct state *b)
 {
@@ -464,6 +461,8 @@ static unsigned compare(const struct state *start, struct state *expected, struc
     return same(expected, got) ? 0 : 2;
 }
 
+/* -- reports -------------------------------------------------------------------------------------------- */
+
 static void describe(const struct bytes *insns, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -475,6 +474,66 @@ static void describe(const struct bytes *insns, unsigned count)
         printf("  %s\n", text);
     }
 }
+
+/* -- operands that must be aligned ---------------------------------------------------------------------- */
+
+static sigjmp_buf after_fault;
+
+static void on_fault(int signal)
+{
+    (void)signal;
+    siglongjmp(after_fault, 1);
+}
+
+/* Whether the processor refuses the instruction at guest_code. */
+static bool faults_natively(const struct state *start)
+{
+    static struct state end;
+    const uint32_t control = 0x1f80;
+    if (sigsetjmp(after_fault, 1)) {
+        __asm__ volatile("ldmxcsr %0" ::"m"(control));
+        return true;
+    }
+    run_native(start, &end);
+    return false;
+}
+
+/* Every instruction, with its operand 1, 2, 4 and 8 bytes off: those that fault natively, and only they, must
+ * leave with TRANSLATOR_ALIGNMENT. Returns the differences. */
+static unsigned check_alignment(void)
+{
+    const struct sigaction action = {.sa_handler = on_fault};
+    static struct state start, end;
+    unsigned wrong = 0;
+
+    sigaction(SIGSEGV, &action, NULL);
+    for (unsigned i = 0; i < 4 * template_count; i++) {
+        const struct template *t = &templates[i / 4];
+        struct bytes b = {.count = 0};
+        if ((t->row->flags & X86_REGISTER) == X86_REGISTER || is_sha(t->row))
+            continue; /* processors differ about SHA */
+        put_opcode(&b, t, 0);
+        put(&b, X86_RBX | (unsigned)X86_RDI << 3);
+        if ((t->row->flags & X86_IMM_MASK) == X86_IMM_8)
+            put(&b, 0);
+        random_start(&start);
+        start.gpr[X86_RBX] = (uint64_t)(uintptr_t)scratch + 128 + (1u << i % 4);
+        translate(assemble(&b, 1), 1);
+        const bool faults = faults_natively(&start);
+        for (unsigned interpret = 0; interpret < 2; interpret++) {
+            run_translated(&start, &end, interpret);
+            if ((cpu.common.exit_reason == TRANSLATOR_ALIGNMENT) == faults)
+                continue;
+            printf("misaligned: must%s fault\n", faults ? "" : " not");
+            describe(&b, 1);
+            wrong++;
+        }
+    }
+    signal(SIGSEGV, SIG_DFL);
+    return wrong;
+}
+
+/* -- runs ----------------------------------------------------------------------------------------------- */
 
 /* Leaves the first instructions away, which are run natively, and the last, as long as there is a difference.
  */
@@ -540,6 +599,10 @@ int main(int argc, char **argv)
     unsigned failures = 0;
 
     setup();
+    if (only < 0) {
+        random_state = 1;
+        failures = check_alignment();
+    }
     if (only >= (int)template_count)
         fail("there is no such row");
     random_state = seed * 0x9e3779b97f4a7c15 | 1;

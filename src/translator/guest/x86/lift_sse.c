@@ -9,16 +9,19 @@
 /* -- operands ----------------------------------------------------------------------------------------------
  */
 
-/* The r/m operand. 16 bytes in memory must be aligned, but for PCMPxSTRx: volume 1, 14.9. */
+/* The r/m operand. 16 bytes in memory must be aligned, but for PCMPxSTRx (volume 1, 14.9); processors differ
+ * about SHA. */
+static bool must_be_aligned(const struct x86_vector_info *row)
+{
+    return row->bytes == 16 && (row->shape < X86_SHAPE_LEGACY || row->shape > X86_SHAPE_INDEX_OF);
+}
+
 static ir_value read_source(struct x86_lift *l, const struct x86_vector_info *row)
 {
-    const bool is_string = row->shape >= X86_SHAPE_MASK && row->shape <= X86_SHAPE_INDEX_OF;
     if (!l->insn.memory)
         return x86_read_xmm(l, l->insn.rm);
-    unsigned mem = (unsigned)__builtin_ctz(row->bytes);
-    if (row->bytes == 16 && !is_string)
-        mem |= IR_MEM_ALIGNED;
-    return x86_read_xmm_rm(l, mem);
+    const unsigned size = (unsigned)__builtin_ctz(row->bytes);
+    return x86_read_xmm_rm(l, size | (must_be_aligned(row) ? IR_MEM_ALIGNED : 0));
 }
 
 /* What of the immediate means something. */
