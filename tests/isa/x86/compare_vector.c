@@ -26,7 +26,10 @@
 #include "translator/host/x86_64/emit_vector.h"
 #include "translator/ir/eval.h"
 
-enum { RUN_MAX = 6, SCRATCH = 512, EFLAGS_COMPARED = X86_EFLAGS_CONDITIONS };
+/* Of the x87's state, the rest is not compared: control, status and tags, and the registers. */
+enum { X87_SIZE = 160, X87_HEAD = 5, X87_STACK = 32 };
+
+enum { RUN_MAX = 6, SCRATCH = 512, ONLY_X87 = 1000, EFLAGS_COMPARED = X86_EFLAGS_CONDITIONS };
 
 /* -- random states -------------------------------------------------------------------------------------- */
 
@@ -114,6 +117,36 @@ static union vector128 random_vector(void)
     return v;
 }
 
+/* Ten bytes: any class of numbers, with those that are no numbers any more. */
+static void random_extended(uint8_t *to)
+{
+    static const uint16_t exponents[] = {0, 1, 0x3ffe, 0x3fff, 0x4000, 0x403d, 0x403e, 0x7ffe, 0x7fff};
+    uint64_t mantissa = random64() & ~0ull << random_below(64);
+    uint16_t exponent = random_below(2) ? exponents[random_below(ARRAY_SIZE(exponents))]
+                                        : (uint16_t)(0x3fff - 40 + random_below(110));
+    if (random_below(8))
+        mantissa |= 1ull << 63;
+    if (random_below(8) == 0)
+        mantissa = 0, exponent = 0;
+    exponent |= (uint16_t)(random64() & 0x8000);
+    memcpy(to, &mantissa, 8);
+    memcpy(to + 8, &exponent, 2);
+}
+
+/* All exceptions are masked. */
+static void random_x87(uint8_t x87[X87_SIZE])
+{
+    uint16_t control = (uint16_t)(0x7f | (random64() & 0xf00)), status = (uint16_t)(random64() & 0x7f7f);
+    memset(x87, 0, X87_SIZE);
+    memcpy(x87, &control, 2);
+    memcpy(x87 + 2, &status, 2);
+    x87[4] = (uint8_t)(random64() | (random_below(4) ? 0xff : 0));
+    if (random_below(4) == 0) /* room to push */
+        x87[4] &= (uint8_t)random64();
+    for (unsigned i = 0; i < 8; i++)
+        random_extended(&x87[X87_STACK + 16 * i]);
+}
+
 static uint64_t random_integer(void)
 {
     uint64_t r = random64();
@@ -131,6 +164,7 @@ struct state {
     uint64_t eflags;
     uint32_t mxcsr;
     union vector128 xmm[16];
+    uint8_t x87[X87_SIZE];
     uint8_t memory[SCRATCH];
 };
 
@@ -159,7 +193,10 @@ static void random_start(struct state *s)
     }
     s->gpr[CONTROL_BASE] = (uint64_t)(uintptr_t)scratch + CONTROL_AT;
     const uint32_t control = 0x1f80 | ((uint32_t)random64() & 0xe07f);
+    const uint16_t x87_control = 0x3f | (uint16_t)random64();
     memcpy(&s->memory[CONTROL_AT], &control, sizeof control);
+    memcpy(&s->memory[CONTROL_AT + 8], &x87_control, sizeof x87_control);
+    random_x87(s->x87);
     s->eflags = (random64() & EFLAGS_COMPARED) | X86_EFLAGS_ONE;
     s->mxcsr = 0x1f80 | random_below(4) << 13 | (random_below(16) ? 0 : (uint32_t)random64() & 0x3f);
     if (random_below(3) == 0)
@@ -301,13 +338,31 @@ static void random_instruction(struct bytes *b, const struct template *t)
         put(b, random_below(4) ? random_below(40) : (unsigned)random64() & 0xff);
 }
 
-/* LDMXCSR [r15], STMXCSR [r15 + 4] */
+/* LDMXCSR [r15], STMXCSR [r15 + 4], FLDCW [r15 + 8] */
 static void control_instruction(struct bytes *b)
 {
-    static const uint8_t load[] = {0x41, 0x0f, 0xae, 0x17}, store[] = {0x41, 0x0f, 0xae, 0x5f, 4};
-    const bool loads = random_below(2);
-    b->count = loads ? sizeof load : sizeof store;
-    memcpy(b->b, loads ? load : store, b->count);
+    static const uint8_t texts[][6] = {
+        {4, 0x41, 0x0f, 0xae, 0x17}, {5, 0x41, 0x0f, 0xae, 0x5f, 4}, {4, 0x41, 0xd9, 0x6f, 8}};
+    const uint8_t *text = texts[random_below(ARRAY_SIZE(texts))];
+    b->count = text[0];
+    memcpy(b->b, text + 1, b->count);
+}
+
+/* Not FLDCW, which might unmask exceptions. */
+static void x87_instruction(struct bytes *b)
+{
+    unsigned opcode = 0xd8 + random_below(8), reg = random_below(8), base;
+    b->count = 0;
+    if (random_below(2) || (opcode == 0xd9 && reg == 5)) {
+        put(b, opcode);
+        put(b, 0xc0 | random_below(64));
+        return;
+    }
+    base = bases[random_below(ARRAY_SIZE(bases))];
+    put(b, 0x40 | base >> 3);
+    put(b, opcode);
+    put(b, 0x40 | reg << 3 | (base & 7));
+    put(b, random_below(64));
 }
 
 /* -- three ways to run ---------------------------------------------------------------------------------- */
@@ -331,6 +386,14 @@ static void fail(const char *what)
 {
     fprintf(stderr, "compare_vector: %s\n", what);
     exit(2);
+}
+
+/* Whether the translator executes it, neither its owner nor nobody. */
+static bool is_lifted(const struct bytes *b)
+{
+    ir_region_reset(&region, 0x1000);
+    x86_guest.lift(&region, 0x1000, b->b, sizeof b->b, 1);
+    return region.insns[region.count - 1].op == IR_GOTO;
 }
 
 /* Writes the instructions to guest_code; returns the bytes. */
@@ -367,6 +430,7 @@ static void run_native(const struct state *start, struct state *end)
 {
     memcpy(native.gpr, start->gpr, sizeof native.gpr);
     memcpy(native.xmm, start->xmm, sizeof native.xmm);
+    memcpy(native.x87, start->x87, X87_SIZE);
     memcpy(scratch, start->memory, SCRATCH);
     native.eflags = start->eflags;
     native.mxcsr = start->mxcsr;
@@ -374,6 +438,7 @@ static void run_native(const struct state *start, struct state *end)
     native_run();
     memcpy(end->gpr, native.gpr, sizeof native.gpr);
     memcpy(end->xmm, native.xmm, sizeof native.xmm);
+    memcpy(end->x87, native.x87, X87_SIZE);
     memcpy(end->memory, scratch, SCRATCH);
     end->eflags = native.eflags;
     end->mxcsr = native.mxcsr;
@@ -383,6 +448,7 @@ static void run_translated(const struct state *start, struct state *end, bool in
 {
     memcpy(cpu.state.gpr, start->gpr, sizeof cpu.state.gpr);
     memcpy(cpu.state.xmm, start->xmm, sizeof cpu.state.xmm);
+    memcpy(cpu.state.x87, start->x87, X87_SIZE);
     memcpy(scratch, start->memory, SCRATCH);
     x86_eflags_set(&cpu.state, start->eflags);
     cpu.common.fp_control = start->mxcsr;
@@ -397,6 +463,7 @@ static void run_translated(const struct state *start, struct state *end, bool in
     }
     memcpy(end->gpr, cpu.state.gpr, sizeof cpu.state.gpr);
     memcpy(end->xmm, cpu.state.xmm, sizeof cpu.state.xmm);
+    memcpy(end->x87, cpu.state.x87, X87_SIZE);
     memcpy(end->memory, scratch, SCRATCH);
     end->eflags = x86_eflags_get(&cpu.state);
     end->mxcsr = cpu.common.fp_control;
@@ -406,10 +473,15 @@ static void run_translated(const struct state *start, struct state *end, bool in
 
 /* -- comparing ------------------------------------------------------------------------------------------ */
 
+static bool same_x87(const uint8_t *a, const uint8_t *b)
+{
+    return !memcmp(a, b, X87_HEAD) && !memcmp(a + X87_STACK, b + X87_STACK, X87_SIZE - X87_STACK);
+}
+
 static bool same(const struct state *a, const struct state *b)
 {
     return !memcmp(a->gpr, b->gpr, sizeof a->gpr) && !memcmp(a->xmm, b->xmm, sizeof a->xmm) &&
-           !memcmp(a->memory, b->memory, SCRATCH) && a->mxcsr == b->mxcsr &&
+           !memcmp(a->memory, b->memory, SCRATCH) && same_x87(a->x87, b->x87) && a->mxcsr == b->mxcsr &&
            !((a->eflags ^ b->eflags) & EFLAGS_COMPARED);
 }
 
@@ -443,6 +515,15 @@ static void show(const struct state *start, const struct state *expected, const 
         printf("  [%3u]", i);
         print_vector("native", &expected->memory[i]);
         print_vector("got", &got->memory[i]);
+        putchar('\n');
+    }
+    for (unsigned i = 0; i < X87_SIZE; i += 16) {
+        if (same_x87(expected->x87, got->x87) || (i == 16))
+            continue;
+        printf("  x87 [%3u]", i);
+        print_vector("start", &start->x87[i]);
+        print_vector("native", &expected->x87[i]);
+        print_vector("got", &got->x87[i]);
         putchar('\n');
     }
     printf("  eflags start %#" PRIx64 " native %#" PRIx64 " got %#" PRIx64 "; mxcsr %#x %#x %#x\n",
@@ -533,6 +614,28 @@ static unsigned check_alignment(void)
     return wrong;
 }
 
+/* Every register form of the x87 is an instruction if the processor has it. Returns the differences. */
+static unsigned check_x87_forms(void)
+{
+    const struct sigaction action = {.sa_handler = on_fault};
+    static struct state start;
+    unsigned wrong = 0;
+
+    sigaction(SIGILL, &action, NULL);
+    for (unsigned i = 0; i < 512; i++) {
+        const struct bytes b = {.b = {(uint8_t)(0xd8 + i / 64), (uint8_t)(0xc0 + i % 64)}, .count = 2};
+        random_start(&start);
+        assemble(&b, 1);
+        if (faults_natively(&start) != is_lifted(&b))
+            continue;
+        printf("undefined:\n");
+        describe(&b, 1);
+        wrong++;
+    }
+    signal(SIGILL, SIG_DFL);
+    return wrong;
+}
+
 /* -- runs ----------------------------------------------------------------------------------------------- */
 
 /* Leaves the first instructions away, which are run natively, and the last, as long as there is a difference.
@@ -601,9 +704,9 @@ int main(int argc, char **argv)
     setup();
     if (only < 0) {
         random_state = 1;
-        failures = check_alignment();
+        failures = check_alignment() + check_x87_forms();
     }
-    if (only >= (int)template_count)
+    if (only >= (int)template_count && only != ONLY_X87)
         fail("there is no such row");
     random_state = seed * 0x9e3779b97f4a7c15 | 1;
     for (unsigned n = 0; n < count && failures < 10; n++) {
@@ -611,10 +714,17 @@ int main(int argc, char **argv)
         struct state start, expected, got;
         unsigned length = random_below(2) ? 1 : 1 + random_below(RUN_MAX);
         for (unsigned i = 0; i < length; i++) {
-            if (only < 0 && random_below(32) == 0)
+            if (only < 0 && random_below(32) == 0) {
                 control_instruction(&insns[i]);
-            else
-                random_instruction(&insns[i], random_template(only));
+                continue;
+            }
+            if (only == ONLY_X87 || (only < 0 && random_below(8) == 0)) {
+                do
+                    x87_instruction(&insns[i]);
+                while (!is_lifted(&insns[i]));
+                continue;
+            }
+            random_instruction(&insns[i], random_template(only));
         }
         size_t size = assemble(insns, length);
         translate(size, length);

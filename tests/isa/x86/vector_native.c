@@ -8,7 +8,8 @@ struct native native;
 
 _Static_assert(offsetof(struct native, eflags) == 128 && offsetof(struct native, mxcsr) == 136 &&
                    offsetof(struct native, own_mxcsr) == 140 && offsetof(struct native, code) == 144 &&
-                   offsetof(struct native, own_rsp) == 152 && offsetof(struct native, xmm) == 160,
+                   offsetof(struct native, own_rsp) == 152 && offsetof(struct native, xmm) == 160 &&
+                   offsetof(struct native, x87) == 416,
                "the assembly below knows");
 
 __asm__(".text\n"
@@ -17,6 +18,8 @@ __asm__(".text\n"
         "native_run:\n"
         "    push %rbx\n    push %rbp\n    push %r12\n    push %r13\n    push %r14\n    push %r15\n"
         "    stmxcsr native+140(%rip)\n"
+        "    stmxcsr native+416+24(%rip)\n"
+        "    fxrstor64 native+416(%rip)\n"
         "    .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
         "    movups native+160+16*\\n(%rip), %xmm\\n\n"
         "    .endr\n"
@@ -45,6 +48,8 @@ __asm__(".text\n"
         "    .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
         "    movups %xmm\\n, native+160+16*\\n(%rip)\n"
         "    .endr\n"
+        "    fxsave64 native+416(%rip)\n"
+        "    fninit\n"
         "    pop %r15\n    pop %r14\n    pop %r13\n    pop %r12\n    pop %rbp\n    pop %rbx\n"
         "    ret\n"
         ".size native_run, . - native_run\n");

@@ -20,6 +20,7 @@ struct native {
     const void *code;
     uint64_t own_rsp;
     union vector128 xmm[16];
+    uint8_t x87[512]; /* as FXSAVE has it, without MXCSR and XMM */
 };
 
 /* What native_run() starts from and leaves. One thread. */
