@@ -20,11 +20,11 @@
 
 #include "base/error.h"
 #include "base/macros.h"
-#include "vector_native.h"
 #include "translator/guest/x86/lift_sse.h"
 #include "translator/host/host.h"
 #include "translator/host/x86_64/emit_vector.h"
 #include "translator/ir/eval.h"
+#include "vector_native.h"
 
 /* Of the x87's state, the rest is not compared: control, status and tags, and the registers. */
 enum { X87_SIZE = 160, X87_HEAD = 5, X87_STACK = 32 };

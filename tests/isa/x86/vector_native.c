@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* vector_native: see vector_native.h. The state has a fixed address, so that no register is needed to find it. */
+/* vector_native: see vector_native.h. The state has a fixed address, so that no register is needed to find
+ * it. */
 #include "vector_native.h"
 
 #include <stddef.h>
