@@ -17,7 +17,6 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "translator/host/host.h"
-#include "translator/host/x86_64/emit_vector.h"
 #include "translator/ir/eval.h"
 #include "translator/ir/x86_vector.h"
 
@@ -357,13 +356,6 @@ static void check_region(unsigned times)
 /* -- tests
  * ---------------------------------------------------------------------------------------------------- */
 
-static bool host_has(unsigned row)
-{
-    bool sha =
-        x86_vector_info[row].shape >= X86_SHAPE_LEGACY && x86_vector_info[row].shape <= X86_SHAPE_LEGACY_XMM0;
-    return !sha || host_use_sha();
-}
-
 /* Whether the shape has an immediate. */
 static bool has_immediate(unsigned row)
 {
@@ -390,7 +382,7 @@ static void test_rows(void **state)
 {
     (void)state;
     for (unsigned row = 0; row < X86V_COUNT; row++) {
-        if (!host_has(row))
+        if (!x86_vector_available(row))
             continue;
         unsigned immediates = has_immediate(row) ? immediate_mask(row) + 1 : 1;
         unsigned regions = immediates > 1 ? 2 : 40;
@@ -411,7 +403,7 @@ static void test_many(void **state)
         begin();
         for (unsigned count = 2 + random_below(16); count; count--) {
             unsigned row = random_below(X86V_COUNT);
-            if (host_has(row))
+            if (x86_vector_available(row))
                 build_row(row, (unsigned)random64() & immediate_mask(row));
         }
         end();

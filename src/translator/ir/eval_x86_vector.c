@@ -8,6 +8,7 @@
  * assembled for each immediate where there are few.
  */
 #include <string.h>
+#include <sys/platform/x86.h>
 
 #include "base/macros.h"
 #include "translator/ir/evaluation.h"
@@ -35,6 +36,19 @@ const struct x86_vector_info x86_vector_info[X86V_COUNT] = {
 #include "translator/ir/x86_vector.def"
 #undef X86V
 };
+
+/* As libc has found them at its start: in a virtual machine each CPUID takes its time. */
+bool x86_vector_available(enum x86_vector row)
+{
+    const unsigned shape = x86_vector_info[row].shape;
+    if (row >= X86V_AESENC && row <= X86V_AESKEYGENASSIST)
+        return x86_cpu_present(x86_cpu_AES);
+    if (row == X86V_PCLMULQDQ)
+        return x86_cpu_present(x86_cpu_PCLMULQDQ);
+    if (shape >= X86_SHAPE_LEGACY && shape <= X86_SHAPE_LEGACY_XMM0)
+        return x86_cpu_present(x86_cpu_SHA);
+    return true;
+}
 
 typedef long long host_vector __attribute__((vector_size(16)));
 

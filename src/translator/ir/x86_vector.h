@@ -45,4 +45,7 @@ struct x86_vector_info {
 };
 extern const struct x86_vector_info x86_vector_info[X86V_COUNT];
 
+/* Whether this host's processor has the instruction: AES, PCLMULQDQ and SHA need not be there. */
+bool x86_vector_available(enum x86_vector row);
+
 #endif

@@ -22,7 +22,6 @@
 #include "base/macros.h"
 #include "translator/guest/x86/lift_sse.h"
 #include "translator/host/host.h"
-#include "translator/host/x86_64/emit_vector.h"
 #include "translator/ir/eval.h"
 #include "vector_native.h"
 
@@ -245,7 +244,8 @@ static void find_templates(void)
         for (unsigned prefix = 0; prefix < X86_ANY; prefix++)
             for (unsigned opcode = 0; opcode < 256; opcode++) {
                 const struct x86_row *row = &x86_rows[map][prefix][opcode];
-                if (row->lift && is_sse(row) && (!is_sha(row) || host_use_sha()))
+                if (row->lift && is_sse(row) &&
+                    (row->lift != x86_lift_vector || x86_vector_available((enum x86_vector)row->argument)))
                     templates[template_count++] =
                         (struct template){row, (uint8_t)map, (uint8_t)prefix, (uint8_t)opcode};
             }

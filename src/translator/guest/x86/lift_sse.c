@@ -119,6 +119,8 @@ bool x86_lift_vector(struct x86_lift *l)
     const struct x86_vector_info *info = &x86_vector_info[row];
     ir_value a, b, c;
 
+    if (!x86_vector_available((enum x86_vector)row))
+        return false;
     switch (info->shape) {
     case X86_SHAPE_TO_INT: lift_to_int(l, row); return true;
     case X86_SHAPE_FROM_INT: lift_from_int(l, row); return true;
