@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * memory_map: what answers at which guest-physical address.
+ *
+ * A map has regions: RAM and ROM, which are pieces of a memory_backing (host memory), and MMIO, which calls a
+ * device. They come, go and move while the machine runs, as PCI base address registers do. Where regions
+ * overlap, the one of higher priority answers; among equals the one that was added or moved last.
+ *
+ * Who reads the map never locks: lookups go to a flat view, an immutable sorted array that is replaced as a
+ * whole. An old view, and a region that was removed, are freed when every reader has passed a point at which
+ * it holds nothing of them: a thread that looks things up without holding the machine's lock has a
+ * memory_reader and calls memory_reader_pass() now and then (a vCPU: at every exit), or says that it sleeps.
+ * Changes are made under the machine's lock.
+ *
+ * Device callbacks are called under the machine's lock: who calls memory_read() and the like for an address
+ * that may be a device's holds it.
+ */
+#ifndef VISOR_MEMORY_MEMORY_MAP_H
+#define VISOR_MEMORY_MEMORY_MAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define MEMORY_PAGE_SHIFT 12
+#define MEMORY_PAGE_SIZE  (UINT64_C(1) << MEMORY_PAGE_SHIFT)
+
+/* How a device is accessed, in memory and I/O space. `size` is 1, 2, 4 or 8 and at most `max_size`, `offset`
+ * (in the region) a multiple of it: other accesses are split. Upper bits of values are ignored. */
+struct access_ops {
+    uint64_t (*read)(void *opaque, uint64_t offset, unsigned size);
+    void (*write)(void *opaque, uint64_t offset, unsigned size, uint64_t value);
+    unsigned max_size; /* 0: 8 */
+};
+
+enum memory_page_flag {
+    MEMORY_PAGE_CODE = 1,  /* a translator has made code from this page and wants to hear of writes */
+    MEMORY_PAGE_DIRTY = 2, /* written since the flag was cleared; kept while the backing tracks that */
+};
+
+/* Host memory: a memfd, mapped shared, zero and unallocated until touched. */
+struct memory_backing {
+    int fd;
+    uint64_t size;
+    uint8_t *host;               /* aligned to huge pages */
+    _Atomic uint8_t *page_flags; /* a byte for each page */
+    _Atomic bool tracks_dirty;
+    /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
+    void (*code_written)(void *opaque, struct memory_backing *backing, uint64_t offset, uint64_t length);
+    void *opaque;
+};
+
+/* `size` is a multiple of the page size. */
+struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
+/* For when no region and no reader uses it. */
+void memory_backing_free(struct memory_backing *backing);
+/* Host memory was written not through memory_write(). */
+void memory_backing_written(struct memory_backing *backing, uint64_t offset, uint64_t length);
+
+enum memory_kind {
+    MEMORY_RAM,
+    MEMORY_ROM, /* reads as memory; writes go to the callback if there is one */
+    MEMORY_MMIO,
+};
+
+struct memory_region {
+    const char *name;
+    enum memory_kind kind;
+    uint64_t base, size;
+    int priority;
+    bool enabled;
+    const struct access_ops *ops;
+    void *opaque;
+    struct memory_backing *backing;
+    uint64_t backing_offset;
+    void (*released)(void *opaque); /* may be NULL: removed, and nobody can be calling `ops` any more */
+
+    struct memory_map *map;
+    uint64_t order; /* of being added or moved */
+    struct memory_region *next;
+};
+
+/* A part of the view that one region answers. */
+struct memory_range {
+    uint64_t start, last;
+    struct memory_region *region;
+    uint64_t offset; /* in the region */
+    uint8_t *host;   /* of `start`, for RAM and ROM */
+};
+
+struct memory_view {
+    struct memory_view *retired; /* the next older one that waits to be freed */
+    struct memory_region *removed;
+    uint64_t generation; /* of the map at which it was replaced */
+    unsigned count;
+    struct memory_range ranges[]; /* sorted, disjoint */
+};
+
+struct memory_reader {
+    _Atomic uint64_t seen; /* generation of the map it may still see; UINT64_MAX while asleep */
+    struct memory_reader *next;
+};
+
+/* Told of every change, after it, under the machine's lock. */
+struct memory_listener {
+    void (*changed)(void *opaque, const struct memory_view *old, const struct memory_view *now);
+    void *opaque;
+    struct memory_listener *next;
+};
+
+struct memory_map {
+    uint64_t last; /* highest address there is */
+    _Atomic(struct memory_view *) view;
+    _Atomic uint64_t generation;
+    struct memory_view *retired;
+    struct memory_region *regions;
+    uint64_t order;
+    struct memory_reader *readers;
+    struct memory_listener *listeners;
+};
+
+int memory_map_init(struct memory_map *map, uint64_t last, struct error *error);
+/* Frees the map's regions too. No reader is left. */
+void memory_map_destroy(struct memory_map *map);
+
+/* New regions. They belong to the map; `name` stays the caller's. NULL with `error` if the addresses or the
+ * piece of the backing do not exist, or memory has run out. */
+struct memory_region *memory_add_ram(struct memory_map *map, const char *name, uint64_t base, uint64_t size,
+                                     int priority, struct memory_backing *backing, uint64_t backing_offset,
+                                     struct error *error);
+/* `ops` may be NULL; only its write is used. */
+struct memory_region *memory_add_rom(struct memory_map *map, const char *name, uint64_t base, uint64_t size,
+                                     int priority, struct memory_backing *backing, uint64_t backing_offset,
+                                     const struct access_ops *ops, void *opaque, struct error *error);
+struct memory_region *memory_add_mmio(struct memory_map *map, const char *name, uint64_t base, uint64_t size,
+                                      int priority, const struct access_ops *ops, void *opaque,
+                                      struct error *error);
+/* Where a guest puts a region is no error: what lies beyond the end of the map is not seen. The errors are
+ * -ENOMEM and leave everything as it was. */
+int memory_region_place(struct memory_region *region, uint64_t base, bool enabled, struct error *error);
+int memory_region_remove(struct memory_region *region, struct error *error);
+
+void memory_listener_add(struct memory_map *map, struct memory_listener *listener);
+void memory_listener_remove(struct memory_map *map, struct memory_listener *listener);
+
+void memory_reader_add(struct memory_map *map, struct memory_reader *reader);
+void memory_reader_remove(struct memory_map *map, struct memory_reader *reader);
+/* By the reader itself: it has no pointer from an earlier lookup; between sleep and wake, which nest not, it
+ * looks nothing up. */
+void memory_reader_pass(struct memory_map *map, struct memory_reader *reader);
+void memory_reader_sleep(struct memory_reader *reader);
+void memory_reader_wake(struct memory_map *map, struct memory_reader *reader);
+/* Frees what no reader can see any more, as every change does too. True if nothing is left to free. */
+bool memory_map_reclaim(struct memory_map *map);
+
+/* The range that has this address, or NULL. Valid until the reader passes. */
+const struct memory_range *memory_find(struct memory_map *map, uint64_t address);
+
+/* Copy between guest memory and a buffer. -EFAULT: somewhere nothing answers; what is before that was copied.
+ * Aligned pieces of 2, 4 and 8 bytes are copied at once. */
+int memory_read(struct memory_map *map, uint64_t address, void *buffer, size_t length);
+int memory_write(struct memory_map *map, uint64_t address, const void *buffer, size_t length);
+
+/* Host memory of [address, address + length), if that is in one region of RAM, or of ROM and not to be
+ * written; else NULL. Who writes by it tells memory_written(). */
+uint8_t *memory_pointer(struct memory_map *map, uint64_t address, uint64_t length, bool write);
+void memory_written(struct memory_map *map, uint64_t address, uint64_t length);
+
+/* One access by an instruction, 1, 2, 4 or 8 bytes at any alignment. Where nothing answers, ones are read
+ * and writes are lost; -EFAULT says that this happened. */
+int memory_mmio_read(struct memory_map *map, uint64_t address, unsigned size, uint64_t *value);
+int memory_mmio_write(struct memory_map *map, uint64_t address, unsigned size, uint64_t value);
+
+#endif
