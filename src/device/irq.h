@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * irq: the wires between devices and interrupt controllers.
+ *
+ * An irq_line is the driver's end of a wire. Its level says whether the interrupt is asserted, whatever the
+ * polarity on a real board. An msi_port takes message-signalled interrupts as writes to FEExxxxxh: from PCI
+ * functions, HPET and I/O APIC alike, since every engine can take those (for KVM's own APICs it is
+ * KVM_SIGNAL_MSI).
+ */
+#ifndef VISOR_DEVICE_IRQ_H
+#define VISOR_DEVICE_IRQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct irq_line {
+    void (*set)(void *opaque, unsigned number, bool level); /* NULL: not connected */
+    void *opaque;
+    unsigned number;
+};
+
+static inline void irq_set(const struct irq_line *line, bool level)
+{
+    if (line->set)
+        line->set(line->opaque, line->number, level);
+}
+
+/* An edge for an edge-triggered input. The line stays asserted, since an 8259 forgets requests that go away
+ * before they are acknowledged. */
+static inline void irq_pulse(const struct irq_line *line)
+{
+    irq_set(line, false);
+    irq_set(line, true);
+}
+
+struct msi_port {
+    bool (*send)(void *opaque, uint64_t address, uint32_t data); /* whether any processor took it */
+    void *opaque;
+};
+
+static inline bool msi_send(const struct msi_port *port, uint64_t address, uint32_t data)
+{
+    return port->send && port->send(port->opaque, address, data);
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lapic: the local APIC of a vCPU (Intel's manual, volume 3, chapter "Advanced Programmable Interrupt
+ * Controller"), with xAPIC registers in memory, x2APIC registers as MSRs, a timer with TSC deadline, and the
+ * bus between them.
+ *
+ * For the engine, on the vCPU's own thread and without the machine's lock:
+ *     lapic_mmio_read/write()   accesses to the page that lapic_page() says, which is in no memory_map since
+ * it is each vCPU's own; lapic_msr_read/write() for MSRs 1Bh, 6E0h and 800h-8FFh; lapic_pending() before it
+ * enters the guest with interrupts enabled, or to wake from HLT; lapic_acknowledge()       when it delivers
+ * the interrupt; lapic_take_events()       NMI, SMI, INIT, SIPI, which are the processor's matter;
+ * lapic_init_processor() at INIT. lapic_host.kick() asks the engine to look again; any thread may call it.
+ * Others set bits here by atomic operations only: lapic_bus_send() and lapic_set_lint() are for every thread.
+ */
+#ifndef VISOR_DEVICE_IRQ_LAPIC_H
+#define VISOR_DEVICE_IRQ_LAPIC_H
+
+#include <stdatomic.h>
+
+#include "device/device.h"
+#include "device/irq.h"
+
+#define LAPIC_SIZE     0x1000
+#define LAPIC_NONE     (-1)
+#define LAPIC_EXTINT   256 /* instead of a vector: it is the 8259's to say */
+#define LAPIC_TIMER_HZ TIMER_SECOND
+
+enum lapic_event {
+    LAPIC_NMI = 1,
+    LAPIC_SMI = 2,
+    LAPIC_INIT = 4,
+    LAPIC_SIPI = 8,            /* starts at lapic->sipi_vector << 12, if the processor waits for it */
+    LAPIC_EXTINT_MESSAGE = 16, /* the lapic's own: see lapic_pending() */
+};
+
+#define LAPIC_BASE_BSP     (UINT64_C(1) << 8) /* IA32_APIC_BASE */
+#define LAPIC_BASE_X2APIC  (UINT64_C(1) << 10)
+#define LAPIC_BASE_ENABLED (UINT64_C(1) << 11)
+
+enum lapic_lvt {
+    LAPIC_LVT_TIMER,
+    LAPIC_LVT_THERMAL,
+    LAPIC_LVT_PERFORMANCE,
+    LAPIC_LVT_LINT0,
+    LAPIC_LVT_LINT1,
+    LAPIC_LVT_ERROR,
+    LAPIC_LVT_COUNT
+};
+
+struct lapic_host {
+    void (*kick)(void *opaque, unsigned vcpu); /* may be called with nothing new */
+    void (*eoi)(void *opaque,
+                uint8_t vector); /* of a level-triggered interrupt; takes the machine's lock itself */
+    /* The machine's time at which the vCPU's time-stamp counter has that value, or had. */
+    uint64_t (*tsc_time)(void *opaque, unsigned vcpu, uint64_t tsc);
+    void *opaque;
+};
+
+struct lapic_bus {
+    struct lapic **lapics; /* by vCPU */
+    unsigned count;
+    struct lapic_host host;
+};
+
+struct lapic {
+    _Atomic uint64_t base; /* IA32_APIC_BASE */
+    _Atomic uint32_t id;   /* xAPIC: writable, 8 bits */
+    _Atomic uint32_t tpr, ldr, dfr, svr;
+    _Atomic uint32_t irr[8], isr[8], tmr[8];
+    _Atomic uint32_t errors; /* since the last write to esr */
+    uint32_t esr;
+    uint64_t icr;
+    _Atomic uint32_t lvt[LAPIC_LVT_COUNT];
+    _Atomic uint32_t lint; /* levels of LINT0 and LINT1 */
+    _Atomic uint32_t events, sipi_vector;
+
+    uint32_t timer_initial, timer_divide;
+    uint64_t timer_start; /* when the initial count was loaded */
+    uint64_t tsc_deadline;
+    _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */
+    struct timer timer;
+
+    struct lapic_bus *bus;
+    unsigned vcpu;
+    uint32_t initial_id;
+    uint64_t address_mask; /* physical addresses that the processor has */
+    const struct clock *clock;
+};
+
+extern const struct device_type lapic_type;
+
+/* The lapic of vCPU `vcpu`, which is bus->lapics[vcpu] or will be. The first one is the bootstrap
+ * processor's. */
+void lapic_init(struct lapic *lapic, struct lapic_bus *bus, unsigned vcpu, uint32_t id, unsigned address_bits,
+                struct timers *timers);
+/* What a PC's firmware leaves, for machines that start without: enabled, 8259 at LINT0, NMI at LINT1. */
+void lapic_set_virtual_wire(struct lapic *lapic);
+
+/* The address of the register page; false: there is none. */
+bool lapic_page(const struct lapic *lapic, uint64_t *address);
+uint64_t lapic_mmio_read(struct lapic *lapic, uint64_t offset, unsigned size);
+void lapic_mmio_write(struct lapic *lapic, uint64_t offset, unsigned size, uint64_t value);
+/* False: a general protection fault. */
+bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
+bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
+/* CR8. */
+uint8_t lapic_priority_class(const struct lapic *lapic);
+void lapic_set_priority_class(struct lapic *lapic, uint8_t class);
+
+/* The vector that would be delivered now, LAPIC_EXTINT or LAPIC_NONE. */
+int lapic_pending(const struct lapic *lapic);
+/* Delivers what is pending and says what it was. After LAPIC_EXTINT the 8259 is to be asked. */
+int lapic_acknowledge(struct lapic *lapic);
+/* Bits of enum lapic_event, without LAPIC_EXTINT_MESSAGE; they are taken. */
+uint32_t lapic_take_events(struct lapic *lapic);
+bool lapic_has_events(const struct lapic *lapic);
+/* The processor executes INIT: everything but identity and base is reset. */
+void lapic_init_processor(struct lapic *lapic);
+
+void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level);
+/* A message to address FEExxxxxh; fits an msi_port with the bus as opaque. */
+bool lapic_bus_send(void *bus, uint64_t address, uint32_t data);
+
+#endif

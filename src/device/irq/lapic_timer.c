@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The local APIC's timer: section "APIC Timer". It counts at LAPIC_TIMER_HZ over the divisor. What happens in
+ * the past, because the machine's loop was late, happens once. */
+#include "device/irq/lapic_private.h"
+
+enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
+
+static unsigned timer_mode(uint32_t lvt)
+{
+    return lvt >> 17 & 3;
+}
+
+/* Divide configuration: bits 0, 1 and 3 are 0 for 2 up to 6 for 128, and 7 for 1. */
+static uint64_t timer_divisor(const struct lapic *lapic)
+{
+    unsigned code = (lapic->timer_divide & 3) | (lapic->timer_divide >> 1 & 4);
+    return UINT64_C(1) << ((code + 1) & 7);
+}
+
+static void timer_arm(struct lapic *lapic, uint64_t due)
+{
+    atomic_store(&lapic->timer_due, due);
+    timer_set(&lapic->timer, due);
+}
+
+/* From the initial count, the mode and when it was started: when the count reaches zero next. */
+static uint64_t timer_next(const struct lapic *lapic, uint64_t now)
+{
+    uint64_t period = lapic->timer_initial * timer_divisor(lapic);
+    if (!period)
+        return TIMER_NEVER;
+    uint64_t first = lapic->timer_start + period;
+    if (now < first)
+        return first;
+    if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) != TIMER_PERIODIC)
+        return TIMER_NEVER;
+    return now - (now - lapic->timer_start) % period + period;
+}
+
+/* On the loop thread. The vCPU may just have set another time: then this one is over. */
+void lapic_timer_due(void *opaque)
+{
+    struct lapic *lapic = opaque;
+    uint64_t now = clock_now(lapic->clock), due = atomic_load(&lapic->timer_due);
+    if (due > now)
+        return;
+    uint64_t next = TIMER_NEVER;
+    if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_PERIODIC)
+        next = timer_next(lapic, now);
+    if (!atomic_compare_exchange_strong(&lapic->timer_due, &due, next))
+        return;
+    if (next != TIMER_NEVER)
+        timer_set(&lapic->timer, next);
+    lapic_deliver_local(lapic, LAPIC_LVT_TIMER);
+}
+
+void lapic_timer_reset(struct lapic *lapic)
+{
+    lapic->timer_initial = lapic->timer_divide = 0;
+    lapic->timer_start = lapic->tsc_deadline = 0;
+    timer_arm(lapic, TIMER_NEVER);
+}
+
+uint32_t lapic_timer_current(const struct lapic *lapic)
+{
+    unsigned mode = timer_mode(lapic->lvt[LAPIC_LVT_TIMER]);
+    if (mode == TIMER_TSC_DEADLINE || !lapic->timer_initial)
+        return 0;
+    uint64_t ticks = (clock_now(lapic->clock) - lapic->timer_start) / timer_divisor(lapic);
+    if (mode == TIMER_PERIODIC)
+        return lapic->timer_initial - (uint32_t)(ticks % lapic->timer_initial);
+    return ticks < lapic->timer_initial ? lapic->timer_initial - (uint32_t)ticks : 0;
+}
+
+void lapic_timer_set_initial(struct lapic *lapic, uint32_t value)
+{
+    if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_TSC_DEADLINE)
+        return;
+    lapic->timer_initial = value;
+    lapic->timer_start = clock_now(lapic->clock);
+    timer_arm(lapic, timer_next(lapic, lapic->timer_start));
+}
+
+/* The count goes on from where it is, at the new speed. */
+void lapic_timer_set_divide(struct lapic *lapic, uint32_t value)
+{
+    uint32_t current = lapic_timer_current(lapic);
+    lapic->timer_divide = value & 11;
+    if (!current)
+        return;
+    uint64_t now = clock_now(lapic->clock);
+    uint64_t passed = (lapic->timer_initial - current) * timer_divisor(lapic);
+    if (passed > now) { /* longer than there has been time: the machine is younger than the timer would be */
+        lapic->timer_initial = current;
+        passed = 0;
+    }
+    lapic->timer_start = now - passed;
+    timer_arm(lapic, timer_next(lapic, now));
+}
+
+void lapic_timer_set_lvt(struct lapic *lapic, uint32_t value)
+{
+    unsigned before = timer_mode(lapic->lvt[LAPIC_LVT_TIMER]), after = timer_mode(value);
+    if (before == after) {
+        lapic->lvt[LAPIC_LVT_TIMER] = value;
+        return;
+    }
+    uint64_t now = clock_now(lapic->clock);
+    uint32_t current = lapic_timer_current(lapic);
+    lapic->lvt[LAPIC_LVT_TIMER] = value;
+    if (before == TIMER_TSC_DEADLINE || after >= TIMER_TSC_DEADLINE) { /* the change disarms */
+        lapic_timer_set_initial(lapic, 0);
+        lapic->timer_initial = 0;
+        lapic->tsc_deadline = 0;
+        timer_arm(lapic, TIMER_NEVER);
+    } else if (current) {
+        timer_arm(lapic, timer_next(lapic, now));
+    } else {
+        lapic->timer_initial = 0; /* a one-shot that is over does not begin again */
+    }
+}
+
+/* Reads as zero once it has been reached. */
+uint64_t lapic_timer_tsc_deadline(const struct lapic *lapic)
+{
+    return atomic_load(&lapic->timer_due) == TIMER_NEVER ? 0 : lapic->tsc_deadline;
+}
+
+void lapic_timer_set_tsc_deadline(struct lapic *lapic, uint64_t value)
+{
+    if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) != TIMER_TSC_DEADLINE)
+        return;
+    const struct lapic_host *host = &lapic->bus->host;
+    lapic->tsc_deadline = value;
+    uint64_t time = value ? host->tsc_time(host->opaque, lapic->vcpu, value) : TIMER_NEVER;
+    timer_arm(lapic, value ? MIN(time, TIMER_NEVER - 1) : TIMER_NEVER);
+    if (value)
+        lapic_timer_due(lapic); /* one that is past fires at once */
+}
