@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The small devices of a PC's board: keyboard controller, ports 92h and CF9h, fw_cfg, ACPI power management.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "device/misc/acpi_pm.h"
+#include "device/misc/fw_cfg.h"
+#include "device/misc/i8042.h"
+#include "device/misc/system_control.h"
+
+static struct io_space io;
+static struct memory_map map;
+static struct memory_backing *ram;
+static struct timers timers;
+static uint64_t now;
+static struct i8042 i8042;
+static struct system_control control;
+static struct fw_cfg fw_cfg;
+static struct acpi_pm pm;
+static bool lines[16], a20[2];
+static unsigned resets, power_offs, sleep_type;
+
+static uint64_t fake_now(void *opaque)
+{
+    (void)opaque;
+    return now;
+}
+
+static void set_line(void *opaque, unsigned number, bool level)
+{
+    (void)opaque;
+    lines[number] = level;
+}
+
+static void set_a20(void *opaque, unsigned number, bool level)
+{
+    (void)opaque;
+    a20[number] = level;
+}
+
+static void reset(void *opaque)
+{
+    (void)opaque;
+    resets++;
+}
+
+static void power_off(void *opaque)
+{
+    (void)opaque;
+    power_offs++;
+}
+
+static void sleep_now(void *opaque, unsigned type)
+{
+    (void)opaque;
+    sleep_type = type;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    const struct board board = {reset, power_off, sleep_now, NULL};
+    memset(lines, 0, sizeof lines);
+    now = resets = power_offs = sleep_type = 0;
+    timers_init(&timers, (struct clock){fake_now, NULL});
+    ram = memory_backing_create("ram", 0x10000, &error);
+    if (!ram || memory_map_init(&map, 0xffffffff, &error) || io_space_init(&io, &error) ||
+        !memory_add_ram(&map, "ram", 0x10000, 0x10000, 0, ram, 0, &error))
+        return -1;
+    i8042_init(&i8042, (struct irq_line){set_line, NULL, 1}, (struct irq_line){set_a20, NULL, 0}, board);
+    system_control_init(&control, (struct irq_line){set_a20, NULL, 1}, board);
+    fw_cfg_init(&fw_cfg, &map);
+    acpi_pm_init(&pm, &timers, (struct irq_line){set_line, NULL, 9}, board);
+    return i8042_attach(&i8042, &io, &error) || system_control_attach(&control, &io, &error) ||
+           system_control_attach_reset(&control, &io, &error) || fw_cfg_attach(&fw_cfg, &io, &error) ||
+           acpi_pm_attach(&pm, &io, 0x600, &error);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fw_cfg_destroy(&fw_cfg);
+    io_space_destroy(&io);
+    memory_map_destroy(&map);
+    memory_backing_free(ram);
+    timers_destroy(&timers);
+    return 0;
+}
+
+static uint32_t get(uint16_t port, unsigned size)
+{
+    return io_read(&io, port, size);
+}
+
+static void set(uint16_t port, unsigned size, uint32_t value)
+{
+    io_write(&io, port, size, value);
+}
+
+static void test_keyboard_controller(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0x64, 1), 0x10);
+    set(0x64, 1, 0xaa);
+    assert_int_equal(get(0x64, 1), 0x1d);
+    assert_int_equal(get(0x60, 1), 0x55);
+    assert_int_equal(get(0x64, 1), 0x1c);
+    set(0x64, 1, 0xab);
+    assert_int_equal(get(0x60, 1), 0);
+    set(0x64, 1, 0x60);
+    set(0x60, 1, 0x45);
+    set(0x64, 1, 0x20);
+    assert_true(lines[1]);
+    assert_int_equal(get(0x60, 1), 0x45);
+    assert_false(lines[1]);
+    /* There is no keyboard: what is sent to one times out. */
+    set(0x60, 1, 0xff);
+    assert_int_equal(get(0x64, 1) & 0x41, 0x41);
+    assert_true(lines[1]);
+    assert_int_equal(get(0x60, 1), 0xfe);
+    assert_int_equal(get(0x64, 1) & 0x41, 0);
+    set(0x64, 1, 0xa9);
+    assert_int_equal(get(0x60, 1), 1);
+    set(0x64, 1, 0xd2);
+    set(0x60, 1, 0x77);
+    assert_int_equal(get(0x60, 1), 0x77);
+    /* Output port: A20, and the reset line, which is low. */
+    assert_true(a20[0]);
+    set(0x64, 1, 0xd1);
+    set(0x60, 1, 0x01);
+    assert_false(a20[0]);
+    set(0x64, 1, 0xdf);
+    assert_true(a20[0]);
+    set(0x64, 1, 0xd0);
+    assert_int_equal(get(0x60, 1) & 3, 3);
+    assert_int_equal(resets, 0);
+    set(0x64, 1, 0xd1);
+    set(0x60, 1, 0x02);
+    assert_int_equal(resets, 1);
+    set(0x64, 1, 0xff); /* pulses nothing */
+    assert_int_equal(resets, 1);
+    set(0x64, 1, 0xfe);
+    assert_int_equal(resets, 2);
+}
+
+static void test_resets(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0x92, 1), 2);
+    set(0x92, 1, 0);
+    assert_false(a20[1]);
+    set(0x92, 1, 3);
+    assert_true(a20[1]);
+    assert_int_equal(resets, 1);
+    set(0x92, 1, 3); /* only its rise */
+    assert_int_equal(resets, 1);
+    set(0xcf9, 1, 0x02);
+    assert_int_equal(resets, 1);
+    assert_int_equal(get(0xcf9, 1), 2);
+    set(0xcf9, 1, 0x06);
+    assert_int_equal(resets, 2);
+    set(0xcf9, 1, 0x0e);
+    assert_int_equal(resets, 2);
+}
+
+static void dma(uint32_t operation, uint32_t length, uint64_t address)
+{
+    uint32_t descriptor[4] = {htobe32(operation), htobe32(length), htobe32((uint32_t)(address >> 32)),
+                              htobe32((uint32_t)address)};
+    assert_int_equal(memory_write(&map, 0x10100, descriptor, sizeof descriptor), 0);
+    set(0x514, 4, 0);
+    set(0x518, 4, htobe32(0x10100));
+}
+
+static uint32_t answer(void)
+{
+    uint32_t value;
+    assert_int_equal(memory_read(&map, 0x10100, &value, sizeof value), 0);
+    return be32toh(value);
+}
+
+static void test_fw_cfg(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    assert_int_equal(fw_cfg_add(&fw_cfg, 5, "\1\2\3\4\5", 5, &error), 0);
+    assert_int_equal(fw_cfg_add(&fw_cfg, 5, "\1", 1, &error), -EEXIST);
+    assert_int_equal(fw_cfg_add_file(&fw_cfg, "opt/hello", "Hello", 5, &error), 0);
+    assert_int_equal(fw_cfg_add_file(&fw_cfg, "etc/two", "22", 2, &error), 0);
+    assert_int_equal(fw_cfg_add_file(&fw_cfg, "etc/two", "22", 2, &error), -EEXIST);
+
+    set(0x510, 2, 0);
+    for (const char *c = "QEMU"; *c; c++)
+        assert_int_equal(get(0x511, 1), *c);
+    assert_int_equal(get(0x511, 1), 0);
+    set(0x510, 2, 1);
+    assert_int_equal(get(0x511, 1), 3);
+    set(0x510, 2, 0x19);
+    uint8_t directory[4 + 2 * 64];
+    for (unsigned i = 0; i < sizeof directory; i++)
+        directory[i] = (uint8_t)get(0x511, 1);
+    assert_memory_equal(directory, "\0\0\0\2\0\0\0\5\0\x20\0\0opt/hello", 22);
+    assert_memory_equal(directory + 68, "\0\0\0\2\0\x21\0\0etc/two", 16);
+    set(0x510, 2, 0x7777);
+    assert_int_equal(get(0x511, 1), 0);
+
+    assert_int_equal(get(0x514, 4), 0x554d4551);
+    assert_int_equal(get(0x518, 4), 0x47464320);
+    dma(0x20 << 16 | 8 | 2, 8, 0x10200);
+    assert_int_equal(answer(), 0);
+    assert_memory_equal(ram->host + 0x200, "Hello\0\0\0", 8);
+    dma(5 << 16 | 8, 0, 0);
+    dma(4, 3, 0);
+    dma(2, 1, 0x10300);
+    assert_int_equal(ram->host[0x300], 4);
+    dma(16, 1, 0x10300);
+    assert_int_equal(answer(), 1); /* read-only */
+    dma(2, 1, 0x30000);
+    assert_int_equal(answer(), 1);
+    dma(2, 0xffffffff, 0x1f000); /* over the end of memory */
+    assert_int_equal(answer(), 1);
+    set(0x514, 4, 0xffffffff);
+    set(0x518, 4, 0xffffffff);
+}
+
+static void test_acpi_timer(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0x608, 4), 0);
+    now = TIMER_SECOND;
+    assert_int_equal(get(0x608, 4), 3579545);
+    now = TIMER_SECOND * 4;
+    assert_int_equal(get(0x608, 4), 3579545 * 4);
+    assert_int_equal(get(0x600, 2) & 1, 1); /* the highest of 24 bits has changed */
+    set(0x600, 2, 1);
+    set(0x602, 2, 1);
+    assert_false(lines[9]);
+    now = timers_next(&timers);
+    timers_run(&timers);
+    assert_true(lines[9]);
+    assert_int_equal(get(0x608, 4), 0);
+    set(0x600, 2, 1);
+    assert_false(lines[9]);
+    set(0x602, 2, 0);
+    assert_int_equal(timers_next(&timers), TIMER_NEVER);
+}
+
+static void test_acpi_events(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0x604, 2), 1);
+    acpi_pm_power_button(&pm);
+    assert_false(lines[9]);
+    set(0x602, 2, 0x100);
+    assert_true(lines[9]);
+    set(0x601, 1, 1);
+    assert_false(lines[9]);
+    assert_int_equal(get(0x600, 2), 0);
+    acpi_pm_set_gpe(&pm, 3, true);
+    set(0x622, 1, 8);
+    assert_true(lines[9]);
+    set(0x620, 1, 8);
+    assert_true(lines[9]); /* still asserted */
+    acpi_pm_set_gpe(&pm, 3, false);
+    assert_true(lines[9]);
+    set(0x620, 2, 0xffff);
+    assert_false(lines[9]);
+    set(0x604, 2, 5 << 10);
+    assert_int_equal(power_offs, 0);
+    set(0x604, 2, 5 << 10 | 0x2000);
+    assert_int_equal(power_offs, 1);
+    assert_int_equal(get(0x604, 2), 5 << 10 | 1); /* SLP_EN reads as zero */
+    set(0x604, 2, 1 << 10 | 0x2000);
+    assert_int_equal(power_offs, 1);
+    assert_int_equal(sleep_type, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_keyboard_controller), TEST(test_resets),      TEST(test_fw_cfg),
+        TEST(test_acpi_timer),          TEST(test_acpi_events),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
