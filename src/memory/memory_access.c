@@ -20,7 +20,7 @@ const struct memory_range *memory_find(struct memory_map *map, uint64_t address)
     return low < view->count && view->ranges[low].start <= address ? &view->ranges[low] : NULL;
 }
 
-/* What the copying functions pass over where there is nothing; they stop there. */
+/* What is read where nothing answers, and the bits that an access of that size has. */
 static uint64_t ones(unsigned size)
 {
     return size < 8 ? (UINT64_C(1) << (8 * size)) - 1 : UINT64_MAX;
@@ -45,20 +45,34 @@ void memory_backing_written(struct memory_backing *backing, uint64_t offset, uin
 }
 
 /* Aligned pieces at once, so that another processor never sees half an index or a descriptor's address. */
-static void copy_aligned(void *to, const void *from, size_t length, const void *guest)
+static void copy_from_guest(uint8_t *to, const uint8_t *guest, size_t length)
 {
-    uintptr_t where = (uintptr_t)guest;
-    if (length == 8 && where % 8 == 0)
-        *(volatile uint64_t __attribute__((aligned(1), may_alias)) *)to =
-            *(const volatile uint64_t __attribute__((aligned(1), may_alias)) *)from;
-    else if (length == 4 && where % 4 == 0)
-        *(volatile uint32_t __attribute__((aligned(1), may_alias)) *)to =
-            *(const volatile uint32_t __attribute__((aligned(1), may_alias)) *)from;
-    else if (length == 2 && where % 2 == 0)
-        *(volatile uint16_t __attribute__((aligned(1), may_alias)) *)to =
-            *(const volatile uint16_t __attribute__((aligned(1), may_alias)) *)from;
-    else
-        memcpy(to, from, length);
+    uint64_t value;
+    if ((length != 2 && length != 4 && length != 8) || (uintptr_t)guest % length) {
+        memcpy(to, guest, length);
+        return;
+    }
+    switch (length) {
+    case 2: value = __atomic_load_n((const uint16_t *)guest, __ATOMIC_RELAXED); break;
+    case 4: value = __atomic_load_n((const uint32_t *)guest, __ATOMIC_RELAXED); break;
+    default: value = __atomic_load_n((const uint64_t *)guest, __ATOMIC_RELAXED); break;
+    }
+    memcpy(to, &value, length);
+}
+
+static void copy_to_guest(uint8_t *guest, const uint8_t *from, size_t length)
+{
+    uint64_t value = 0;
+    if ((length != 2 && length != 4 && length != 8) || (uintptr_t)guest % length) {
+        memcpy(guest, from, length);
+        return;
+    }
+    memcpy(&value, from, length);
+    switch (length) {
+    case 2: __atomic_store_n((uint16_t *)guest, (uint16_t)value, __ATOMIC_RELAXED); break;
+    case 4: __atomic_store_n((uint32_t *)guest, (uint32_t)value, __ATOMIC_RELAXED); break;
+    default: __atomic_store_n((uint64_t *)guest, value, __ATOMIC_RELAXED); break;
+    }
 }
 
 /* How much of an access that begins at this offset of a device's region is one access of the device. */
@@ -92,8 +106,7 @@ static size_t read_some(struct memory_map *map, uint64_t address, uint8_t *buffe
     uint64_t left = range->last - address;
     size_t most = left < length ? (size_t)left + 1 : length;
     if (range->host) {
-        const uint8_t *host = range->host + (address - range->start);
-        copy_aligned(buffer, host, most, host);
+        copy_from_guest(buffer, range->host + (address - range->start), most);
         return most;
     }
     uint64_t offset = range->offset + (address - range->start);
@@ -113,8 +126,7 @@ static size_t write_some(struct memory_map *map, uint64_t address, const uint8_t
     uint64_t offset = range->offset + (address - range->start);
     struct memory_region *region = range->region;
     if (region->kind == MEMORY_RAM) {
-        uint8_t *host = range->host + (address - range->start);
-        copy_aligned(host, buffer, most, host);
+        copy_to_guest(range->host + (address - range->start), buffer, most);
         memory_backing_written(region->backing, region->backing_offset + offset, most);
         return most;
     }

@@ -166,8 +166,10 @@ bool memory_map_reclaim(struct memory_map *map)
 {
     uint64_t seen = UINT64_MAX;
     atomic_thread_fence(memory_order_seq_cst); /* against memory_reader_wake() */
-    for (struct memory_reader *reader = map->readers; reader; reader = reader->next)
-        seen = MIN(seen, atomic_load_explicit(&reader->seen, memory_order_acquire));
+    for (struct memory_reader *reader = map->readers; reader; reader = reader->next) {
+        uint64_t one = atomic_load_explicit(&reader->seen, memory_order_acquire);
+        seen = MIN(seen, one);
+    }
     struct memory_view **link = &map->retired;
     while (*link) {
         struct memory_view *view = *link;
