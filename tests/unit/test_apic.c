@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include "device/irq/ioapic.h"
 #include "device/irq/lapic.h"
@@ -475,6 +477,66 @@ static void test_ioapic(void **state)
     ioapic_set(&ioapic, 99, true);
 }
 
+struct player {
+    struct lapic *lapic;
+    unsigned vector, other;
+    unsigned taken;
+    bool bad;
+};
+
+#define PINGS 200
+
+/* A vCPU that answers each interrupt with one to the other, and lets its timer run meanwhile. */
+static void *play(void *opaque)
+{
+    struct player *player = opaque;
+    while (player->taken < PINGS) {
+        int vector = lapic_acknowledge(player->lapic);
+        if (vector == LAPIC_NONE) {
+            sched_yield();
+            continue;
+        }
+        lapic_mmio_write(player->lapic, 0xb0, 4, 0);
+        if (vector == 0x33) { /* the timer */
+            lapic_msr_write(player->lapic, 0x6e0, 1);
+            continue;
+        }
+        player->bad |= (unsigned)vector != player->vector;
+        player->taken++;
+        lapic_mmio_write(player->lapic, 0x310, 4, player->other << 24);
+        lapic_mmio_write(player->lapic, 0x300, 4, player->vector ^ 0x10);
+        if (player->taken % 16 == 0)
+            lapic_msr_write(player->lapic, 0x6e0, 1);
+    }
+    return NULL;
+}
+
+static void kick_nobody(void *opaque, unsigned vcpu)
+{
+    (void)opaque, (void)vcpu;
+}
+
+/* Two vCPUs' threads interrupt each other, without a lock, while the loop's runs the timers: nothing is lost.
+ */
+static void test_threads(void **state)
+{
+    (void)state;
+    struct player players[2] = {{&lapics[0], 0x40, 1, 0, false}, {&lapics[1], 0x50, 0, 0, false}};
+    pthread_t threads[2];
+    bus.host.kick = kick_nobody;
+    for (unsigned i = 0; i < 2; i++)
+        write_register(i, 0x320, 0x40033);
+    send(2, 0, 0x4040);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, play, &players[i]), 0);
+    for (unsigned i = 0; i < 10000; i++)
+        timers_run(&timers);
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(players[i].taken == PINGS && !players[i].bad);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -482,7 +544,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_reset_state), TEST(test_priority), TEST(test_ipi),          TEST(test_logical),
         TEST(test_x2apic),      TEST(test_timer),    TEST(test_tsc_deadline), TEST(test_lint),
-        TEST(test_errors),      TEST(test_ioapic),
+        TEST(test_errors),      TEST(test_ioapic),   TEST(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

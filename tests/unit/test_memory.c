@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,6 +291,71 @@ static void test_readers(void **state)
     memory_map_destroy(&map);
 }
 
+struct searcher {
+    struct memory_map *map;
+    struct memory_reader reader;
+    _Atomic bool *stop;
+    _Atomic unsigned found;
+};
+
+/* A device's place is either not there, or there with all it needs. */
+static void *search(void *opaque)
+{
+    struct searcher *searcher = opaque;
+    while (!atomic_load_explicit(searcher->stop, memory_order_relaxed)) {
+        for (unsigned i = 0; i < 100; i++) {
+            const struct memory_range *range = memory_find(searcher->map, 0x1000 + i * 16);
+            if (range && range->region->kind == MEMORY_MMIO) {
+                if (range->region->ops != &probe_ops || range->region->size != 0x200)
+                    abort();
+                searcher->found++;
+            }
+        }
+        memory_reader_pass(searcher->map, &searcher->reader);
+        if (searcher->found % 7 == 0) {
+            memory_reader_sleep(&searcher->reader);
+            memory_reader_wake(searcher->map, &searcher->reader);
+        }
+    }
+    memory_reader_sleep(&searcher->reader);
+    return NULL;
+}
+
+/* Regions come and go while threads look things up without a lock. */
+static void test_threads(void **state)
+{
+    (void)state;
+    struct memory_map map;
+    struct error error = ERROR_INIT;
+    struct probe probe = {0};
+    struct searcher searchers[2] = {0};
+    pthread_t threads[2];
+    _Atomic bool stop = false;
+    assert_int_equal(memory_map_init(&map, 0xffffffff, &error), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        searchers[i].map = &map;
+        searchers[i].stop = &stop;
+        memory_reader_add(&map, &searchers[i].reader);
+        assert_int_equal(pthread_create(&threads[i], NULL, search, &searchers[i]), 0);
+    }
+    unsigned added = 0;
+    for (unsigned i = 0; i < 20000 || !searchers[0].found; i++) {
+        struct memory_region *region =
+            memory_add_mmio(&map, "device", 0x1000 + i % 8 * 0x80, 0x200, 0, &probe_ops, &probe, &error);
+        assert_non_null(region);
+        region->released = probe_released;
+        added++;
+        assert_int_equal(memory_region_place(region, 0x1400, true, &error), 0);
+        assert_int_equal(memory_region_remove(region, &error), 0);
+    }
+    stop = true;
+    for (unsigned i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(memory_map_reclaim(&map));
+    assert_int_equal(probe.released, added);
+    memory_map_destroy(&map);
+}
+
 #define MODEL_REGIONS 12
 #define MODEL_SPACE   64
 
@@ -349,7 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ram),    cmocka_unit_test(test_refused), cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_split),  cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

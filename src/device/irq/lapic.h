@@ -74,8 +74,10 @@ struct lapic {
     _Atomic uint32_t lint; /* levels of LINT0 and LINT1 */
     _Atomic uint32_t events, sipi_vector;
 
-    uint32_t timer_initial, timer_divide;
-    uint64_t timer_start; /* when the initial count was loaded */
+    /* Written by the vCPU; the loop thread, when the timer is due, sets only timer_due, which `timer`
+     * follows. */
+    _Atomic uint32_t timer_initial, timer_divide;
+    _Atomic uint64_t timer_start; /* when the initial count was loaded */
     uint64_t tsc_deadline;
     _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */
     struct timer timer;

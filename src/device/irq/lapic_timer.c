@@ -17,24 +17,33 @@ static uint64_t timer_divisor(const struct lapic *lapic)
     return UINT64_C(1) << ((code + 1) & 7);
 }
 
+/* Whichever of vCPU and loop thread comes last: the timer is set to what is due. */
+static void timer_follow(struct lapic *lapic)
+{
+    uint64_t due;
+    do {
+        due = atomic_load(&lapic->timer_due);
+        timer_set(&lapic->timer, due);
+    } while (atomic_load(&lapic->timer_due) != due);
+}
+
 static void timer_arm(struct lapic *lapic, uint64_t due)
 {
     atomic_store(&lapic->timer_due, due);
-    timer_set(&lapic->timer, due);
+    timer_follow(lapic);
 }
 
 /* From the initial count, the mode and when it was started: when the count reaches zero next. */
 static uint64_t timer_next(const struct lapic *lapic, uint64_t now)
 {
-    uint64_t period = lapic->timer_initial * timer_divisor(lapic);
+    uint64_t period = lapic->timer_initial * timer_divisor(lapic), start = lapic->timer_start;
     if (!period)
         return TIMER_NEVER;
-    uint64_t first = lapic->timer_start + period;
-    if (now < first)
-        return first;
+    if (now < start + period)
+        return start + period;
     if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) != TIMER_PERIODIC)
         return TIMER_NEVER;
-    return now - (now - lapic->timer_start) % period + period;
+    return now - (now - start) % period + period;
 }
 
 /* On the loop thread. The vCPU may just have set another time: then this one is over. */
@@ -49,8 +58,7 @@ void lapic_timer_due(void *opaque)
         next = timer_next(lapic, now);
     if (!atomic_compare_exchange_strong(&lapic->timer_due, &due, next))
         return;
-    if (next != TIMER_NEVER)
-        timer_set(&lapic->timer, next);
+    timer_follow(lapic);
     lapic_deliver_local(lapic, LAPIC_LVT_TIMER);
 }
 
@@ -67,9 +75,10 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
     if (mode == TIMER_TSC_DEADLINE || !lapic->timer_initial)
         return 0;
     uint64_t ticks = (clock_now(lapic->clock) - lapic->timer_start) / timer_divisor(lapic);
+    uint32_t initial = lapic->timer_initial;
     if (mode == TIMER_PERIODIC)
-        return lapic->timer_initial - (uint32_t)(ticks % lapic->timer_initial);
-    return ticks < lapic->timer_initial ? lapic->timer_initial - (uint32_t)ticks : 0;
+        return initial - (uint32_t)(ticks % initial);
+    return ticks < initial ? initial - (uint32_t)ticks : 0;
 }
 
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t value)
