@@ -9,7 +9,7 @@
  *
  * A device trusts nothing a guest does, and reads no clock but the machine's. Everything here happens under
  * the machine's lock. What a saved device drove its lines to, the device at the other end has saved as well:
- * loading drives no line.
+ * loading drives no line. The clock is set before, to what it was when the devices were saved.
  *
  * The saved form (all numbers little endian, a NAME is a byte of length and its characters):
  *     "VDEV", u32 format (1), then for each device:

@@ -249,7 +249,10 @@ static void machines_split(void)
     struct error error = ERROR_INIT;
     machine_make(&machines[1]);
     memcpy(machines[1].ram->host, machines[0].ram->host, RAM_SIZE);
-    check(!devices_load(&machines[1].devices, saved.data, saved.size, &error));
+    if (devices_load(&machines[1].devices, saved.data, saved.size, &error)) {
+        error_report(&error);
+        abort();
+    }
     machines[1].outside = machines[0].outside;
     buffer_free(&saved);
 }

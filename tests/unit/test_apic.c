@@ -292,6 +292,12 @@ static void test_timer(void **state)
     assert_int_equal(read_register(0, 0x390), 0);
     assert_int_equal(timers_next(&timers), TIMER_NEVER);
 
+    /* Over is over, whatever the mode becomes. */
+    write_register(0, 0x320, 0x20040);
+    assert_int_equal(read_register(0, 0x380), 100);
+    assert_int_equal(read_register(0, 0x390), 0);
+    assert_int_equal(timers_next(&timers), TIMER_NEVER);
+
     write_register(0, 0x3e0, 11);      /* over 1 */
     write_register(0, 0x320, 0x20041); /* periodic */
     write_register(0, 0x380, 1000);
@@ -302,6 +308,16 @@ static void test_timer(void **state)
         assert_int_equal(lapic_acknowledge(&lapics[0]), 0x41);
         write_register(0, 0xb0, 0);
     }
+    /* A mode that changes while it counts changes only what happens at the end. */
+    advance(400);
+    write_register(0, 0x320, 0x41);
+    assert_int_equal(read_register(0, 0x390), 600);
+    advance(600);
+    assert_int_equal(lapic_acknowledge(&lapics[0]), 0x41);
+    write_register(0, 0xb0, 0);
+    assert_int_equal(timers_next(&timers), TIMER_NEVER);
+    write_register(0, 0x320, 0x20041);
+    write_register(0, 0x380, 1000);
     /* The divisor changes: half of it has passed, the other half takes twice the time. */
     advance(500);
     write_register(0, 0x3e0, 0);

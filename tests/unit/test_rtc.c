@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -290,13 +291,31 @@ static void test_memory(void **state)
     assert_int_equal(get(0x34), 0x12);
 }
 
+/* A time that no calendar has is refused, and is then not there. */
+static void test_load(void **state)
+{
+    (void)state;
+    struct devices devices = {0};
+    struct error error = ERROR_INIT;
+    struct buffer saved = {0}, again = {0};
+    assert_int_equal(devices_add(&devices, &rtc_type, "rtc", &rtc, &error), 0);
+    rtc.seconds = INT64_MAX;
+    devices_save(&devices, &saved);
+    assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), -EINVAL);
+    devices_save(&devices, &again);
+    assert_int_equal(devices_load(&devices, again.data, again.size, &error), 0);
+    buffer_free(&saved);
+    buffer_free(&again);
+    devices_free(&devices);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_formats),  TEST(test_calendar), TEST(test_set),    TEST(test_update),
-        TEST(test_periodic), TEST(test_alarm),    TEST(test_memory),
+        TEST(test_periodic), TEST(test_alarm),    TEST(test_memory), TEST(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

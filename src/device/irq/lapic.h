@@ -77,6 +77,7 @@ struct lapic {
     /* Written by the vCPU; the loop thread, when the timer is due, sets only timer_due, which `timer`
      * follows. */
     _Atomic uint32_t timer_initial, timer_divide;
+    _Atomic uint8_t timer_counts; /* 0: the count stands at zero, whatever the initial one */
     _Atomic uint64_t timer_start; /* when the initial count was loaded */
     uint64_t tsc_deadline;
     _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */

@@ -37,7 +37,7 @@ static void timer_arm(struct lapic *lapic, uint64_t due)
 static uint64_t timer_next(const struct lapic *lapic, uint64_t now)
 {
     uint64_t period = lapic->timer_initial * timer_divisor(lapic), start = lapic->timer_start;
-    if (!period)
+    if (!period || !lapic->timer_counts)
         return TIMER_NEVER;
     if (now < start + period)
         return start + period;
@@ -65,6 +65,7 @@ void lapic_timer_due(void *opaque)
 void lapic_timer_reset(struct lapic *lapic)
 {
     lapic->timer_initial = lapic->timer_divide = 0;
+    lapic->timer_counts = 0;
     lapic->timer_start = lapic->tsc_deadline = 0;
     timer_arm(lapic, TIMER_NEVER);
 }
@@ -72,7 +73,7 @@ void lapic_timer_reset(struct lapic *lapic)
 uint32_t lapic_timer_current(const struct lapic *lapic)
 {
     unsigned mode = timer_mode(lapic->lvt[LAPIC_LVT_TIMER]);
-    if (mode == TIMER_TSC_DEADLINE || !lapic->timer_initial)
+    if (mode == TIMER_TSC_DEADLINE || !lapic->timer_initial || !lapic->timer_counts)
         return 0;
     uint64_t ticks = (clock_now(lapic->clock) - lapic->timer_start) / timer_divisor(lapic);
     uint32_t initial = lapic->timer_initial;
@@ -86,6 +87,7 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t value)
     if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_TSC_DEADLINE)
         return;
     lapic->timer_initial = value;
+    lapic->timer_counts = value != 0;
     lapic->timer_start = clock_now(lapic->clock);
     timer_arm(lapic, timer_next(lapic, lapic->timer_start));
 }
@@ -118,14 +120,15 @@ void lapic_timer_set_lvt(struct lapic *lapic, uint32_t value)
     uint32_t current = lapic_timer_current(lapic);
     lapic->lvt[LAPIC_LVT_TIMER] = value;
     if (before == TIMER_TSC_DEADLINE || after >= TIMER_TSC_DEADLINE) { /* the change disarms */
-        lapic_timer_set_initial(lapic, 0);
         lapic->timer_initial = 0;
+        lapic->timer_counts = 0;
         lapic->tsc_deadline = 0;
         timer_arm(lapic, TIMER_NEVER);
-    } else if (current) {
+    } else if (current) { /* goes on from where it is */
+        lapic->timer_start = now - (lapic->timer_initial - current) * timer_divisor(lapic);
         timer_arm(lapic, timer_next(lapic, now));
     } else {
-        lapic->timer_initial = 0; /* a one-shot that is over does not begin again */
+        lapic->timer_counts = 0; /* a one-shot that is over does not begin again */
     }
 }
 

@@ -385,13 +385,14 @@ static void pit_reset(void *opaque)
     pit_update(pit);
 }
 
-/* Counts divide. */
+/* Counts divide, and nothing has been loaded in the future. */
 static int pit_loaded(void *opaque, struct error *error)
 {
     struct pit8254 *pit = opaque;
+    int64_t most = (int64_t)pit_tick(pit) + 1;
     for (unsigned i = 0; i < 3; i++) {
         const struct pit8254_counter *c = &pit->counters[i];
-        if (!c->count || !c->access || c->start > INT64_MAX / 2 || c->start < -2)
+        if (!c->count || !c->access || c->start > most || c->start < -1)
             return error_set(error, -EINVAL, "counter %u is in a state that cannot be", i);
     }
     return 0;

@@ -38,8 +38,8 @@ enum rtc_register {
 #define D_VALID    0x80
 
 static const struct device_field rtc_fields[] = {
-    DEVICE_FIELD(struct rtc, index),
-    DEVICE_FIELD(struct rtc, extended_index),
+    DEVICE_LIMITED(struct rtc, index, 127),
+    DEVICE_LIMITED(struct rtc, extended_index, 127),
     DEVICE_ARRAY(struct rtc, cmos),
     DEVICE_FIELD(struct rtc, seconds),
     DEVICE_LIMITED(struct rtc, phase, TIMER_SECOND - 1),
@@ -372,11 +372,12 @@ static void rtc_reset(void *opaque)
 
 static int rtc_loaded(void *opaque, struct error *error)
 {
-    const struct rtc *rtc = opaque;
+    struct rtc *rtc = opaque;
     int64_t most = INT64_C(1) << 40;
-    if (rtc->seconds > most || rtc->seconds < -most || rtc->index > 127 || rtc->extended_index > 127)
-        return error_set(error, -EINVAL, "the time or an index is out of range");
-    return 0;
+    if (rtc->seconds <= most && rtc->seconds >= -most)
+        return 0;
+    rtc->seconds = 0; /* a reset does not touch the time */
+    return error_set(error, -EINVAL, "the time is out of range");
 }
 
 const struct device_type rtc_type = {
