@@ -44,6 +44,7 @@ struct x86_exception {
     bool has_error;
     uint32_t error;
     uint64_t address; /* of a page fault: becomes CR2 when it is delivered */
+    bool in_new_task; /* raised once a task switch was done: rip is the new task's and stays */
 };
 
 struct x86_core;
@@ -84,9 +85,10 @@ static inline bool x86_long_mode(const struct x86_state *s)
     return s->efer & X86_EFER_LMA;
 }
 
+/* SS has it, and not the selector of CS: that is still real-address mode's after CR0.PE is set. */
 static inline unsigned x86_cpl(const struct x86_state *s)
 {
-    return !x86_protected(s) ? 0 : x86_vm86(s) ? 3 : s->segment[X86_CS].selector & 3u;
+    return !x86_protected(s) ? 0 : x86_vm86(s) ? 3 : s->segment[X86_SS].attributes >> 5 & 3u;
 }
 
 static inline int x86_raise_plain(struct x86_core *core, unsigned vector)

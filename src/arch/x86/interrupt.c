@@ -21,7 +21,7 @@ struct entry {
     unsigned cpl; /* the new one */
 };
 
-/* -- what is pushed ------------------------------------------------------------------------------------- */
+/* -- what is pushed ------------------------------------------------------------------------------------ */
 
 /* Faults set RF so that their instruction is not stopped by a breakpoint once more; 17.3.1.1. */
 static bool is_fault(const struct x86_event *e)
@@ -32,7 +32,12 @@ static bool is_fault(const struct x86_event *e)
 
 static uint64_t pushed_flags(const struct x86_state *s, const struct x86_event *event)
 {
-    return x86_eflags_get(s) | (is_fault(event) ? X86_EFLAGS_RF : 0);
+    /* An instruction ends RF; INT n is one. */
+    const bool instruction = event->kind == X86_EVENT_SOFTWARE || event->kind == X86_EVENT_INT1;
+    const uint64_t eflags = x86_eflags_get(s);
+    return is_fault(event) ? eflags | X86_EFLAGS_RF
+           : instruction   ? eflags & ~(uint64_t)X86_EFLAGS_RF
+                           : eflags;
 }
 
 static int push_all(struct x86_core *core, struct x86_stack *stack, unsigned size, const uint64_t *values,
@@ -44,7 +49,7 @@ static int push_all(struct x86_core *core, struct x86_stack *stack, unsigned siz
     return 0;
 }
 
-/* -- real-address mode: 20.1.4 --------------------------------------------------------------------------- */
+/* -- real-address mode: 20.1.4 ------------------------------------------------------------------------- */
 
 static int deliver_real(struct x86_core *core, const struct x86_event *event)
 {
@@ -65,8 +70,7 @@ static int deliver_real(struct x86_core *core, const struct x86_event *event)
     return 0;
 }
 
-/* -- gates ------------------------------------------------------------------------------------------------
- */
+/* -- gates --------------------------------------------------------------------------------------------- */
 
 static int raise_gate(const struct entry *e, unsigned vector)
 {
@@ -144,7 +148,7 @@ static int read_code(struct entry *e)
     e->cpl = conforming ? cpl : dpl;
     if (x86_vm86(s) && e->cpl != 0)
         return raise_selector(e, X86_GP);
-    if (e->size == 8 && !x86_canonical(e->offset))
+    if (e->size == 8 ? !x86_canonical(e->offset) : e->offset > x86_descriptor_limit(&e->code))
         return x86_raise_error(core, X86_GP, e->external);
     return 0;
 }
@@ -179,9 +183,10 @@ static int enter_long(struct entry *e)
 {
     struct x86_state *s = e->core->state;
     const bool inner = e->cpl != x86_cpl(s);
-    struct x86_stack stack = {.sp = s->gpr[X86_RSP], .mask = ~0ull, .system = e->cpl != 3, .wide = true};
-    uint16_t selector;
+    struct x86_stack stack = {
+        .sp = s->gpr[X86_RSP], .mask = ~0ull, .error = e->external, .system = e->cpl != 3, .wide = true};
     struct x86_descriptor none;
+    uint16_t selector;
 
     if (e->ist) {
         if (x86_stack_ist(e->core, e->ist, e->external, &stack) < 0)
@@ -245,7 +250,8 @@ static int deliver_protected(struct x86_core *core, const struct x86_event *even
     if (read_gate(&e) < 0)
         return X86_RAISED;
     if (e.type == X86_TYPE_TASK_GATE)
-        return x86_task_interrupt(core, e.selector, e.external, event->has_error ? &event->error : NULL);
+        return x86_task_interrupt(core, e.selector, e.external, pushed_flags(core->state, event),
+                                  event->has_error ? &event->error : NULL);
     if (read_code(&e) < 0)
         return X86_RAISED;
     if (x86_long_mode(core->state))
@@ -253,12 +259,12 @@ static int deliver_protected(struct x86_core *core, const struct x86_event *even
     return e.cpl != x86_cpl(core->state) ? enter_inner(&e) : enter_same(&e);
 }
 
-/* -- faults on the way: table 6-5 ------------------------------------------------------------------------ */
+/* -- faults on the way: table 6-5 ---------------------------------------------------------------------- */
 
 struct x86_event x86_exception_event(const struct x86_core *core)
 {
     const struct x86_exception *x = &core->exception;
-    return (struct x86_event){X86_EVENT_EXCEPTION, x->vector, x->has_error, x->error, x->address};
+    return (struct x86_event){X86_EVENT_EXCEPTION, x->vector, x->has_error, x->error, x->address, 0};
 }
 
 static bool is_contributory(const struct x86_event *e)
@@ -270,6 +276,19 @@ static bool is_contributory(const struct x86_event *e)
 static bool is_page_fault(const struct x86_event *e)
 {
     return e->kind == X86_EVENT_EXCEPTION && e->vector == X86_PF;
+}
+
+static bool is_double_fault(const struct x86_event *e)
+{
+    return e->kind == X86_EVENT_EXCEPTION && e->vector == X86_DF;
+}
+
+/* A fault of the instruction is one before it. */
+static void step_back(struct x86_state *s, const struct x86_event *event)
+{
+    const bool wide = x86_long_mode(s) && s->segment[X86_CS].attributes & X86_SEGMENT_LONG;
+    const bool big = x86_protected(s) && s->segment[X86_CS].attributes & X86_SEGMENT_BIG;
+    s->rip = (s->rip - event->length) & (wide ? ~0ull : big ? 0xffffffff : 0xffff);
 }
 
 static bool makes_double(const struct x86_event *first, const struct x86_event *second)
@@ -288,13 +307,15 @@ enum x86_delivery x86_deliver(struct x86_core *core, struct x86_event event)
         int result = x86_protected(s) ? deliver_protected(core, &event) : deliver_real(core, &event);
         if (result == 0)
             return X86_DELIVERED;
-        if (event.kind == X86_EVENT_EXCEPTION && event.vector == X86_DF)
-            return X86_SHUTDOWN;
         struct x86_event second = x86_exception_event(core);
+        if (is_double_fault(&event) && (is_contributory(&second) || is_page_fault(&second)))
+            return X86_SHUTDOWN;
+        if (!core->exception.in_new_task)
+            step_back(s, &event);
         if (makes_double(&event, &second)) {
             if (is_page_fault(&second))
                 s->cr2 = second.address;
-            second = (struct x86_event){X86_EVENT_EXCEPTION, X86_DF, x86_protected(s), 0, 0};
+            second = (struct x86_event){X86_EVENT_EXCEPTION, X86_DF, x86_protected(s), 0, 0, 0};
         }
         event = second;
     }

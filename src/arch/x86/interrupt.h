@@ -9,7 +9,9 @@
 
 enum x86_event_kind {
     X86_EVENT_EXCEPTION,
-    X86_EVENT_SOFTWARE, /* INT n, INT3, INTO: rip is behind the instruction, and the gate's DPL counts */
+    /* INT n, INT3, INTO: rip is behind the instruction, and the gate's DPL counts. That virtual-8086 mode's
+     * INT n needs an IOPL of 3 is the caller's to see to. */
+    X86_EVENT_SOFTWARE,
     X86_EVENT_INT1,     /* as SOFTWARE, but the DPL does not count */
     X86_EVENT_EXTERNAL, /* NMI, too */
 };
@@ -20,6 +22,7 @@ struct x86_event {
     bool has_error;
     uint32_t error;
     uint64_t address; /* of a page fault */
+    uint8_t length;   /* of the instruction that asked for it: rip goes back by it if that faults */
 };
 
 enum x86_delivery {

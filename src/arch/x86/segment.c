@@ -27,11 +27,11 @@ int x86_descriptor_read(struct x86_core *core, uint16_t selector, bool wide, uns
     const uint32_t offset = selector & ~7u, size = wide ? 16 : 8;
     uint64_t words[2] = {0};
 
-    if ((local && (x86_selector_null(s->ldtr.selector) || wide)) || offset + size - 1 > limit)
+    if ((local && x86_selector_null(s->ldtr.selector)) || offset + size - 1 > limit)
         return x86_raise_error(core, vector, selector & ~3u);
     if (core->linear->read(core, base + offset, words, size, true) < 0)
         return X86_RAISED;
-    *d = (struct x86_descriptor){words[0], wide ? words[1] & 0xffffffff : 0, base + offset};
+    *d = (struct x86_descriptor){words[0], words[1], base + offset};
     return 0;
 }
 
@@ -166,7 +166,9 @@ void x86_segments_leave_inner(struct x86_state *s)
     for (unsigned i = 0; i < sizeof data; i++) {
         const unsigned attributes = s->segment[data[i]].attributes;
         const bool conforming = x86_is_code(attributes) && attributes & X86_SEGMENT_CONFORMING;
-        if (!conforming && x86_attributes_dpl(attributes) < cpl)
+        if (x86_selector_null(s->segment[data[i]].selector))
+            s->segment[data[i]].selector = 0; /* FS and GS of 64-bit code have bases, though */
+        else if (!conforming && x86_attributes_dpl(attributes) < cpl)
             x86_segment_set_null(s, data[i], 0);
     }
 }
@@ -177,7 +179,11 @@ static int read_system(struct x86_core *core, uint16_t selector, struct x86_desc
 {
     if (selector & SELECTOR_LOCAL)
         return x86_raise_error(core, X86_GP, selector & ~3u);
-    return x86_descriptor_read(core, selector, x86_long_mode(core->state), X86_GP, d);
+    if (x86_descriptor_read(core, selector, x86_long_mode(core->state), X86_GP, d) < 0)
+        return X86_RAISED;
+    if (!x86_descriptor_wide_valid(d) || !x86_canonical(x86_descriptor_base(d)))
+        return x86_raise_error(core, X86_GP, selector & ~3u);
+    return 0;
 }
 
 int x86_load_ldtr(struct x86_core *core, uint16_t selector)

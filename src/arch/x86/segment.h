@@ -42,7 +42,7 @@ enum {
 
 struct x86_descriptor {
     uint64_t low;     /* the eight bytes that all have */
-    uint64_t high;    /* of those of 16 bytes: the base's or offset's upper part */
+    uint64_t high;    /* of those of 16 bytes: the base's or offset's upper part, and zeros */
     uint64_t address; /* linear, of the descriptor */
 };
 
@@ -66,6 +66,12 @@ static inline bool x86_is_code(unsigned attributes)
 static inline bool x86_selector_null(uint16_t selector)
 {
     return (selector & ~3u) == 0;
+}
+
+/* One of 16 bytes whose second half is not the first of another. */
+static inline bool x86_descriptor_wide_valid(const struct x86_descriptor *d)
+{
+    return (d->high >> 40 & 0x1f) == 0;
 }
 
 uint64_t x86_descriptor_base(const struct x86_descriptor *d);

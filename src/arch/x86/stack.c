@@ -30,7 +30,7 @@ static int locate(struct x86_core *core, const struct x86_stack *stack, uint64_t
     if (!stack->wide)
         *linear = (uint32_t)*linear;
     else if (!x86_canonical(*linear))
-        return x86_raise_error(core, X86_SS_FAULT, 0);
+        return x86_raise_error(core, X86_SS_FAULT, stack->error);
     return 0;
 }
 
@@ -73,7 +73,7 @@ static int read_wide(struct x86_core *core, unsigned offset, unsigned external, 
         return X86_RAISED;
     if (!x86_canonical(rsp))
         return x86_raise_error(core, X86_SS_FAULT, external);
-    *stack = (struct x86_stack){.sp = rsp, .mask = ~0ull, .system = true, .wide = true};
+    *stack = (struct x86_stack){.sp = rsp, .mask = ~0ull, .error = external, .system = true, .wide = true};
     return 0;
 }
 

@@ -8,9 +8,10 @@
 /* Nothing of the CPU's state changes until the owner stores `sp`. */
 struct x86_stack {
     uint64_t base, sp;
-    uint64_t mask; /* of the stack pointer: what pushes and pops change of it */
-    bool system;   /* accesses are made as supervisor although CPL may be 3 still */
-    bool wide;     /* 64-bit: addresses must be canonical */
+    uint64_t mask;  /* of the stack pointer: what pushes and pops change of it */
+    uint32_t error; /* the code of its #SS */
+    bool system;    /* accesses are made as supervisor although CPL may be 3 still */
+    bool wide;      /* 64-bit: addresses must be canonical */
 };
 
 /* The current one. */
@@ -23,7 +24,9 @@ int x86_stack_pop(struct x86_core *core, struct x86_stack *stack, unsigned size,
 
 static inline void x86_stack_commit(struct x86_state *s, const struct x86_stack *stack)
 {
-    s->gpr[X86_RSP] = (s->gpr[X86_RSP] & ~stack->mask) | (stack->sp & stack->mask);
+    /* As a write to SP, ESP or RSP does. */
+    const uint64_t kept = stack->mask == 0xffff ? s->gpr[X86_RSP] & 0xffff0000 : 0;
+    s->gpr[X86_RSP] = kept | (stack->sp & stack->mask);
 }
 
 /* The stack that the TSS has for privilege `cpl`, checked: its segment in *ss, unless the CPU is in long

@@ -51,6 +51,7 @@ enum {
     /* The condition flags, which have a word of their own, and the direction. */
     X86_EFLAGS_CONDITIONS =
         X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF,
+    X86_EFLAGS_ALL = 0x3f7fd7, /* the rest is reserved */
     /* What POPF changes at any privilege. */
     X86_EFLAGS_USER =
         X86_EFLAGS_CONDITIONS | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT | X86_EFLAGS_AC | X86_EFLAGS_ID,

@@ -161,6 +161,27 @@ static int as_invalid_tss(struct x86_core *core)
     return X86_RAISED;
 }
 
+/* What is raised now belongs to the new task. */
+static int raise_in_task(struct x86_core *core, unsigned external)
+{
+    core->exception.in_new_task = true;
+    if (core->exception.has_error && core->exception.vector != X86_PF)
+        core->exception.error |= external;
+    return X86_RAISED;
+}
+
+/* The LDT, which also tasks in virtual-8086 mode have: interrupts of them may end up in it. */
+static int load_ldt(struct x86_core *core, uint16_t selector)
+{
+    core->state->ldtr = (struct x86_segment_register){.selector = selector};
+    core->state->ldtr_base = 0;
+    if (x86_load_ldtr(core, selector) == 0)
+        return 0;
+    if (core->exception.vector == X86_NP)
+        core->exception.vector = X86_TS;
+    return as_invalid_tss(core);
+}
+
 static int load_segments(struct x86_core *core, const struct task *task)
 {
     static const uint8_t data[] = {X86_ES, X86_DS, X86_FS, X86_GS};
@@ -169,6 +190,8 @@ static int load_segments(struct x86_core *core, const struct task *task)
     unsigned cpl;
 
     if (task->eflags & X86_EFLAGS_VM) {
+        if (load_ldt(core, task->ldt) < 0)
+            return X86_RAISED;
         for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++)
             x86_segment_set_vm86(s, i, task->segments[i]);
         return 0;
@@ -178,8 +201,10 @@ static int load_segments(struct x86_core *core, const struct task *task)
         s->segment[i] = (struct x86_segment_register){.selector = task->segments[i]};
         s->segment_base[i] = 0;
     }
-    if (x86_load_ldtr(core, task->ldt) < 0)
-        return as_invalid_tss(core);
+    /* Whatever is raised on the way is raised at the privilege of the new code. */
+    s->segment[X86_SS].attributes = (task->segments[X86_CS] & 3u) << X86_SEGMENT_DPL_SHIFT;
+    if (load_ldt(core, task->ldt) < 0)
+        return X86_RAISED;
     if (load_code(core, task->segments[X86_CS], &cpl) < 0 ||
         x86_segment_check_stack(core, task->segments[X86_SS], cpl, X86_TS, &ss) < 0)
         return X86_RAISED;
@@ -201,50 +226,64 @@ static void load_registers(struct x86_state *s, const struct task *task, const s
     if (task->wide && s->cr0 & X86_CR0_PG)
         s->cr3 = task->cr3; /* the owner looks for a changed CR3 after every call that may switch tasks */
     s->rip = task->eip;
-    x86_eflags_set(s, (uint64_t)task->eflags | (nested ? X86_EFLAGS_NT : 0));
+    x86_eflags_set(s, (task->eflags & X86_EFLAGS_ALL) | (nested ? X86_EFLAGS_NT : 0u));
     for (unsigned i = 0; i < 8; i++)
         s->gpr[i] = task->gpr[i];
     s->dr[7] &= ~(uint64_t)0x155; /* local breakpoints */
 }
 
-int x86_task_switch(struct x86_core *core, uint16_t selector, enum x86_task_reason reason, unsigned external)
+/* A trap that the new task asks for before its first instruction. */
+static int trap_in_task(struct x86_core *core, const struct task *task)
+{
+    if (!(task->trap & 1))
+        return 0;
+    core->state->dr[6] |= 1 << 15; /* BT */
+    x86_raise_plain(core, X86_DB);
+    return raise_in_task(core, 0);
+}
+
+static int switch_task(struct x86_core *core, uint16_t selector, enum x86_task_reason reason,
+                       unsigned external, uint64_t eflags, struct task *task)
 {
     struct x86_state *s = core->state;
     const bool nested = reason == X86_TASK_CALL || reason == X86_TASK_INTERRUPT;
     const uint16_t old = s->tr.selector;
-    uint64_t eflags = x86_eflags_get(s);
     struct x86_descriptor d;
-    struct task task;
 
     if (find_task(core, selector, reason, external, &d) < 0 ||
-        read_task(core, x86_descriptor_base(&d), is_wide(x86_descriptor_attributes(&d)), &task) < 0)
+        read_task(core, x86_descriptor_base(&d), is_wide(x86_descriptor_attributes(&d)), task) < 0)
         return X86_RAISED;
-    if (reason == X86_TASK_IRET)
-        eflags &= ~(uint64_t)X86_EFLAGS_NT;
     if (write_task(core, eflags) < 0 || (!nested && leave_task(core) < 0) ||
         (nested && core->linear->write(core, x86_descriptor_base(&d), &old, sizeof old, true) < 0) ||
         (reason != X86_TASK_IRET && x86_descriptor_mark(core, &d, TYPE_BUSY) < 0))
         return X86_RAISED;
-    load_registers(s, &task, &d, selector, nested);
-    if (load_segments(core, &task) < 0)
-        return X86_RAISED;
-    if (task.trap & 1) {
-        s->dr[6] |= 1 << 15; /* BT */
-        return x86_raise_plain(core, X86_DB);
-    }
-    return 0;
+    load_registers(s, task, &d, selector, nested);
+    return load_segments(core, task) < 0 ? raise_in_task(core, external) : 0;
 }
 
-int x86_task_interrupt(struct x86_core *core, uint16_t selector, unsigned external, const uint32_t *error)
+int x86_task_switch(struct x86_core *core, uint16_t selector, enum x86_task_reason reason, unsigned external)
+{
+    uint64_t eflags = x86_eflags_get(core->state);
+    struct task task;
+    if (reason == X86_TASK_IRET)
+        eflags &= ~(uint64_t)X86_EFLAGS_NT;
+    if (switch_task(core, selector, reason, external, eflags, &task) < 0)
+        return X86_RAISED;
+    return trap_in_task(core, &task);
+}
+
+int x86_task_interrupt(struct x86_core *core, uint16_t selector, unsigned external, uint64_t eflags,
+                       const uint32_t *error)
 {
     struct x86_state *s = core->state;
-    if (x86_task_switch(core, selector, X86_TASK_INTERRUPT, external) < 0)
+    struct task task;
+    if (switch_task(core, selector, X86_TASK_INTERRUPT, external, eflags, &task) < 0)
         return X86_RAISED;
-    if (!error)
-        return 0;
-    struct x86_stack stack = x86_stack_current(s);
-    if (x86_stack_push(core, &stack, is_wide(s->tr.attributes) ? 4 : 2, *error) < 0)
-        return X86_RAISED;
-    x86_stack_commit(s, &stack);
-    return 0;
+    if (error) {
+        struct x86_stack stack = x86_stack_current(s);
+        if (x86_stack_push(core, &stack, is_wide(s->tr.attributes) ? 4 : 2, *error) < 0)
+            return raise_in_task(core, external);
+        x86_stack_commit(s, &stack);
+    }
+    return trap_in_task(core, &task);
 }

@@ -24,8 +24,7 @@ static bool offset_fits(const struct x86_state *s, const struct x86_descriptor *
     return offset <= x86_descriptor_limit(code);
 }
 
-/* -- to a code segment: real-address and virtual-8086 mode -------------------------------------------------
- */
+/* -- to a code segment: real-address and virtual-8086 mode --------------------------------------------- */
 
 static int jump_real(struct x86_core *core, uint16_t selector, uint64_t offset)
 {
@@ -48,8 +47,7 @@ static int push_return(struct x86_core *core, struct x86_stack *stack, unsigned 
     return x86_stack_push(core, stack, size, s->rip);
 }
 
-/* -- to a code segment: with descriptors ------------------------------------------------------------------
- */
+/* -- to a code segment: with descriptors --------------------------------------------------------------- */
 
 static int read_target(struct x86_core *core, uint16_t selector, struct x86_descriptor *d)
 {
@@ -85,8 +83,7 @@ static int enter_code(struct x86_core *core, uint16_t selector, unsigned cpl, st
     return 0;
 }
 
-/* -- gates: 5.8.3 ------------------------------------------------------------------------------------------
- */
+/* -- gates: 5.8.3 -------------------------------------------------------------------------------------- */
 
 struct call_gate {
     uint16_t selector;
@@ -112,6 +109,8 @@ static int open_gate(struct x86_core *core, uint16_t selector, struct x86_descri
         return raise_selector(core, X86_NP, selector);
     if (wide && x86_descriptor_read(core, selector, true, X86_GP, d) < 0)
         return X86_RAISED;
+    if (!x86_descriptor_wide_valid(d))
+        return raise_selector(core, X86_GP, selector);
     gate->selector = (uint16_t)(d->low >> 16);
     gate->offset = (d->low & 0xffff) | (d->low >> 32 & 0xffff0000) | d->high << 32;
     gate->parameters = wide ? 0 : d->low >> 32 & 31;
@@ -255,8 +254,7 @@ int x86_far_call(struct x86_core *core, uint16_t selector, uint64_t offset, unsi
     return 0;
 }
 
-/* -- returns: 5.8.6
- * ------------------------------------------------------------------------------------------ */
+/* -- returns: 5.8.6 ------------------------------------------------------------------------------------ */
 
 /* Where a RETF or IRET goes: all of it is checked before anything changes. */
 struct target {
@@ -290,7 +288,7 @@ static int check_return_code(struct x86_core *core, struct target *t)
 static int check_return_stack(struct x86_core *core, struct target *t)
 {
     const bool to64 = x86_long_mode(core->state) && x86_descriptor_attributes(&t->code) & X86_SEGMENT_LONG;
-    t->null_stack = x86_selector_null(t->stack_selector) && to64 && t->cpl != 3;
+    t->null_stack = to64 && t->cpl != 3 && t->stack_selector == t->cpl;
     if (t->null_stack)
         return 0;
     return x86_segment_check_stack(core, t->stack_selector, t->cpl, X86_GP, &t->ss);
@@ -349,8 +347,7 @@ int x86_far_return(struct x86_core *core, unsigned size, unsigned released)
     return go_outer(core, &t, released);
 }
 
-/* -- IRET -------------------------------------------------------------------------------------------------
- */
+/* -- IRET ---------------------------------------------------------------------------------------------- */
 
 static void set_flags(struct x86_state *s, uint64_t value, uint64_t mask, unsigned size)
 {
@@ -397,17 +394,19 @@ static int iret_to_vm86(struct x86_core *core, struct x86_stack *stack, uint64_t
     struct x86_state *s = core->state;
     uint64_t rsp, ss, data[ARRAY_SIZE(order)];
 
+    if (rip > 0xffff)
+        return x86_raise_error(core, X86_GP, 0);
     if (x86_stack_pop(core, stack, 4, &rsp) < 0 || x86_stack_pop(core, stack, 4, &ss) < 0)
         return X86_RAISED;
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
         if (x86_stack_pop(core, stack, 4, &data[i]) < 0)
             return X86_RAISED;
-    x86_eflags_set(s, (uint32_t)eflags & ~(uint32_t)X86_EFLAGS_RF);
+    x86_eflags_set(s, eflags & X86_EFLAGS_ALL);
     x86_segment_set_vm86(s, X86_CS, (uint16_t)selector);
     x86_segment_set_vm86(s, X86_SS, (uint16_t)ss);
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++)
         x86_segment_set_vm86(s, order[i], (uint16_t)data[i]);
-    s->rip = rip & 0xffff;
+    s->rip = rip;
     s->gpr[X86_RSP] = rsp;
     return 0;
 }
@@ -460,13 +459,12 @@ int x86_iret(struct x86_core *core, unsigned size)
     return 0;
 }
 
-/* -- fast system calls ------------------------------------------------------------------------------------
- */
+/* -- fast system calls --------------------------------------------------------------------------------- */
 
 /* A flat segment as these instructions make it, whatever the tables say. */
-static void set_flat(struct x86_state *s, enum x86_segment segment, uint16_t selector, unsigned kind)
+static void set_flat(struct x86_state *s, enum x86_segment segment, uint16_t selector, unsigned dpl,
+                     unsigned kind)
 {
-    const unsigned dpl = selector & 3u;
     s->segment[segment] = (struct x86_segment_register){
         selector,
         (uint16_t)(X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_GRANULAR |
@@ -495,13 +493,13 @@ int x86_syscall(struct x86_core *core)
         s->gpr[11] = eflags;
         x86_eflags_set(s, eflags & ~s->sfmask);
         s->rip = from64 ? s->lstar : s->cstar;
-        set_flat(s, X86_CS, selector, KIND_CODE64);
+        set_flat(s, X86_CS, selector, 0, KIND_CODE64);
     } else {
         s->eflags_system &= ~(uint64_t)(X86_EFLAGS_VM | X86_EFLAGS_IF | X86_EFLAGS_RF);
         s->rip = (uint32_t)s->star;
-        set_flat(s, X86_CS, selector, KIND_CODE32);
+        set_flat(s, X86_CS, selector, 0, KIND_CODE32);
     }
-    set_flat(s, X86_SS, (uint16_t)(selector + 8), KIND_DATA);
+    set_flat(s, X86_SS, (uint16_t)((s->star >> 32) + 8), 0, KIND_DATA);
     return 0;
 }
 
@@ -521,8 +519,8 @@ int x86_sysret(struct x86_core *core, bool wide)
         s->eflags_system |= X86_EFLAGS_IF;
     }
     s->rip = wide ? s->gpr[X86_RCX] : (uint32_t)s->gpr[X86_RCX];
-    set_flat(s, X86_CS, (uint16_t)(base + (wide ? 16 : 0)), wide ? KIND_CODE64 : KIND_CODE32);
-    set_flat(s, X86_SS, (uint16_t)(base + 8), KIND_DATA);
+    set_flat(s, X86_CS, (uint16_t)(base + (wide ? 16 : 0)), 3, wide ? KIND_CODE64 : KIND_CODE32);
+    set_flat(s, X86_SS, (uint16_t)(base + 8), 3, KIND_DATA);
     return 0;
 }
 
@@ -536,8 +534,8 @@ int x86_sysenter(struct x86_core *core)
     s->eflags_system &= ~(uint64_t)(X86_EFLAGS_VM | X86_EFLAGS_IF | X86_EFLAGS_RF);
     s->rip = x86_long_mode(s) ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
     s->gpr[X86_RSP] = x86_long_mode(s) ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
-    set_flat(s, X86_CS, selector, x86_long_mode(s) ? KIND_CODE64 : KIND_CODE32);
-    set_flat(s, X86_SS, (uint16_t)(selector + 8), KIND_DATA);
+    set_flat(s, X86_CS, selector, 0, x86_long_mode(s) ? KIND_CODE64 : KIND_CODE32);
+    set_flat(s, X86_SS, (uint16_t)(selector + 8), 0, KIND_DATA);
     return 0;
 }
 
@@ -553,7 +551,7 @@ int x86_sysexit(struct x86_core *core, bool wide)
     s->rip = wide ? rip : (uint32_t)rip;
     s->gpr[X86_RSP] = wide ? rsp : (uint32_t)rsp;
     const uint16_t selector = (uint16_t)((base + (wide ? 32 : 16)) | 3);
-    set_flat(s, X86_CS, selector, wide ? KIND_CODE64 : KIND_CODE32);
-    set_flat(s, X86_SS, (uint16_t)(selector + 8), KIND_DATA);
+    set_flat(s, X86_CS, selector, 3, wide ? KIND_CODE64 : KIND_CODE32);
+    set_flat(s, X86_SS, (uint16_t)(selector + 8), 3, KIND_DATA);
     return 0;
 }

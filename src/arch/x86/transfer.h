@@ -4,7 +4,8 @@
  * instructions; volume 3, 5.8.
  *
  * `size` is the operand's in bytes: 2, 4 or 8. rip is where the instruction behind begins; it, the segments
- * and the stack change, or an exception is raised with all as it was. A task switch may be behind a selector.
+ * and the stack change, or an exception is raised with all as it was. A task switch may be behind a selector:
+ * what is raised after it has `in_new_task` set, and only that has changed the state.
  */
 #ifndef VISOR_ARCH_X86_TRANSFER_H
 #define VISOR_ARCH_X86_TRANSFER_H
