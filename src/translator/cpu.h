@@ -83,7 +83,7 @@ struct translator_cpu {
     uint64_t exit_payload;
     uint32_t fp_control;        /* host: MXCSR of the guest, sticky flags included */
     uint32_t host_fp_control;   /* host: MXCSR of visor's own code */
-    uint64_t exclusive_address; /* ~0: none is marked */
+    uint64_t exclusive_address; /* the host's behind a TLB, else the guest's; ~0: none is marked */
     uint64_t exclusive_size;    /* log2 of bytes */
     uint64_t exclusive_value[2];
     _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */

@@ -240,10 +240,7 @@ static void random_access(void)
         v = ir_emit(r, IR_CAS, t, mem, a, expected, pick(t), 0, 0);
         break;
     }
-    case 2:
-        if (!isa.tlb_offset) /* no exclusives there */
-            random_exclusive(integer, integer_size);
-        return;
+    case 2: random_exclusive(integer, integer_size); return;
     case 3: ir_emit(r, below(2) ? IR_FENCE : IR_CLEAR_EXCL, IR_VOID, 0, 0, 0, 0, 0, 0); return;
     case 4:
     case 5:

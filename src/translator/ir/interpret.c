@@ -224,21 +224,24 @@ static uint64_t place(const struct interpreter *i, uint64_t address)
     return address & (ignored & -ignored) >> 1 ? address : address & ~ignored;
 }
 
-static void step_load_exclusive(struct interpreter *i, uint64_t address, unsigned size, union vector128 *r)
+/* `address` is what is remembered, `at` where the bytes are. */
+static void step_load_exclusive(struct interpreter *i, uint64_t address, uint64_t at, unsigned size,
+                                union vector128 *r)
 {
-    load(place(i, address), size, r);
+    load(at, size, r);
     i->cpu->exclusive_address = address;
     i->cpu->exclusive_size = size;
     i->cpu->exclusive_value[0] = r->d[0];
     i->cpu->exclusive_value[1] = r->d[1];
 }
 
-static void step_store_exclusive(struct interpreter *i, uint64_t address, unsigned size, union vector128 *r)
+static void step_store_exclusive(struct interpreter *i, uint64_t address, uint64_t at, unsigned size,
+                                 union vector128 *r)
 {
     struct translator_cpu *cpu = i->cpu;
     union vector128 expected = {.d = {cpu->exclusive_value[0], cpu->exclusive_value[1]}};
     bool stored = cpu->exclusive_address == address && cpu->exclusive_size == size &&
-                  compare_and_swap(place(i, address), size, &expected, &i->values[i->insn->b]);
+                  compare_and_swap(at, size, &expected, &i->values[i->insn->b]);
     cpu->exclusive_address = ~0ull;
     r->w[0] = !stored;
 }
@@ -264,6 +267,7 @@ static int step_memory(struct interpreter *i, union vector128 *r)
             return leave(i, (enum translator_exit)i->cpu->exit_reason, i->cpu->exit_payload, i->insn_pc);
         if (kind == ACCESS_STORE)
             return GO_ON;
+        address = at; /* exclusives remember the host's */
     }
 
     switch (n->op) {
@@ -279,10 +283,10 @@ static int step_memory(struct interpreter *i, union vector128 *r)
     case IR_ATOMIC: step_atomic(i, at, size, r); break;
     case IR_CAS: step_cas(i, at, size, r); break;
     case IR_LOAD_EXCL:
-        step_load_exclusive(i, address, size, r);
+        step_load_exclusive(i, address, at, size, r);
         extend(n, size, r);
         break;
-    case IR_STORE_EXCL: step_store_exclusive(i, address, size, r); break;
+    case IR_STORE_EXCL: step_store_exclusive(i, address, at, size, r); break;
     default: break;
     }
     return GO_ON;

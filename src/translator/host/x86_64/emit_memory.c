@@ -469,10 +469,6 @@ EMITTER(cas)
 
 EMITTER(load_excl)
 {
-    if (has_tlb(e)) { /* no guest with a TLB has them yet */
-        e->failed = true;
-        return;
-    }
     unsigned size = ACCESS_SIZE(insn);
     bool wide = type_is_wide(insn->type);
     struct mem m = access(e, insn, false, false);
@@ -496,10 +492,6 @@ EMITTER(load_excl)
 
 EMITTER(store_excl)
 {
-    if (has_tlb(e)) { /* no guest with a TLB has them yet */
-        e->failed = true;
-        return;
-    }
     unsigned size = ACCESS_SIZE(insn);
     struct mem m;
     unsigned value;
