@@ -15,9 +15,6 @@ struct guest_register {
     uint16_t offset; /* in the CPU structure */
 };
 
-/* How floating-point results that are not numbers are made, and when tininess is seen. */
-enum guest_fp_policy { GUEST_FP_ARM, GUEST_FP_X86 };
-
 /* Bits of guest_isa.fp_control. */
 enum {
     GUEST_FP_DEFAULT_NAN = 1 << 0, /* NaNs become the default NaN instead of an operand's (Arm: FPCR.DN) */
@@ -52,8 +49,7 @@ struct guest_isa {
     uint16_t flags_offset;      /* uint16_t, packed as NZCV_* */
     uint16_t more_flags;        /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
     uint16_t qc_offset;         /* uint32_t made non-zero by saturating vector operations */
-    enum guest_fp_policy fp_policy;
-    uint32_t tlb_offset; /* of its TLBs (tlb.h), by region->tlb; 0: guest address = host address */
+    uint32_t tlb_offset;        /* of its TLBs (tlb.h), by region->tlb; 0: guest address = host address */
 
     /* What the guest's floating-point control says beyond the host's: GUEST_FP_* bits. NULL: nothing. */
     unsigned (*fp_control)(const struct translator_cpu *cpu);
@@ -80,8 +76,8 @@ struct guest_isa {
     /* The name of a register index, for traces. */
     const char *(*register_name)(unsigned index);
 
-    /* Writes one instruction's text to `text`; for traces. */
-    void (*disassemble)(uint64_t pc, const uint8_t *code, char *text, size_t size);
+    /* Writes the text of one instruction, of code of a region->mode, to `text`; for traces. */
+    void (*disassemble)(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size);
 };
 
 /* The bits of its flags that mean something. */

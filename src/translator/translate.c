@@ -111,7 +111,7 @@ static void trace_guest(const struct translator *t, const struct ir_region *regi
         uint8_t bytes[GUEST_INSTRUCTION_MAX] = {0};
         uint64_t pc = region->insns[i].imm;
         t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
-        t->isa->disassemble(pc, bytes, text, sizeof text);
+        t->isa->disassemble(region->mode, pc, bytes, text, sizeof text);
         fprintf(stream, "0x%llx:  %s\n", (unsigned long long)pc, text);
     }
 }

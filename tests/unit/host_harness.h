@@ -38,7 +38,6 @@ static struct guest_isa isa = {
     .pc_offset = offsetof(struct test_cpu, pc),
     .flags_offset = offsetof(struct test_cpu, flags),
     .qc_offset = offsetof(struct test_cpu, qc),
-    .fp_policy = GUEST_FP_ARM,
 };
 
 #define NO_PC 0x0dd0dd0ddull /* odd, and no corner value */

@@ -1045,7 +1045,7 @@ static void test_tables(void **state)
     assert_string_equal(arm64_guest.register_name(ARM64_V0 + 31), "v31");
     assert_string_equal(arm64_guest.register_name(ARM64_X0 + 30), "x30");
     char text[64];
-    arm64_guest.disassemble(0x1000, (const uint8_t[]){0xe0, 0x03, 0x01, 0xaa}, text, sizeof text);
+    arm64_guest.disassemble(0, 0x1000, (const uint8_t[]){0xe0, 0x03, 0x01, 0xaa}, text, sizeof text);
     assert_string_equal(text, "mov x0, x1");
 }
 

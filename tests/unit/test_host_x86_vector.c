@@ -53,7 +53,6 @@ static const struct guest_isa isa = {
     .pc_offset = offsetof(struct test_cpu, pc),
     .flags_offset = offsetof(struct test_cpu, flags),
     .qc_offset = offsetof(struct test_cpu, qc),
-    .fp_policy = GUEST_FP_X86,
 };
 
 static struct test_cpu cpu;

@@ -273,7 +273,7 @@ static void print_sequence(const struct sequence *s)
     for (unsigned i = 0; i < s->count; i++) {
         char text[96];
         const uint8_t *bytes = s->instructions[i].bytes;
-        x86_guest.disassemble(at, bytes, text, sizeof text);
+        x86_guest.disassemble(kind, at, bytes, text, sizeof text);
         printf("    %-16s", template_name(s->instructions[i].row));
         for (unsigned k = 0; k < s->instructions[i].length; k++)
             printf(" %02x", bytes[k]);

@@ -548,7 +548,7 @@ static void describe(const struct bytes *insns, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         char text[128];
-        x86_guest.disassemble((uint64_t)(uintptr_t)guest_code, insns[i].b, text, sizeof text);
+        x86_guest.disassemble(X86_CODE_64, (uint64_t)(uintptr_t)guest_code, insns[i].b, text, sizeof text);
         printf("  ");
         for (unsigned k = 0; k < insns[i].count; k++)
             printf("%02x", insns[i].b[k]);

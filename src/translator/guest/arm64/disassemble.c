@@ -2,41 +2,19 @@
 /* disassemble: the text of one AArch64 instruction, for traces. */
 #include "translator/guest/arm64/disassemble.h"
 
-#include <capstone/capstone.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Capstone writes to its handle while it works, so there is one for the process, under a lock. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static csh handle;
-static cs_insn *instruction; /* NULL: Capstone cannot be used, or has not been started */
-static bool started;
+#include "translator/guest/disassembler.h"
 
-static void start(void)
+static struct disassembler disassembler = DISASSEMBLER(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN);
+
+void arm64_disassemble(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size)
 {
-    started = true;
-    if (cs_open(CS_ARCH_ARM64, CS_MODE_LITTLE_ENDIAN, &handle) != CS_ERR_OK)
+    uint32_t word;
+    (void)mode;
+    if (disassembler_text(&disassembler, pc, code, sizeof word, text, size))
         return;
-    instruction = cs_malloc(handle);
-    if (!instruction)
-        cs_close(&handle);
-}
-
-void arm64_disassemble(uint64_t pc, const uint8_t *code, char *text, size_t size)
-{
-    pthread_mutex_lock(&lock);
-    if (!started)
-        start();
-    size_t length = 4;
-    if (instruction && cs_disasm_iter(handle, &code, &length, &pc, instruction)) {
-        const char *space = instruction->op_str[0] ? " " : "";
-        snprintf(text, size, "%s%s%s", instruction->mnemonic, space, instruction->op_str);
-    } else {
-        uint32_t word;
-        memcpy(&word, code, sizeof(word));
-        snprintf(text, size, ".inst 0x%08x", word);
-    }
-    pthread_mutex_unlock(&lock);
+    memcpy(&word, code, sizeof word);
+    snprintf(text, size, ".inst 0x%08x", word);
 }

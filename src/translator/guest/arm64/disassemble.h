@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `code` has four bytes. What is not an instruction becomes ".inst 0x...". `size` is at least 1. */
-void arm64_disassemble(uint64_t pc, const uint8_t *code, char *text, size_t size);
+/* guest_isa.disassemble: `code` has four bytes. What is not an instruction becomes ".inst 0x...". `size` is
+ * at least 1. */
+void arm64_disassemble(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size);
 
 #endif

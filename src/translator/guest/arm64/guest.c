@@ -142,7 +142,6 @@ const struct guest_isa arm64_guest = {
     .pc_offset = offsetof(struct arm64_cpu, state.pc),
     .flags_offset = offsetof(struct arm64_cpu, state.flags),
     .qc_offset = offsetof(struct arm64_cpu, state.qc),
-    .fp_policy = GUEST_FP_ARM,
     .fp_control = arm64_fp_control,
     .mode = arm64_fp_mode,
     .lift = lift_region_of,

@@ -1,40 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* disassemble: the text of one x86 instruction, for traces. */
-#include <capstone/capstone.h>
-#include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 
+#include "translator/guest/disassembler.h"
 #include "translator/guest/x86/private.h"
 
-/* Capstone writes to its handle while it works, so there is one for the process, under a lock. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static csh handle;
-static cs_insn *instruction; /* NULL: Capstone cannot be used, or has not been started */
-static bool started;
+/* By enum x86_code. */
+static struct disassembler disassemblers[] = {
+    [X86_CODE_64] = DISASSEMBLER(CS_ARCH_X86, CS_MODE_64),
+    [X86_CODE_32] = DISASSEMBLER(CS_ARCH_X86, CS_MODE_32),
+    [X86_CODE_16] = DISASSEMBLER(CS_ARCH_X86, CS_MODE_16),
+};
 
-static void start(void)
+void x86_disassemble(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size)
 {
-    started = true;
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
-        return;
-    instruction = cs_malloc(handle);
-    if (!instruction)
-        cs_close(&handle);
-}
-
-void x86_disassemble(uint64_t pc, const uint8_t *code, char *text, size_t size)
-{
-    pthread_mutex_lock(&lock);
-    if (!started)
-        start();
-    size_t length = X86_INSTRUCTION_MAX;
-    const uint8_t *at = code;
-    if (instruction && cs_disasm_iter(handle, &at, &length, &pc, instruction)) {
-        const char *space = instruction->op_str[0] ? " " : "";
-        snprintf(text, size, "%s%s%s", instruction->mnemonic, space, instruction->op_str);
-    } else {
+    struct disassembler *d = &disassemblers[mode & X86_MODE_CODE];
+    if (!disassembler_text(d, pc, code, X86_INSTRUCTION_MAX, text, size))
         snprintf(text, size, ".byte 0x%02x", code[0]);
-    }
-    pthread_mutex_unlock(&lock);
 }

@@ -137,7 +137,6 @@ const struct guest_isa x86_guest = {
     .pc_offset = offsetof(struct x86_cpu, state.rip),
     .flags_offset = offsetof(struct x86_cpu, state.flags),
     .more_flags = NZCV_P | NZCV_A,
-    .fp_policy = GUEST_FP_X86,
     .mode = mode_of,
     .lift = lift_region,
     .flags_use = x86_flags_use,

@@ -8,7 +8,7 @@
 enum guest_flags_use x86_flags_use(uint64_t pc, const uint8_t *code, size_t limit,
                                    struct guest_flags_path *path);
 
-/* One instruction of 64-bit code; guest_isa.disassemble. */
-void x86_disassemble(uint64_t pc, const uint8_t *code, char *text, size_t size);
+/* guest_isa.disassemble: `code` has X86_INSTRUCTION_MAX bytes. */
+void x86_disassemble(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size);
 
 #endif
