@@ -205,14 +205,14 @@ static int find_beyond_limit(struct linux_target *target, const struct linux_pro
                              const struct linux_program_file *file, struct error *error)
 {
     struct rlimit limit;
+    struct linux_fd_limit raise;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return -EMFILE;
     const rlim_t more = limit.rlim_cur + EXTRA_FDS;
-    const struct rlimit raised = {more, MAX(more, limit.rlim_max)};
-    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+    if (!linux_raise_fd_limit(&raise, more, MAX(more, limit.rlim_max)))
         return -EMFILE;
     int code = linux_target_find(target, process, file, error);
-    setrlimit(RLIMIT_NOFILE, &limit);
+    linux_restore_fd_limit(&raise);
     return code;
 }
 

@@ -23,21 +23,34 @@ bool linux_is_own_fd(const struct linux_process *process, int fd)
     return false;
 }
 
+bool linux_raise_fd_limit(struct linux_fd_limit *limit, rlim_t soft, rlim_t hard)
+{
+    limit->raised = (struct rlimit){soft, hard};
+    return prlimit(0, RLIMIT_NOFILE, &limit->raised, &limit->before) == 0;
+}
+
+void linux_restore_fd_limit(const struct linux_fd_limit *limit)
+{
+    struct rlimit seen;
+    if (prlimit(0, RLIMIT_NOFILE, &limit->before, &seen) == 0 &&
+        memcmp(&seen, &limit->raised, sizeof seen) != 0)
+        prlimit(0, RLIMIT_NOFILE, &seen, NULL); /* somebody has set it meanwhile */
+}
+
 /*
  * A number above the guest's soft limit, which is raised for a moment. A table of descriptors is as large as
  * the highest number asks for, so limits that are large as they are stay what they are.
  */
 static int duplicate_above(int fd, const struct rlimit *limit)
 {
-    struct rlimit raised = *limit, seen;
+    struct linux_fd_limit raise;
     rlim_t first = MAX(limit->rlim_cur, (rlim_t)OWN_FD_MIN);
-    raised.rlim_cur = MIN(limit->rlim_max, first + OWN_FD_ROOM);
-    if (limit->rlim_cur > OWN_FD_LIMIT_MAX || first >= raised.rlim_cur ||
-        prlimit(0, RLIMIT_NOFILE, &raised, NULL) < 0)
+    rlim_t soft = MIN(limit->rlim_max, first + OWN_FD_ROOM);
+    if (limit->rlim_cur > OWN_FD_LIMIT_MAX || first >= soft ||
+        !linux_raise_fd_limit(&raise, soft, limit->rlim_max))
         return -1;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, (int)first);
-    if (prlimit(0, RLIMIT_NOFILE, limit, &seen) == 0 && memcmp(&seen, &raised, sizeof seen) != 0)
-        prlimit(0, RLIMIT_NOFILE, &seen, NULL); /* somebody has set it meanwhile */
+    linux_restore_fd_limit(&raise);
     return copy;
 }
 

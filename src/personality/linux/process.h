@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/lock.h"
@@ -132,6 +134,14 @@ bool linux_is_own_fd(const struct linux_process *process, int fd);
 /* To be called before the guest makes `fd` itself (dup2, dup3, F_DUPFD gives other numbers by itself): if it
  * is visor's own, visor moves to another number. 0 or a negative errno. */
 int linux_vacate_fd(struct linux_process *process, int fd);
+
+/* More descriptors for a moment than the guest may have: false without the right to it. Restoring leaves
+ * alone what another thread or process has set meanwhile. */
+struct linux_fd_limit {
+    struct rlimit before, raised;
+};
+bool linux_raise_fd_limit(struct linux_fd_limit *limit, rlim_t soft, rlim_t hard);
+void linux_restore_fd_limit(const struct linux_fd_limit *limit);
 
 /* For clone() with and without CLONE_FILES: who else knows when one of the numbers changes. 0 or -ENOMEM. */
 int linux_share_own_fds(struct linux_process *process);
