@@ -16,6 +16,7 @@
 #include "base/macros.h"
 #include "translator/ir/eval.h"
 
+#include "../random.h"
 #include "part_flags.h"
 
 struct test_cpu {
@@ -47,16 +48,6 @@ static const struct guest_isa isa = {
 static struct test_cpu cpu;
 static struct ir_region region;
 static struct ir_region *const r = &region;
-
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint64_t random64(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1d;
-}
 
 /* Values near the borders of each width as often as any. */
 static uint64_t random_operand(void)

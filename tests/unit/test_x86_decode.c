@@ -19,24 +19,11 @@
 #include "base/macros.h"
 #include "translator/guest/x86/lift.h"
 
+#include "../random.h"
+
 static struct ir_region region;
 static ZydisDecoder decoders[3]; /* by enum x86_code */
 static unsigned long both, refused;
-
-static uint64_t random_state = 1;
-
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state * 0x2545f4914f6cdd1dull;
-}
-
-static unsigned random_below(unsigned n)
-{
-    return (unsigned)((random_bits() >> 32) * n >> 32);
-}
 
 /* -- what the two say ---------------------------------------------------------------------------------- */
 
@@ -210,7 +197,7 @@ static const uint8_t prefixes[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e,
 
 static void make_bytes(uint8_t bytes[X86_INSTRUCTION_MAX])
 {
-    uint64_t low = random_bits(), high = random_bits();
+    uint64_t low = random64(), high = random64();
     unsigned at = 0;
 
     memcpy(bytes, &low, 8);
