@@ -19,7 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/lock.h"
