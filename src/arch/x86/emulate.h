@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * emulate: the instructions that are too rare or too privileged to be translated, one at a time: far
+ * transfers, control and debug registers, descriptor tables, MSRs, ports, CPUID, FXSAVE and XSAVE, the x87's
+ * environment, MMX and the like. For whichever engine or personality cannot do them by itself.
+ */
+#ifndef VISOR_ARCH_X86_EMULATE_H
+#define VISOR_ARCH_X86_EMULATE_H
+
+#include "arch/x86/core.h"
+#include "arch/x86/model.h"
+
+enum x86_flush {
+    X86_FLUSH_ALL,        /* every translation, global ones too */
+    X86_FLUSH_NOT_GLOBAL, /* MOV to CR3 */
+    X86_FLUSH_PAGE,       /* INVLPG; of all sizes */
+};
+
+/* What surrounds the processor. A user program's has no ports, MSRs or paging: NULL there raises #GP. */
+struct x86_platform {
+    void *opaque;
+    const struct x86_model *model;
+    struct x86_topology topology;
+    uint32_t (*port_read)(void *opaque, uint16_t port, unsigned size); /* 1, 2 or 4 bytes */
+    void (*port_write)(void *opaque, uint16_t port, unsigned size, uint32_t value);
+    /* MSRs that the emulator does not know, the local APIC's above all. False: #GP. */
+    bool (*msr_read)(void *opaque, uint32_t msr, uint64_t *value);
+    bool (*msr_write)(void *opaque, uint32_t msr, uint64_t value);
+    uint64_t (*cr8_read)(void *opaque);
+    void (*cr8_write)(void *opaque, uint64_t value);
+    uint64_t (*tsc)(void *opaque); /* without the guest's own offset */
+    /* The page tables, or what of CR0, CR3, CR4 and EFER decides about them, are new. */
+    void (*flush)(void *opaque, enum x86_flush what, uint64_t linear);
+};
+
+enum x86_emulated {
+    X86_EMULATED,          /* done; the registers say where it goes on */
+    X86_EMULATE_EXCEPTION, /* core->exception; a fault unless it is a trap by its nature */
+    X86_EMULATE_HALT,      /* HLT: done, rip is behind it */
+    X86_EMULATE_AGAIN,     /* a string instruction: some elements are done, rip is at it still */
+};
+
+/* Executes the instruction at rip, whose bytes and length are given (1 to 15, all of it). rip counts in CS,
+ * as arch/x86 does everywhere. */
+enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *platform, const uint8_t *code,
+                              unsigned length);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * model: what kind of processor a vCPU is: what CPUID says, which is also what works. Intel SDM volume 2,
+ * CPUID.
+ */
+#ifndef VISOR_ARCH_X86_MODEL_H
+#define VISOR_ARCH_X86_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct x86_state;
+
+/* The words of CPUID that list features. */
+enum x86_feature_word {
+    X86_FEATURES_1_EDX,
+    X86_FEATURES_1_ECX,
+    X86_FEATURES_7_EBX,
+    X86_FEATURES_7_ECX,
+    X86_FEATURES_7_EDX,
+    X86_FEATURES_D1_EAX,
+    X86_FEATURES_EXT_EDX, /* 80000001h */
+    X86_FEATURES_EXT_ECX,
+    X86_FEATURES_INVARIANT_EDX, /* 80000007h */
+    X86_FEATURE_WORD_COUNT,
+};
+
+struct x86_model {
+    char name[32];
+    char vendor[13];
+    char brand[49];
+    unsigned family, model, stepping;
+    uint32_t features[X86_FEATURE_WORD_COUNT];
+    uint8_t physical_bits, linear_bits;
+};
+
+/* A feature as its word and bit. */
+#define X86_FEATURE(word, bit) ((word) << 5 | (bit))
+
+static inline bool x86_has(const struct x86_model *model, unsigned feature)
+{
+    return model->features[feature >> 5] >> (feature & 31) & 1;
+}
+
+/* The model that a text names: NAME[,+FEATURE|,-FEATURE|,FEATURE=on|off]... An unknown name or a feature that
+ * no engine has is an error that lists what there is. */
+int x86_model_parse(struct x86_model *model, const char *text, struct error *error);
+/* The names of models and features, by index; NULL after the last. */
+const char *x86_model_name(unsigned index);
+const char *x86_feature_name(unsigned index);
+
+/* The processor's place in the machine. */
+struct x86_topology {
+    unsigned apic_id, vcpu_count;
+};
+
+/* CPUID: EAX, EBX, ECX, EDX. What depends on CR4, XCR0 or the local APIC is right for `state`; NULL: at
+ * reset. */
+void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
+               const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+
+#endif

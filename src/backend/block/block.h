@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * block: where the blocks of a disk are: a file, a block device, later an image format or a server.
+ *
+ * All of it is asynchronous: block_submit() takes requests, block_kick() lets the host begin, done() comes
+ * later from the machine's loop thread, in any order. All under the machine's lock. A request that is done
+ * with 0 by a FLUSH after it is on stable storage; nothing else promises that.
+ */
+#ifndef VISOR_BACKEND_BLOCK_BLOCK_H
+#define VISOR_BACKEND_BLOCK_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+
+enum block_operation {
+    BLOCK_READ,
+    BLOCK_WRITE,
+    BLOCK_FLUSH,
+    BLOCK_DISCARD,      /* what is read there afterwards is anything */
+    BLOCK_WRITE_ZEROES, /* `unmap`: may give the space back */
+};
+
+struct block_request {
+    enum block_operation operation;
+    bool unmap;
+    uint64_t offset, length; /* bytes, multiples of 512, within the disk: the caller has checked it */
+    const struct iovec *iov; /* READ, WRITE: `length` bytes; valid until done */
+    unsigned iov_count;
+    /* 0 or a negative errno. Not called from within block_submit(). */
+    void (*done)(struct block_request *request, int result);
+    void *opaque;
+    struct block_request *next; /* the backend's */
+};
+
+struct block_backend;
+
+struct block_ops {
+    void (*submit)(struct block_backend *backend, struct block_request *request);
+    void (*kick)(struct block_backend *backend);
+    void (*close)(struct block_backend *backend); /* nothing is under way; frees it */
+};
+
+struct block_backend {
+    const struct block_ops *ops;
+    char *name;          /* for messages: what the user called it */
+    uint64_t size;       /* bytes */
+    uint32_t block_size; /* that the host writes at once: 512 or more */
+    bool read_only, can_discard;
+    unsigned pending; /* requests under way */
+};
+
+static inline void block_submit(struct block_backend *backend, struct block_request *request)
+{
+    backend->ops->submit(backend, request);
+}
+
+static inline void block_kick(struct block_backend *backend)
+{
+    backend->ops->kick(backend);
+}
+
+#endif
