@@ -14,7 +14,7 @@ $(BUILD)/build.ninja: meson.build
 	@meson setup $(BUILD) --prefix=$(PREFIX) $(if $(wildcard $(BUILD)/meson-private),--reconfigure)
 
 setup:
-	@scripts/setup build root check bench
+	@scripts/setup build root image check bench
 
 run:
 	@scripts/setup build root
@@ -22,11 +22,11 @@ run:
 	@scripts/run
 
 check:
-	@scripts/setup build root check
+	@scripts/setup build root image check
 	@scripts/check short
 
 check-long:
-	@scripts/setup build root check
+	@scripts/setup build root image check
 	@scripts/check long
 
 bench:

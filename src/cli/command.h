@@ -25,6 +25,7 @@ struct command_option {
     const char *help;     /* one line */
     bool is_file;         /* completion offers file names */
     const char *choices;  /* completion offers these words, space-separated; or NULL */
+    char letter;          /* its short form; or 0 */
 };
 
 struct command {
@@ -58,7 +59,7 @@ int command_parse_options(const struct command *command, int argument_count, cha
 /* Parses options as above and runs the command; returns its exit status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
-extern const struct command command_run_domain, command_binfmt, command_check, command_version, command_help,
-    command_completion;
+extern const struct command command_run_domain, command_binfmt, command_check, command_image, command_version,
+    command_help, command_completion;
 
 #endif

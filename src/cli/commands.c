@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/macros.h"
 #include "cli/command.h"
 
 #define OPTIONS_MAX 32
 
 const struct command *const commands[] = {
-    &command_run_domain, &command_binfmt,     &command_check, &command_version,
-    &command_help,       &command_completion, NULL,
+    &command_run_domain, &command_image, &command_binfmt,     &command_check,
+    &command_version,    &command_help,  &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -33,6 +34,14 @@ void command_print_overview(void)
     printf("\n\"visor help COMMAND\" tells more about one; visor(1) tells everything.\n");
 }
 
+static int columns(const char *text)
+{
+    int count = 0;
+    for (; *text; text++)
+        count += (*text & 0xc0) != 0x80; /* UTF-8 */
+    return count;
+}
+
 void command_print_help(const struct command *command)
 {
     printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, command->options[0].name ? " [OPTION…]" : "",
@@ -41,9 +50,10 @@ void command_print_help(const struct command *command)
         printf("\nOptions:\n");
     for (const struct command_option *o = command->options; o->name; o++) {
         char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
-                 o->argument ? o->argument : "");
-        printf("  %-24s %s\n", left, o->help);
+        const char short_form[] = {'-', o->letter, ',', ' ', '\0'};
+        snprintf(left, sizeof left, "%s--%s%s%s", o->letter ? short_form : "", o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
+        printf("  %s%*s %s\n", left, (int)MAX(24 - columns(left), 0), "", o->help);
     }
     if (command->details)
         printf("\n%s", command->details);
@@ -67,12 +77,19 @@ static void report_unknown(const struct command *command, const char *word, bool
 int command_parse_options(const struct command *command, int argument_count, char **arguments)
 {
     struct option table[OPTIONS_MAX] = {0};
+    char letters[4 + 2 * OPTIONS_MAX] = "+:h", *letter = letters + 3;
     int known = 0;
-    for (; command->options[known].name && known < OPTIONS_MAX - 2; known++)
+    for (; command->options[known].name && known < OPTIONS_MAX - 2; known++) {
+        const struct command_option *o = &command->options[known];
         table[known] = (struct option){
-            .name = command->options[known].name,
-            .has_arg = command->options[known].argument ? required_argument : no_argument,
+            .name = o->name,
+            .has_arg = o->argument ? required_argument : no_argument,
         };
+        if (o->letter)
+            *letter++ = o->letter;
+        if (o->letter && o->argument)
+            *letter++ = ':';
+    }
     table[known] = (struct option){.name = "help", .has_arg = no_argument};
 
     opterr = 0;
@@ -80,7 +97,7 @@ int command_parse_options(const struct command *command, int argument_count, cha
     for (;;) {
         int index = -1;
         int word = optind;
-        int c = getopt_long(argument_count, arguments, "+:h", table, &index);
+        int c = getopt_long(argument_count, arguments, letters, table, &index);
         if (c == -1)
             return -1;
         if (c == '?' || c == ':') {
@@ -90,6 +107,10 @@ int command_parse_options(const struct command *command, int argument_count, cha
         if (c == 'h' || index == known) {
             command_print_help(command);
             return STATUS_OK;
+        }
+        for (int i = 0; c != 0 && i < known; i++) {
+            if (command->options[i].letter == c)
+                index = i;
         }
         struct error error = ERROR_INIT;
         if (command->option(command->state, index, optarg, &error) < 0) {

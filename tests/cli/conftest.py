@@ -8,6 +8,8 @@ import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 VISOR = pathlib.Path(os.environ.get("VISOR", TOP / "build/visor"))
+IMAGE = pathlib.Path(os.environ.get("VISOR_TEST_IMAGE", TOP / "build/images/test-amd64.img"))
+IMAGE_KEY = pathlib.Path(f"{IMAGE}.key")
 ROOT = pathlib.Path(os.environ.get("VISOR_TEST_ROOT", TOP / "build/roots/test-arm64"))
 
 

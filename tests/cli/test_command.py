@@ -6,11 +6,11 @@ import subprocess
 
 from conftest import TOP, VISOR
 
-COMMANDS = ["run", "binfmt", "check", "version", "help", "completion"]
+COMMANDS = ["run", "image", "binfmt", "check", "version", "help", "completion"]
 
 
 def options_of(visor, command):
-    return re.findall(r"^  --([a-z-]+)", visor("help", command).stdout, re.MULTILINE)
+    return re.findall(r"^  (?:-., )?--([a-z-]+)", visor("help", command).stdout, re.MULTILINE)
 
 
 def test_without_a_command_prints_the_overview_and_fails(visor):
