@@ -32,7 +32,7 @@ static bool is_instruction(unsigned code, const uint8_t *bytes, struct x86_insn 
 {
     struct error error = ERROR_INIT;
 
-    if (x86_decode(insn, (enum x86_code)code, bytes, X86_INSTRUCTION_MAX) != X86_DECODED)
+    if (x86_decode(insn, &x86_lift_opcodes, (enum x86_code)code, bytes, X86_INSTRUCTION_MAX) != X86_DECODED)
         return false;
     ir_region_reset(&region, 0x400000);
     region.mode = code;
@@ -259,12 +259,14 @@ static void test_cut(void **state)
         uint8_t bytes[X86_INSTRUCTION_MAX];
         struct x86_insn insn;
         make_bytes(bytes);
-        if (x86_decode(&insn, (enum x86_code)(i % 3), bytes, sizeof bytes) != X86_DECODED)
+        if (x86_decode(&insn, &x86_lift_opcodes, (enum x86_code)(i % 3), bytes, sizeof bytes) != X86_DECODED)
             continue;
         const unsigned length = insn.length;
         for (unsigned limit = 0; limit < length; limit++)
-            assert_int_equal(x86_decode(&insn, (enum x86_code)(i % 3), bytes, limit), X86_CUT);
-        assert_int_equal(x86_decode(&insn, (enum x86_code)(i % 3), bytes, length), X86_DECODED);
+            assert_int_equal(x86_decode(&insn, &x86_lift_opcodes, (enum x86_code)(i % 3), bytes, limit),
+                             X86_CUT);
+        assert_int_equal(x86_decode(&insn, &x86_lift_opcodes, (enum x86_code)(i % 3), bytes, length),
+                         X86_DECODED);
     }
 }
 
@@ -276,9 +278,9 @@ static void test_too_long(void **state)
 
     memset(bytes, 0x66, sizeof bytes);
     bytes[15] = 0x90;
-    assert_int_equal(x86_decode(&insn, X86_CODE_64, bytes + 1, 15), X86_DECODED);
-    assert_int_equal(x86_decode(&insn, X86_CODE_64, bytes, 16), X86_TOO_LONG);
-    assert_int_equal(x86_decode(&insn, X86_CODE_64, bytes, 14), X86_CUT);
+    assert_int_equal(x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, bytes + 1, 15), X86_DECODED);
+    assert_int_equal(x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, bytes, 16), X86_TOO_LONG);
+    assert_int_equal(x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, bytes, 14), X86_CUT);
 }
 
 int main(void)

@@ -28,6 +28,11 @@ enum x86_gpr {
 
 enum x86_segment { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGMENT_COUNT };
 
+/* Kinds of code segments. */
+enum x86_code { X86_CODE_64, X86_CODE_32, X86_CODE_16 };
+
+#define X86_INSTRUCTION_MAX 15 /* bytes */
+
 /* EFLAGS, RFLAGS: volume 1, 3.4.3 */
 enum {
     X86_EFLAGS_CF = 1 << 0,

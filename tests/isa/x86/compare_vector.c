@@ -160,7 +160,7 @@ static void find_templates(void)
     for (unsigned map = 0; map < X86_MAP_COUNT; map++)
         for (unsigned prefix = 0; prefix < X86_ANY; prefix++)
             for (unsigned opcode = 0; opcode < 256; opcode++) {
-                const struct x86_row *row = &x86_rows[map][prefix][opcode];
+                const struct x86_row *row = &x86_lift_opcodes.rows[map][prefix][opcode];
                 if (row->lift && is_sse(row) &&
                     (row->lift != x86_lift_vector || x86_vector_available((enum x86_vector)row->argument)))
                     templates[template_count++] =

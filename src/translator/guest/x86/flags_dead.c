@@ -6,7 +6,7 @@
  * An instruction on the way may raise a signal whose frame then shows flags that are out of date. They are
  * dead even so: the interrupted code sets them before it reads them.
  */
-#include "translator/guest/x86/decode.h"
+#include "translator/guest/x86/lift.h"
 #include "translator/guest/x86/private.h"
 
 enum effect { EFFECT_NONE, EFFECT_SETS, EFFECT_READS, EFFECT_JUMPS, EFFECT_BRANCHES };
@@ -92,8 +92,8 @@ enum guest_flags_use x86_flags_use(uint64_t pc, const uint8_t *code, size_t limi
     path->looked = 0;
     if (path->mode & X86_MODE_SEGMENTED || (path->mode & X86_MODE_CODE) == X86_CODE_16)
         return GUEST_FLAGS_READ;
-    while (x86_decode(&insn, (enum x86_code)(path->mode & X86_MODE_CODE), code + offset, limit - offset) ==
-           X86_DECODED) {
+    while (x86_decode(&insn, &x86_lift_opcodes, (enum x86_code)(path->mode & X86_MODE_CODE), code + offset,
+                      limit - offset) == X86_DECODED) {
         const enum effect effect = scan(&insn);
         offset += insn.length;
         path->looked = offset;

@@ -74,7 +74,7 @@ bool x86_lift_emulate(struct x86_lift *l)
 static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t limit)
 {
     const enum x86_decoded decoded =
-        x86_decode(&l->insn, (enum x86_code)(l->mode & X86_MODE_CODE), code, limit);
+        x86_decode(&l->insn, &x86_lift_opcodes, (enum x86_code)(l->mode & X86_MODE_CODE), code, limit);
 
     if (decoded == X86_CUT)
         return false;

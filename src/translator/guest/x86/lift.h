@@ -13,7 +13,8 @@
 #ifndef VISOR_TRANSLATOR_GUEST_X86_LIFT_H
 #define VISOR_TRANSLATOR_GUEST_X86_LIFT_H
 
-#include "translator/guest/x86/decode.h"
+#include "arch/x86/decode.h"
+#include "translator/guest/x86/x86.h"
 
 struct x86_lift {
     struct ir_region *ir;
@@ -45,6 +46,8 @@ enum {
 #include "translator/guest/x86/opcodes.def"
 #include "translator/guest/x86/sse.def"
 #undef OP
+
+extern const struct x86_opcodes x86_lift_opcodes;
 
 /* -- leaving ------------------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
 
 /* Rows of x86_vector.def by shape. */
 #define VECTOR(map, prefix, opcode, flags, name)                                                             \
-    [map][prefix][opcode] = {x86_lift_vector, (uint16_t)(flags), X86V_##name},
+    [map][prefix][opcode] = {{x86_lift_vector}, (uint16_t)(flags), X86V_##name},
 #define PLAIN(map, prefix, opcode, bytes, name)                                                              \
     VECTOR(map, prefix, opcode, (bytes) ? X86_MODRM : X86_REGISTER, name)
 #define WITH_IMMEDIATE(map, prefix, opcode, bytes, name)                                                     \
@@ -32,9 +32,9 @@ _Static_assert(X86_MAP_0F == 1 && X86_MAP_0F3A == 3 && X86_NP == 0 && X86_66 == 
                    X86_F2 == 3,
                "");
 
-const struct x86_row x86_rows[X86_MAP_COUNT][X86_PREFIX_COUNT][256] = {
+const struct x86_opcodes x86_lift_opcodes = {{
 #define OP(map, prefix, first, last, flags, function, argument)                                              \
-    [X86_MAP_##map][X86_##prefix][first... last] = {x86_lift_##function, (uint16_t)(flags), (argument)},
+    [X86_MAP_##map][X86_##prefix][first... last] = {{x86_lift_##function}, (uint16_t)(flags), (argument)},
 #include "translator/guest/x86/opcodes.def"
 #include "translator/guest/x86/sse.def"
 #undef OP
@@ -42,4 +42,4 @@ const struct x86_row x86_rows[X86_MAP_COUNT][X86_PREFIX_COUNT][256] = {
     VECTOR_##shape(map, prefix, opcode, bytes, name)
 #include "translator/ir/x86_vector.def"
 #undef X86V
-};
+}};

@@ -35,11 +35,6 @@ enum x86_mode {
         1 << 4, /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
 };
 
-/* Kinds of code segments. */
-enum x86_code { X86_CODE_64, X86_CODE_32, X86_CODE_16 };
-
-#define X86_INSTRUCTION_MAX 15 /* bytes */
-
 extern const struct guest_isa x86_guest;
 
 #endif

@@ -2,17 +2,18 @@
 /*
  * decode: the parts of one x86 instruction. Intel SDM volume 2, chapter 2 "Instruction format".
  *
- * What instructions there are say the rows of opcodes.def and sse.def: the encoding's shape and the function
- * that lifts it. An opcode without a row is undefined.
+ * What instructions there are, and how their encodings are shaped, say the rows of a table. Who decodes
+ * brings his own, with functions of his own: the translator those that lift, the emulator those that execute.
+ * An opcode without a row is undefined.
  */
-#ifndef VISOR_TRANSLATOR_GUEST_X86_DECODE_H
-#define VISOR_TRANSLATOR_GUEST_X86_DECODE_H
+#ifndef VISOR_ARCH_X86_DECODE_H
+#define VISOR_ARCH_X86_DECODE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "translator/guest/x86/x86.h"
+#include "arch/x86/state.h"
 
 enum x86_map { X86_MAP_BASE, X86_MAP_0F, X86_MAP_0F38, X86_MAP_0F3A, X86_MAP_COUNT };
 
@@ -48,11 +49,20 @@ enum {
 };
 
 struct x86_lift;
+struct x86_emulation;
 
 struct x86_row {
-    bool (*lift)(struct x86_lift *l); /* false: not an instruction, and nothing was appended */
+    union { /* by whose table it is */
+        bool (*lift)(struct x86_lift *l);
+        int (*emulate)(struct x86_emulation *e);
+    };
     uint16_t flags;
     uint16_t argument; /* the function's own */
+};
+
+/* By prefix, then opcode. */
+struct x86_opcodes {
+    struct x86_row rows[X86_MAP_COUNT][X86_PREFIX_COUNT][256];
 };
 
 /* Not a register number: no base or index, or the next instruction's address as base. */
@@ -86,9 +96,7 @@ enum x86_decoded {
     X86_UNDEFINED, /* #UD; insn->length is what was looked at */
 };
 
-enum x86_decoded x86_decode(struct x86_insn *insn, enum x86_code code, const uint8_t *bytes, size_t limit);
-
-/* By prefix, then opcode. */
-extern const struct x86_row x86_rows[X86_MAP_COUNT][X86_PREFIX_COUNT][256];
+enum x86_decoded x86_decode(struct x86_insn *insn, const struct x86_opcodes *opcodes, enum x86_code code,
+                            const uint8_t *bytes, size_t limit);
 
 #endif

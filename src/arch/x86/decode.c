@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* decode: prefixes, opcode, ModRM, SIB, displacement and immediates. Intel SDM volume 2, chapter 2. */
-#include "translator/guest/x86/decode.h"
+#include "arch/x86/decode.h"
 
 #include <string.h>
 
 struct reader {
+    const struct x86_opcodes *opcodes;
     const uint8_t *bytes;
     size_t limit; /* of them, at most 15 */
     size_t at;
@@ -80,27 +81,33 @@ static uint8_t read_prefixes(struct reader *r, struct x86_insn *insn, struct pre
 
 /* -- sizes --------------------------------------------------------------------------------------------- */
 
-static const struct x86_row *find_row(struct x86_insn *insn, const struct prefixes *p)
+static bool is_row(const struct x86_row *row)
+{
+    return row->lift; /* or row->emulate, which is in the same place */
+}
+
+static const struct x86_row *find_row(const struct x86_opcodes *opcodes, struct x86_insn *insn,
+                                      const struct prefixes *p)
 {
     insn->prefix = insn->repeat == 0xf3   ? X86_F3
                    : insn->repeat == 0xf2 ? X86_F2
                    : p->operand           ? X86_66
                                           : X86_NP;
-    const struct x86_row *row = &x86_rows[insn->map][insn->prefix][insn->opcode];
-    return row->lift ? row : &x86_rows[insn->map][X86_ANY][insn->opcode];
+    const struct x86_row *row = &opcodes->rows[insn->map][insn->prefix][insn->opcode];
+    return is_row(row) ? row : &opcodes->rows[insn->map][X86_ANY][insn->opcode];
 }
 
 /* Whether the prefix 66 is a part of the opcode. */
-static bool is_mandatory(const struct x86_insn *insn)
+static bool is_mandatory(const struct x86_opcodes *opcodes, const struct x86_insn *insn)
 {
-    return insn->prefix == X86_66 && insn->row == &x86_rows[insn->map][X86_66][insn->opcode] &&
+    return insn->prefix == X86_66 && insn->row == &opcodes->rows[insn->map][X86_66][insn->opcode] &&
            !(insn->row->flags & X86_SIZED);
 }
 
-static void find_sizes(struct x86_insn *insn, const struct prefixes *p)
+static void find_sizes(const struct x86_opcodes *opcodes, struct x86_insn *insn, const struct prefixes *p)
 {
     unsigned flags = insn->row->flags;
-    const bool other = p->operand && !is_mandatory(insn);
+    const bool other = p->operand && !is_mandatory(opcodes, insn);
 
     if (flags & X86_GROUP5)
         flags |= (insn->reg & 7) == 2 || (insn->reg & 7) == 4 ? X86_NEAR
@@ -246,9 +253,9 @@ static enum x86_decoded decode(struct reader *r, struct x86_insn *insn)
     if (r->failed)
         return X86_CUT;
     insn->size_prefix = p.operand;
-    insn->row = find_row(insn, &p);
+    insn->row = find_row(r->opcodes, insn, &p);
     const unsigned flags = insn->row->flags;
-    if (!insn->row->lift || flags & (insn->code == X86_CODE_64 ? X86_NOT64 : X86_ONLY64))
+    if (!is_row(insn->row) || flags & (insn->code == X86_CODE_64 ? X86_NOT64 : X86_ONLY64))
         return X86_UNDEFINED;
     insn->rm = (uint8_t)((insn->opcode & 7) | (insn->rex & 1 ? 8 : 0));
     if (flags & X86_MODRM) {
@@ -257,7 +264,7 @@ static enum x86_decoded decode(struct reader *r, struct x86_insn *insn)
         insn->reg = (uint8_t)((modrm >> 3 & 7) | (insn->rex & 4 ? 8 : 0));
         insn->rm = modrm & 7;
     }
-    find_sizes(insn, &p);
+    find_sizes(r->opcodes, insn, &p);
     if (flags & X86_MODRM)
         read_operand(r, insn);
     read_immediate(r, insn);
@@ -270,10 +277,11 @@ static enum x86_decoded decode(struct reader *r, struct x86_insn *insn)
     return is_valid(insn) ? X86_DECODED : X86_UNDEFINED;
 }
 
-enum x86_decoded x86_decode(struct x86_insn *insn, enum x86_code code, const uint8_t *bytes, size_t limit)
+enum x86_decoded x86_decode(struct x86_insn *insn, const struct x86_opcodes *opcodes, enum x86_code code,
+                            const uint8_t *bytes, size_t limit)
 {
     const bool whole = limit >= X86_INSTRUCTION_MAX;
-    struct reader r = {.bytes = bytes, .limit = whole ? X86_INSTRUCTION_MAX : limit};
+    struct reader r = {.opcodes = opcodes, .bytes = bytes, .limit = whole ? X86_INSTRUCTION_MAX : limit};
 
     memset(insn, 0, sizeof *insn);
     insn->code = (uint8_t)code;
