@@ -38,8 +38,8 @@ struct boot_config {
     unsigned module_count;
     const char *command_line; /* may be NULL */
     struct ram_layout layout; /* whose RAM the map has */
-    uint64_t acpi_rsdp;       /* address of ACPI's root pointer; 0: the guest searches for it, or there is none */
-    bool no_long_mode;        /* the processor has no 64-bit mode: kernels are entered in 32 bits */
+    uint64_t acpi_rsdp; /* address of ACPI's root pointer; 0: the guest searches for it, or there is none */
+    bool no_long_mode;  /* the processor has no 64-bit mode: kernels are entered in 32 bits */
 };
 
 /* What the kernel is; a negative errno and the reason if no protocol takes it: a file of another processor or

@@ -10,14 +10,15 @@
 
 #include "base/error.h"
 
-#define LAYOUT_LOW_END     UINT64_C(0xa0000)     /* of conventional memory */
-#define LAYOUT_TABLES      UINT64_C(0xe0000)     /* ACPI tables and, at its place, their root pointer */
-#define LAYOUT_TABLES_SIZE UINT64_C(0x20000)     /* up to 1 MiB */
-#define LAYOUT_HIGH_START  UINT64_C(0x100000)    /* 1 MiB */
-#define LAYOUT_HOLE        UINT64_C(0xb0000000)  /* PCI configuration, PCI memory, interrupt controllers */
-#define LAYOUT_ABOVE       UINT64_C(0x100000000) /* 4 GiB, where the rest of the RAM is */
-#define LAYOUT_RAM_MIN     UINT64_C(0x200000)
-#define LAYOUT_RAM_MAX     (UINT64_C(1) << 39) /* half of what 40 bits of physical address have */
+#define LAYOUT_LOW_END         UINT64_C(0xa0000)    /* of conventional memory */
+#define LAYOUT_TABLES          UINT64_C(0xe0000)    /* ACPI tables and, at its place, their root pointer */
+#define LAYOUT_TABLES_SIZE     UINT64_C(0x20000)    /* up to 1 MiB */
+#define LAYOUT_HIGH_START      UINT64_C(0x100000)   /* 1 MiB */
+#define LAYOUT_HOLE            UINT64_C(0xb0000000) /* PCI configuration, PCI memory, interrupt controllers */
+#define LAYOUT_PCI_CONFIG_SIZE UINT64_C(0x10000000) /* 256 buses, at the start of the hole */
+#define LAYOUT_ABOVE           UINT64_C(0x100000000) /* 4 GiB, where the rest of the RAM is */
+#define LAYOUT_RAM_MIN         UINT64_C(0x200000)
+#define LAYOUT_RAM_MAX         (UINT64_C(1) << 39) /* half of what 40 bits of physical address have */
 
 struct ram_layout {
     uint64_t size;  /* all of the RAM: of its backing */
