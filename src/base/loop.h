@@ -3,7 +3,8 @@
  * loop: the event loop of a machine: descriptors, the machine's timers, and calls from other threads, all run
  * by one thread under one lock. libuv does the work.
  *
- * Everything but loop_post() and loop_stop() is for who holds the lock or has not yet begun loop_run().
+ * Everything but loop_post(), loop_run() and loop_stop() is for who holds the lock or has not yet begun
+ * loop_run().
  */
 #ifndef VISOR_BASE_LOOP_H
 #define VISOR_BASE_LOOP_H
@@ -19,7 +20,9 @@ enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 struct loop;
 struct loop_watch;
 
-/* `lock` is held in all callbacks; `timers`, may be NULL, are run when they are due. */
+/* `lock` is held in all callbacks; `timers`, may be NULL, are run when they are due (their hook `earlier` is
+ * the loop's). Of a clock that stands still the loop expects a loop_post(), any, when it goes on; without one
+ * it notices a little later. */
 int loop_new(struct loop **out, pthread_mutex_t *lock, struct timers *timers, struct error *error);
 void loop_free(struct loop *loop);
 /* Until loop_stop(). Called without the lock. */
@@ -27,7 +30,8 @@ void loop_run(struct loop *loop);
 /* [any thread, signal handlers too] */
 void loop_stop(struct loop *loop);
 
-/* Calls back when the descriptor, which stays the caller's, is ready for `events`. NULL with error. */
+/* Calls back when the descriptor, which stays the caller's and becomes non-blocking, is ready for `events`.
+ * One watch for each descriptor. NULL with error: -EPERM for what is always ready, such as a file. */
 struct loop_watch *loop_watch_add(struct loop *loop, int fd, unsigned events,
                                   void (*callback)(void *opaque, unsigned events), void *opaque,
                                   struct error *error);
@@ -43,5 +47,7 @@ struct loop_call {
     struct loop_call *next;
 };
 void loop_post(struct loop *loop, struct loop_call *call);
+/* With the lock held: it will not be called, if it was to be. */
+void loop_cancel(struct loop *loop, struct loop_call *call);
 
 #endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libuv is for one thread, and the loop's interface for all: a change of a watch by another thread is put
+ * into a queue for the loop's. The machine's timers need nanoseconds, which libuv has not: they have a
+ * timerfd, which whoever arms an earlier timer sets himself, without waking the loop's thread.
+ *
+ * Locks: the machine's, then `inner`, then that of the timers' heap.
+ */
+#include "base/loop.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#undef MIN /* libuv's headers bring libc's */
+#undef MAX
+#include "base/macros.h"
+
+/* A clock that stood still is looked at so often, should nobody say that it goes on. */
+#define STILL_PERIOD (TIMER_SECOND / 20)
+/* So long a clock may show the same time and not stand still. */
+#define STILL_MIN (TIMER_SECOND / 10000)
+
+struct loop_watch {
+    struct loop *loop;
+    uv_poll_t poll;
+    int fd;
+    unsigned wanted, current; /* enum loop_event */
+    void (*callback)(void *opaque, unsigned events);
+    void *opaque;
+    bool initialised, removed, queued;
+    struct loop_watch *next_queued;
+    struct loop_watch *next, *previous; /* of all */
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t wake;
+    pthread_mutex_t *lock;
+    struct timers *timers;
+    int timer_fd;
+    uv_poll_t timer_poll;
+    bool running; /* by `thread`; both under the lock */
+    pthread_t thread;
+    struct loop_watch *watches, *queue, **queue_end;
+    atomic_bool stop;
+
+    pthread_mutex_t inner; /* what follows */
+    struct loop_call *calls, **calls_end;
+    bool in_timers;                   /* which will be armed after that */
+    bool still;                       /* the clock did not go on since */
+    uint64_t armed_clock, armed_real; /* when timer_fd was set */
+};
+
+static uint64_t real_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * TIMER_SECOND + (uint64_t)time.tv_nsec;
+}
+
+/* [any thread] Sets timer_fd to the first deadline. */
+static void loop_arm(struct loop *loop)
+{
+    if (!loop->timers)
+        return;
+    pthread_mutex_lock(&loop->inner);
+    if (!loop->in_timers) {
+        uint64_t next = timers_next(loop->timers), now = clock_now(&loop->timers->clock), real = real_now();
+        uint64_t wait = next == TIMER_NEVER ? 0 : next > now ? next - now : 1;
+        loop->still = wait > 1 && now == loop->armed_clock && real - loop->armed_real > STILL_MIN;
+        if (loop->still) {
+            wait = MAX(wait, STILL_PERIOD);
+        } else {
+            loop->armed_clock = now;
+            loop->armed_real = real;
+        }
+        struct itimerspec setting = {.it_value = {.tv_sec = (time_t)MIN(wait / TIMER_SECOND, 1u << 30),
+                                                  .tv_nsec = (long)(wait % TIMER_SECOND)}};
+        timerfd_settime(loop->timer_fd, 0, &setting, NULL);
+    }
+    pthread_mutex_unlock(&loop->inner);
+}
+
+static void loop_arm_hook(void *opaque)
+{
+    loop_arm(opaque);
+}
+
+static void loop_timer_due(uv_poll_t *poll, int status, int events)
+{
+    struct loop *loop = poll->data;
+    uint64_t expirations;
+    (void)status, (void)events;
+
+    pthread_mutex_lock(loop->lock);
+    if (read(loop->timer_fd, &expirations, sizeof expirations) < 0)
+        expirations = 0; /* it was set anew meanwhile, and the same goes for what is due now */
+    pthread_mutex_lock(&loop->inner);
+    loop->in_timers = true;
+    pthread_mutex_unlock(&loop->inner);
+    timers_run(loop->timers);
+    pthread_mutex_lock(&loop->inner);
+    loop->in_timers = false;
+    pthread_mutex_unlock(&loop->inner);
+    loop_arm(loop);
+    pthread_mutex_unlock(loop->lock);
+}
+
+static bool loop_is_mine(const struct loop *loop)
+{
+    return !loop->running || pthread_equal(loop->thread, pthread_self());
+}
+
+/* Watches. */
+
+static void watch_apply(struct loop_watch *watch);
+
+static void watch_ready(uv_poll_t *poll, int status, int events)
+{
+    struct loop_watch *watch = poll->data;
+    pthread_mutex_t *lock = watch->loop->lock;
+    unsigned got = 0;
+
+    pthread_mutex_lock(lock);
+    if (events & UV_READABLE)
+        got |= LOOP_READ;
+    if (events & UV_WRITABLE)
+        got |= LOOP_WRITE;
+    if (events & UV_DISCONNECT)
+        got |= LOOP_HANGUP;
+    if (status < 0) { /* POLLERR; libuv has stopped the watch */
+        got = LOOP_READ | LOOP_WRITE | LOOP_HANGUP;
+        watch->current = 0;
+    }
+    got &= watch->wanted;
+    if (got && !watch->removed)
+        watch->callback(watch->opaque, got);
+    if (status < 0 && !watch->removed)
+        watch_apply(watch);
+    pthread_mutex_unlock(lock);
+}
+
+static void watch_closed(uv_handle_t *handle)
+{
+    struct loop_watch *watch = handle->data;
+    free(watch);
+}
+
+/* On the loop's thread: makes libuv do what is wanted. */
+static void watch_apply(struct loop_watch *watch)
+{
+    if (!watch->initialised && !watch->removed) {
+        /* Cannot fail: what it does has been tried by loop_watch_add(). */
+        watch->initialised = !uv_poll_init(&watch->loop->uv, &watch->poll, watch->fd);
+        watch->poll.data = watch;
+    }
+    if (watch->removed) {
+        if (watch->initialised)
+            uv_close((uv_handle_t *)&watch->poll, watch_closed);
+        else
+            free(watch);
+        return;
+    }
+    if (!watch->initialised || watch->wanted == watch->current)
+        return;
+    int events = (watch->wanted & LOOP_READ ? UV_READABLE : 0) |
+                 (watch->wanted & LOOP_WRITE ? UV_WRITABLE : 0) |
+                 (watch->wanted & LOOP_HANGUP ? UV_DISCONNECT : 0);
+    if (events)
+        uv_poll_start(&watch->poll, events, watch_ready);
+    else
+        uv_poll_stop(&watch->poll);
+    watch->current = watch->wanted;
+}
+
+static void watch_changed(struct loop_watch *watch)
+{
+    struct loop *loop = watch->loop;
+    if (watch->queued)
+        return;
+    if (loop_is_mine(loop)) {
+        watch_apply(watch);
+        return;
+    }
+    watch->queued = true;
+    watch->next_queued = NULL;
+    *loop->queue_end = watch;
+    loop->queue_end = &watch->next_queued;
+    uv_async_send(&loop->wake);
+}
+
+struct loop_watch *loop_watch_add(struct loop *loop, int fd, unsigned events,
+                                  void (*callback)(void *opaque, unsigned events), void *opaque,
+                                  struct error *error)
+{
+    struct epoll_event event = {0};
+    int epoll = uv_backend_fd(&loop->uv);
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+        error_set(error, -errno, "cannot wait for descriptor %d: %s", fd, strerror(errno));
+        return NULL;
+    }
+    epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event);
+
+    struct loop_watch *watch = calloc(1, sizeof *watch);
+    if (!watch) {
+        error_set(error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    watch->loop = loop;
+    watch->fd = fd;
+    watch->wanted = events;
+    watch->callback = callback;
+    watch->opaque = opaque;
+    watch->next = loop->watches;
+    if (watch->next)
+        watch->next->previous = watch;
+    loop->watches = watch;
+    watch_changed(watch);
+    return watch;
+}
+
+void loop_watch_change(struct loop_watch *watch, unsigned events)
+{
+    if (watch->wanted == events)
+        return;
+    watch->wanted = events;
+    watch_changed(watch);
+}
+
+void loop_watch_remove(struct loop_watch *watch)
+{
+    struct loop *loop = watch->loop;
+    struct epoll_event event = {0};
+
+    if (watch->next)
+        watch->next->previous = watch->previous;
+    if (watch->previous)
+        watch->previous->next = watch->next;
+    else
+        loop->watches = watch->next;
+    watch->removed = true;
+    watch->wanted = 0;
+    if (!loop_is_mine(loop)) /* so that it can be added anew at once */
+        epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_DEL, watch->fd, &event);
+    watch_changed(watch);
+}
+
+static void loop_apply_queue(struct loop *loop)
+{
+    while (loop->queue) {
+        struct loop_watch *watch = loop->queue;
+        loop->queue = watch->next_queued;
+        if (!loop->queue)
+            loop->queue_end = &loop->queue;
+        watch->queued = false;
+        watch_apply(watch);
+    }
+}
+
+/* Calls from other threads. */
+
+void loop_post(struct loop *loop, struct loop_call *call)
+{
+    pthread_mutex_lock(&loop->inner);
+    bool first = !loop->calls;
+    if (!call->posted) {
+        call->posted = true;
+        call->next = NULL;
+        *loop->calls_end = call;
+        loop->calls_end = &call->next;
+    }
+    pthread_mutex_unlock(&loop->inner);
+    if (first)
+        uv_async_send(&loop->wake);
+}
+
+void loop_cancel(struct loop *loop, struct loop_call *call)
+{
+    pthread_mutex_lock(&loop->inner);
+    for (struct loop_call **link = &loop->calls; call->posted && *link; link = &(*link)->next) {
+        if (*link != call)
+            continue;
+        *link = call->next;
+        if (loop->calls_end == &call->next)
+            loop->calls_end = link;
+        call->posted = false;
+        break;
+    }
+    pthread_mutex_unlock(&loop->inner);
+}
+
+static struct loop_call *loop_take_call(struct loop *loop)
+{
+    pthread_mutex_lock(&loop->inner);
+    struct loop_call *call = loop->calls;
+    if (call) {
+        loop->calls = call->next;
+        if (!loop->calls)
+            loop->calls_end = &loop->calls;
+        call->posted = false;
+    }
+    pthread_mutex_unlock(&loop->inner);
+    return call;
+}
+
+static void loop_woken(uv_async_t *async)
+{
+    struct loop *loop = async->data;
+    pthread_mutex_lock(loop->lock);
+    loop_apply_queue(loop);
+    /* Those that are posted meanwhile come with the next turn, after other events. */
+    pthread_mutex_lock(&loop->inner);
+    struct loop_call end = {.posted = true};
+    *loop->calls_end = &end;
+    loop->calls_end = &end.next;
+    pthread_mutex_unlock(&loop->inner);
+    for (struct loop_call *call; (call = loop_take_call(loop)) != &end;)
+        call->function(call->opaque);
+    pthread_mutex_lock(&loop->inner);
+    bool more = loop->calls, still = loop->still;
+    pthread_mutex_unlock(&loop->inner);
+    if (more)
+        uv_async_send(&loop->wake);
+    if (still)
+        loop_arm(loop);
+    pthread_mutex_unlock(loop->lock);
+    if (atomic_load(&loop->stop))
+        uv_stop(&loop->uv);
+}
+
+/* [any thread, signal handlers too] */
+void loop_stop(struct loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    uv_async_send(&loop->wake);
+}
+
+void loop_run(struct loop *loop)
+{
+    pthread_mutex_lock(loop->lock);
+    loop->thread = pthread_self();
+    loop->running = true;
+    pthread_mutex_unlock(loop->lock);
+    loop_arm(loop);
+
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+
+    pthread_mutex_lock(loop->lock);
+    loop_apply_queue(loop);
+    loop->running = false;
+    atomic_store(&loop->stop, false);
+    pthread_mutex_unlock(loop->lock);
+}
+
+/* libuv's only way into the C library's user database, which a static program has not got. */
+int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *text, size_t size, struct passwd **result);
+int __wrap_getpwuid_r(uid_t uid, struct passwd *entry, char *text, size_t size, struct passwd **result)
+{
+    (void)uid, (void)entry, (void)text, (void)size;
+    *result = NULL;
+    return ENOENT;
+}
+
+/* The whole. */
+
+static int loop_start(struct loop *loop)
+{
+    int code = uv_async_init(&loop->uv, &loop->wake, loop_woken);
+    loop->wake.data = loop;
+    if (code || !loop->timers)
+        return code;
+    loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->timer_fd < 0)
+        return -errno;
+    code = uv_poll_init(&loop->uv, &loop->timer_poll, loop->timer_fd);
+    if (code)
+        return code;
+    loop->timer_poll.data = loop;
+    return uv_poll_start(&loop->timer_poll, UV_READABLE, loop_timer_due);
+}
+
+int loop_new(struct loop **out, pthread_mutex_t *lock, struct timers *timers, struct error *error)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return error_set(error, -ENOMEM, "out of memory");
+    int code = uv_loop_init(&loop->uv);
+    if (code) {
+        free(loop);
+        return error_set(error, code, "cannot make an event loop: %s", strerror(-code));
+    }
+    loop->lock = lock;
+    loop->timers = timers;
+    loop->timer_fd = -1;
+    loop->armed_clock = TIMER_NEVER;
+    loop->queue_end = &loop->queue;
+    loop->calls_end = &loop->calls;
+    pthread_mutex_init(&loop->inner, NULL);
+    code = loop_start(loop);
+    if (code) {
+        loop_free(loop);
+        return error_set(error, code, "cannot make an event loop: %s", strerror(-code));
+    }
+    if (timers) {
+        timers->earlier = loop_arm_hook;
+        timers->opaque = loop;
+    }
+    *out = loop;
+    return 0;
+}
+
+static void loop_close_rest(uv_handle_t *handle, void *argument)
+{
+    (void)argument;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void loop_free(struct loop *loop)
+{
+    if (!loop)
+        return;
+    if (loop->timers && loop->timers->opaque == loop)
+        loop->timers->earlier = NULL;
+    while (loop->watches)
+        loop_watch_remove(loop->watches);
+    uv_walk(&loop->uv, loop_close_rest, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&loop->uv);
+    if (loop->timer_fd >= 0)
+        close(loop->timer_fd);
+    pthread_mutex_destroy(&loop->inner);
+    free(loop);
+}
