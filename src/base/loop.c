@@ -57,7 +57,7 @@ struct loop {
     struct loop_call *calls, **calls_end;
     bool in_timers;                   /* which will be armed after that */
     bool still;                       /* the clock did not go on since */
-    uint64_t armed_clock, armed_real; /* when timer_fd was set */
+    uint64_t armed_clock, armed_real; /* when timer_fd was first set at that time of the clock */
 };
 
 static uint64_t real_now(void)
@@ -79,7 +79,7 @@ static void loop_arm(struct loop *loop)
         loop->still = wait > 1 && now == loop->armed_clock && real - loop->armed_real > STILL_MIN;
         if (loop->still) {
             wait = MAX(wait, STILL_PERIOD);
-        } else {
+        } else if (now != loop->armed_clock) {
             loop->armed_clock = now;
             loop->armed_real = real;
         }
