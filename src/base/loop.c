@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * libuv is for one thread, and the loop's interface for all: a change of a watch by another thread is put
- * into a queue for the loop's. The machine's timers need nanoseconds, which libuv has not: they have a
- * timerfd, which whoever arms an earlier timer sets himself, without waking the loop's thread.
+ * into a queue for the loop's; and a watch has its own duplicate of the descriptor, because libuv calls
+ * abort() when one that it is to wait for has been closed. The machine's timers need nanoseconds, which libuv
+ * has not: they have a timerfd, which whoever arms an earlier timer sets himself, without waking the loop's
+ * thread.
  *
  * Locks: the machine's, then `inner`, then that of the timers' heap.
  */
 #include "base/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -32,7 +35,7 @@
 struct loop_watch {
     struct loop *loop;
     uv_poll_t poll;
-    int fd;
+    int fd;                   /* the duplicate */
     unsigned wanted, current; /* enum loop_event */
     void (*callback)(void *opaque, unsigned events);
     void *opaque;
@@ -151,8 +154,7 @@ static void watch_ready(uv_poll_t *poll, int status, int events)
 
 static void watch_closed(uv_handle_t *handle)
 {
-    struct loop_watch *watch = handle->data;
-    free(watch);
+    free(handle->data);
 }
 
 /* On the loop's thread: makes libuv do what is wanted. */
@@ -164,10 +166,12 @@ static void watch_apply(struct loop_watch *watch)
         watch->poll.data = watch;
     }
     if (watch->removed) {
+        int fd = watch->fd;
         if (watch->initialised)
             uv_close((uv_handle_t *)&watch->poll, watch_closed);
         else
             free(watch);
+        close(fd); /* libuv no longer knows it */
         return;
     }
     if (!watch->initialised || watch->wanted == watch->current)
@@ -202,21 +206,19 @@ struct loop_watch *loop_watch_add(struct loop *loop, int fd, unsigned events,
                                   void (*callback)(void *opaque, unsigned events), void *opaque,
                                   struct error *error)
 {
-    struct epoll_event event = {0};
-    int epoll = uv_backend_fd(&loop->uv);
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        error_set(error, -errno, "cannot wait for descriptor %d: %s", fd, strerror(errno));
-        return NULL;
-    }
-    epoll_ctl(epoll, EPOLL_CTL_DEL, fd, &event);
-
     struct loop_watch *watch = calloc(1, sizeof *watch);
-    if (!watch) {
-        error_set(error, -ENOMEM, "out of memory");
+    struct epoll_event event = {0};
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (!watch || own < 0 || epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_ADD, own, &event) < 0) {
+        error_set(error, -errno, "cannot wait for descriptor %d: %s", fd, strerror(errno));
+        if (own >= 0)
+            close(own);
+        free(watch);
         return NULL;
     }
+    epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_DEL, own, &event);
     watch->loop = loop;
-    watch->fd = fd;
+    watch->fd = own;
     watch->wanted = events;
     watch->callback = callback;
     watch->opaque = opaque;
@@ -239,7 +241,6 @@ void loop_watch_change(struct loop_watch *watch, unsigned events)
 void loop_watch_remove(struct loop_watch *watch)
 {
     struct loop *loop = watch->loop;
-    struct epoll_event event = {0};
 
     if (watch->next)
         watch->next->previous = watch->previous;
@@ -249,8 +250,6 @@ void loop_watch_remove(struct loop_watch *watch)
         loop->watches = watch->next;
     watch->removed = true;
     watch->wanted = 0;
-    if (!loop_is_mine(loop)) /* so that it can be added anew at once */
-        epoll_ctl(uv_backend_fd(&loop->uv), EPOLL_CTL_DEL, watch->fd, &event);
     watch_changed(watch);
 }
 

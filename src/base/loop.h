@@ -31,7 +31,7 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 /* Calls back when the descriptor, which stays the caller's and becomes non-blocking, is ready for `events`.
- * One watch for each descriptor. NULL with error: -EPERM for what is always ready, such as a file. */
+ * NULL with error: -EPERM for what is always ready, such as a file. */
 struct loop_watch *loop_watch_add(struct loop *loop, int fd, unsigned events,
                                   void (*callback)(void *opaque, unsigned events), void *opaque,
                                   struct error *error);
