@@ -33,10 +33,12 @@ enum translator_exit {
     TRANSLATOR_FAULT,   /* memory access; payload: the address; `fault_info` has the rest */
     TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
     TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
-    TRANSLATOR_INTERRUPTED, /* translator_interrupt() was called */
+    TRANSLATOR_INTERRUPTED, /* translator_interrupt() or translator_request() was called */
+    TRANSLATOR_STEPPED,     /* cpu->single_step: an instruction was executed */
     TRANSLATOR_LINK,        /* (internal) an unlinked exit was taken; payload: its number */
     TRANSLATOR_LOOKUP,      /* (internal) an indirect branch missed, or the floating-point mode changed; pc is
                                the target */
+    TRANSLATOR_ALONE,       /* (internal) the instruction at pc must be executed by itself */
 };
 
 /* Direct-mapped by (pc >> guest_isa.pc_shift). Empty entries hold a pc that belongs elsewhere or, but for the
@@ -90,6 +92,7 @@ struct translator_cpu {
     uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
     uint64_t helper_return;     /* and this where in the code it goes on */
     memory_function memory;     /* of a guest with a TLB: the owner's */
+    uint64_t jump_key;          /* system mode: tags of the jump cache are pc ^ this */
     struct memory_access access;
     uint64_t spill[32]; /* temporaries of a block that found no host register */
     union vector128 vector_spill[32];
@@ -113,7 +116,9 @@ struct translator_cpu {
     uint64_t access_address;       /* of its last access, without them */
     struct step_recovery *step_recovery; /* private to step.c */
     void *workspace;                     /* owned, the host code generator's */
-    void *owner;                         /* the personality's thread */
+    void *owner;                         /* the personality's thread, the engine's vCPU */
+    bool single_step; /* set by the owner: translator_run() returns after one instruction, with its own exit
+                         or TRANSLATOR_STEPPED */
     struct {
         int signal; /* SIGSEGV or SIGBUS */
         int code;   /* si_code */

@@ -143,7 +143,7 @@ static void test_popf(void **state)
     cpu.state.eflags_system = X86_EFLAGS_IF;
     stack[4] = X86_EFLAGS_CF | X86_EFLAGS_DF | X86_EFLAGS_ID | X86_EFLAGS_IOPL;
     assert_int_equal(run(0, code, sizeof code), TRANSLATOR_BREAKPOINT);
-    assert_int_equal(cpu.state.rip, PC + 1);
+    assert_int_equal(cpu.pc, PC + 1);
     assert_int_equal(cpu.state.df, ~0ull);
     assert_int_equal(x86_eflags_get(&cpu.state),
                      X86_EFLAGS_CF | X86_EFLAGS_DF | X86_EFLAGS_ID | X86_EFLAGS_IF | X86_EFLAGS_ONE);
@@ -157,7 +157,7 @@ static void test_wrap(void **state)
     cpu.state.segment_base[X86_CS] = PC - 0x10;
     assert_int_equal(run(X86_CODE_16 | X86_MODE_STACK16 | X86_MODE_SEGMENTED, code, sizeof code),
                      TRANSLATOR_NONE);
-    assert_int_equal(cpu.state.rip, PC - 0x10 + 0xffe0);
+    assert_int_equal(cpu.pc, PC - 0x10 + 0xffe0);
 }
 
 static void test_eflags(void **state)

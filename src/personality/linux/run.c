@@ -183,7 +183,8 @@ static int new_translator(struct linux_process *process, const struct linux_star
         .trace_stream = start->trace_fd >= 0 ? fdopen(start->trace_fd, "w") : NULL,
         .interpret = start->interpret,
     };
-    const struct translator_callbacks callbacks = {linux_memory_fetch, process, linux_memory_is_lasting};
+    const struct translator_callbacks callbacks = {
+        .fetch = linux_memory_fetch, .context = process, .lasting = linux_memory_is_lasting};
     return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
 }
 

@@ -93,7 +93,7 @@ static void guest_run(enum way way, const struct machine *start, struct machine 
     memcpy(data, start->data, DATA_SIZE);
     memcpy(s->gpr, start->gpr, sizeof s->gpr);
     memcpy(s->xmm, start->xmm, sizeof s->xmm);
-    s->rip = start->rip;
+    cpu->pc = start->rip;
     x86_eflags_set(s, start->eflags);
     cpu->common.fp_control = start->mxcsr;
     running = cpu;
@@ -102,7 +102,7 @@ static void guest_run(enum way way, const struct machine *start, struct machine 
     running = NULL;
     memcpy(end->gpr, s->gpr, sizeof s->gpr);
     memcpy(end->xmm, s->xmm, sizeof s->xmm);
-    end->rip = s->rip;
+    end->rip = cpu->pc;
     end->eflags = x86_eflags_get(s);
     end->mxcsr = cpu->common.fp_control;
     memcpy(end->data, data, DATA_SIZE);

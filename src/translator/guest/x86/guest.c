@@ -93,6 +93,8 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
     struct x86_lift l = {.ir = region, .pc = pc, .mode = region->mode};
     unsigned count = 0;
 
+    region->tlb = (region->mode & X86_MODE_TLB) >> X86_MODE_TLB_SHIFT;
+
     while (!l.ended && count < max) {
         const unsigned mark = region->count;
         if (!lift_instruction(&l, code, limit)) {
@@ -127,19 +129,21 @@ static const char *register_name(unsigned index)
     return index < X86_REGISTER_COUNT ? registers[index].name : "?";
 }
 
+/* What the two have in common. */
+#define X86_GUEST                                                                                            \
+    .name = "amd64", .elf_machine = ELF_MACHINE_X86_64, .registers = registers,                              \
+    .register_count = X86_REGISTER_COUNT, .instruction_bytes = X86_INSTRUCTION_MAX,                          \
+    .pc_offset = offsetof(struct x86_cpu, pc), .flags_offset = offsetof(struct x86_cpu, state.flags),        \
+    .more_flags = NZCV_P | NZCV_A, .mode = mode_of, .lift = lift_region, .flags_use = x86_flags_use,         \
+    .register_name = register_name, .disassemble = x86_disassemble
+
 const struct guest_isa x86_guest = {
-    .name = "amd64",
-    .elf_machine = ELF_MACHINE_X86_64,
-    .registers = registers,
-    .register_count = X86_REGISTER_COUNT,
-    .instruction_bytes = X86_INSTRUCTION_MAX,
+    X86_GUEST,
     .cpu_size = sizeof(struct x86_cpu),
-    .pc_offset = offsetof(struct x86_cpu, state.rip),
-    .flags_offset = offsetof(struct x86_cpu, state.flags),
-    .more_flags = NZCV_P | NZCV_A,
-    .mode = mode_of,
-    .lift = lift_region,
-    .flags_use = x86_flags_use,
-    .register_name = register_name,
-    .disassemble = x86_disassemble,
+};
+
+const struct guest_isa x86_system_guest = {
+    X86_GUEST,
+    .cpu_size = sizeof(struct x86_system_cpu),
+    .tlb_offset = offsetof(struct x86_system_cpu, tlbs),
 };

@@ -5,12 +5,27 @@
 
 #include "arch/x86/state.h"
 #include "translator/guest.h"
+#include "translator/tlb.h"
 
 struct x86_cpu {
     struct translator_cpu common;
     struct x86_state state;
+    uint64_t pc; /* of generated code: a linear address; state.rip, which counts in CS, is the owner's */
     unsigned
         mode; /* X86_MODE_* that code is translated for; follows from `state`, and the owner keeps it so */
+};
+
+/* The TLBs of a CPU in system mode, by who accesses. */
+enum x86_tlb {
+    X86_TLB_USER,
+    X86_TLB_SYSTEM,   /* user pages may be out of reach (CR4.SMAP) */
+    X86_TLB_EXPLICIT, /* supervisor, with EFLAGS.AC set */
+    X86_TLB_COUNT,
+};
+
+struct x86_system_cpu {
+    struct x86_cpu x86;
+    _Alignas(64) struct tlb tlbs[X86_TLB_COUNT];
 };
 
 /* Indices into guest_isa.registers, for GET and SET. */
@@ -32,9 +47,12 @@ enum x86_mode {
     X86_MODE_STACK16 = 1 << 2,   /* the stack pointer is SP; only of 16- and 32-bit code */
     X86_MODE_SEGMENTED = 1 << 3, /* CS, SS, DS or ES has another base than 0; not of 64-bit code */
     X86_MODE_SYSTEM =
-        1 << 4, /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
+        1 << 4,            /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
+    X86_MODE_TLB = 3 << 5, /* mask: enum x86_tlb */
 };
+#define X86_MODE_TLB_SHIFT 5
 
-extern const struct guest_isa x86_guest;
+extern const struct guest_isa x86_guest;        /* user mode */
+extern const struct guest_isa x86_system_guest; /* system mode; its CPUs are struct x86_system_cpu */
 
 #endif
