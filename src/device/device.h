@@ -78,6 +78,14 @@ struct device_field {
         .fields = (table), .field_count = ARRAY_SIZE(table)                                                  \
     }
 
+/* A struct inside the device's. */
+#define DEVICE_PART(type, member, table)                                                                     \
+    {                                                                                                        \
+        .name = #member, .kind = DEVICE_STRUCT, .offset = offsetof(type, member),                            \
+        .size = sizeof(DEVICE_MEMBER(type, member)), .count = 1, .fields = (table),                          \
+        .field_count = ARRAY_SIZE(table)                                                                     \
+    }
+
 struct device_type {
     const char *name;
     uint32_t version; /* grows with the meaning of the fields */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* virtio-net: a network card. Frames go between the backend and guest memory without copies of ours. */
+#ifndef VISOR_DEVICE_VIRTIO_NET_H
+#define VISOR_DEVICE_VIRTIO_NET_H
+
+#include "backend/net/net.h"
+#include "device/virtio/virtio.h"
+
+struct virtio_net;
+
+struct virtio_net_options {
+    struct net_backend *backend; /* borrowed; its client is set */
+    uint8_t mac[6];
+};
+
+int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
+                   const struct virtio_net_options *options, struct error *error);
+void virtio_net_free(struct virtio_net *net); /* the backend is told nothing any more */
+/* backend->link_up has changed. */
+void virtio_net_link_changed(struct virtio_net *net);
+/* The guest is to make its address known again: after it was loaded on another host. */
+void virtio_net_announce(struct virtio_net *net);
+
+#endif
