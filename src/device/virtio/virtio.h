@@ -109,10 +109,11 @@ struct virtio_device {
     uint64_t driver_features;
     struct virtio_queue queues[VIRTIO_QUEUES_MAX];
     uint8_t config[VIRTIO_CONFIG_MAX];
-    /* Not saved. */
     bool resetting; /* waits for virtio_reset_done() */
+    /* Not saved. */
     uint8_t writable[VIRTIO_CONFIG_MAX], initial[VIRTIO_CONFIG_MAX];
     unsigned config_size, queue_count;
+    unsigned window;   /* the capability that shows the BAR */
     uint64_t features; /* offered */
     const struct virtio_ops *ops;
     struct memory_map *memory;
@@ -122,11 +123,11 @@ struct virtio_device {
     void *opaque;
 };
 
-#define VIRTIO_DEVICE_FIELDS 11
+#define VIRTIO_DEVICE_FIELDS 12
 extern const struct device_field virtio_device_fields[VIRTIO_DEVICE_FIELDS]; /* for DEVICE_PART() */
 
-/* Makes the zeroed device and puts it on the bus: `features` besides those of all devices, queues with the
- * sizes given, `config` as it is after a reset. The caller then adds itself to place->devices. */
+/* Makes the zeroed device, puts it on the bus, and adds it to place->devices as a `type` with `state`:
+ * `features` besides those of all devices, queues with the sizes given, `config` as it is after a reset. */
 struct virtio_parameters {
     const struct virtio_ops *ops;
     uint64_t features;
@@ -135,9 +136,9 @@ struct virtio_parameters {
     const void *config;
     unsigned config_size;
 };
-int virtio_init(struct virtio_device *device, const struct virtio_place *place,
-                const struct virtio_parameters *parameters, struct error *error);
-void virtio_remove(struct virtio_device *device); /* from the bus */
+int virtio_add(struct virtio_device *device, const struct virtio_place *place,
+               const struct virtio_parameters *parameters, const struct device_type *type, void *state,
+               struct error *error);
 
 /* For the device's type. */
 void virtio_reset(struct virtio_device *device);
@@ -169,8 +170,9 @@ void virtio_push(struct virtio_device *device, unsigned queue, const struct virt
 void virtio_publish(struct virtio_device *device, unsigned queue);
 /* The guest broke the rules; `reason` is a constant. */
 void virtio_break(struct virtio_device *device, const char *reason);
-/* device->config has changed otherwise than by the guest. */
+/* device->config has changed otherwise than by the guest, or is to change, for good. */
 void virtio_config_changed(struct virtio_device *device);
+void virtio_config_update(struct virtio_device *device, unsigned offset, const void *data, size_t size);
 void virtio_reset_done(struct virtio_device *device);
 
 /* Copies between the pieces of a chain, from `offset` on, and a buffer; returns how much there was. */

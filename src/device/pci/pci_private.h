@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pci_private: between the files of this folder. */
+#ifndef VISOR_DEVICE_PCI_PCI_PRIVATE_H
+#define VISOR_DEVICE_PCI_PCI_PRIVATE_H
+
+#include "device/pci/pci.h"
+
+/* What a BAR's registers say. */
+uint64_t pci_bar_address(const struct pci_device *device, unsigned index);
+/* Sends messages that waited and need not any more. */
+void pci_messages_unmasked(struct pci_device *device);
+
+#endif
