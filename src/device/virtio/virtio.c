@@ -162,7 +162,7 @@ uint32_t virtio_common_read(struct virtio_device *device, unsigned offset)
     case 0x0c: return (uint32_t)feature_word(device->driver_features, device->driver_select);
     case 0x10: return device->config_vector;
     case 0x12: return device->queue_count;
-    case 0x14: return device->status;
+    case 0x14: return device->status | (device->resetting ? VIRTIO_ACKNOWLEDGE : 0); /* 0 were done */
     case 0x15: return device->config_generation;
     case 0x16: return device->queue_select;
     default: return queue ? queue_read(device, queue, offset) : 0;
