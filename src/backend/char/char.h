@@ -21,4 +21,14 @@ struct char_backend {
     void *opaque;
 };
 
+/* The device's side: the same the other way round. */
+struct char_client {
+    size_t (*room)(void *opaque); /* how many characters it can take now */
+    void (*receive)(void *opaque, const uint8_t *data, size_t size);
+    void (*receive_break)(void *opaque); /* may be NULL */
+    void (*writable)(void *opaque);      /* after write() has taken fewer: there is room again; may be NULL */
+    void (*set_connected)(void *opaque, bool connected); /* somebody came or went; may be NULL */
+    void *opaque;
+};
+
 #endif
