@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Disks: many requests at once against a model, on real files, by io_uring and by threads; what cannot be a
+ * disk; who may share one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "backend/block/io.h"
+#include "backend/block/options.h"
+#include "base/macros.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loop *loop;
+static struct block_backend *disk;
+static char directory[] = "/tmp/visor-block-XXXXXX", path[128];
+
+static void file_make(const void *data, size_t size)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    assert_true(fd >= 0);
+    for (size_t done = 0; done < size;) {
+        ssize_t more = write(fd, (const uint8_t *)data + done, size - done);
+        assert_true(more > 0);
+        done += (size_t)more;
+    }
+    close(fd);
+}
+
+static int disk_try(const char *suffix, struct error *error)
+{
+    struct block_options options;
+    char text[300];
+    snprintf(text, sizeof text, "%s%s", path, suffix);
+    int code = block_options_parse(&options, text, error);
+    if (code)
+        return code;
+    code = block_open(&disk, &options, loop, error);
+    block_options_free(&options);
+    return code;
+}
+
+static void disk_open(const char *suffix)
+{
+    struct error error = ERROR_INIT;
+    if (disk_try(suffix, &error))
+        fail_msg("%s: %s", suffix, error.message);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return loop_new(&loop, &lock, NULL, NULL);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    loop_free(loop);
+    return 0;
+}
+
+/* One request, to its end. */
+
+static int last_result;
+
+static void one_done(struct block_request *request, int result)
+{
+    (void)request;
+    last_result = result;
+    loop_stop(loop);
+}
+
+static int transfer(enum block_operation operation, uint64_t offset, void *data, size_t size)
+{
+    struct iovec iov = {data, size};
+    struct block_request request = {
+        .operation = operation,
+        .unmap = !data,
+        .offset = offset,
+        .length = size,
+        .iov = &iov,
+        .iov_count = operation == BLOCK_READ || operation == BLOCK_WRITE ? 1 : 0,
+        .done = one_done,
+    };
+    last_result = 1;
+    block_submit(disk, &request);
+    block_kick(disk);
+    assert_int_equal(disk->pending, 1);
+    loop_run(loop);
+    assert_int_equal(disk->pending, 0);
+    return last_result;
+}
+
+/* Random requests, which do not overlap but for reads, and touch each other's clusters and blocks. */
+
+#define SIZE   (3u << 20)
+#define SLOTS  24
+#define PIECES 6
+#define SECTOR 512u
+
+static uint8_t model[SIZE];
+static bool unknown[SIZE / SECTOR]; /* discarded */
+static unsigned left, under_way;
+static bool unaligned_memory;
+
+struct slot {
+    struct block_request request;
+    struct iovec iov[PIECES];
+    uint8_t *memory;
+    bool busy;
+};
+
+static struct slot slots[SLOTS];
+
+static bool slot_conflicts(uint64_t offset, uint64_t length, bool reads)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct block_request *other = &slots[i].request;
+        if (slots[i].busy && offset < other->offset + other->length && other->offset < offset + length &&
+            !(reads && other->operation == BLOCK_READ))
+            return true;
+    }
+    return false;
+}
+
+static void slot_done(struct block_request *request, int result)
+{
+    struct slot *slot = request->opaque;
+    assert_int_equal(result, 0);
+    if (request->operation == BLOCK_READ) {
+        const uint8_t *got = slot->memory;
+        for (uint64_t i = 0; i < request->length; i += SECTOR)
+            if (!unknown[(request->offset + i) / SECTOR] &&
+                memcmp(got + i, model + request->offset + i, SECTOR))
+                fail_msg("sector %u differs", (unsigned)((request->offset + i) / SECTOR));
+    }
+    slot->busy = false;
+    under_way--;
+    if (!left && !under_way)
+        loop_stop(loop);
+}
+
+static void slot_fill(struct slot *slot)
+{
+    struct block_request *request = &slot->request;
+    unsigned count = request->length / SECTOR < PIECES ? 1 : 1 + (unsigned)rand() % PIECES;
+    uint64_t at = 0, piece = request->length / count / SECTOR * SECTOR;
+    for (unsigned i = 0; i < count; i++) {
+        slot->iov[i] = (struct iovec){slot->memory + at, i == count - 1 ? request->length - at : piece};
+        at += piece;
+    }
+    request->iov = slot->iov;
+    request->iov_count = count;
+    if (request->operation == BLOCK_WRITE)
+        for (uint64_t i = 0; i < request->length; i += 4)
+            *(uint32_t *)(slot->memory + i) = (uint32_t)rand();
+}
+
+static void slot_start(struct slot *slot)
+{
+    static const uint64_t sizes[] = {1, 2, 8, 16, 128, 300};
+    struct block_request *request = &slot->request;
+    unsigned kind = (unsigned)rand() % 16;
+    uint64_t length = (1 + (unsigned)rand() % sizes[(unsigned)rand() % ARRAY_SIZE(sizes)]) * SECTOR;
+    uint64_t offset = (unsigned)rand() % (SIZE / SECTOR) * SECTOR;
+    if (rand() % 2) { /* whole blocks */
+        length = ALIGN_UP(length, 4096ul);
+        offset = ALIGN_DOWN(offset, 4096ul);
+    }
+    length = MIN(length, SIZE - offset);
+    *request = (struct block_request){.offset = offset, .length = length, .done = slot_done, .opaque = slot};
+    request->operation = kind < 6    ? BLOCK_READ
+                         : kind < 12 ? BLOCK_WRITE
+                         : kind < 13 ? BLOCK_FLUSH
+                         : kind < 14 ? BLOCK_DISCARD
+                                     : BLOCK_WRITE_ZEROES;
+    request->unmap = rand() % 2;
+    if (request->operation == BLOCK_FLUSH)
+        request->offset = request->length = 0;
+    else if (slot_conflicts(offset, length, request->operation == BLOCK_READ))
+        return;
+    if (request->operation == BLOCK_READ || request->operation == BLOCK_WRITE)
+        slot_fill(slot);
+    if (request->operation == BLOCK_WRITE)
+        memcpy(model + offset, slot->memory, length);
+    if (request->operation == BLOCK_WRITE_ZEROES)
+        memset(model + offset, 0, length);
+    if (request->operation == BLOCK_WRITE || request->operation == BLOCK_WRITE_ZEROES ||
+        request->operation == BLOCK_DISCARD)
+        memset(&unknown[offset / SECTOR], request->operation == BLOCK_DISCARD, request->length / SECTOR);
+    slot->busy = true;
+    left--;
+    under_way++;
+    block_submit(disk, request);
+}
+
+static void random_turn(void *opaque)
+{
+    for (unsigned i = 0; i < SLOTS && left; i++)
+        if (!slots[i].busy && rand() % 2)
+            slot_start(&slots[i]);
+    block_kick(disk);
+    if (left)
+        loop_post(loop, opaque);
+}
+
+static void random_run(unsigned count)
+{
+    struct loop_call turn = {.function = random_turn};
+    turn.opaque = &turn;
+    for (unsigned i = 0; i < SLOTS; i++) {
+        void *memory = NULL;
+        assert_int_equal(posix_memalign(&memory, 4096, 300 * SECTOR + 8192), 0);
+        slots[i].memory = (uint8_t *)memory + (unaligned_memory && i % 2 ? 8 : 0);
+    }
+    left = count;
+    loop_post(loop, &turn);
+    loop_run(loop);
+    assert_int_equal(under_way, 0);
+    assert_int_equal(disk->pending, 0);
+    for (unsigned i = 0; i < SLOTS; i++)
+        free(slots[i].memory - (unaligned_memory && i % 2 ? 8 : 0));
+}
+
+static void check_all(void)
+{
+    static uint8_t got[SIZE];
+    assert_int_equal(transfer(BLOCK_READ, 0, got, SIZE), 0);
+    for (unsigned i = 0; i < SIZE; i += SECTOR)
+        if (!unknown[i / SECTOR])
+            assert_memory_equal(got + i, model + i, SECTOR);
+}
+
+static void model_make(void)
+{
+    for (unsigned i = 0; i < SIZE; i++)
+        model[i] = (uint8_t)((i * 2654435761u) >> 13);
+    memset(unknown, 0, sizeof unknown);
+    file_make(model, SIZE);
+}
+
+static void random_test(const char *options)
+{
+    struct error error = ERROR_INIT;
+    model_make();
+    if (disk_try(options, &error)) {
+        /* What the host has not got is said, and not taken for success. */
+        if (error.code != -ENOSYS && error.code != -EPERM && error.code != -EINVAL)
+            fail_msg("%s: %s", options, error.message);
+        print_message("%s\n", error.message);
+        skip();
+    }
+    srand(11);
+    random_run(6000);
+    check_all();
+    assert_int_equal(transfer(BLOCK_FLUSH, 0, NULL, 0), 0);
+    block_close(disk);
+    disk_open(",readonly"); /* it is in the file */
+    check_all();
+    block_close(disk);
+}
+
+static void test_random_uring(void **state)
+{
+    (void)state;
+    random_test(",aio=io_uring");
+}
+
+static void test_random_threads(void **state)
+{
+    (void)state;
+    random_test(",aio=threads");
+}
+
+static void test_random_direct(void **state)
+{
+    (void)state;
+    random_test(",cache=none");
+    unaligned_memory = true;
+    random_test(",cache=none,aio=threads");
+    unaligned_memory = false;
+}
+
+/* A file that ends within a sector. */
+static void test_incomplete_sector(void **state)
+{
+    static const char *const kinds[] = {"", ",aio=threads", ",cache=none"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        uint8_t data[1300], got[1536];
+        struct error error = ERROR_INIT;
+        struct stat status;
+        memset(data, 0x55, sizeof data);
+        memset(got, 0xaa, sizeof got);
+        file_make(data, sizeof data);
+        if (disk_try(kinds[i], &error)) {
+            assert_int_equal(error.code, -EINVAL); /* no cache=none here */
+            continue;
+        }
+        assert_int_equal(disk->size, 1536);
+        assert_int_equal(transfer(BLOCK_READ, 0, got, 1536), 0);
+        assert_memory_equal(got, data, sizeof data);
+        for (unsigned j = sizeof data; j < sizeof got; j++)
+            assert_int_equal(got[j], 0);
+        memset(got + 1024, 0x77, 512);
+        assert_int_equal(transfer(BLOCK_WRITE, 1024, got + 1024, 512), 0);
+        memset(got, 0, sizeof got);
+        assert_int_equal(transfer(BLOCK_READ, 1024, got, 512), 0);
+        assert_true(got[0] == 0x77 && got[511] == 0x77);
+        block_close(disk);
+        assert_int_equal(stat(path, &status), 0);
+        assert_true(status.st_size >= 1536);
+    }
+}
+
+/* More pieces than the kernel takes at once. */
+static void test_many_pieces(void **state)
+{
+    (void)state;
+    static uint8_t data[3000 * 512];
+    static struct iovec iov[3000];
+    model_make();
+    disk_open("");
+    for (unsigned i = 0; i < 3000; i++)
+        iov[i] = (struct iovec){data + i * 512, 512};
+    struct block_request request = {
+        .operation = BLOCK_READ, .length = sizeof data, .iov = iov, .iov_count = 3000, .done = one_done};
+    block_submit(disk, &request);
+    block_kick(disk);
+    loop_run(loop);
+    assert_int_equal(last_result, 0);
+    assert_memory_equal(data, model, sizeof data);
+    block_close(disk);
+}
+
+/* What cannot be a disk. */
+
+static void expect_error(const char *suffix, int code, const char *message)
+{
+    struct error error = ERROR_INIT;
+    assert_int_equal(disk_try(suffix, &error), code);
+    if (!strstr(error.message, message) || strchr(error.message, '\n') || !strstr(error.message, path))
+        fail_msg("%s", error.message);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *message;
+        size_t size, offset;
+    } images[] = {
+        {"QFI\xfb", "qcow2 image", 4, 0},         {"KDMV", "VMDK image", 4, 0},
+        {"\x7f\x10\xda\xbe", "VDI image", 4, 64}, {"vhdxfile", "VHDX image", 8, 0},
+        {"\xfd\x37zXZ", "xz-compressed", 6, 0},
+    };
+    unlink(path);
+    expect_error("", -ENOENT, "does not exist");
+    expect_error(",snapshot", -ENOENT, "does not exist");
+    mkdir(path, 0777);
+    expect_error("", -EISDIR, "is a directory");
+    expect_error(",readonly", -EISDIR, "is a directory");
+    rmdir(path);
+    file_make("", 0);
+    expect_error("", -EINVAL, "is empty");
+    for (unsigned i = 0; i < ARRAY_SIZE(images); i++) {
+        char data[1024] = "";
+        memcpy(data + images[i].offset, images[i].data, images[i].size);
+        file_make(data, sizeof data);
+        expect_error(",readonly", -EMEDIUMTYPE, images[i].message);
+        disk_open(",format=raw");
+        block_close(disk);
+    }
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0666), 0);
+    expect_error("", -EINVAL, "neither a file nor a block device");
+    unlink(path);
+}
+
+static void test_unwritable(void **state)
+{
+    (void)state;
+    uint8_t data[512] = {1};
+    file_make(data, sizeof data);
+    chmod(path, 0444);
+    if (geteuid()) {
+        expect_error("", -EACCES, "cannot write to");
+    } else {
+        assert_int_equal(seteuid(65534), 0);
+        chmod(path, 0444);
+        expect_error("", -EACCES, "cannot write to");
+        assert_int_equal(seteuid(0), 0);
+    }
+    disk_open(",readonly");
+    assert_true(disk->read_only);
+    assert_false(disk->can_discard);
+    assert_int_equal(transfer(BLOCK_WRITE, 0, data, 512), -EROFS);
+    assert_int_equal(transfer(BLOCK_DISCARD, 0, NULL, 512), -EROFS);
+    assert_int_equal(transfer(BLOCK_FLUSH, 0, NULL, 0), 0);
+    block_close(disk);
+}
+
+static void test_locks(void **state)
+{
+    (void)state;
+    struct block_backend *first, *second;
+    uint8_t data[512] = {1};
+    file_make(data, sizeof data);
+    disk_open("");
+    first = disk;
+    expect_error("", -EBUSY, "in use by another machine");
+    expect_error(",readonly", -EBUSY, "being written by another machine");
+    expect_error(",snapshot", -EBUSY, "being written by another machine");
+    block_close(first);
+    disk_open(",readonly");
+    first = disk;
+    disk_open(",readonly");
+    second = disk;
+    expect_error("", -EBUSY, "in use by another machine");
+    block_close(first);
+    expect_error("", -EBUSY, "in use by another machine");
+    block_close(second);
+    disk_open("");
+    block_close(disk);
+}
+
+/* A full file system: the request fails with -ENOSPC, and can be repeated when there is room. */
+static void test_full(void **state)
+{
+    (void)state;
+    static uint8_t data[256 << 10];
+    char mount_point[80], saved[128], filler[120];
+    if (geteuid() || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+        print_message("needs root, to mount a file system\n");
+        skip();
+    }
+    snprintf(mount_point, sizeof mount_point, "%s/full", directory);
+    mkdir(mount_point, 0777);
+    assert_int_equal(mount("tmpfs", mount_point, "tmpfs", 0, "size=512k"), 0);
+    strcpy(saved, path);
+    snprintf(path, sizeof path, "%s/disk", mount_point);
+    file_make(data, 4096);
+    assert_int_equal(truncate(path, 1 << 20), 0);
+    snprintf(filler, sizeof filler, "%s/filler", mount_point);
+    int fd = open(filler, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    assert_int_equal(ftruncate(fd, 400 << 10) | fallocate(fd, 0, 0, 400 << 10), 0);
+    for (unsigned threads = 0; threads < 2; threads++) {
+        disk_open(threads ? ",aio=threads" : "");
+        memset(data, (int)threads + 1, sizeof data);
+        assert_int_equal(transfer(BLOCK_WRITE, 512 << 10, data, sizeof data), -ENOSPC);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(transfer(BLOCK_WRITE, 512 << 10, data, sizeof data), 0);
+        assert_int_equal(transfer(BLOCK_WRITE_ZEROES, 512 << 10, NULL, sizeof data), 0);
+        assert_int_equal(fallocate(fd, 0, 0, 400 << 10), 0);
+        block_close(disk);
+    }
+    close(fd);
+    strcpy(path, saved);
+    assert_int_equal(umount2(mount_point, MNT_DETACH), 0);
+    rmdir(mount_point);
+}
+
+static void test_parse(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",           ",readonly",      "a,",
+        "a,b",        "a,readonly=1",   "a,cache",
+        "a,cache=x",  "a,format=qcow2", "a,serial=",
+        "a,aio=sync", "a,readonly,,b",  "a,serial=123456789012345678901",
+    };
+    struct block_options options;
+    struct error error;
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+        if (block_options_parse(&options, bad[i], &error) != -EINVAL)
+            fail_msg("%s", bad[i]);
+    assert_int_equal(block_options_parse(&options, "a", &error), 0);
+    assert_true(!strcmp(options.path, "a") && !options.read_only && !options.snapshot && !options.direct &&
+                !options.raw && options.io == BLOCK_IO_ANY && !*options.serial);
+    block_options_free(&options);
+    assert_int_equal(
+        block_options_parse(&options,
+                            "a,,b=,,,readonly,snapshot,cache=none,serial=12345678901234567890,format=raw,"
+                            "aio=threads",
+                            &error),
+        0);
+    assert_true(!strcmp(options.path, "a,b=,") && options.read_only && options.snapshot && options.direct &&
+                options.raw && options.io == BLOCK_IO_THREADS &&
+                !strcmp(options.serial, "12345678901234567890"));
+    block_options_free(&options);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_parse),         TEST(test_random_uring),      TEST(test_random_threads),
+        TEST(test_random_direct), TEST(test_incomplete_sector), TEST(test_many_pieces),
+        TEST(test_refused),       TEST(test_unwritable),        TEST(test_locks),
+        TEST(test_full),
+    };
+    if (!mkdtemp(directory))
+        return 1;
+    chmod(directory, 0777);
+    snprintf(path, sizeof path, "%s/disk", directory);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    unlink(path);
+    rmdir(directory);
+    return failed;
+}
