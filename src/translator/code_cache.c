@@ -12,8 +12,7 @@
 #include "base/macros.h"
 #include "translator/pages.h"
 
-#define GUEST_PAGE_BITS 12
-#define ROUTINES_MAX    16384
+#define ROUTINES_MAX 16384
 /* Of memory that is prepared ahead: as much as there is already, but for these. */
 #define PREPARE_LEAST (8u << 10)
 #define PREPARE_MOST  (64u << 10)
@@ -149,22 +148,42 @@ static uint32_t hash(uint64_t key)
     return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
 }
 
-static uint32_t *find_entry(const struct code_cache *cache, uint64_t pc, unsigned mode)
+static uint32_t key_hash(uint64_t pc, uint64_t physical)
+{
+    return hash(physical + (pc & -GUEST_PAGE) * 5);
+}
+
+static uint64_t second_page(const struct code_block *block)
+{
+    return block->crosses ? block->guest_start[1] & -GUEST_PAGE : NO_PAGE;
+}
+
+static bool has_key(const struct code_block *block, const struct block_key *key)
+{
+    return block->pc == key->pc && block->mode == key->mode && code_block_physical(block) == key->physical &&
+           (key->second == ANY_PAGE || second_page(block) == key->second);
+}
+
+/* The place of a block of this key, which is not ANY_PAGE's; valid or not. */
+static uint32_t *find_entry(const struct code_cache *cache, const struct block_key *key)
 {
     uint32_t mask = cache->by_pc_size - 1;
-    uint32_t i = hash(pc) & mask;
-    for (; cache->by_pc[i]; i = (i + 1) & mask) {
-        const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
-        if (block->pc == pc && block->mode == mode)
-            break;
-    }
+    uint32_t i = key_hash(key->pc, key->physical) & mask;
+    while (cache->by_pc[i] && !has_key(&cache->blocks[cache->by_pc[i] - 1], key))
+        i = (i + 1) & mask;
     return &cache->by_pc[i];
 }
 
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned mode)
+uint32_t code_cache_find(const struct code_cache *cache, const struct block_key *key)
 {
-    uint32_t entry = *find_entry(cache, pc, mode);
-    return entry && cache->blocks[entry - 1].valid ? entry - 1 : NO_BLOCK;
+    uint32_t mask = cache->by_pc_size - 1;
+    uint32_t i = key_hash(key->pc, key->physical) & mask;
+    for (; cache->by_pc[i]; i = (i + 1) & mask) {
+        const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
+        if (block->valid && has_key(block, key))
+            return cache->by_pc[i] - 1;
+    }
+    return NO_BLOCK;
 }
 
 /* A table in the place of one that is full. */
@@ -187,8 +206,11 @@ static bool grow_by_pc(struct code_cache *cache)
     cache->by_pc = table;
     cache->by_pc_size = old_size * 2;
     for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i])
-            *find_entry(cache, cache->blocks[old[i] - 1].pc, cache->blocks[old[i] - 1].mode) = old[i];
+        if (!old[i])
+            continue;
+        const struct code_block *block = &cache->blocks[old[i] - 1];
+        const struct block_key key = {block->pc, code_block_physical(block), second_page(block), block->mode};
+        *find_entry(cache, &key) = old[i];
     }
     pages_free(old, old_size * sizeof *old);
     return true;
@@ -307,6 +329,11 @@ static void prepare_block(struct code_cache *cache, const struct code_block *blo
     prepare(cache->insns, &cache->ready.insns, (block->insns + block->insn_count) * sizeof *cache->insns);
 }
 
+static bool has_page_room(struct code_cache *cache)
+{
+    return (cache->by_page_used + 2) * 2 <= cache->by_page_size || grow_by_page(cache);
+}
+
 static bool has_room(struct code_cache *cache, const struct code_parts *code)
 {
     if (cache->used + code->size + 64 > cache->size ||
@@ -317,7 +344,7 @@ static bool has_room(struct code_cache *cache, const struct code_parts *code)
         return false;
     if ((cache->by_pc_used + 1) * 2 > cache->by_pc_size && !grow_by_pc(cache))
         return false;
-    return (cache->by_page_used + 2) * 2 <= cache->by_page_size || grow_by_page(cache);
+    return has_page_room(cache);
 }
 
 static void copy_code(struct code_cache *cache, struct code_block *block, const struct code_parts *code)
@@ -331,7 +358,7 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
         const struct host_exit *from = &code->exits[i];
         cache->exits[block->exits + i] = (struct block_exit){
             .target = from->target,
-            .slot = block->code + from->slot,
+            .slot = from->probe ? 0 : block->code + from->slot,
             .stub = block->code + from->stub,
             .direct = from->direct ? block->code + from->direct : 0,
             .store = block->code + from->store,
@@ -339,7 +366,8 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
             .next = NO_EXIT,
         };
         put32(cache, block->code + from->number, block->exits + i);
-        put32(cache, block->code + from->slot, from->stub - (from->slot + 4));
+        if (!from->probe)
+            put32(cache, block->code + from->slot, from->stub - (from->slot + 4));
         if (from->direct)
             put32(cache, block->code + from->direct, from->store - (from->direct + 4));
     }
@@ -347,20 +375,74 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
     memcpy(&cache->insns[block->insns], code->insns, code->insn_count * sizeof *code->insns);
 }
 
-static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which, uint64_t address)
+/* The entry of the page of an address; there is room. */
+static struct page_entry *make_page(struct code_cache *cache, uint64_t address)
 {
     struct page_entry *entry = find_page(cache, address >> GUEST_PAGE_BITS);
     if (!entry->page) {
-        entry->page = (address >> GUEST_PAGE_BITS) + 1;
-        entry->first = NO_BLOCK;
+        *entry = (struct page_entry){.page = (address >> GUEST_PAGE_BITS) + 1, .first = NO_BLOCK};
         cache->by_page_used++;
     }
-    cache->blocks[index].next_in_page[which] = entry->first;
-    entry->first = index;
+    return entry;
 }
 
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, uint64_t start, uint64_t end,
-                        const struct code_parts *code)
+struct page_entry *code_cache_watch(struct code_cache *cache, uint64_t address)
+{
+    if (!has_page_room(cache))
+        return NULL;
+    struct page_entry *entry = make_page(cache, address);
+    if (!entry->changes)
+        entry->changes = 1;
+    return entry;
+}
+
+uint64_t code_cache_changes(const struct code_cache *cache, uint64_t address)
+{
+    const struct page_entry *entry = find_page(cache, address >> GUEST_PAGE_BITS);
+    return entry->page ? entry->changes : 0;
+}
+
+/* Bits of the 64th parts of a page that [start, end), which is cut to the page, touches. */
+static uint64_t parts_of(uint64_t page, uint64_t start, uint64_t end)
+{
+    const unsigned shift = GUEST_PAGE_BITS - 6;
+    uint64_t base = page << GUEST_PAGE_BITS;
+    unsigned first = start > base ? (unsigned)((start - base) >> shift) : 0;
+    unsigned last = end - base < GUEST_PAGE ? (unsigned)((end - 1 - base) >> shift) : 63;
+    return ~(uint64_t)0 << first & ~(uint64_t)0 >> (63 - last);
+}
+
+static uint64_t parts_of_block(const struct code_block *block, uint64_t page)
+{
+    uint64_t parts = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t start = block->guest_start[i];
+        if (block->guest_size[i] && start >> GUEST_PAGE_BITS == page)
+            parts |= parts_of(page, start, start + block->guest_size[i]);
+    }
+    return parts;
+}
+
+static void add_to_page(struct code_cache *cache, uint32_t index, unsigned which)
+{
+    struct code_block *block = &cache->blocks[index];
+    struct page_entry *entry = make_page(cache, block->guest_start[which]);
+    block->next_in_page[which] = entry->first;
+    entry->first = index;
+    entry->live++;
+    entry->parts |= parts_of_block(block, entry->page - 1);
+}
+
+static void set_ranges(struct code_block *block, const struct code_range ranges[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        block->guest_start[i] = ranges[i].start;
+        block->guest_size[i] = (uint16_t)ranges[i].size;
+    }
+}
+
+uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
+                        const struct code_range ranges[2], const struct code_parts *code)
 {
     if (!has_room(cache, code))
         return NO_BLOCK;
@@ -369,9 +451,7 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, ui
     struct code_block *block = &cache->blocks[index];
     prepare(cache->blocks, &cache->ready.blocks, (index + 1) * sizeof *block);
     *block = (struct code_block){
-        .pc = pc,
-        .guest_start = start,
-        .guest_end = end,
+        .pc = key->pc,
         .code = (uint32_t)ALIGN_UP(cache->used, (size_t)64),
         .size = code->size,
         .exits = cache->exit_count,
@@ -382,10 +462,12 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, ui
         .insn_count = (uint16_t)code->insn_count,
         .valid = true,
         .flags_dead = code->flags_dead,
-        .mode = (uint16_t)mode,
+        .crosses = key->second != NO_PAGE,
+        .mode = (uint16_t)key->mode,
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };
+    set_ranges(block, ranges);
     prepare_block(cache, block);
     copy_code(cache, block, code);
     cache->used = block->code + block->size;
@@ -393,13 +475,13 @@ uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, ui
     cache->restart_count += code->restart_count;
     cache->insn_count += code->insn_count;
 
-    uint32_t *entry = find_entry(cache, pc, mode);
+    uint32_t *entry = find_entry(cache, key);
     if (!*entry)
         cache->by_pc_used++;
     *entry = index + 1;
-    add_to_page(cache, index, 0, start);
-    if ((start ^ (end - 1)) >> GUEST_PAGE_BITS)
-        add_to_page(cache, index, 1, end - 1);
+    for (unsigned i = 0; i < 2; i++)
+        if (ranges[i].size)
+            add_to_page(cache, index, i);
 
     atomic_store_explicit(&cache->block_count, index + 1, memory_order_release);
     return index;
@@ -428,6 +510,8 @@ void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t blo
 void code_cache_unlink(struct code_cache *cache, uint32_t index)
 {
     const struct block_exit *exit = &cache->exits[index];
+    if (!exit->slot)
+        return;
     store_displacement(cache, exit->slot, exit->stub);
     if (exit->direct)
         store_displacement(cache, exit->direct, exit->store);
@@ -444,6 +528,9 @@ static void drop(struct code_cache *cache, uint32_t index)
     struct code_block *block = &cache->blocks[index];
 
     block->valid = false;
+    for (unsigned i = 0; i < 2; i++)
+        if (block->guest_size[i])
+            find_page(cache, block->guest_start[i] >> GUEST_PAGE_BITS)->live--;
     for (uint32_t e = block->incoming; e != NO_EXIT;) {
         uint32_t next = cache->exits[e].next;
         code_cache_unlink(cache, e);
@@ -454,35 +541,51 @@ static void drop(struct code_cache *cache, uint32_t index)
     block->incoming = NO_EXIT;
 }
 
+/* Both ranges may be on the same page; then its list goes by the first. */
 static uint32_t *next_in_page(struct code_cache *cache, uint32_t index, uint64_t page)
 {
     struct code_block *block = &cache->blocks[index];
-    return &block->next_in_page[block->guest_start >> GUEST_PAGE_BITS == page ? 0 : 1];
+    return &block->next_in_page[block->guest_start[0] >> GUEST_PAGE_BITS == page ? 0 : 1];
 }
 
-static void invalidate_page(struct code_cache *cache, struct page_entry *entry, uint64_t start, uint64_t end,
-                            void (*dropped)(void *context, const struct code_block *block), void *context)
+static void drop_of_page(struct code_cache *cache, struct page_entry *entry, uint64_t start, uint64_t end,
+                         const struct code_cache_listener *listener)
 {
-    uint64_t page = entry->page - 1;
+    const uint64_t page = entry->page - 1;
     uint32_t *from = &entry->first;
 
+    entry->parts = 0;
     while (*from != NO_BLOCK) {
         uint32_t index = *from;
         struct code_block *block = &cache->blocks[index];
         uint32_t *next = next_in_page(cache, index, page);
-        if (block->valid && block->guest_start < end && block->guest_end > start) {
+        if (block->valid && code_block_overlaps(block, start, end)) {
             drop(cache, index);
-            dropped(context, block);
+            listener->dropped(listener->context, block);
         }
-        if (block->valid)
-            from = next;
-        else
+        if (!block->valid) {
             *from = *next; /* the other page's list drops it when it is walked */
+            continue;
+        }
+        entry->parts |= parts_of_block(block, page);
+        from = next;
     }
 }
 
+static void invalidate_page(struct code_cache *cache, struct page_entry *entry, uint64_t start, uint64_t end,
+                            const struct code_cache_listener *listener)
+{
+    const uint64_t page = entry->page - 1;
+
+    entry->changes++;
+    if (entry->parts & parts_of(page, start, end))
+        drop_of_page(cache, entry, start, end, listener);
+    if (!entry->live && listener->page_empty)
+        listener->page_empty(listener->context, page << GUEST_PAGE_BITS);
+}
+
 void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t end,
-                           void (*dropped)(void *context, const struct code_block *block), void *context)
+                           const struct code_cache_listener *listener)
 {
     if (start >= end)
         return;
@@ -492,14 +595,16 @@ void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t en
         for (uint32_t i = 0; i < cache->by_page_size; i++) {
             struct page_entry *entry = &cache->by_page[i];
             if (entry->page && entry->page - 1 >= first && entry->page - 1 <= last)
-                invalidate_page(cache, entry, start, end, dropped, context);
+                invalidate_page(cache, entry, start, end, listener);
         }
         return;
     }
     for (uint64_t page = first; page <= last; page++) {
         struct page_entry *entry = find_page(cache, page);
         if (entry->page)
-            invalidate_page(cache, entry, start, end, dropped, context);
+            invalidate_page(cache, entry, start, end, listener);
+        else if (listener->page_empty)
+            listener->page_empty(listener->context, page << GUEST_PAGE_BITS);
     }
 }
 
@@ -564,6 +669,8 @@ static void take_back_links(struct code_cache *cache)
     for (uint32_t i = 0; i < cache->exit_count; i++) {
         const struct block_exit *exit = &cache->exits[i];
         const struct code_block *to = exit->linked == NO_BLOCK ? NULL : &cache->blocks[exit->linked];
+        if (!exit->slot)
+            continue;
         take_back(cache, exit->slot, to ? to->code : exit->stub);
         if (exit->direct)
             take_back(cache, exit->direct, to && to->flags_dead ? to->code : exit->store);

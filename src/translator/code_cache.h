@@ -20,10 +20,32 @@ struct error;
 #define NO_BLOCK UINT32_MAX
 #define NO_EXIT  UINT32_MAX
 
+#define GUEST_PAGE_BITS 12
+#define GUEST_PAGE      ((uint64_t)1 << GUEST_PAGE_BITS)
+
+/* For block_key.second; no page has such an address. */
+#define NO_PAGE  ((uint64_t)1)
+#define ANY_PAGE ((uint64_t)2)
+
+/* What a block is found by. */
+struct block_key {
+    uint64_t pc;       /* guest address of its first instruction */
+    uint64_t physical; /* the address that its bytes are known by: in system mode the physical one, else pc */
+    uint64_t second;   /* system mode: the page on which its only instruction ends, else NO_PAGE; to find a
+                          block, ANY_PAGE: either */
+    unsigned mode;     /* that it was made for: guest_isa.mode */
+};
+
+/* Guest bytes that code depends on, by the addresses that they are known by: within one page. */
+struct code_range {
+    uint64_t start;
+    uint32_t size; /* 0: none */
+};
+
 /* A place in the code where it leaves for a known guest address. */
 struct block_exit {
     uint64_t target; /* guest address */
-    uint32_t slot;   /* offset in the cache of the rel32 */
+    uint32_t slot;   /* offset in the cache of the rel32; 0: it looks in the jump cache, never linked */
     uint32_t stub;   /* offset in the cache of its unlinked destination */
     uint32_t direct; /* likewise of host_exit.direct, 0: none; */
     uint32_t store;  /* its unlinked destination */
@@ -32,25 +54,36 @@ struct block_exit {
 };
 
 struct code_block {
-    uint64_t pc;          /* guest address of the first instruction */
-    uint64_t guest_start; /* guest bytes that the code depends on: a change of any */
-    uint64_t guest_end;   /* of them makes it invalid */
-    uint32_t code, size;  /* in the cache, bytes */
-    uint32_t exits;       /* index of the first exit; they are consecutive */
-    uint32_t restarts;    /* index of the first restart range, likewise */
-    uint32_t insns;       /* index of the first instruction entry, likewise */
+    uint64_t pc;             /* guest address of the first instruction */
+    uint64_t guest_start[2]; /* guest bytes that the code depends on, by the addresses that they are known */
+    uint16_t guest_size[2];  /* by, each on one page: a change of any makes it invalid */
+    uint32_t code, size;     /* in the cache, bytes */
+    uint32_t exits;          /* index of the first exit; they are consecutive */
+    uint32_t restarts;       /* index of the first restart range, likewise */
+    uint32_t insns;          /* index of the first instruction entry, likewise */
     uint16_t exit_count, restart_count, insn_count;
     bool valid : 1;
     bool flags_dead : 1; /* as host_code's */
+    bool crosses : 1;    /* block_key.second is a page: that of guest_start[1] */
     uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
     uint16_t mode;       /* that it was made for: guest_isa.mode */
     uint32_t incoming;   /* first exit that leads here, or NO_EXIT */
-    uint32_t next_in_page[2]; /* of the pages of guest_start and of guest_end - 1, or NO_BLOCK */
+    uint32_t next_in_page[2]; /* of the pages of guest_start[], or NO_BLOCK */
 };
 
 struct page_entry {
-    uint64_t page;  /* guest address / GUEST_PAGE, plus 1; 0 = empty */
-    uint32_t first; /* block, or NO_BLOCK */
+    uint64_t page;    /* guest address / GUEST_PAGE, plus 1; 0 = empty */
+    uint32_t first;   /* block, or NO_BLOCK */
+    uint32_t live;    /* valid blocks in the list */
+    uint64_t parts;   /* bits: 64th parts of the page that valid blocks may depend on */
+    uint64_t changes; /* how often code_cache_invalidate() was told of it */
+};
+
+/* What code_cache_invalidate() tells. */
+struct code_cache_listener {
+    void (*dropped)(void *context, const struct code_block *block);
+    void (*page_empty)(void *context, uint64_t page); /* by its address: no valid blocks; may be NULL */
+    void *context;
 };
 
 struct code_cache {
@@ -109,13 +142,18 @@ void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe);
 /* As code_cache_unshare(), but with an empty cache, of another epoch, in place of a copy. */
 int code_cache_begin_again(struct code_cache *cache);
 
-/* The block for a guest address that was made for a mode (guest_isa.mode), or NO_BLOCK. */
-uint32_t code_cache_find(const struct code_cache *cache, uint64_t pc, unsigned mode);
+/* The block, or NO_BLOCK. */
+uint32_t code_cache_find(const struct code_cache *cache, const struct block_key *key);
 
-/* Appends a block whose code depends on guest bytes [start, end), at most two pages apart. Returns its index,
- * or NO_BLOCK if the cache is full. */
-uint32_t code_cache_add(struct code_cache *cache, uint64_t pc, unsigned mode, uint64_t start, uint64_t end,
-                        const struct code_parts *code);
+/* Appends a block whose code depends on these guest bytes. Returns its index, or NO_BLOCK if the cache is
+ * full. */
+uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
+                        const struct code_range ranges[2], const struct code_parts *code);
+
+/* Before the bytes of a page are read to translate them: its entry, or NULL if there is no room. */
+struct page_entry *code_cache_watch(struct code_cache *cache, uint64_t address);
+/* Its `changes`: as they were, if the bytes read are those that are there. 0: there is no entry. */
+uint64_t code_cache_changes(const struct code_cache *cache, uint64_t address);
 
 /* Joins an exit to a block; undone at once if *interrupts is not zero (see translator_interrupt). */
 void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block,
@@ -126,9 +164,9 @@ void code_cache_link(struct code_cache *cache, uint32_t exit, uint32_t block,
 void code_cache_unlink(struct code_cache *cache, uint32_t exit);
 void code_cache_unlink_block(struct code_cache *cache, uint32_t block);
 
-/* Forgets blocks that depend on any of [start, end). Calls `dropped` for each. */
+/* Forgets blocks that depend on any of [start, end). */
 void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t end,
-                           void (*dropped)(void *context, const struct code_block *block), void *context);
+                           const struct code_cache_listener *listener);
 
 /* Unlinks everything, so that no thread stays inside. */
 void code_cache_retire(struct code_cache *cache);
@@ -142,6 +180,22 @@ uint64_t code_cache_guest_pc(const struct code_cache *cache, uint32_t block, uin
 
 /* [signal] Start of the restart range that contains host_pc, or host_pc itself. */
 uint64_t code_cache_restart(const struct code_cache *cache, uint32_t block, uint64_t host_pc);
+
+/* The address that the block's first instruction is known by. */
+static inline uint64_t code_block_physical(const struct code_block *block)
+{
+    return (block->guest_start[0] & -GUEST_PAGE) | (block->pc & (GUEST_PAGE - 1));
+}
+
+/* Whether the block depends on any of [start, end). */
+static inline bool code_block_overlaps(const struct code_block *block, uint64_t start, uint64_t end)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (block->guest_start[i] < end && block->guest_start[i] + block->guest_size[i] > start &&
+            block->guest_size[i])
+            return true;
+    return false;
+}
 
 static inline const void *code_cache_code(const struct code_cache *cache, uint32_t block)
 {

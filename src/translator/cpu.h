@@ -19,6 +19,7 @@ struct translator_cpu;
 struct jump_cache_entry;
 struct code_cache;
 struct step_recovery;
+struct system_cpu;
 
 /* Why translator_run() came back. The guest's program counter is in its register file. */
 enum translator_exit {
@@ -48,6 +49,10 @@ struct jump_cache_entry {
     const void *code;
 };
 #define JUMP_CACHE_BITS 16
+/* In system mode an entry's pc is exclusive-or'ed with cpu->jump_key: a number that is not 0 in the bits from
+ * here on, which are all the same in addresses that the guest can have. So zeros are an empty cache, and
+ * another number empties it. */
+#define JUMP_KEY_SHIFT  48
 #define JUMP_CACHE_SIZE (sizeof(struct jump_cache_entry) << JUMP_CACHE_BITS)
 /* Of 4 KiB. */
 #define JUMP_CACHE_PAGES (JUMP_CACHE_SIZE >> 12)
@@ -116,6 +121,7 @@ struct translator_cpu {
     uint64_t access_address;       /* of its last access, without them */
     struct step_recovery *step_recovery; /* private to step.c */
     void *workspace;                     /* owned, the host code generator's */
+    struct system_cpu *system;           /* owned, private to system.c; NULL in user mode */
     void *owner;                         /* the personality's thread, the engine's vCPU */
     bool single_step; /* set by the owner: translator_run() returns after one instruction, with its own exit
                          or TRANSLATOR_STEPPED */

@@ -54,7 +54,7 @@ static struct jump_cache_entry *new_jumps(void)
     return cache;
 }
 
-static void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
+void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
 {
     host_reset_return_stack(cpu, code_cache_routine(cache, HOST_RETURN_SENTINEL), ucontext);
 }
@@ -90,6 +90,8 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
     int code = host_probe(error);
     if (code < 0)
         return code;
+    if (options->system && !isa->tlb_offset)
+        return error_set(error, -EINVAL, "%s has no system mode", isa->name);
 
     struct translator *t = calloc(1, sizeof *t);
     if (t)
@@ -112,8 +114,8 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
         return code;
     }
     /* Not with other options than the other processes, nor where the space is scarce. */
-    if (!options->trace && !options->interpret && t->options.region_max == REGION_MAX_DEFAULT &&
-        t->cache->size >= t->options.cache_size)
+    if (!options->system && !options->trace && !options->interpret &&
+        t->options.region_max == REGION_MAX_DEFAULT && t->cache->size >= t->options.cache_size)
         t->store = code_store_new();
     *out = t;
     return 0;
@@ -178,23 +180,40 @@ void translator_share(struct translator *t)
 
 /* -- CPUs ------------------------------------------------------------------------------------------------ */
 
+uint8_t *return_stack_new(void)
+{
+    void *p = mmap(NULL, RETURN_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (mprotect(p, RETURN_STACK_GUARD, PROT_NONE) == 0)
+        return p;
+    return_stack_free(p);
+    return NULL;
+}
+
+void return_stack_free(uint8_t *stack)
+{
+    if (stack)
+        munmap(stack, RETURN_STACK_SIZE);
+}
+
 static bool allocate_cpu_parts(struct translator_cpu *cpu)
 {
     cpu->own_jump_cache = new_jumps();
     cpu->region = malloc(sizeof *cpu->region);
     cpu->workspace = malloc(sizeof(struct host_code));
-    cpu->return_stack =
-        mmap(NULL, RETURN_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (cpu->return_stack == MAP_FAILED)
-        cpu->return_stack = NULL;
-    return cpu->own_jump_cache && cpu->region && cpu->workspace && cpu->return_stack &&
-           mprotect(cpu->return_stack, RETURN_STACK_GUARD, PROT_NONE) == 0;
+    if (cpu->translator->options.system)
+        return cpu->own_jump_cache && cpu->region && cpu->workspace && system_cpu_new(cpu);
+    cpu->return_stack = return_stack_new();
+    return cpu->own_jump_cache && cpu->region && cpu->workspace && cpu->return_stack;
 }
 
 static void free_cpu_parts(struct translator_cpu *cpu)
 {
-    if (cpu->return_stack)
-        munmap(cpu->return_stack, RETURN_STACK_SIZE);
+    if (cpu->translator->options.system)
+        system_cpu_free(cpu);
+    else
+        return_stack_free(cpu->return_stack);
     pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
     free(cpu->region);
     free(cpu->workspace);
@@ -208,11 +227,11 @@ int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct
     if (!cpu)
         return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
     memset(cpu, 0, size);
+    cpu->translator = t;
     if (!allocate_cpu_parts(cpu)) {
         free_cpu_parts(cpu);
         return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
     }
-    cpu->translator = t;
     cpu->return_stack_top = cpu->return_stack + RETURN_STACK_SIZE;
     cpu->exclusive_address = NO_PC;
     cpu->fp_control = HOST_FP_CONTROL_INIT;
@@ -278,16 +297,19 @@ static void leave_cache(struct translator_cpu *cpu)
 static void enter_cache(struct translator_cpu *cpu)
 {
     struct code_cache *cache = cpu->translator->cache;
-    if (cpu->cache_epoch != cache->epoch) {
-        reset_return_stack(cpu, cache, NULL); /* it holds addresses in the old cache */
-        cpu->cache_epoch = cache->epoch;
-    }
     cache->users++;
     cpu->cache = cache;
+    if (cpu->cache_epoch == cache->epoch)
+        return;
+    cpu->cache_epoch = cache->epoch; /* the return stack holds addresses in the old cache */
+    if (cpu->system)
+        system_forget_cache(cpu);
+    else
+        reset_return_stack(cpu, cache, NULL);
 }
 
 /* The cache is full: begins another one. */
-static int replace_cache(struct translator *t, struct error *error)
+int replace_cache(struct translator *t, struct error *error)
 {
     struct code_cache *cache = NULL;
     int code = new_cache(t, &cache, error);
@@ -331,23 +353,24 @@ void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number)
 static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_exit *exit)
 {
     struct translator *t = cpu->translator;
-    uint64_t pc = guest_pc(cpu);
+    const uint64_t pc = guest_pc(cpu);
+    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode};
 
     for (;;) {
-        uint32_t block = code_cache_find(t->cache, pc, cpu->mode);
+        uint32_t block = code_cache_find(t->cache, &key);
         if (block != NO_BLOCK)
             return block;
-        uint64_t epoch = t->cache->epoch;
-        uint64_t invalidations = atomic_load(&t->invalidations);
         block = translate(cpu, pc, exit);
-        if (block != NO_BLOCK || *exit != TRANSLATOR_NONE)
+        if (block != NO_BLOCK)
             return block;
-        if (epoch != t->cache->epoch || invalidations != atomic_load(&t->invalidations))
+        cpu->exit_payload = pc;
+        if (*exit == TRANSLATOR_NONE)
             continue;
+        if (*exit != TRANSLATOR_NO_MEMORY)
+            return NO_BLOCK;
         struct error error = ERROR_INIT;
         if (replace_cache(t, &error) < 0) {
             error_report(&error);
-            *exit = TRANSLATOR_NO_MEMORY;
             return NO_BLOCK;
         }
     }
@@ -372,13 +395,13 @@ static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
     uint64_t pc = guest_pc(cpu);
     unsigned index = jump_index(cpu->translator, pc);
     struct jump_cache_entry *entry = &cpu->own_jump_cache[index];
-    if (!deserves_jump(cpu, &cpu->cache->blocks[block], index))
+    if (!cpu->system && !deserves_jump(cpu, &cpu->cache->blocks[block], index))
         return;
     entry->code = code_cache_code(cpu->cache, block);
-    entry->pc = pc;
+    entry->pc = pc ^ cpu->jump_key;
 }
 
-static unsigned wanted_mode(const struct translator_cpu *cpu)
+unsigned wanted_mode(const struct translator_cpu *cpu)
 {
     const struct guest_isa *isa = cpu->translator->isa;
     return isa->mode ? isa->mode(cpu) : 0;
@@ -387,12 +410,23 @@ static unsigned wanted_mode(const struct translator_cpu *cpu)
 /* Code of another floating-point mode is of no use any more. */
 static void adopt_mode(struct translator_cpu *cpu)
 {
+    if (cpu->system) {
+        system_adopt_mode(cpu);
+        return;
+    }
     unsigned mode = wanted_mode(cpu);
     if (LIKELY(mode == cpu->mode))
         return;
     cpu->mode = mode;
     clear_jumps(cpu->own_jump_cache);
     reset_return_stack(cpu, cpu->cache, NULL);
+}
+
+static void link_exit(struct translator_cpu *cpu, uint32_t from, uint32_t block)
+{
+    if (cpu->system ? system_may_link(cpu, from, block)
+                    : !ir_fp_evaluates(cpu->mode & IR_MODE_FP)) /* that mode ends with the first result */
+        code_cache_link(cpu->cache, from, block, &cpu->translator->interrupts);
 }
 
 /*
@@ -404,18 +438,16 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
     adopt_mode(cpu);
-    uint32_t block = find_or_translate(cpu, &exit);
-    if (block == NO_BLOCK) {
-        cpu->exit_payload = guest_pc(cpu);
+    uint32_t block = cpu->system ? system_find(cpu, &exit) : find_or_translate(cpu, &exit);
+    if (block == NO_BLOCK)
         return exit;
-    }
 
     if (cpu->cache != t->cache) {
         leave_cache(cpu);
         enter_cache(cpu);
-    } else if (from != NO_EXIT &&
-               !ir_fp_evaluates(cpu->mode & IR_MODE_FP)) { /* that mode ends with the first result */
-        code_cache_link(cpu->cache, from, block, &t->interrupts);
+    } else if (from != NO_EXIT) {
+        indirect |= !cpu->cache->exits[from].slot;
+        link_exit(cpu, from, block);
     }
     if (indirect)
         use_jump_cache(cpu, block);
@@ -426,6 +458,15 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     enter(cpu, code);
     lock_take(&t->lock);
     return (enum translator_exit)cpu->exit_reason;
+}
+
+/* One instruction, where a block does not do. With the lock held. */
+static enum translator_exit run_alone(struct translator_cpu *cpu)
+{
+    lock_release(&cpu->translator->lock);
+    enum translator_exit exit = system_step(cpu, 0);
+    lock_take(&cpu->translator->lock);
+    return exit == TRANSLATOR_LOOKUP ? TRANSLATOR_NONE : exit;
 }
 
 static enum translator_exit run_generated(struct translator_cpu *cpu)
@@ -443,12 +484,14 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
             break;
         }
         exit = run_once(cpu, from, indirect);
+        if (exit == TRANSLATOR_ALONE)
+            exit = run_alone(cpu);
         from = NO_EXIT;
         indirect = exit == TRANSLATOR_LOOKUP;
         if (exit == TRANSLATOR_LINK) {
             from = (uint32_t)cpu->exit_payload;
             set_guest_pc(cpu, cpu->cache->exits[from].target);
-        } else if (exit != TRANSLATOR_LOOKUP && exit != TRANSLATOR_INTERRUPTED) {
+        } else if (exit != TRANSLATOR_LOOKUP && exit != TRANSLATOR_INTERRUPTED && exit != TRANSLATOR_NONE) {
             break;
         }
     }
@@ -457,26 +500,41 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
     return exit;
 }
 
+static enum translator_exit interpret_region(struct translator_cpu *cpu)
+{
+    const struct code_source source = {.pc = guest_pc(cpu)};
+    cpu->mode = wanted_mode(cpu);
+    if (!lift_region(cpu, &source, cpu->translator->options.region_max)) {
+        cpu->exit_payload = source.pc;
+        return TRANSLATOR_FETCH_FAULT;
+    }
+    return ir_interpret(cpu->translator->isa, cpu, cpu->region);
+}
+
 static enum translator_exit run_interpreted(struct translator_cpu *cpu)
 {
     enum translator_exit exit = TRANSLATOR_NONE;
     while (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP) {
         if (atomic_load(&cpu->interrupt))
             return TRANSLATOR_INTERRUPTED;
-        cpu->mode = wanted_mode(cpu);
-        if (!lift_region(cpu, guest_pc(cpu), cpu->translator->options.region_max)) {
-            cpu->exit_payload = guest_pc(cpu);
-            return TRANSLATOR_FETCH_FAULT;
-        }
-        exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
+        exit = cpu->system ? system_step(cpu, 0) : interpret_region(cpu);
     }
     return exit;
 }
 
+static enum translator_exit run_one(struct translator_cpu *cpu)
+{
+    if (atomic_load(&cpu->interrupt))
+        return TRANSLATOR_INTERRUPTED;
+    enum translator_exit exit = translator_step(cpu, 0);
+    return exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP ? TRANSLATOR_STEPPED : exit;
+}
+
 enum translator_exit translator_run(struct translator_cpu *cpu)
 {
-    enum translator_exit exit =
-        cpu->translator->options.interpret ? run_interpreted(cpu) : run_generated(cpu);
+    enum translator_exit exit = cpu->single_step                     ? run_one(cpu)
+                                : cpu->translator->options.interpret ? run_interpreted(cpu)
+                                                                     : run_generated(cpu);
     if (exit == TRANSLATOR_INTERRUPTED)
         atomic_store(&cpu->interrupt, 0);
     return exit;
@@ -489,19 +547,29 @@ static void forget_jumps(void *context, const struct code_block *block)
 {
     struct translator *t = context;
     unsigned i = jump_index(t, block->pc);
+    const unsigned ignored = t->options.system ? 64 - JUMP_KEY_SHIFT : 0; /* of any key */
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
-        if (cpu->own_jump_cache[i].pc == block->pc)
+        if ((cpu->own_jump_cache[i].pc ^ block->pc) << ignored == 0)
             __atomic_store_n(&cpu->own_jump_cache[i].pc, i ? 0 : NO_PC, __ATOMIC_SEQ_CST);
     }
 }
 
+static void page_empty(void *context, uint64_t page)
+{
+    struct translator *t = context;
+    if (t->callbacks.code_page)
+        t->callbacks.code_page(t->callbacks.context, NULL, page, false);
+}
+
 void translator_invalidate(struct translator *t, uint64_t start, uint64_t length)
 {
+    const struct code_cache_listener listener = {
+        .dropped = forget_jumps, .page_empty = t->options.system ? page_empty : NULL, .context = t};
     uint64_t end = start + length < start ? UINT64_MAX : start + length;
 
     lock_take(&t->lock);
     atomic_fetch_add(&t->invalidations, 1);
-    code_cache_invalidate(t->cache, start, end, forget_jumps, t);
+    code_cache_invalidate(t->cache, start, end, &listener);
     lock_release(&t->lock);
 }
 
@@ -540,22 +608,34 @@ static uint64_t restart_of(const struct code_cache *cache, uint64_t pc)
     return block == NO_BLOCK ? pc : code_cache_restart(cache, block, pc);
 }
 
-void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
+/* Takes away the ways out of the block that the CPU is in, but for the host's return stack pointer. */
+static void close_exits(struct translator_cpu *cpu, uint32_t block)
 {
     struct translator *t = cpu->translator;
-
-    atomic_store(&cpu->interrupt, 1);
-    if (!cpu->cache)
-        return;
     if (!atomic_exchange(&cpu->redirected, 1))
         atomic_fetch_add(&t->interrupts, 1);
     cpu->jump_cache = t->no_jumps;
-    reset_return_stack(cpu, cpu->cache, ucontext);
-
-    uint64_t pc = host_context_pc(ucontext);
-    uint32_t block = interrupted_block(cpu, pc);
     if (block != NO_BLOCK)
         code_cache_unlink_block(cpu->cache, block);
+}
+
+void translator_request(struct translator_cpu *cpu)
+{
+    atomic_store(&cpu->interrupt, 1);
+    if (!cpu->cache || !cpu->in_helper)
+        return;
+    reset_return_stack(cpu, cpu->cache, NULL);
+    close_exits(cpu, code_cache_block_at(cpu->cache, cpu->helper_return));
+}
+
+void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
+{
+    atomic_store(&cpu->interrupt, 1);
+    if (!cpu->cache)
+        return;
+    uint64_t pc = host_context_pc(ucontext);
+    reset_return_stack(cpu, cpu->cache, ucontext);
+    close_exits(cpu, interrupted_block(cpu, pc));
     host_context_set_pc(ucontext, restart_of(cpu->cache, pc));
 }
 

@@ -33,15 +33,60 @@ struct translator {
     struct jump_cache_entry *no_jumps; /* owned: an empty jump cache */
 };
 
+/* Where the code at pc is: `count` 0: where the `fetch` callback finds it; else on these pages, which follow
+ * each other in linear addresses. */
+struct code_source {
+    uint64_t pc;
+    unsigned count;
+    struct code_page pages[2];
+};
+
 /*
  * Translates the region at the CPU's pc and adds it to the current cache. Returns the block, or
- * NO_BLOCK with the reason in *exit: TRANSLATOR_FETCH_FAULT, or TRANSLATOR_NONE to try again. Called and
- * returns with the lock held; gives it up while it translates.
+ * NO_BLOCK with the reason in *exit: TRANSLATOR_FETCH_FAULT, TRANSLATOR_NO_MEMORY if the cache is full, or
+ * TRANSLATOR_NONE to try again. Called and returns with the lock held; gives it up while it translates.
  */
 uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit *exit);
 
-/* The guest's bytes at pc lifted into cpu->region, for the interpreter. False: not executable. */
-bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max);
+/* The same from a source with pages: as far as the first of them goes, or with two, one instruction.
+ * TRANSLATOR_FETCH_FAULT: the instruction needs another page. `locked`: without giving the lock up. */
+uint32_t translate_pages(struct translator_cpu *cpu, const struct code_source *source, bool locked,
+                         enum translator_exit *exit);
+
+/* Up to `max` of the guest's instructions at source->pc lifted into cpu->region. False: not executable. */
+bool lift_region(struct translator_cpu *cpu, const struct code_source *source, unsigned max);
+
+/* What code for this CPU must be made for. */
+unsigned wanted_mode(const struct translator_cpu *cpu);
+
+/* [signal] Empties the CPU's return stack, which from now on belongs to this cache. */
+void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext);
+
+/* Begins another cache in the place of one that is full; with the lock held. */
+int replace_cache(struct translator *t, struct error *error);
+
+/* A return stack with its guard page; NULL: out of memory. */
+uint8_t *return_stack_new(void);
+void return_stack_free(uint8_t *stack);
+
+/* -- system.c -------------------------------------------------------------------------------------------- */
+
+bool system_cpu_new(struct translator_cpu *cpu);
+void system_cpu_free(struct translator_cpu *cpu);
+
+/* Makes jump cache and return stack those of the mode that the CPU is in. */
+void system_adopt_mode(struct translator_cpu *cpu);
+/* They lead to another cache than the CPU's. */
+void system_forget_cache(struct translator_cpu *cpu);
+
+/* The block for the CPU's pc, translated if need be. NO_BLOCK: *exit says why; TRANSLATOR_ALONE: the
+ * instruction is for system_step(). With the lock held, which it gives up at times. */
+uint32_t system_find(struct translator_cpu *cpu, enum translator_exit *exit);
+/* Whether an exit of the CPU's cache may be joined to a block. */
+bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t block);
+
+/* Executes one instruction by the interpreter, as translator_step(). Without the lock. */
+enum translator_exit system_step(struct translator_cpu *cpu, uint64_t ignored_bits);
 
 static inline uint64_t guest_pc(const struct translator_cpu *cpu)
 {

@@ -40,7 +40,9 @@ enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignore
     struct step_recovery recovery;
     enum translator_exit exit;
 
-    if (!lift_region(cpu, pc, 1)) {
+    if (cpu->system)
+        return system_step(cpu, ignored_bits);
+    if (!lift_region(cpu, &(const struct code_source){.pc = pc}, 1)) {
         cpu->exit_payload = pc;
         return TRANSLATOR_FETCH_FAULT;
     }

@@ -6,7 +6,32 @@
 #include "base/macros.h"
 #include "translator/runtime.h"
 
-#define GUEST_PAGE 4096
+/* -- the guest's bytes --------------------------------------------------------------------------------- */
+
+/* Those of [at, at + size) that are on the source's pages. */
+static size_t copy_from_pages(const struct code_source *source, uint64_t at, uint8_t *bytes, size_t size)
+{
+    uint64_t base = source->pc & -GUEST_PAGE;
+    size_t done = 0;
+    for (unsigned i = 0; i < source->count; i++, base += GUEST_PAGE) {
+        uint64_t offset = at + done - base;
+        if (offset >= GUEST_PAGE)
+            continue;
+        size_t part = MIN(size - done, (size_t)(GUEST_PAGE - offset));
+        memcpy(bytes + done, source->pages[i].bytes + offset, part);
+        done += part;
+    }
+    return done;
+}
+
+/* At most `size` bytes; returns how many there are. */
+static size_t fetch_code(const struct translator *t, const struct code_source *source, uint64_t at,
+                         void *bytes, size_t size)
+{
+    if (source->count)
+        return copy_from_pages(source, at, bytes, size);
+    return t->callbacks.fetch(t->callbacks.context, at, bytes, size);
+}
 
 /* -- looking ahead ------------------------------------------------------------------------------------ */
 
@@ -20,6 +45,7 @@
 
 struct look_ahead {
     const struct translator *translator;
+    const struct code_source *source;
     unsigned mode;       /* region->mode */
     uint64_t start, end; /* the guest bytes that the block depends on so far */
     uint64_t window;     /* address of what `bytes` holds */
@@ -34,7 +60,7 @@ static bool look_around(struct look_ahead *look)
         return true;
     look->window = MAX(look->start - MIN(look->start, LOOK_BEHIND), ALIGN_DOWN(look->start, GUEST_PAGE));
     size_t size = look->start + LOOK_AHEAD - look->window;
-    look->size = t->callbacks.fetch(t->callbacks.context, look->window, look->bytes, size);
+    look->size = fetch_code(t, look->source, look->window, look->bytes, size);
     return look->size > 0;
 }
 
@@ -83,11 +109,12 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 
 /* -- translating --------------------------------------------------------------------------------------- */
 
-bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
+bool lift_region(struct translator_cpu *cpu, const struct code_source *source, unsigned max)
 {
     struct translator *t = cpu->translator;
+    const uint64_t pc = source->pc;
     uint8_t bytes[IR_REGION_GUEST_MAX * GUEST_INSTRUCTION_MAX];
-    size_t limit = t->callbacks.fetch(t->callbacks.context, pc, bytes, max * t->isa->instruction_bytes);
+    size_t limit = fetch_code(t, source, pc, bytes, max * t->isa->instruction_bytes);
     if (limit == 0)
         return false;
     do {
@@ -100,7 +127,8 @@ bool lift_region(struct translator_cpu *cpu, uint64_t pc, unsigned max)
     return true;
 }
 
-static void trace_guest(const struct translator *t, const struct ir_region *region)
+static void trace_guest(const struct translator *t, const struct code_source *source,
+                        const struct ir_region *region)
 {
     FILE *stream = t->options.trace_stream;
     fprintf(stream, "---- region 0x%llx\n", (unsigned long long)region->guest_start);
@@ -110,31 +138,37 @@ static void trace_guest(const struct translator *t, const struct ir_region *regi
         char text[96];
         uint8_t bytes[GUEST_INSTRUCTION_MAX] = {0};
         uint64_t pc = region->insns[i].imm;
-        t->callbacks.fetch(t->callbacks.context, pc, bytes, sizeof bytes);
+        fetch_code(t, source, pc, bytes, sizeof bytes);
         t->isa->disassemble(region->mode, pc, bytes, text, sizeof text);
         fprintf(stream, "0x%llx:  %s\n", (unsigned long long)pc, text);
     }
 }
 
-static void trace_region(const struct translator *t, const struct ir_region *region)
+static void trace_region(const struct translator *t, const struct code_source *source,
+                         const struct ir_region *region)
 {
     if (t->options.trace & TRANSLATOR_TRACE_GUEST)
-        trace_guest(t, region);
+        trace_guest(t, source, region);
     if (t->options.trace & TRANSLATOR_TRACE_IR)
         ir_print(t->options.trace_stream, region, t->isa->register_name);
 }
 
 /* Lifts and emits, with shorter regions while the code does not fit its workspace. */
-static bool make_code(struct translator_cpu *cpu, uint64_t pc, struct look_ahead *look)
+static bool make_code(struct translator_cpu *cpu, const struct code_source *source, struct look_ahead *look)
 {
     struct translator *t = cpu->translator;
     struct host_code *code = cpu->workspace;
+    unsigned max = source->count == 2 ? 1 : t->options.region_max;
 
-    for (unsigned max = t->options.region_max; max > 0; max /= 2) {
-        if (!lift_region(cpu, pc, max))
+    look->translator = t;
+    look->source = source;
+    for (; max > 0; max /= 2) {
+        if (!lift_region(cpu, source, max))
             return false;
+        if (cpu->region->cut && source->count)
+            break;
         look->mode = cpu->region->mode;
-        look->start = pc;
+        look->start = source->pc;
         look->end = cpu->region->guest_end;
         look->size = 0;
         host_emit(t->isa, cpu->region, exit_flags_dead, look, code);
@@ -165,7 +199,8 @@ static bool find_stored(const struct translator *t, uint64_t pc, unsigned mode, 
     uint8_t bytes[GUEST_PAGE];
     unsigned cursor = 0;
     while (code_store_in_use(t->store) && code_store_find(t->store, pc, &cursor, found)) {
-        if (found->mode == mode && fetch_range(t, found->start, found->end, bytes) &&
+        if (found->mode == mode && (found->start ^ pc) >> GUEST_PAGE_BITS == 0 &&
+            fetch_range(t, found->start, found->end, bytes) &&
             memcmp(bytes, found->guest, found->end - found->start) == 0)
             return true;
     }
@@ -174,14 +209,13 @@ static bool find_stored(const struct translator *t, uint64_t pc, unsigned mode, 
 
 /* Translates into the CPU's workspace. If the result is worth storing, `bytes` and made->guest become what it
  * was made from. */
-static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code *made,
+static bool make_new(struct translator_cpu *cpu, const struct code_source *source, struct stored_code *made,
                      uint8_t bytes[GUEST_PAGE])
 {
     struct translator *t = cpu->translator;
     const struct host_code *code = cpu->workspace;
     struct look_ahead look;
-    look.translator = t;
-    if (!make_code(cpu, pc, &look))
+    if (!make_code(cpu, source, &look))
         return false;
     *made = (struct stored_code){
         .mode = cpu->mode,
@@ -190,33 +224,44 @@ static bool make_new(struct translator_cpu *cpu, uint64_t pc, struct stored_code
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
                  code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead},
     };
-    if (code_store_in_use(t->store) && is_storable(cpu->mode) && !code->own_addresses &&
+    if (bytes && code_store_in_use(t->store) && is_storable(cpu->mode) && !code->own_addresses &&
         t->callbacks.lasting && t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
         fetch_range(t, made->start, made->end, bytes))
         made->guest = bytes;
     return true;
 }
 
-static void trace_block(const struct translator_cpu *cpu, uint32_t block)
+static void trace_block(const struct translator_cpu *cpu, const struct code_source *source, uint32_t block)
 {
     const struct translator *t = cpu->translator;
     const struct host_code *code = cpu->workspace;
-    trace_region(t, cpu->region);
+    trace_region(t, source, cpu->region);
     if (t->options.trace & TRANSLATOR_TRACE_HOST)
         host_disassemble(t->options.trace_stream, code_cache_code(t->cache, block), code->size,
                          (uintptr_t)code_cache_code(t->cache, block));
 }
 
+/* [start, end) as what is in its first page, and in the second. */
+static void split_range(uint64_t start, uint64_t end, struct code_range ranges[2])
+{
+    const uint64_t border = (start | (GUEST_PAGE - 1)) + 1;
+    ranges[0] = (struct code_range){start, (uint32_t)(MIN(end, border) - start)};
+    ranges[1] = (struct code_range){border, end > border ? (uint32_t)(end - border) : 0};
+}
+
 uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit *exit)
 {
     struct translator *t = cpu->translator;
+    const struct code_source source = {.pc = pc};
+    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode};
+    struct code_range ranges[2];
     struct stored_code made;
     uint8_t bytes[GUEST_PAGE];
     uint64_t seen = atomic_load(&t->invalidations);
 
     lock_release(&t->lock);
     bool found = is_storable(cpu->mode) && find_stored(t, pc, cpu->mode, &made);
-    bool done = found || make_new(cpu, pc, &made, bytes);
+    bool done = found || make_new(cpu, &source, &made, bytes);
     lock_take(&t->lock);
 
     if (!done) {
@@ -227,14 +272,105 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
     if (seen != atomic_load(&t->invalidations))
         return NO_BLOCK; /* the bytes may have changed while they were read */
 
-    uint32_t block = code_cache_find(t->cache, pc, cpu->mode);
+    uint32_t block = code_cache_find(t->cache, &key);
     if (block != NO_BLOCK)
         return block; /* another thread was faster */
 
-    block = code_cache_add(t->cache, pc, cpu->mode, made.start, made.end, &made.code);
-    if (block != NO_BLOCK && !found && made.guest)
+    split_range(made.start, made.end, ranges);
+    block = code_cache_add(t->cache, &key, ranges, &made.code);
+    if (block == NO_BLOCK) {
+        *exit = TRANSLATOR_NO_MEMORY;
+        return NO_BLOCK;
+    }
+    if (!found && made.guest)
         code_store_add(t->store, pc, &made);
+    if (t->options.trace)
+        trace_block(cpu, &source, block);
+    return block;
+}
+
+/* -- system mode --------------------------------------------------------------------------------------- */
+
+/* Whoever writes to these pages says so from now on. `changes`: as of now. */
+static bool watch_pages(struct translator_cpu *cpu, const struct code_source *source, uint64_t changes[2])
+{
+    struct translator *t = cpu->translator;
+    for (unsigned i = 0; i < source->count; i++) {
+        const uint64_t page = source->pages[i].physical;
+        struct page_entry *entry = code_cache_watch(t->cache, page);
+        if (!entry)
+            return false;
+        changes[i] = entry->changes;
+        if (!entry->live && t->callbacks.code_page)
+            t->callbacks.code_page(t->callbacks.context, cpu, page, true);
+    }
+    return true;
+}
+
+static bool pages_unchanged(const struct code_cache *cache, const struct code_source *source,
+                            const uint64_t changes[2])
+{
+    for (unsigned i = 0; i < source->count; i++)
+        if (code_cache_changes(cache, source->pages[i].physical) != changes[i])
+            return false;
+    return true;
+}
+
+/* The ranges of linear addresses as physical ones. */
+static void to_physical(const struct code_source *source, struct code_range ranges[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        ranges[i].start = source->pages[i].physical | (ranges[i].start & (GUEST_PAGE - 1));
+}
+
+/* Adds what has just been made. */
+static uint32_t add_physical(struct translator_cpu *cpu, const struct code_source *source,
+                             const struct stored_code *made)
+{
+    struct translator *t = cpu->translator;
+    const uint64_t pc = source->pc;
+    const bool crosses = (cpu->region->guest_end - 1) >> GUEST_PAGE_BITS != pc >> GUEST_PAGE_BITS;
+    const struct block_key key = {
+        .pc = pc,
+        .physical = source->pages[0].physical | (pc & (GUEST_PAGE - 1)),
+        .second = crosses ? source->pages[1].physical : NO_PAGE,
+        .mode = cpu->mode,
+    };
+    uint32_t block = code_cache_find(t->cache, &key);
+    if (block != NO_BLOCK)
+        return block; /* another thread was faster */
+
+    struct code_range ranges[2];
+    split_range(made->start, made->end, ranges);
+    to_physical(source, ranges);
+    block = code_cache_add(t->cache, &key, ranges, &made->code);
     if (block != NO_BLOCK && t->options.trace)
-        trace_block(cpu, block);
+        trace_block(cpu, source, block);
+    return block;
+}
+
+uint32_t translate_pages(struct translator_cpu *cpu, const struct code_source *source, bool locked,
+                         enum translator_exit *exit)
+{
+    struct translator *t = cpu->translator;
+    const uint64_t epoch = t->cache->epoch;
+    struct stored_code made;
+    uint64_t changes[2];
+
+    *exit = TRANSLATOR_NO_MEMORY;
+    if (!watch_pages(cpu, source, changes))
+        return NO_BLOCK;
+    if (!locked)
+        lock_release(&t->lock);
+    make_new(cpu, source, &made, NULL);
+    if (!locked)
+        lock_take(&t->lock);
+
+    *exit = cpu->region->cut ? TRANSLATOR_FETCH_FAULT : TRANSLATOR_NONE;
+    if (cpu->region->cut || epoch != t->cache->epoch || !pages_unchanged(t->cache, source, changes))
+        return NO_BLOCK;
+    uint32_t block = add_physical(cpu, source, &made);
+    if (block == NO_BLOCK)
+        *exit = TRANSLATOR_NO_MEMORY;
     return block;
 }

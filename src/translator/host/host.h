@@ -59,6 +59,8 @@ struct host_exit {
      * `store`, where that is done. To a block that sets the flags before it reads them it may lead at once.
      * 0: none. */
     uint32_t direct, store;
+    bool probe; /* behind a TLB, to another page: it looks in the jump cache, and what is at `slot` is no link
+                 */
 };
 
 /* [start, end) changes no state but temporaries and may be begun again from `start`: the code of an indirect

@@ -157,6 +157,7 @@ static inline bool ir_fp_evaluates(unsigned fp_mode)
 struct ir_region {
     unsigned count; /* instructions in use; index 0 is a NOP, so that 0 can mean "none" */
     bool overflow;  /* ran out of room: the lifter must end the region earlier */
+    bool cut;       /* the first instruction is longer than the bytes given: the region is a FETCH_FAULT */
     uint64_t guest_start;
     uint64_t guest_end; /* one past the last guest byte lifted */
     unsigned tlb;       /* which of the CPU's TLBs its accesses go through, of a guest that has any */

@@ -104,6 +104,7 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
             ir_emit(region, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, pc, 0);
             x86_raise(&l, TRANSLATOR_FETCH_FAULT, pc + limit, pc);
             region->guest_end = pc + limit;
+            region->cut = true;
             return;
         }
         if (region->overflow && count > 0) { /* it begins the next region instead */

@@ -29,6 +29,13 @@ static inline struct mem jump_cache_entry_of(struct assembler *a, const struct g
     return mem_index(RDX, RCX, shift ? 4 - shift : 3, 0);
 }
 
+/* Behind a TLB: the tag in the jump cache of guest address rax to rsi. Changes EFLAGS. */
+static inline void jump_tag(struct assembler *a, struct mem jump_key)
+{
+    asm_load(a, true, RSI, jump_key);
+    asm_alu(a, ALU_XOR, true, RSI, rm_reg(RAX));
+}
+
 static inline bool type_is_wide(unsigned type)
 {
     return type == IR_I64;

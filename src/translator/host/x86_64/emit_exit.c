@@ -14,6 +14,15 @@ static struct mem cpu_field(const struct emit *e, size_t offset)
 }
 #define CPU(field) cpu_field(e, offsetof(struct translator_cpu, field))
 
+static void add_restart(struct emit *e, uint32_t start)
+{
+    struct host_code *code = e->code;
+    if (code->restart_count == ARRAY_SIZE(code->restarts))
+        e->failed = true;
+    else
+        code->restarts[code->restart_count++] = (struct host_restart){start, asm_offset(e->a)};
+}
+
 /* -- direct exits ------------------------------------------------------------------------------ */
 
 static void add_exit(struct emit *e, uint32_t slot, uint64_t target)
@@ -24,6 +33,49 @@ static void add_exit(struct emit *e, uint32_t slot, uint64_t target)
         return;
     }
     code->exits[code->exit_count++] = (struct host_exit){.slot = slot, .target = target};
+}
+
+/*
+ * Behind a TLB, whether an exit leads to a page that none of this block's instructions is on: what is there
+ * depends on page tables, which may change while this block stays. So it is no link, but looks in the jump
+ * cache, which is emptied by such changes.
+ */
+static bool leaves_page(const struct emit *e, uint64_t target)
+{
+    enum { PAGE_BITS = 12 };
+    const struct ir_region *region = e->region;
+    return e->isa->tlb_offset && target >> PAGE_BITS != region->guest_start >> PAGE_BITS &&
+           target >> PAGE_BITS != (region->guest_end - 1) >> PAGE_BITS;
+}
+
+/* Jumps to the block at a known guest address by way of the jump cache. Changes EFLAGS. */
+static void probe_known(struct emit *e, uint64_t target)
+{
+    const uint64_t index = target >> e->isa->pc_shift & ((1u << JUMP_CACHE_BITS) - 1);
+    const int32_t entry = (int32_t)(index * sizeof(struct jump_cache_entry));
+    uint32_t start = asm_offset(e->a);
+    asm_load(e->a, true, RDX, CPU(jump_cache));
+    asm_mov_imm(e->a, RAX, target);
+    asm_alu(e->a, ALU_XOR, true, RAX, rm_mem(CPU(jump_key)));
+    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_base(RDX, entry)));
+    add_exit(e, asm_jcc(e->a, CC_NE), target);
+    if (e->code->exit_count)
+        e->code->exits[e->code->exit_count - 1].probe = true;
+    asm_jmp_rm(e->a, rm_mem(mem_base(RDX, entry + (int32_t)offsetof(struct jump_cache_entry, code))));
+    add_restart(e, start);
+}
+
+static void cold_probe(struct emit *e, struct cold *c)
+{
+    probe_known(e, c->imm);
+}
+
+/* For a jump, whose displacement is at `at`, that leaves the page. */
+static void add_probe(struct emit *e, uint32_t at, uint64_t target)
+{
+    struct cold *c = emit_cold(e, cold_probe);
+    c->jumps[0] = at;
+    c->imm = target;
 }
 
 /* The displacement of a slot lies within eight aligned bytes, so that it can be changed while other threads
@@ -43,7 +95,10 @@ static uint32_t slot_jmp(struct emit *e)
 
 static void exit_jmp(struct emit *e, uint64_t target)
 {
-    add_exit(e, slot_jmp(e), target);
+    if (leaves_page(e, target))
+        probe_known(e, target);
+    else
+        add_exit(e, slot_jmp(e), target);
 }
 
 /* A comparison that stands right here gets the padding, as prefixes without effect: processors fuse it with
@@ -70,6 +125,8 @@ static void cold_flags_exit(struct emit *e, struct cold *c)
     uint32_t store = asm_offset(e->a);
     flags_store(e, flags_home(e), (enum flags_kind)c->r[0]);
     exit_jmp(e, c->imm);
+    if (leaves_page(e, c->imm))
+        return;
     struct host_exit *exit = &e->code->exits[e->code->exit_count - 1];
     exit->direct = c->jumps[0];
     exit->store = store;
@@ -87,16 +144,10 @@ static struct cold *add_flags_exit(struct emit *e, uint32_t at, uint64_t target)
 
 static void exit_jcc(struct emit *e, unsigned cc, uint64_t target)
 {
-    add_exit(e, slot_jcc(e, cc), target);
-}
-
-static void add_restart(struct emit *e, uint32_t start)
-{
-    struct host_code *code = e->code;
-    if (code->restart_count == ARRAY_SIZE(code->restarts))
-        e->failed = true;
+    if (leaves_page(e, target))
+        add_probe(e, asm_jcc(e->a, (enum cc)cc), target);
     else
-        code->restarts[code->restart_count++] = (struct host_restart){start, asm_offset(e->a)};
+        add_exit(e, slot_jcc(e, cc), target);
 }
 
 static void exit_through_cold(struct emit *e, struct condition c, uint64_t target)
@@ -157,8 +208,20 @@ static bool leaves_flags(struct emit *e, ir_value v)
     return false;
 }
 
+/* A probe changes EFLAGS. */
+static void flush_for_probe(struct emit *e, ir_value v)
+{
+    if (!(e->values[v].mark & VALUE_EXIT_FLAGS_DEAD))
+        flags_flush(e);
+}
+
 EMITTER(goto)
 {
+    if (leaves_page(e, insn->imm)) {
+        flush_for_probe(e, v);
+        probe_known(e, insn->imm);
+        return;
+    }
     bool flags = leaves_flags(e, v);
     uint32_t at = slot_jmp(e);
     if (flags)
@@ -175,7 +238,9 @@ static void probe(struct emit *e)
     uint32_t start = asm_offset(e->a);
     asm_load(e->a, true, RDX, CPU(jump_cache));
     struct mem entry = jump_cache_entry_of(e->a, e->isa);
-    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(entry));
+    if (e->isa->tlb_offset)
+        jump_tag(e->a, CPU(jump_key));
+    asm_alu(e->a, ALU_CMP, true, e->isa->tlb_offset ? RSI : RAX, rm_mem(entry));
     emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_LOOKUP);
     entry.disp = offsetof(struct jump_cache_entry, code);
     asm_jmp_rm(e->a, rm_mem(entry));
@@ -195,14 +260,32 @@ static void return_point(struct emit *e, uint64_t guest)
 {
     uint32_t start = asm_offset(e->a);
     asm_align(e->a, 4, 1);
-    add_exit(e, asm_jmp(e->a), guest);
+    if (leaves_page(e, guest))
+        add_probe(e, asm_jmp(e->a), guest);
+    else
+        add_exit(e, asm_jmp(e->a), guest);
     if (asm_offset(e->a) - start != HOST_RETURN_GUEST)
         e->failed = true;
     asm_u64(e->a, guest);
 }
 
+/* A call out of the page. */
+static void call_probe(struct emit *e, const struct ir_insn *insn, ir_value v)
+{
+    flush_for_probe(e, v);
+    asm_align(e->a, 4, 1);
+    uint32_t call = asm_call(e->a);
+    return_point(e, insn->imm2);
+    asm_bind(e->a, call);
+    probe_known(e, insn->imm);
+}
+
 EMITTER(call_guest)
 {
+    if (leaves_page(e, insn->imm)) {
+        call_probe(e, insn, v);
+        return;
+    }
     bool flags = leaves_flags(e, v);
     asm_align(e->a, 4, 1);
     uint32_t at = asm_call(e->a);

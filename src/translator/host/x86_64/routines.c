@@ -140,7 +140,9 @@ static void make_return_miss(struct routines *r)
     }
     asm_load(a, true, RDX, CPU(jump_cache));
     struct mem entry = jump_cache_entry_of(a, r->isa);
-    asm_alu(a, ALU_CMP, true, RAX, rm_mem(entry));
+    if (r->isa->tlb_offset)
+        jump_tag(a, CPU(jump_key));
+    asm_alu(a, ALU_CMP, true, r->isa->tlb_offset ? RSI : RAX, rm_mem(entry));
     uint32_t hit = asm_jcc_short(a, CC_E);
     asm_bind_to(a, asm_jmp(a), r->offsets[HOST_LOOKUP]);
     asm_bind_short(a, hit);

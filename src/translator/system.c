@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * system: what system mode adds to the run time: where code is behind page tables, which jump cache entries
+ * and return stack belong to which mode of the CPU, stores to code.
+ *
+ * A CPU has a few contexts, one for each mode that it was in last. A context has a key, a number in the
+ * non-canonical bits of addresses, by which its entries in the jump cache and what locate() has told are
+ * known, and a return stack. A flush gives it another key, and so forgets all of that at once. A block that
+ * runs may go on by links to blocks on the same page: they hold as long as the page is mapped where it is,
+ * which the CPU has looked up since the last flush, or it would not run there.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "translator/ir/eval.h"
+#include "translator/pages.h"
+#include "translator/runtime.h"
+
+enum {
+    CONTEXT_COUNT = 4,
+    KEY_LAST = 0xfffe,
+    LOCATED_COUNT = 256,
+    ATTEMPTS_MOST = 3, /* of translating while others may change the code */
+};
+
+struct code_context {
+    unsigned mode;
+    uint64_t key; /* 0: it was flushed */
+    bool in_use;
+    bool local;            /* since then code on pages that are not global was located */
+    bool stale;            /* the return stack must be emptied */
+    uint64_t pages[16];    /* bits, by page_bit(): pages that code was located on since then */
+    uint8_t *return_stack; /* owned */
+    uint64_t return_sp;    /* while it is not the current one */
+};
+
+struct located_page {
+    uint64_t tag; /* linear page ^ key, or 1 */
+    struct code_page page;
+};
+
+struct system_cpu {
+    struct code_context contexts[CONTEXT_COUNT], *now;
+    unsigned victim; /* the next to be replaced */
+    unsigned key;    /* the last one given */
+    bool stepping;   /* an instruction is executed by itself */
+    unsigned update_count;
+    struct code_range updates[2]; /* code that it writes to */
+    struct located_page located[LOCATED_COUNT];
+};
+
+/* -- contexts ------------------------------------------------------------------------------------------ */
+
+bool system_cpu_new(struct translator_cpu *cpu)
+{
+    struct system_cpu *s = calloc(1, sizeof *s);
+    bool done = s;
+    if (!s)
+        return false;
+    cpu->system = s;
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        done &= (s->contexts[i].return_stack = return_stack_new()) != NULL;
+    for (unsigned i = 0; i < LOCATED_COUNT; i++)
+        s->located[i].tag = 1;
+    s->now = &s->contexts[0];
+    s->now->in_use = true;
+    cpu->return_stack = s->now->return_stack;
+    return done;
+}
+
+void system_cpu_free(struct translator_cpu *cpu)
+{
+    struct system_cpu *s = cpu->system;
+    for (unsigned i = 0; s && i < CONTEXT_COUNT; i++)
+        return_stack_free(s->contexts[i].return_stack);
+    free(s);
+}
+
+static void flush_context(struct code_context *context)
+{
+    context->key = 0;
+    context->local = false;
+    context->stale = true;
+    memset(context->pages, 0, sizeof context->pages);
+}
+
+/* All keys have been used: begins with the first again, on an empty jump cache. */
+static void reset_keys(struct translator_cpu *cpu)
+{
+    struct system_cpu *s = cpu->system;
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        flush_context(&s->contexts[i]);
+    for (unsigned i = 0; i < LOCATED_COUNT; i++)
+        s->located[i].tag = 1;
+    for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++)
+        __atomic_store_n(&cpu->own_jump_cache[i].pc, 0, __ATOMIC_RELAXED);
+    s->key = 0;
+}
+
+/* Makes what was flushed usable. */
+static void refresh(struct translator_cpu *cpu)
+{
+    struct system_cpu *s = cpu->system;
+    if (!s->now->key) {
+        if (s->key == KEY_LAST)
+            reset_keys(cpu);
+        s->now->key = (uint64_t)++s->key << JUMP_KEY_SHIFT;
+        cpu->jump_key = s->now->key;
+    }
+    if (s->now->stale && cpu->cache) {
+        reset_return_stack(cpu, cpu->cache, NULL);
+        s->now->stale = false;
+    }
+}
+
+static struct code_context *context_of(struct system_cpu *s, unsigned mode)
+{
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        if (s->contexts[i].in_use && s->contexts[i].mode == mode)
+            return &s->contexts[i];
+    struct code_context *context = &s->contexts[s->victim++ % CONTEXT_COUNT];
+    if (context == s->now)
+        context = &s->contexts[s->victim++ % CONTEXT_COUNT];
+    flush_context(context);
+    context->in_use = true;
+    context->mode = mode;
+    return context;
+}
+
+/* A signal that comes in the middle finds cpu->interrupt looked at once more before generated code runs. */
+static void switch_context(struct translator_cpu *cpu, unsigned mode)
+{
+    struct system_cpu *s = cpu->system;
+    s->now->return_sp = cpu->return_sp;
+    s->now = context_of(s, mode);
+    cpu->mode = mode;
+    cpu->jump_key = s->now->key;
+    cpu->return_stack = s->now->return_stack;
+    cpu->return_stack_top = cpu->return_stack + RETURN_STACK_SIZE;
+    cpu->return_sp = s->now->return_sp;
+}
+
+void system_adopt_mode(struct translator_cpu *cpu)
+{
+    const struct code_context *now = cpu->system->now;
+    unsigned mode = wanted_mode(cpu);
+    if (UNLIKELY(mode != now->mode || !now->in_use))
+        switch_context(cpu, mode);
+    if (UNLIKELY(!cpu->system->now->key || cpu->system->now->stale))
+        refresh(cpu);
+}
+
+void system_forget_cache(struct translator_cpu *cpu)
+{
+    translator_flush_jumps(cpu);
+}
+
+/* -- flushing ------------------------------------------------------------------------------------------ */
+
+static uint64_t page_bit(uint64_t address, unsigned *word)
+{
+    uint64_t page = address >> GUEST_PAGE_BITS;
+    unsigned bit = (unsigned)(page ^ page >> 10) & 1023;
+    *word = bit / 64;
+    return (uint64_t)1 << bit % 64;
+}
+
+/* The current context goes on in the middle of a block at once. */
+static void flushed(struct translator_cpu *cpu)
+{
+    if (cpu->cache)
+        refresh(cpu);
+}
+
+void translator_flush_jumps(struct translator_cpu *cpu)
+{
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        flush_context(&cpu->system->contexts[i]);
+    flushed(cpu);
+}
+
+void translator_flush_jumps_local(struct translator_cpu *cpu)
+{
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        if (cpu->system->contexts[i].local)
+            flush_context(&cpu->system->contexts[i]);
+    flushed(cpu);
+}
+
+void translator_flush_jumps_page(struct translator_cpu *cpu, uint64_t address)
+{
+    unsigned word;
+    const uint64_t bit = page_bit(address, &word);
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+        if (cpu->system->contexts[i].pages[word] & bit)
+            flush_context(&cpu->system->contexts[i]);
+    flushed(cpu);
+}
+
+/* -- where code is ------------------------------------------------------------------------------------- */
+
+static struct located_page *located_entry(struct translator_cpu *cpu, uint64_t address)
+{
+    return &cpu->system->located[address >> GUEST_PAGE_BITS & (LOCATED_COUNT - 1)];
+}
+
+/* Whether the page is known. */
+static bool is_located(struct translator_cpu *cpu, uint64_t address, struct code_page *page)
+{
+    const struct located_page *entry = located_entry(cpu, address);
+    if (entry->tag != ((address & -GUEST_PAGE) ^ cpu->jump_key))
+        return false;
+    *page = entry->page;
+    return true;
+}
+
+/* False: the CPU's exit_reason says why. Without the lock. */
+static bool locate(struct translator_cpu *cpu, uint64_t address, struct code_page *page)
+{
+    const struct translator *t = cpu->translator;
+    struct code_context *now = cpu->system->now;
+    unsigned word;
+
+    if (is_located(cpu, address, page))
+        return true;
+    *page = (struct code_page){0};
+    if (!t->callbacks.locate(cpu, address, page))
+        return false;
+    if (page->uncached)
+        return true;
+    now->local |= !page->global;
+    const uint64_t bit = page_bit(address, &word);
+    now->pages[word] |= bit;
+    *located_entry(cpu, address) =
+        (struct located_page){.tag = (address & -GUEST_PAGE) ^ cpu->jump_key, .page = *page};
+    return true;
+}
+
+/* The same with the lock, given up if it takes time. False also for memory that is not kept: *exit. */
+static bool locate_locked(struct translator_cpu *cpu, uint64_t address, struct code_page *page,
+                          enum translator_exit *exit)
+{
+    if (!is_located(cpu, address, page)) {
+        lock_release(&cpu->translator->lock);
+        bool found = locate(cpu, address, page);
+        lock_take(&cpu->translator->lock);
+        if (!found) {
+            *exit = (enum translator_exit)cpu->exit_reason;
+            return false;
+        }
+    }
+    *exit = TRANSLATOR_ALONE;
+    return !page->uncached;
+}
+
+/* -- finding blocks ------------------------------------------------------------------------------------ */
+
+static bool add_second_page(struct translator_cpu *cpu, struct code_source *source,
+                            enum translator_exit *exit)
+{
+    source->count = 2;
+    return locate_locked(cpu, (source->pc & -GUEST_PAGE) + GUEST_PAGE, &source->pages[1], exit);
+}
+
+uint32_t system_find(struct translator_cpu *cpu, enum translator_exit *exit)
+{
+    struct translator *t = cpu->translator;
+    struct code_source source = {.pc = guest_pc(cpu), .count = 1};
+    struct error error = ERROR_INIT;
+
+    if (!locate_locked(cpu, source.pc, &source.pages[0], exit))
+        return NO_BLOCK;
+    for (unsigned attempts = 0;; attempts++) {
+        const struct block_key key = {
+            .pc = source.pc,
+            .physical = source.pages[0].physical | (source.pc & (GUEST_PAGE - 1)),
+            .second = source.count == 2 ? source.pages[1].physical : ANY_PAGE,
+            .mode = cpu->mode,
+        };
+        uint32_t block = code_cache_find(t->cache, &key);
+        bool crosses = block != NO_BLOCK && source.count == 1 && t->cache->blocks[block].crosses;
+        if (block == NO_BLOCK)
+            block = translate_pages(cpu, &source, attempts >= ATTEMPTS_MOST, exit);
+        if (block != NO_BLOCK && !crosses)
+            return block;
+        if (crosses || *exit == TRANSLATOR_FETCH_FAULT) {
+            if (!add_second_page(cpu, &source, exit))
+                return NO_BLOCK;
+        } else if (*exit == TRANSLATOR_NO_MEMORY && replace_cache(t, &error) < 0) {
+            error_report(&error);
+            return NO_BLOCK;
+        }
+    }
+}
+
+bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t block)
+{
+    const struct code_cache *cache = cpu->cache;
+    const struct block_exit *e = &cache->exits[exit];
+    if (!e->slot || cache->blocks[block].crosses)
+        return false;
+    uint32_t index = code_cache_block_at(cache, (uintptr_t)cache->executable + e->slot);
+    if (index == NO_BLOCK)
+        return false;
+    const struct code_block *from = &cache->blocks[index], *to = &cache->blocks[block];
+    const unsigned which = (from->pc ^ to->pc) >> GUEST_PAGE_BITS ? 1 : 0;
+    return from->mode == to->mode && (which == 0 || from->crosses) &&
+           (from->guest_start[which] ^ to->guest_start[0]) >> GUEST_PAGE_BITS == 0;
+}
+
+/* -- one instruction by itself ------------------------------------------------------------------------- */
+
+static bool lift_alone(struct translator_cpu *cpu)
+{
+    struct code_source source = {.pc = guest_pc(cpu), .count = 1};
+    uint8_t copy[GUEST_PAGE];
+
+    if (!locate(cpu, source.pc, &source.pages[0]))
+        return false;
+    lift_region(cpu, &source, 1);
+    if (!cpu->region->cut)
+        return true;
+    if (source.pages[0].uncached) { /* until the next call of locate() */
+        memcpy(copy, source.pages[0].bytes, GUEST_PAGE);
+        source.pages[0].bytes = copy;
+    }
+    source.count = 2;
+    return locate(cpu, (source.pc & -GUEST_PAGE) + GUEST_PAGE, &source.pages[1]) &&
+           lift_region(cpu, &source, 1);
+}
+
+enum translator_exit system_step(struct translator_cpu *cpu, uint64_t ignored_bits)
+{
+    struct system_cpu *s = cpu->system;
+
+    system_adopt_mode(cpu);
+    if (!lift_alone(cpu))
+        return (enum translator_exit)cpu->exit_reason;
+    s->stepping = true;
+    s->update_count = 0;
+    cpu->ignored_address_bits = ignored_bits;
+    enum translator_exit exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
+    cpu->ignored_address_bits = 0;
+    s->stepping = false;
+    for (unsigned i = 0; i < s->update_count; i++)
+        translator_invalidate(cpu->translator, s->updates[i].start, s->updates[i].size);
+    return exit;
+}
+
+/* Whether the block that has called the memory function was made from any of these bytes. */
+static bool writes_to_itself(const struct translator_cpu *cpu, uint64_t physical, uint64_t length)
+{
+    uint32_t block = code_cache_block_at(cpu->cache, cpu->helper_return);
+    return block != NO_BLOCK && code_block_overlaps(&cpu->cache->blocks[block], physical, physical + length);
+}
+
+bool translator_writes_code(struct translator_cpu *cpu, const struct memory_access *access, uint64_t physical,
+                            uint64_t length)
+{
+    struct system_cpu *s = cpu->system;
+
+    if (s->stepping) {
+        if (access->kind == ACCESS_UPDATE && s->update_count < ARRAY_SIZE(s->updates))
+            s->updates[s->update_count++] = (struct code_range){physical, (uint32_t)length};
+        return true;
+    }
+    /* Generated code does an update after this returns: too early to invalidate. */
+    if (access->kind != ACCESS_UPDATE && !writes_to_itself(cpu, physical, length))
+        return true;
+    cpu->exit_reason = TRANSLATOR_ALONE;
+    return false;
+}
