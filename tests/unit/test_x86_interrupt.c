@@ -312,8 +312,8 @@ static void test_gate_refused(void **state)
     refused(software_event(), X86_GP, VECTOR * 8 + 2, RIP - 2);
     user_with_handlers();
     memory_put(IDT + VECTOR * 8, 8, gate_low(CODE0, 0, X86_TYPE_TRAP_GATE, 3, 0) & ~(1ull << 47));
-    refused(software_event(), X86_NP, VECTOR * 8 + 2, RIP - 2);
-    refused(external_event(), X86_NP, VECTOR * 8 + 3, S->rip);
+    refused(software_event(), X86_NP_FAULT, VECTOR * 8 + 2, RIP - 2);
+    refused(external_event(), X86_NP_FAULT, VECTOR * 8 + 3, S->rip);
 }
 
 static void test_code_refused(void **state)
@@ -325,7 +325,7 @@ static void test_code_refused(void **state)
     } cases[] = {
         {0, X86_GP, 0},         {3, X86_GP, 0},       {TABLE_LIMIT + 1, X86_GP, TABLE_LIMIT + 1},
         {0xc, X86_GP, 0xc}, /* no LDT */
-        {DATA0, X86_GP, DATA0}, {TASK, X86_GP, TASK}, {ABSENT_CODE0 | 3, X86_NP, ABSENT_CODE0},
+        {DATA0, X86_GP, DATA0}, {TASK, X86_GP, TASK}, {ABSENT_CODE0 | 3, X86_NP_FAULT, ABSENT_CODE0},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -554,7 +554,7 @@ static void test_double_fault(void **state)
     static const uint8_t contributory[] = {X86_DE, X86_TS, X86_SS_FAULT, X86_GP};
     (void)state;
     for (unsigned i = 0; i < sizeof benign; i++) {
-        assert_int_equal(handler_after(exception(benign[i], -1), false), X86_NP);
+        assert_int_equal(handler_after(exception(benign[i], -1), false), X86_NP_FAULT);
         STACK_IS(4, benign[i] * 8u + 3, RIP);
         assert_int_equal(handler_after(exception(benign[i], -1), true), X86_PF);
         assert_int_equal(S->cr2, ABSENT);
@@ -564,7 +564,7 @@ static void test_double_fault(void **state)
         STACK_IS(4, 0, RIP, CODE0);
         assert_int_equal(handler_after(exception(contributory[i], 0), true), X86_PF);
     }
-    assert_int_equal(handler_after(exception(X86_NP, 0), false), X86_DF);
+    assert_int_equal(handler_after(exception(X86_NP_FAULT, 0), false), X86_DF);
     struct x86_event page_fault = exception(X86_PF, 2);
     page_fault.address = 0x1111;
     assert_int_equal(handler_after(page_fault, false), X86_DF);

@@ -77,7 +77,7 @@ static void test_data(void **state)
         RAISES(x86_segment_load(CORE, segment, EXECUTE_ONLY0), X86_GP, EXECUTE_ONLY0);
         RAISES(x86_segment_load(CORE, segment, TASK), X86_GP, TASK);
         RAISES(x86_segment_load(CORE, segment, DATA0 | 3), X86_GP, DATA0); /* RPL 3, DPL 0 */
-        RAISES(x86_segment_load(CORE, segment, ABSENT_DATA0), X86_NP, ABSENT_DATA0);
+        RAISES(x86_segment_load(CORE, segment, ABSENT_DATA0), X86_NP_FAULT, ABSENT_DATA0);
         RAISES(x86_segment_load(CORE, segment, TABLE_LIMIT + 1), X86_GP, TABLE_LIMIT + 1);
         WORKS(x86_segment_load(CORE, segment, CODE0));
         WORKS(x86_segment_load(CORE, segment, CONFORMING0 | 3));
@@ -190,7 +190,7 @@ static void test_ldtr(void **state)
     RAISES(x86_load_ldtr(CORE, OTHER_TASK), X86_GP, OTHER_TASK);
     RAISES(x86_load_ldtr(CORE, TABLE_LIMIT + 1), X86_GP, TABLE_LIMIT + 1);
     gdt_change(LOCAL, A_PRESENT, 0);
-    RAISES(x86_load_ldtr(CORE, LOCAL), X86_NP, LOCAL);
+    RAISES(x86_load_ldtr(CORE, LOCAL), X86_NP_FAULT, LOCAL);
     WORKS(x86_load_ldtr(CORE, 1));
     assert_true(S->ldtr.selector == 1 && S->ldtr.limit == 0 && S->ldtr_base == 0);
 }
@@ -209,7 +209,7 @@ static void test_tr(void **state)
     RAISES(x86_load_tr(CORE, LOCAL), X86_GP, LOCAL);
     RAISES(x86_load_tr(CORE, CODE0), X86_GP, CODE0);
     gdt_change(OTHER_TASK, A_PRESENT, 0);
-    RAISES(x86_load_tr(CORE, OTHER_TASK), X86_NP, OTHER_TASK);
+    RAISES(x86_load_tr(CORE, OTHER_TASK), X86_NP_FAULT, OTHER_TASK);
     assert_false(gdt_busy(OTHER_TASK));
     WORKS(x86_load_tr(CORE, OTHER_TASK16));
     assert_int_equal(S->tr.attributes, A_PRESENT | X86_TYPE_TSS16_BUSY);

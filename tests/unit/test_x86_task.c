@@ -147,7 +147,7 @@ static void test_return_refused(void **state)
     RAISES(x86_iret(CORE, 4), X86_TS, TABLE_LIMIT + 1);
     gdt_change(OTHER_TASK, A_PRESENT, 2);
     memory_put(TSS, 2, OTHER_TASK);
-    RAISES(x86_iret(CORE, 4), X86_NP, OTHER_TASK);
+    RAISES(x86_iret(CORE, 4), X86_NP_FAULT, OTHER_TASK);
 }
 
 static void test_16bit(void **state)
@@ -184,7 +184,7 @@ static void test_gate(void **state)
     RAISES(x86_far_call(CORE, OTHER_TASK, 0, 4), X86_GP, OTHER_TASK); /* the TSS's DPL is 0 */
     gdt_put(GATE, gate_low(OTHER_TASK, 0, X86_TYPE_TASK_GATE, 3, 0));
     gdt_change(GATE, A_PRESENT, 0);
-    RAISES(x86_far_jump(CORE, GATE, 0, 4), X86_NP, GATE);
+    RAISES(x86_far_jump(CORE, GATE, 0, 4), X86_NP_FAULT, GATE);
     gdt_change(GATE, 0, A_PRESENT);
     WORKS(x86_far_jump(CORE, GATE | 3, 0, 4));
     check_loaded(NEW_FLAGS);
@@ -204,7 +204,7 @@ static void test_refused(void **state)
     gdt_put(OTHER_TASK16, descriptor(OTHER_TSS16, 0x2a, A_PRESENT | X86_TYPE_TSS16));
     RAISES(x86_far_call(CORE, OTHER_TASK16, 0, 4), X86_TS, OTHER_TASK16);
     gdt_put(OTHER_TASK, descriptor(OTHER_TSS, 0x67, X86_TYPE_TSS));
-    RAISES(x86_far_jump(CORE, OTHER_TASK, 0, 4), X86_NP, OTHER_TASK);
+    RAISES(x86_far_jump(CORE, OTHER_TASK, 0, 4), X86_NP_FAULT, OTHER_TASK);
     gdt_put(OTHER_TASK, descriptor(ABSENT, 0x67, A_PRESENT | X86_TYPE_TSS));
     RAISES(x86_far_jump(CORE, OTHER_TASK, 0, 4), X86_PF, 0);
     assert_true(gdt_busy(TASK) && !gdt_busy(OTHER_TASK));
@@ -228,14 +228,14 @@ static void test_segments_refused(void **state)
         {X86_CS, 0, X86_TS},
         {X86_CS, DATA0, X86_TS},
         {X86_CS, CODE0 | 1, X86_TS},
-        {X86_CS, ABSENT_CODE0, X86_NP},
+        {X86_CS, ABSENT_CODE0, X86_NP_FAULT},
         {X86_SS, 0, X86_TS},
         {X86_SS, DATA3, X86_TS},
         {X86_SS, READ_ONLY0, X86_TS},
         {X86_SS, ABSENT_DATA0, X86_SS_FAULT},
         {X86_DS, EXECUTE_ONLY0, X86_TS},
         {X86_GS, TABLE_LIMIT + 1, X86_TS},
-        {X86_ES, ABSENT_DATA0, X86_NP},
+        {X86_ES, ABSENT_DATA0, X86_NP_FAULT},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -317,7 +317,7 @@ static void interrupt_task(uint16_t task)
     memory_put(IDT + VECTOR * 8, 8, gate_low(task, 0, X86_TYPE_TASK_GATE, 3, 0));
     memory_put(IDT + X86_GP * 8, 8, gate_low(task, 0, X86_TYPE_TASK_GATE, 0, 0));
     memory_put(IDT + X86_DF * 8, 8, gate_low(task, 0, X86_TYPE_TASK_GATE, 0, 0));
-    for (unsigned i = X86_TS; i <= X86_NP; i++)
+    for (unsigned i = X86_TS; i <= X86_NP_FAULT; i++)
         idt_gate(i, CODE0, HANDLER + 16 * i, X86_TYPE_INTERRUPT_GATE, 0, 0);
     idt_gate(X86_DB, CODE0, HANDLER + 16, X86_TYPE_INTERRUPT_GATE, 0, 0);
 }
@@ -369,10 +369,10 @@ static void test_interrupt_refused(void **state)
     interrupt_task(OTHER_TASK);
     gdt_change(OTHER_TASK, A_PRESENT, 0);
     deliver(X86_EVENT_EXTERNAL, VECTOR, -1);
-    assert_true(S->rip == HANDLER + 16 * X86_NP);
+    assert_true(S->rip == HANDLER + 16 * X86_NP_FAULT);
     STACK_IS(4, OTHER_TASK | 1, RIP);
     deliver(X86_EVENT_SOFTWARE, VECTOR, -1);
-    STACK_IS(4, OTHER_TASK, HANDLER + 16 * X86_NP - 2);
+    STACK_IS(4, OTHER_TASK, HANDLER + 16 * X86_NP_FAULT - 2);
 }
 
 /* An exception in the new task has that one's rip, not the interrupted one's. */

@@ -129,7 +129,7 @@ static void test_code_refused(void **state)
     refused_by_both(CODE3, X86_GP, CODE3 & ~3);
     refused_by_both(CODE0 | 1, X86_GP, CODE0);
     refused_by_both(CONFORMING3, X86_GP, CONFORMING3 & ~3);
-    refused_by_both(ABSENT_CODE0, X86_NP, ABSENT_CODE0);
+    refused_by_both(ABSENT_CODE0, X86_NP_FAULT, ABSENT_CODE0);
     refused_by_both(CODE16, X86_GP, 0); /* TARGET is behind its limit */
     machine_user();
     refused_by_both(CODE0, X86_GP, CODE0);
@@ -233,7 +233,7 @@ static void test_gate_refused(void **state)
     gdt_put(GATE, gate_low(CODE0, TARGET, X86_TYPE_CALL_GATE, 3, 0));
     RAISES(x86_far_jump(CORE, GATE, 0, 4), X86_GP, CODE0); /* a jump does not go inward */
     gdt_change(GATE, A_PRESENT, 0);
-    refused_by_both(GATE, X86_NP, GATE);
+    refused_by_both(GATE, X86_NP_FAULT, GATE);
     static const struct {
         uint16_t selector;
         uint8_t vector;
@@ -243,7 +243,7 @@ static void test_gate_refused(void **state)
         {DATA0, X86_GP, DATA0},
         {TASK, X86_GP, TASK},
         {TABLE_LIMIT + 3, X86_GP, TABLE_LIMIT + 1},
-        {FREE + 8, X86_NP, FREE + 8},
+        {FREE + 8, X86_NP_FAULT, FREE + 8},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         gdt_put(FREE + 8, descriptor(0, ~0u, (A_CODE & ~A_PRESENT) | A_DPL(3)));
@@ -353,7 +353,7 @@ static void test_return_refused(void **state)
         {CODE0 | 3, DATA3, X86_GP, CODE0},
         {CODE3 & ~3, 0, X86_GP, CODE3 & ~3},
         {CONFORMING3 & ~3, 0, X86_GP, CONFORMING3 & ~3},
-        {ABSENT_CODE0, 0, X86_NP, ABSENT_CODE0},
+        {ABSENT_CODE0, 0, X86_NP_FAULT, ABSENT_CODE0},
         {CODE16, 0, X86_GP, 0}, /* the limit */
         {CODE3, 0, X86_GP, 0},
         {CODE3, DATA0, X86_GP, DATA0},

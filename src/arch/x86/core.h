@@ -29,7 +29,7 @@ enum x86_exception_vector {
     X86_NM = 7,
     X86_DF = 8,
     X86_TS = 10,
-    X86_NP = 11,
+    X86_NP_FAULT = 11,
     X86_SS_FAULT = 12,
     X86_GP = 13,
     X86_PF = 14,
@@ -39,8 +39,20 @@ enum x86_exception_vector {
     X86_XM = 19,
 };
 
+/* How an interrupt or exception came to be. */
+enum x86_event_kind {
+    X86_EVENT_EXCEPTION,
+    /* INT n, INT3, INTO: rip is behind the instruction, and the gate's DPL counts. That virtual-8086 mode's
+     * INT n needs an IOPL of 3 is the caller's to see to. */
+    X86_EVENT_SOFTWARE,
+    X86_EVENT_INT1,     /* as SOFTWARE, but the DPL does not count */
+    X86_EVENT_EXTERNAL, /* NMI, too */
+};
+
 struct x86_exception {
     uint8_t vector;
+    uint8_t kind;   /* enum x86_event_kind, */
+    uint8_t length; /* and the instruction's: of what only x86_emulate() raises */
     bool has_error;
     uint32_t error;
     uint64_t address; /* of a page fault: becomes CR2 when it is delivered */
@@ -89,6 +101,15 @@ static inline bool x86_long_mode(const struct x86_state *s)
 static inline unsigned x86_cpl(const struct x86_state *s)
 {
     return !x86_protected(s) ? 0 : x86_vm86(s) ? 3 : s->segment[X86_SS].attributes >> 5 & 3u;
+}
+
+/* What kind of code runs. */
+static inline enum x86_code x86_code_of(const struct x86_state *s)
+{
+    const unsigned attributes = s->segment[X86_CS].attributes;
+    if (x86_long_mode(s) && attributes & 1 << 13) /* L */
+        return X86_CODE_64;
+    return x86_has_descriptors(s) && attributes & 1 << 14 ? X86_CODE_32 : X86_CODE_16; /* D */
 }
 
 static inline int x86_raise_plain(struct x86_core *core, unsigned vector)

@@ -12,7 +12,7 @@
 
 enum x86_flush {
     X86_FLUSH_ALL,        /* every translation, global ones too */
-    X86_FLUSH_NOT_GLOBAL, /* MOV to CR3 */
+    X86_FLUSH_NOT_GLOBAL, /* MOV to CR3; `linear` 1: those of the new PCID may stay */
     X86_FLUSH_PAGE,       /* INVLPG; of all sizes */
 };
 
@@ -29,19 +29,26 @@ struct x86_platform {
     uint64_t (*cr8_read)(void *opaque);
     void (*cr8_write)(void *opaque, uint64_t value);
     uint64_t (*tsc)(void *opaque); /* without the guest's own offset */
+    /* 8 bytes of guest memory, for the PDPTEs of PAE paging. False: there is none. NULL: they are zero. */
+    bool (*physical_read)(void *opaque, uint64_t physical, unsigned size, uint64_t *value);
     /* The page tables, or what of CR0, CR3, CR4 and EFER decides about them, are new. */
     void (*flush)(void *opaque, enum x86_flush what, uint64_t linear);
 };
 
 enum x86_emulated {
     X86_EMULATED,          /* done; the registers say where it goes on */
-    X86_EMULATE_EXCEPTION, /* core->exception; a fault unless it is a trap by its nature */
+    X86_EMULATE_EXCEPTION, /* for x86_deliver(core, x86_exception_event(core)): INT n and its kin, too */
     X86_EMULATE_HALT,      /* HLT: done, rip is behind it */
     X86_EMULATE_AGAIN,     /* a string instruction: some elements are done, rip is at it still */
 };
 
-/* Executes the instruction at rip, whose bytes and length are given (1 to 15, all of it). rip counts in CS,
- * as arch/x86 does everywhere. */
+/*
+ * Executes the instruction at rip, whose bytes and length are given (1 to 15, all of it). rip counts in CS,
+ * as arch/x86 does everywhere. All of the state is what it reads and changes: whoever keeps MXCSR, the TPR or
+ * anything else elsewhere brings it up to date before and takes it from there afterwards.
+ * state->interrupt_shadow is set by STI and by MOV and POP to SS; who executes the next instruction clears
+ * it.
+ */
 enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *platform, const uint8_t *code,
                               unsigned length);
 

@@ -116,7 +116,7 @@ static int read_gate(struct entry *e)
     if (e->event->kind == X86_EVENT_SOFTWARE && e->dpl < x86_cpl(s))
         return raise_gate(e, X86_GP);
     if (!(gate[0] >> 47 & 1))
-        return raise_gate(e, X86_NP);
+        return raise_gate(e, X86_NP_FAULT);
     if (e->type == X86_TYPE_INTERRUPT_GATE16 || e->type == X86_TYPE_TRAP_GATE16)
         e->offset &= 0xffff;
     e->size = wide ? 8 : e->type & 8 ? 4 : 2;
@@ -144,7 +144,7 @@ static int read_code(struct entry *e)
     if (!x86_is_code(attributes) || dpl > cpl || only64)
         return raise_selector(e, X86_GP);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return raise_selector(e, X86_NP);
+        return raise_selector(e, X86_NP_FAULT);
     e->cpl = conforming ? cpl : dpl;
     if (x86_vm86(s) && e->cpl != 0)
         return raise_selector(e, X86_GP);
@@ -264,7 +264,7 @@ static int deliver_protected(struct x86_core *core, const struct x86_event *even
 struct x86_event x86_exception_event(const struct x86_core *core)
 {
     const struct x86_exception *x = &core->exception;
-    return (struct x86_event){X86_EVENT_EXCEPTION, x->vector, x->has_error, x->error, x->address, 0};
+    return (struct x86_event){x->kind, x->vector, x->has_error, x->error, x->address, x->length};
 }
 
 static bool is_contributory(const struct x86_event *e)

@@ -7,15 +7,6 @@
 
 #include "arch/x86/core.h"
 
-enum x86_event_kind {
-    X86_EVENT_EXCEPTION,
-    /* INT n, INT3, INTO: rip is behind the instruction, and the gate's DPL counts. That virtual-8086 mode's
-     * INT n needs an IOPL of 3 is the caller's to see to. */
-    X86_EVENT_SOFTWARE,
-    X86_EVENT_INT1,     /* as SOFTWARE, but the DPL does not count */
-    X86_EVENT_EXTERNAL, /* NMI, too */
-};
-
 struct x86_event {
     enum x86_event_kind kind;
     uint8_t vector;

@@ -34,6 +34,7 @@ struct x86_model {
     unsigned family, model, stepping;
     uint32_t features[X86_FEATURE_WORD_COUNT];
     uint8_t physical_bits, linear_bits;
+    uint8_t last_leaf; /* of the basic ones of CPUID */
 };
 
 /* A feature as its word and bit. */
@@ -50,6 +51,11 @@ int x86_model_parse(struct x86_model *model, const char *text, struct error *err
 /* The names of models and features, by index; NULL after the last. */
 const char *x86_model_name(unsigned index);
 const char *x86_feature_name(unsigned index);
+
+/* Its registers after power-on: real-address mode at FFFFFFF0h. All memory is write-back, as firmware leaves
+ * it. INIT leaves x87, SSE and MSRs alone. */
+void x86_state_reset(struct x86_state *state, const struct x86_model *model);
+void x86_state_init(struct x86_state *state, const struct x86_model *model);
 
 /* The processor's place in the machine. */
 struct x86_topology {

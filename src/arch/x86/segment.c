@@ -140,7 +140,7 @@ static int load_data(struct x86_core *core, enum x86_segment segment, uint16_t s
     if (!(code && attributes & X86_SEGMENT_CONFORMING) && ((selector & 3u) > dpl || x86_cpl(s) > dpl))
         return x86_raise_error(core, X86_GP, error);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return x86_raise_error(core, X86_NP, error);
+        return x86_raise_error(core, X86_NP_FAULT, error);
     if (x86_descriptor_mark(core, &d, X86_SEGMENT_ACCESSED) < 0)
         return X86_RAISED;
     x86_segment_set(s, segment, selector, &d);
@@ -202,7 +202,7 @@ int x86_load_ldtr(struct x86_core *core, uint16_t selector)
     if ((attributes & (X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_TYPE)) != X86_TYPE_LDT)
         return x86_raise_error(core, X86_GP, selector & ~3u);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return x86_raise_error(core, X86_NP, selector & ~3u);
+        return x86_raise_error(core, X86_NP_FAULT, selector & ~3u);
     s->ldtr = (struct x86_segment_register){selector, (uint16_t)attributes, x86_descriptor_limit(&d)};
     s->ldtr_base = x86_descriptor_base(&d);
     return 0;
@@ -222,7 +222,7 @@ int x86_load_tr(struct x86_core *core, uint16_t selector)
     if (type != X86_TYPE_TSS && (type != X86_TYPE_TSS16 || x86_long_mode(s)))
         return x86_raise_error(core, X86_GP, selector & ~3u);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return x86_raise_error(core, X86_NP, selector & ~3u);
+        return x86_raise_error(core, X86_NP_FAULT, selector & ~3u);
     if (x86_descriptor_mark(core, &d, X86_TYPE_TSS_BUSY & ~X86_TYPE_TSS) < 0)
         return X86_RAISED;
     attributes = x86_descriptor_attributes(&d);

@@ -8,6 +8,7 @@
 #ifndef VISOR_ARCH_X86_STATE_H
 #define VISOR_ARCH_X86_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arch/nzcv.h"
@@ -32,6 +33,9 @@ enum x86_segment { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGMENT_C
 enum x86_code { X86_CODE_64, X86_CODE_32, X86_CODE_16 };
 
 #define X86_INSTRUCTION_MAX 15 /* bytes */
+
+/* Memory type range registers. */
+enum { X86_MTRR_FIXED = 11, X86_MTRR_VARIABLE = 8 };
 
 /* EFLAGS, RFLAGS: volume 1, 3.4.3 */
 enum {
@@ -98,7 +102,23 @@ struct x86_state {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t kernel_gs_base;
     uint64_t tsc_offset, tsc_aux;
+
+    uint64_t tsc_adjust;
+    uint64_t pdpte[4]; /* of PAE paging: as they were when CR3 was loaded */
+    uint64_t xcr0;     /* bit 0 counts as set */
+    uint64_t pat, misc_enable, debugctl, spec_ctrl;
+    uint64_t mtrr_def_type, mtrr_fixed[X86_MTRR_FIXED], mtrr_base[X86_MTRR_VARIABLE],
+        mtrr_mask[X86_MTRR_VARIABLE];
+    bool interrupt_shadow; /* the last instruction was STI, or loaded SS: no interrupt before the next one */
 };
+
+/* XCR0 */
+enum { X86_XCR0_X87 = 1 << 0, X86_XCR0_SSE = 1 << 1, X86_XCR0_ALL = X86_XCR0_X87 | X86_XCR0_SSE };
+
+static inline uint64_t x86_xcr0(const struct x86_state *s)
+{
+    return s->xcr0 | X86_XCR0_X87;
+}
 
 /* The whole of RFLAGS. */
 static inline uint64_t x86_eflags_get(const struct x86_state *s)

@@ -126,7 +126,7 @@ static int find_task(struct x86_core *core, uint16_t selector, enum x86_task_rea
     if ((type | TYPE_WIDE | TYPE_BUSY) != X86_TYPE_TSS_BUSY || busy != back)
         return x86_raise_error(core, vector, error);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return x86_raise_error(core, X86_NP, error);
+        return x86_raise_error(core, X86_NP_FAULT, error);
     if (x86_descriptor_limit(d) < (is_wide(type) ? (unsigned)TSS_LEAST : (unsigned)TSS16_LEAST))
         return x86_raise_error(core, X86_TS, error);
     return 0;
@@ -146,7 +146,7 @@ static int load_code(struct x86_core *core, uint16_t selector, unsigned *cpl)
     if (!x86_is_code(attributes) || (conforming ? dpl > *cpl : dpl != *cpl))
         return x86_raise_error(core, X86_TS, error);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return x86_raise_error(core, X86_NP, error);
+        return x86_raise_error(core, X86_NP_FAULT, error);
     if (x86_descriptor_mark(core, &d, X86_SEGMENT_ACCESSED) < 0)
         return X86_RAISED;
     x86_segment_set(core->state, X86_CS, selector, &d);
@@ -177,7 +177,7 @@ static int load_ldt(struct x86_core *core, uint16_t selector)
     core->state->ldtr_base = 0;
     if (x86_load_ldtr(core, selector) == 0)
         return 0;
-    if (core->exception.vector == X86_NP)
+    if (core->exception.vector == X86_NP_FAULT)
         core->exception.vector = X86_TS;
     return as_invalid_tss(core);
 }

@@ -69,7 +69,7 @@ static int check_code(struct x86_core *core, uint16_t selector, unsigned rpl, co
         (x86_long_mode(s) && (attributes & both) == both))
         return raise_selector(core, X86_GP, selector);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return raise_selector(core, X86_NP, selector);
+        return raise_selector(core, X86_NP_FAULT, selector);
     return 0;
 }
 
@@ -106,7 +106,7 @@ static int open_gate(struct x86_core *core, uint16_t selector, struct x86_descri
     if (dpl < cpl || (selector & 3u) > dpl)
         return raise_selector(core, X86_GP, selector);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return raise_selector(core, X86_NP, selector);
+        return raise_selector(core, X86_NP_FAULT, selector);
     if (wide && x86_descriptor_read(core, selector, true, X86_GP, d) < 0)
         return X86_RAISED;
     if (!x86_descriptor_wide_valid(d))
@@ -125,7 +125,7 @@ static int open_gate(struct x86_core *core, uint16_t selector, struct x86_descri
         (wide && (attributes & (X86_SEGMENT_LONG | X86_SEGMENT_BIG)) != X86_SEGMENT_LONG))
         return raise_selector(core, X86_GP, gate->selector);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return raise_selector(core, X86_NP, gate->selector);
+        return raise_selector(core, X86_NP_FAULT, gate->selector);
     if (!offset_fits(s, &gate->code, gate->offset))
         return x86_raise_error(core, X86_GP, 0);
     return 0;
@@ -199,7 +199,7 @@ static int transfer_system(struct x86_core *core, uint16_t selector, struct x86_
         return raise_selector(core, X86_GP, selector);
     if (type == X86_TYPE_TASK_GATE) {
         if (!(attributes & X86_SEGMENT_PRESENT))
-            return raise_selector(core, X86_NP, selector);
+            return raise_selector(core, X86_NP_FAULT, selector);
         return x86_task_switch(core, (uint16_t)(d->low >> 16), reason, 0);
     }
     if (type == X86_TYPE_TSS || type == X86_TYPE_TSS16)
@@ -279,7 +279,7 @@ static int check_return_code(struct x86_core *core, struct target *t)
         (x86_long_mode(s) && (attributes & both) == both))
         return raise_selector(core, X86_GP, t->selector);
     if (!(attributes & X86_SEGMENT_PRESENT))
-        return raise_selector(core, X86_NP, t->selector);
+        return raise_selector(core, X86_NP_FAULT, t->selector);
     if (!offset_fits(s, &t->code, t->rip))
         return x86_raise_error(core, X86_GP, 0);
     return 0;

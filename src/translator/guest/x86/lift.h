@@ -46,6 +46,7 @@ enum {
 #include "translator/guest/x86/opcodes.def"
 #include "translator/guest/x86/sse.def"
 #undef OP
+bool x86_lift_emulate(struct x86_lift *l);
 
 extern const struct x86_opcodes x86_lift_opcodes;
 

@@ -148,15 +148,15 @@ static void compare_16_bytes(struct x86_lift *l, ir_value address)
     set_zero_flag(l, ir_cmp(l->ir, IR_EQ, difference, ir_const(l->ir, IR_I64, 0)));
 }
 
-/* Group 9: CMPXCHG8B and CMPXCHG16B; XRSTORS, XSAVEC and XSAVES are the owner's */
+/* Group 9: CMPXCHG8B and CMPXCHG16B; RDRAND and RDSEED are the owner's */
 bool x86_lift_cmpxchg_pair(struct x86_lift *l)
 {
     const unsigned reg = l->insn.reg & 7;
 
-    if (!l->insn.memory || reg == 0 || reg == 2 || reg > 5)
-        return false;
+    if (!l->insn.memory)
+        return reg >= 6 && !l->insn.repeat && x86_lift_emulate(l);
     if (reg != 1)
-        return !l->insn.lock && l->insn.prefix == X86_NP && x86_lift_emulate(l);
+        return false;
     ir_value address = x86_address_value(l, x86_operand_address(l));
     if (l->insn.size == 3)
         compare_16_bytes(l, address);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* rows: opcodes.def, sse.def and the instructions of ir/x86_vector.def as a table. */
+/* rows: opcodes.def, sse.def, what is emulated and the instructions of ir/x86_vector.def as a table. */
 #include "translator/guest/x86/lift_sse.h"
 
 /* Rows of x86_vector.def by shape. */
@@ -35,6 +35,11 @@ _Static_assert(X86_MAP_0F == 1 && X86_MAP_0F3A == 3 && X86_NP == 0 && X86_66 == 
 const struct x86_opcodes x86_lift_opcodes = {{
 #define OP(map, prefix, first, last, flags, function, argument)                                              \
     [X86_MAP_##map][X86_##prefix][first... last] = {{x86_lift_##function}, (uint16_t)(flags), (argument)},
+#define EMULATE(map, prefix, first, last, flags, function) OP(map, prefix, first, last, flags, emulate, 0)
+#define SHARED(...)
+#include "arch/x86/emulate.def"
+#undef EMULATE
+#undef SHARED
 #include "translator/guest/x86/opcodes.def"
 #include "translator/guest/x86/sse.def"
 #undef OP

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cpuid: what CPUID answers. Intel SDM volume 2, CPUID. */
+#include <string.h>
+
+#include "arch/x86/core.h"
+#include "arch/x86/features.h"
+#include "base/macros.h"
+
+enum {
+    LEAF_HYPERVISOR = 0x40000000,
+    XSAVE_AREA = 512 + 64, /* x87 and SSE */
+    MHZ = 1000,            /* of the TSC, which counts nanoseconds, and of the local APIC's timer */
+};
+#define LEAF_EXTENDED      0x80000000
+#define LEAF_EXTENDED_LAST 0x80000008
+
+static const char hypervisor_signature[12] = {'v', 'i', 's', 'o', 'r', ' ', 'v', 'i', 's', 'o', 'r', ' '};
+
+/* How many bits number `count` things. */
+static unsigned bits_for(unsigned count)
+{
+    unsigned bits = 0;
+    while (1u << bits < count)
+        bits++;
+    return bits;
+}
+
+static void leaf_1(const struct x86_model *m, const struct x86_topology *t, const struct x86_state *s,
+                   uint32_t out[4])
+{
+    const unsigned family = m->family > 15 ? 15 : m->family;
+    const unsigned count = 1u << bits_for(t->vcpu_count);
+
+    out[0] =
+        m->stepping | (m->model & 15) << 4 | family << 8 | (m->model >> 4) << 16 | (m->family - family) << 20;
+    out[1] = t->apic_id << 24 | (x86_has(m, X86_FEATURE_CLFLUSH) ? 8 << 8 : 0);
+    out[2] = m->features[X86_FEATURES_1_ECX];
+    out[3] = m->features[X86_FEATURES_1_EDX];
+    if (x86_has(m, X86_FEATURE_APIC) && t->vcpu_count > 1) {
+        out[1] |= (count > 255 ? 255 : count) << 16;
+        out[3] |= 1u << 28;
+    }
+    out[2] &= ~(1u << 27);
+    if (x86_has(m, X86_FEATURE_XSAVE) && s && s->cr4 & X86_CR4_OSXSAVE)
+        out[2] |= 1u << 27;
+}
+
+/* Caches: small ones of each core's own, and one for all. */
+static void leaf_4(const struct x86_topology *t, uint32_t subleaf, uint32_t out[4])
+{
+    static const struct {
+        uint8_t type, level, ways;
+        uint16_t sets;
+        bool shared;
+    } caches[] = {{1, 1, 8, 64, false}, {2, 1, 8, 64, false}, {3, 2, 8, 512, false}, {3, 3, 16, 8192, true}};
+    const unsigned count = 1u << bits_for(t->vcpu_count);
+
+    if (subleaf >= ARRAY_SIZE(caches))
+        return;
+    const unsigned sharing = caches[subleaf].shared ? count : 1;
+    out[0] = caches[subleaf].type | (unsigned)caches[subleaf].level << 5 | 1 << 8 | (sharing - 1) << 14 |
+             ((count > 64 ? 64 : count) - 1) << 26;
+    out[1] = 63 | (caches[subleaf].ways - 1u) << 22;
+    out[2] = caches[subleaf].sets - 1u;
+    out[3] = caches[subleaf].shared ? 1 << 1 : 0;
+}
+
+/* Each vCPU is a core. */
+static void leaf_b(const struct x86_topology *t, uint32_t subleaf, uint32_t out[4])
+{
+    out[2] = subleaf & 255;
+    out[3] = t->apic_id;
+    if (subleaf == 0) {
+        out[1] = 1;
+        out[2] |= 1 << 8;
+    } else if (subleaf == 1) {
+        out[0] = bits_for(t->vcpu_count);
+        out[1] = t->vcpu_count;
+        out[2] |= 2 << 8;
+    }
+}
+
+static void leaf_d(const struct x86_model *m, uint32_t subleaf, uint32_t out[4])
+{
+    if (!x86_has(m, X86_FEATURE_XSAVE))
+        return;
+    if (subleaf == 0) {
+        out[0] = X86_XCR0_ALL;
+        out[1] = out[2] = XSAVE_AREA;
+    } else if (subleaf == 1) {
+        out[0] = m->features[X86_FEATURES_D1_EAX];
+    }
+}
+
+static void basic(const struct x86_model *m, const struct x86_topology *t, const struct x86_state *s,
+                  uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    switch (leaf) {
+    case 0:
+        out[0] = m->last_leaf;
+        memcpy(&out[1], m->vendor, 4);
+        memcpy(&out[3], m->vendor + 4, 4);
+        memcpy(&out[2], m->vendor + 8, 4);
+        break;
+    case 1: leaf_1(m, t, s, out); break;
+    case 2:
+        out[0] = x86_has(m, X86_FEATURE_LM) ? 0x00feff01 : 0x03020101; /* "see leaf 4" */
+        out[3] = x86_has(m, X86_FEATURE_LM) ? 0 : 0x0c040842;
+        break;
+    case 4: leaf_4(t, subleaf, out); break;
+    case 6: out[0] = x86_has(m, X86_FEATURE_APIC) ? 1 << 2 : 0; break; /* the APIC's timer never stops */
+    case 7:
+        if (subleaf == 0) {
+            out[1] = m->features[X86_FEATURES_7_EBX];
+            out[2] = m->features[X86_FEATURES_7_ECX];
+            out[3] = m->features[X86_FEATURES_7_EDX];
+        }
+        break;
+    case 0xb: leaf_b(t, subleaf, out); break;
+    case 0xd: leaf_d(m, subleaf, out); break;
+    case 0x15: out[0] = 1, out[1] = 1, out[2] = MHZ * 1000000u; break;
+    case 0x16: out[0] = MHZ, out[1] = MHZ, out[2] = 100; break;
+    default: break;
+    }
+}
+
+static void extended(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
+{
+    switch (leaf) {
+    case LEAF_EXTENDED: out[0] = LEAF_EXTENDED_LAST; break;
+    case LEAF_EXTENDED + 1:
+        out[2] = m->features[X86_FEATURES_EXT_ECX];
+        out[3] = m->features[X86_FEATURES_EXT_EDX];
+        break;
+    case LEAF_EXTENDED + 2:
+    case LEAF_EXTENDED + 3:
+    case LEAF_EXTENDED + 4: memcpy(out, m->brand + 16 * (leaf - LEAF_EXTENDED - 2), 16); break;
+    case LEAF_EXTENDED + 6: out[2] = 256u << 16 | 6 << 12 | 64; break; /* the second cache */
+    case LEAF_EXTENDED + 7: out[3] = m->features[X86_FEATURES_INVARIANT_EDX]; break;
+    case LEAF_EXTENDED + 8: out[0] = m->physical_bits | (unsigned)m->linear_bits << 8; break;
+    default: break;
+    }
+}
+
+void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
+               const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    memset(out, 0, 4 * sizeof *out);
+    if (leaf == LEAF_HYPERVISOR && x86_has(model, X86_FEATURE_HYPERVISOR)) {
+        out[0] = LEAF_HYPERVISOR;
+        memcpy(&out[1], hypervisor_signature, sizeof hypervisor_signature);
+    } else if (leaf >= LEAF_EXTENDED && leaf <= LEAF_EXTENDED_LAST && x86_has(model, X86_FEATURE_CMOV)) {
+        extended(model, leaf, out);
+    } else {
+        /* Beyond the last one Intel's processors answer as that. */
+        basic(model, topology, state, leaf > model->last_leaf ? model->last_leaf : leaf, subleaf, out);
+    }
+}
