@@ -99,4 +99,8 @@ enum x86_decoded {
 enum x86_decoded x86_decode(struct x86_insn *insn, const struct x86_opcodes *opcodes, enum x86_code code,
                             const uint8_t *bytes, size_t limit);
 
+/* Whose registers an instruction uses; what of CR0 and CR4 must allow it. */
+enum x86_float_unit { X86_UNIT_NONE, X86_UNIT_X87, X86_UNIT_MMX, X86_UNIT_SSE };
+enum x86_float_unit x86_float_unit(const struct x86_insn *insn);
+
 #endif

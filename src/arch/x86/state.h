@@ -78,6 +78,8 @@ struct x86_table_register {
     uint16_t limit;
 };
 
+enum x86_activity { X86_ACTIVE, X86_HALTED, X86_WAITS_FOR_SIPI };
+
 struct x86_state {
     uint64_t gpr[X86_GPR_COUNT];
     uint64_t rip;
@@ -89,6 +91,9 @@ struct x86_state {
     union vector128 xmm[16];
     union vector128 xmm_upper[16];                 /* of the YMM registers */
     uint8_t x87[512] __attribute__((aligned(16))); /* as FXSAVE writes it, but for MXCSR and XMM */
+
+    uint8_t activity;                 /* enum x86_activity */
+    uint8_t nmi_pending, nmi_blocked; /* 1: an NMI waits; waits for IRET */
 
     uint64_t segment_base[X86_SEGMENT_COUNT];
     struct x86_segment_register segment[X86_SEGMENT_COUNT];

@@ -82,6 +82,8 @@ static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t lim
     ir_emit(l->ir, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
     if (decoded == X86_TOO_LONG)
         x86_raise(l, TRANSLATOR_EMULATE, 0, l->pc); /* #GP instead: no length tells it */
+    else if (decoded == X86_DECODED && l->mode & X86_MODE_NO_FPU && x86_float_unit(&l->insn))
+        x86_lift_emulate(l);
     else if (decoded == X86_UNDEFINED || !l->insn.row->lift(l))
         x86_raise(l, TRANSLATOR_UNDEFINED, 0, l->pc);
     return true;

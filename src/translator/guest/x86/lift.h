@@ -144,7 +144,7 @@ struct x86_address x86_operand_address(struct x86_lift *l);
 /* `offset` (I64) within a segment; without IR where the segment has no base. */
 struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segment, ir_value offset);
 /* What LEA yields, in the type of the address size; `added` to the displacement. */
-ir_value x86_effective_address(struct x86_lift *l, uint64_t added);
+ir_value x86_lift_offset(struct x86_lift *l, uint64_t added);
 /* As one value, for ATOMIC and CAS. */
 ir_value x86_address_value(struct x86_lift *l, struct x86_address address);
 

@@ -163,7 +163,7 @@ static struct x86_place string_place(struct x86_lift *l, ir_value offset)
     const unsigned size = l->insn.size, width = 8u << l->insn.address_size;
     ir_value wide = size == 2 ? ir_sext(l->ir, offset) : x86_sign_extend(l, offset, size);
     ir_value bytes = ir_binary_imm(l->ir, IR_SHL, ir_binary_imm(l->ir, IR_SAR, wide, 3 + size), size);
-    ir_value address = x86_convert(l, x86_effective_address(l, 0), IR_I64);
+    ir_value address = x86_convert(l, x86_lift_offset(l, 0), IR_I64);
 
     address = ir_ubfx(l->ir, ir_binary(l->ir, IR_ADD, address, bytes), 0, width);
     return (struct x86_place){

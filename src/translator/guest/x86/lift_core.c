@@ -74,7 +74,7 @@ static ir_value base_value(struct x86_lift *l, enum ir_type type)
     return x86_convert(l, x86_gpr(l, l->insn.base), type);
 }
 
-ir_value x86_effective_address(struct x86_lift *l, uint64_t added)
+ir_value x86_lift_offset(struct x86_lift *l, uint64_t added)
 {
     const struct x86_insn *insn = &l->insn;
     const enum ir_type type = insn->address_size == 3 ? IR_I64 : IR_I32;
@@ -94,7 +94,7 @@ struct x86_address x86_operand_address(struct x86_lift *l)
 
     if (insn->address_size < 3)
         return x86_segment_address(l, (enum x86_segment)insn->segment,
-                                   ir_zext(l->ir, x86_effective_address(l, 0)));
+                                   ir_zext(l->ir, x86_lift_offset(l, 0)));
 
     struct x86_address address = {.scale = insn->scale, .disp = (uint64_t)insn->disp};
     if (insn->base == X86_BASE_RIP || (insn->base == X86_NO_REGISTER && insn->index == X86_NO_REGISTER)) {

@@ -113,7 +113,7 @@ bool x86_lift_cwd(struct x86_lift *l)
 
 bool x86_lift_lea(struct x86_lift *l)
 {
-    x86_write_named(l, l->insn.reg, l->insn.size, x86_effective_address(l, 0));
+    x86_write_named(l, l->insn.reg, l->insn.size, x86_lift_offset(l, 0));
     return true;
 }
 

@@ -49,8 +49,13 @@ enum x86_mode {
     X86_MODE_SYSTEM =
         1 << 4,            /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
     X86_MODE_TLB = 3 << 5, /* mask: enum x86_tlb */
+    X86_MODE_NO_FPU = 1 << 7, /* CR0 or CR4 forbid some of x87, MMX and SSE: all of them are the owner's */
 };
 #define X86_MODE_TLB_SHIFT 5
+
+/* What is translated, for x86_decode(). */
+struct x86_opcodes;
+extern const struct x86_opcodes x86_lift_opcodes;
 
 extern const struct guest_isa x86_guest;        /* user mode */
 extern const struct guest_isa x86_system_guest; /* system mode; its CPUs are struct x86_system_cpu */

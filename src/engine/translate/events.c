@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * events: what reaches a vCPU from outside: interrupts, NMI, INIT, SIPI, requests of other threads, and how
+ * its thread is told of them: by a signal while it runs guest code, by a futex while it sleeps, not at all
+ * while it will look anyway.
+ */
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arch/x86/segment.h"
+#include "engine/translate/private.h"
+
+#define SIGNAL_STACK_SIZE (64ul << 10)
+
+/* The vCPU of this thread. */
+static _Thread_local struct engine_vcpu *current;
+
+/* -- signals --------------------------------------------------------------------------------------------- */
+
+static int kick_signal(void)
+{
+    return SIGRTMIN + 1;
+}
+
+static void on_kick(int signal, siginfo_t *info, void *ucontext)
+{
+    (void)signal, (void)info;
+    if (current)
+        translator_interrupt(&current->cpu->x86.common, ucontext);
+}
+
+/* What is not the guest's doing ends visor as it would without a handler. */
+static void on_fault(int signal, siginfo_t *info, void *ucontext)
+{
+    if (current && translator_fault(&current->cpu->x86.common, signal, info, ucontext))
+        return;
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigaction(signal, &standard, NULL);
+}
+
+static void handle_signals(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE};
+    /* Generated code has a stack of its own, on which nothing else may be put. */
+    struct sigaction action = {.sa_sigaction = on_kick, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    sigfillset(&action.sa_mask);
+    sigaction(kick_signal(), &action, NULL);
+    action.sa_sigaction = on_fault;
+    for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigaction(faults[i], &action, NULL);
+}
+
+/* Signals that are not the engine's go to other threads: they could come on the stack of generated code. */
+static void set_mask(void)
+{
+    sigset_t mask;
+    sigfillset(&mask);
+    sigdelset(&mask, kick_signal());
+    sigdelset(&mask, SIGSEGV);
+    sigdelset(&mask, SIGBUS);
+    sigdelset(&mask, SIGFPE);
+    sigdelset(&mask, SIGILL);
+    sigdelset(&mask, SIGTRAP);
+    sigdelset(&mask, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+bool engine_attach(struct engine_vcpu *v)
+{
+    if (current == v)
+        return true;
+    if (!v->signal_stack) {
+        void *stack =
+            mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (stack == MAP_FAILED)
+            return false;
+        v->signal_stack = stack;
+    }
+    const stack_t stack = {.ss_sp = v->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
+    if (sigaltstack(&stack, NULL) < 0)
+        return false;
+    current = v;
+    handle_signals();
+    set_mask();
+    atomic_store(&v->tid, (int)syscall(SYS_gettid));
+    return true;
+}
+
+void engine_detach(struct engine_vcpu *v)
+{
+    if (current == v) {
+        const stack_t none = {.ss_flags = SS_DISABLE};
+        sigaltstack(&none, NULL);
+        current = NULL;
+    }
+    if (v->signal_stack)
+        munmap(v->signal_stack, SIGNAL_STACK_SIZE);
+}
+
+/* -- telling a vCPU -------------------------------------------------------------------------------------- */
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
+{
+    return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+/* In this order: told, then where it is. The vCPU does it the other way round. */
+void engine_kick(struct engine_vcpu *v)
+{
+    if (atomic_exchange(&v->kicked, 1))
+        return;
+    switch (atomic_load(&v->place)) {
+    case ENGINE_OUTSIDE: return;
+    case ENGINE_ASLEEP: futex(&v->kicked, FUTEX_WAKE, 1); return;
+    case ENGINE_INSIDE: break;
+    }
+    if (current == v) /* in a device's callback that generated code has called */
+        translator_request(&v->cpu->x86.common);
+    else
+        syscall(SYS_tgkill, getpid(), atomic_load(&v->tid), kick_signal());
+}
+
+void engine_request(struct engine_vcpu *v, enum engine_request request)
+{
+    atomic_fetch_or(&v->requests, request);
+    engine_kick(v);
+}
+
+bool engine_go_inside(struct engine_vcpu *v)
+{
+    atomic_store(&v->place, ENGINE_INSIDE);
+    if (!atomic_load(&v->kicked))
+        return true;
+    atomic_store(&v->place, ENGINE_OUTSIDE);
+    return false;
+}
+
+void engine_sleep(struct engine_vcpu *v)
+{
+    memory_reader_sleep(&v->reader);
+    v->range = NULL;
+    atomic_store(&v->place, ENGINE_ASLEEP);
+    while (!atomic_load(&v->kicked))
+        futex(&v->kicked, FUTEX_WAIT, 0);
+    atomic_store(&v->place, ENGINE_OUTSIDE);
+    memory_reader_wake(v->vm->machine.memory, &v->reader);
+}
+
+/* -- INIT and SIPI --------------------------------------------------------------------------------------- */
+
+static void init(struct engine_vcpu *v)
+{
+    struct x86_state *s = engine_state(v);
+    x86_state_init(s, v->vm->machine.model);
+    lapic_init_processor(v->lapic);
+    s->activity = v->index == 0 ? X86_ACTIVE : X86_WAITS_FOR_SIPI;
+    s->nmi_pending = s->nmi_blocked = 0;
+    engine_state_changed(v);
+}
+
+static void startup(struct engine_vcpu *v, uint8_t vector)
+{
+    struct x86_state *s = engine_state(v);
+    if (s->activity != X86_WAITS_FOR_SIPI)
+        return;
+    s->segment[X86_CS].selector = (uint16_t)(vector << 8);
+    s->segment_base[X86_CS] = (uint64_t)vector << 12;
+    s->rip = 0;
+    s->activity = X86_ACTIVE;
+    engine_state_changed(v);
+}
+
+/* System management interrupts are lost: there is no firmware that would have asked for any. */
+void engine_take_events(struct engine_vcpu *v)
+{
+    const uint32_t events = lapic_take_events(v->lapic);
+    if (events & LAPIC_INIT)
+        init(v);
+    if (events & LAPIC_SIPI)
+        startup(v, (uint8_t)atomic_load(&v->lapic->sipi_vector));
+    if (events & LAPIC_NMI)
+        engine_state(v)->nmi_pending = 1;
+}
+
+/* -- interrupts ------------------------------------------------------------------------------------------ */
+
+/* The vector of an interrupt that the processor takes now; it is acknowledged. -1: there is none after all.
+ */
+static int acknowledge(struct engine_vcpu *v)
+{
+    const struct engine_machine *m = &v->vm->machine;
+    int vector = lapic_acknowledge(v->lapic);
+    if (vector != LAPIC_EXTINT)
+        return vector;
+    pthread_mutex_lock(m->lock);
+    vector = m->pic_acknowledge(m->opaque);
+    pthread_mutex_unlock(m->lock);
+    return vector;
+}
+
+/* What comes first between two instructions, if anything: NMI, then interrupts. */
+bool engine_next_event(struct engine_vcpu *v, struct x86_event *event)
+{
+    struct x86_state *s = engine_state(v);
+    if (s->activity == X86_WAITS_FOR_SIPI)
+        return false;
+    *event = (struct x86_event){.kind = X86_EVENT_EXTERNAL};
+    if (s->nmi_pending && !s->nmi_blocked) {
+        s->nmi_pending = 0;
+        s->nmi_blocked = 1;
+        event->vector = X86_NMI;
+        return true;
+    }
+    if (!(s->eflags_system & X86_EFLAGS_IF) || lapic_pending(v->lapic) == LAPIC_NONE)
+        return false;
+    const int vector = acknowledge(v);
+    event->vector = (uint8_t)vector;
+    return vector >= 0;
+}

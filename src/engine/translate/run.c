@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: the loop of a vCPU: what comes from outside, then guest code, then what that needs. */
+#include <string.h>
+
+#include "arch/x86/decode.h"
+#include "arch/x86/segment.h"
+#include "arch/x86/transfer.h"
+#include "base/macros.h"
+#include "engine/translate/private.h"
+
+enum { DR6_SINGLE_STEP = 1 << 14, MXCSR_MASKS = 0x1f80, SYSCALL_LENGTH = 2 };
+
+/* What becomes of the vCPU after an exit of generated code. */
+enum outcome {
+    GO_ON,
+    SHUT_DOWN,
+    FAILED,
+};
+
+/* -- registers ------------------------------------------------------------------------------------------- */
+
+/* All exceptions are masked in the host's register; the guest's bits are kept. */
+static void store_mxcsr(struct engine_vcpu *v)
+{
+    struct x86_state *s = engine_state(v);
+    s->mxcsr = (v->cpu->x86.common.fp_control & ~MXCSR_MASKS) | v->mxcsr_masks;
+}
+
+static void load_mxcsr(struct engine_vcpu *v)
+{
+    const struct x86_state *s = engine_state(v);
+    v->mxcsr_masks = s->mxcsr & MXCSR_MASKS;
+    v->cpu->x86.common.fp_control = s->mxcsr | MXCSR_MASKS;
+}
+
+/* Before and after arch/x86 has its way with the registers. */
+void engine_to_state(struct engine_vcpu *v)
+{
+    engine_to_rip(v);
+    store_mxcsr(v);
+}
+
+static void from_state(struct engine_vcpu *v)
+{
+    load_mxcsr(v);
+    engine_from_rip(v);
+    engine_paging_check(v);
+    engine_update_mode(v);
+}
+
+void engine_state_changed(struct engine_vcpu *v)
+{
+    from_state(v);
+    engine_paging_flush(v, X86_FLUSH_ALL, 0);
+}
+
+/* -- events ---------------------------------------------------------------------------------------------- */
+
+/* With state.rip right, before and after. */
+static enum outcome deliver(struct engine_vcpu *v, struct x86_event event)
+{
+    struct x86_state *s = engine_state(v);
+    s->activity = X86_ACTIVE;
+    s->interrupt_shadow = false;
+    const enum x86_delivery delivery = x86_deliver(&v->core, event);
+    from_state(v);
+    return delivery == X86_SHUTDOWN ? SHUT_DOWN : GO_ON;
+}
+
+/* An exception of the instruction at pc. */
+static enum outcome raise(struct engine_vcpu *v, struct x86_exception exception)
+{
+    engine_to_state(v);
+    v->core.exception = exception;
+    return deliver(v, x86_exception_event(&v->core));
+}
+
+static enum outcome raise_plain(struct engine_vcpu *v, unsigned vector)
+{
+    return raise(v, (struct x86_exception){.vector = (uint8_t)vector});
+}
+
+static enum outcome raise_protection(struct engine_vcpu *v)
+{
+    return raise(v, (struct x86_exception){.vector = X86_GP, .has_error = true});
+}
+
+/* INT3 at pc. */
+static enum outcome breakpoint(struct engine_vcpu *v)
+{
+    v->cpu->x86.pc++;
+    engine_to_state(v);
+    return deliver(v, (struct x86_event){.kind = X86_EVENT_SOFTWARE, .vector = X86_BP, .length = 1});
+}
+
+/* The trap after an instruction that began with TF set. */
+static enum outcome trap_step(struct engine_vcpu *v)
+{
+    engine_state(v)->dr[6] |= DR6_SINGLE_STEP;
+    return raise_plain(v, X86_DB);
+}
+
+static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit);
+
+/* -- instructions that are emulated ---------------------------------------------------------------------- */
+
+static bool fetch_bytes(struct engine_vcpu *v, uint64_t pc, uint8_t *bytes, unsigned length)
+{
+    while (length) {
+        const unsigned here = MIN(length, (unsigned)(MEMORY_PAGE_SIZE - pc % MEMORY_PAGE_SIZE));
+        const struct engine_fetch *fetch = engine_fetch(v, pc);
+        if (!fetch)
+            return false;
+        memcpy(bytes, fetch->host + pc % MEMORY_PAGE_SIZE, here);
+        bytes += here, pc += here, length -= here;
+        if (!v->wide)
+            pc = (uint32_t)pc;
+    }
+    return true;
+}
+
+static bool is_prefix(const struct engine_vcpu *v, uint8_t byte)
+{
+    switch (byte) {
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64 ... 0x67:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3: return true;
+    default: return v->wide && byte >> 4 == 4;
+    }
+}
+
+/* IRET ends an NMI's handler. RF, which it may have set, is for instruction breakpoints only. */
+static void note_instruction(struct engine_vcpu *v, const uint8_t *code, unsigned length)
+{
+    struct x86_state *s = engine_state(v);
+    unsigned i = 0;
+    while (i + 1 < length && is_prefix(v, code[i]))
+        i++;
+    if (code[i] != 0xcf)
+        return;
+    s->nmi_blocked = 0;
+    s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF;
+}
+
+static enum x86_float_unit float_unit(const struct engine_vcpu *v, const uint8_t *code, unsigned length)
+{
+    const enum x86_code kind = (enum x86_code)(v->cpu->x86.mode & X86_MODE_CODE);
+    struct x86_insn insn;
+    return x86_decode(&insn, &x86_lift_opcodes, kind, code, length) == X86_DECODED ? x86_float_unit(&insn)
+                                                                                   : X86_UNIT_NONE;
+}
+
+/* x87, MMX and SSE while CR0 and CR4 forbid some of them: SDM volume 3, tables 2-2 and 13-3. True: raised. */
+static bool float_forbidden(struct engine_vcpu *v, enum x86_float_unit unit)
+{
+    const struct x86_state *s = engine_state(v);
+    const bool emulated = s->cr0 & X86_CR0_EM;
+    if (unit == X86_UNIT_SSE && !(s->cr4 & X86_CR4_OSFXSR))
+        return x86_raise_plain(&v->core, X86_UD);
+    if (emulated)
+        return x86_raise_plain(&v->core, unit == X86_UNIT_X87 ? X86_NM : X86_UD);
+    return s->cr0 & X86_CR0_TS && x86_raise_plain(&v->core, X86_NM);
+}
+
+/* x87, MMX and SSE in a mode in which generated code leaves them alone. TRANSLATOR_EMULATE: it may, but is to
+ * be emulated. */
+static enum translator_exit step_float(struct engine_vcpu *v, enum x86_float_unit unit)
+{
+    if (float_forbidden(v, unit)) {
+        v->fault = v->core.exception;
+        return TRANSLATOR_FAULT;
+    }
+    v->cpu->x86.mode &= ~(unsigned)X86_MODE_NO_FPU;
+    const enum translator_exit exit = translator_step(&v->cpu->x86.common, 0);
+    engine_update_mode(v);
+    return exit;
+}
+
+static enum outcome emulate(struct engine_vcpu *v, unsigned length)
+{
+    struct x86_state *s = engine_state(v);
+    const bool step = s->eflags_system & X86_EFLAGS_TF;
+    uint8_t code[X86_INSTRUCTION_MAX];
+
+    if (length == 0) /* it is too long */
+        return raise_protection(v);
+    if (!fetch_bytes(v, v->cpu->x86.pc, code, length))
+        return raise(v, v->fault);
+    if (v->cpu->x86.mode & X86_MODE_NO_FPU) {
+        const enum x86_float_unit unit = float_unit(v, code, length);
+        const enum translator_exit exit = unit ? step_float(v, unit) : TRANSLATOR_EMULATE;
+        if (exit == TRANSLATOR_NONE && step)
+            return trap_step(v);
+        if (exit != TRANSLATOR_EMULATE)
+            return handle(v, exit);
+    }
+    engine_to_state(v);
+    switch (x86_emulate(&v->core, &v->platform, code, length)) {
+    case X86_EMULATE_EXCEPTION: return deliver(v, x86_exception_event(&v->core));
+    case X86_EMULATE_AGAIN: from_state(v); return GO_ON;
+    case X86_EMULATE_HALT: s->activity = X86_HALTED; break;
+    case X86_EMULATED: break;
+    }
+    note_instruction(v, code, length);
+    from_state(v);
+    return step ? trap_step(v) : GO_ON;
+}
+
+/* -- guest code ------------------------------------------------------------------------------------------ */
+
+/* SYSCALL at CPL 3: pc is behind it already. */
+static enum outcome system_call(struct engine_vcpu *v)
+{
+    engine_to_state(v);
+    if (x86_syscall(&v->core) < 0) {
+        engine_state(v)->rip -= SYSCALL_LENGTH;
+        return deliver(v, x86_exception_event(&v->core));
+    }
+    from_state(v);
+    return GO_ON;
+}
+
+static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
+{
+    const struct translator_cpu *cpu = &v->cpu->x86.common;
+    switch (exit) {
+    case TRANSLATOR_NONE:
+    case TRANSLATOR_INTERRUPTED: return GO_ON;
+    case TRANSLATOR_STEPPED: return v->stepping ? trap_step(v) : GO_ON;
+    case TRANSLATOR_SYSCALL: return system_call(v);
+    case TRANSLATOR_EMULATE:
+        if (cpu->exit_payload == ENGINE_PAYLOAD_UPDATE)
+            return handle(v, engine_step_update(v));
+        return emulate(v, (unsigned)cpu->exit_payload);
+    case TRANSLATOR_UNDEFINED: return raise_plain(v, X86_UD);
+    case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
+    case TRANSLATOR_BREAKPOINT: return breakpoint(v);
+    case TRANSLATOR_ALIGNMENT: return raise_protection(v);
+    case TRANSLATOR_FAULT:
+    case TRANSLATOR_FETCH_FAULT: return raise(v, v->fault);
+    default: return FAILED;
+    }
+}
+
+static enum outcome run_code(struct engine_vcpu *v)
+{
+    struct x86_state *s = engine_state(v);
+    struct translator_cpu *cpu = &v->cpu->x86.common;
+
+    v->stepping = s->eflags_system & X86_EFLAGS_TF;
+    cpu->single_step = v->stepping || s->interrupt_shadow;
+    if (!engine_go_inside(v))
+        return GO_ON;
+    const enum translator_exit exit = translator_run(cpu);
+    engine_go_outside(v);
+    if (exit != TRANSLATOR_INTERRUPTED)
+        s->interrupt_shadow = false; /* the emulator may set it now */
+    return handle(v, exit);
+}
+
+/* -- the loop -------------------------------------------------------------------------------------------- */
+
+/* True: vcpu_run() ends. */
+static bool serve_requests(struct engine_vcpu *v)
+{
+    const uint32_t requests = atomic_exchange(&v->requests, 0);
+    if (requests & ENGINE_REQUEST_FLUSH)
+        engine_tlb_flush(v);
+    if (requests & ENGINE_REQUEST_CODE)
+        engine_code_flush(v);
+    return requests & ENGINE_REQUEST_STOP;
+}
+
+static enum outcome one_round(struct engine_vcpu *v)
+{
+    const struct x86_state *s = engine_state(v);
+    struct x86_event event;
+
+    if (UNLIKELY(lapic_has_events(v->lapic)))
+        engine_take_events(v);
+    if (!s->interrupt_shadow && engine_next_event(v, &event)) {
+        engine_to_state(v);
+        return deliver(v, event);
+    }
+    if (s->activity == X86_ACTIVE)
+        return run_code(v);
+    engine_sleep(v);
+    return GO_ON;
+}
+
+/* Nothing of the memory map is held here but what is looked up anew once that has changed. */
+static void pass(struct engine_vcpu *v)
+{
+    struct memory_map *map = v->vm->machine.memory;
+    if (LIKELY(atomic_load(&v->reader.seen) == atomic_load(&map->generation)))
+        return;
+    v->range = NULL;
+    memory_reader_pass(map, &v->reader);
+}
+
+enum engine_exit engine_run(struct engine_vcpu *v)
+{
+    if (!engine_attach(v))
+        return ENGINE_FAILED;
+    memory_reader_wake(v->vm->machine.memory, &v->reader);
+    enum engine_exit exit;
+    for (;;) {
+        if (atomic_load(&v->kicked))
+            atomic_store(&v->kicked, 0);
+        if (UNLIKELY(atomic_load(&v->requests)) && serve_requests(v)) {
+            exit = ENGINE_STOPPED;
+            break;
+        }
+        const enum outcome outcome = one_round(v);
+        pass(v);
+        if (outcome == GO_ON)
+            continue;
+        exit = outcome == SHUT_DOWN ? ENGINE_SHUTDOWN : ENGINE_FAILED;
+        break;
+    }
+    v->range = NULL;
+    memory_reader_sleep(&v->reader);
+    return exit;
+}

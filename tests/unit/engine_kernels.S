@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * engine_kernels: what the guests of test_engine_translate.c execute. All of it is copied to KERNEL, which is also
+ * mapped for user programs at USER; addresses are made of differences of labels. engine_kernels.h has the places.
+ */
+#include "engine_kernels.h"
+
+#define AT(label)      ((label) - kernel_begin + KERNEL)
+#define USER_AT(label) ((label) - kernel_begin + USER)
+#define ENTRY(name)    .global kernel_##name; kernel_##name
+
+/* Ends the test with the value of EAX. */
+#define FINISH outl %eax, $PORT_FINISH; 9: hlt; jmp 9b
+#define FINISH_WITH(value) movl $(value), %eax; FINISH
+/* Where the exception of the next instruction goes on. */
+#define RESUME(label) leaq label(%rip), %r15
+
+    .section .rodata
+    .balign 16
+    .global kernel_begin
+kernel_begin:
+
+/* -- 64-bit exception handlers: log vector, error, rip, cr2, cs:rflags, and go on at r15 -------------------------- */
+
+    .code64
+    .global kernel_stubs
+    .balign 16
+kernel_stubs:
+    vector = 0
+    .rept 32
+    .balign 16
+    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17
+    pushq $0
+    .endif
+    pushq $vector
+    jmp handler
+    vector = vector + 1
+    .endr
+
+handler:
+    pushq %rax
+    pushq %rbx
+    movl LOG, %eax
+    incl LOG
+    shll $6, %eax
+    leaq LOG + 64(%rax), %rbx
+    movq 16(%rsp), %rax     /* vector */
+    movq %rax, (%rbx)
+    movq 24(%rsp), %rax     /* error */
+    movq %rax, 8(%rbx)
+    movq 32(%rsp), %rax     /* rip */
+    movq %rax, 16(%rbx)
+    movq %cr2, %rax
+    movq %rax, 24(%rbx)
+    movq 40(%rsp), %rax     /* cs */
+    movq %rax, 32(%rbx)
+    movq 48(%rsp), %rax     /* rflags */
+    movq %rax, 40(%rbx)
+    movq 56(%rsp), %rax     /* rsp */
+    movq %rax, 48(%rbx)
+    testq %r15, %r15
+    jz 1f
+    movq %r15, 32(%rsp)
+    xorl %r15d, %r15d
+    popq %rbx
+    popq %rax
+    addq $16, %rsp
+    iretq
+1:  FINISH_WITH(UNEXPECTED)
+
+/* An interrupt: counts at COUNTER, EOI by memory. */
+    .global kernel_interrupt
+kernel_interrupt:
+    lock incl COUNTER
+    movl $0, LAPIC_EOI
+    iretq
+
+/* INT 80h: the program has finished. */
+    .global kernel_int80
+kernel_int80:
+    FINISH
+
+/* -- plain ------------------------------------------------------------------------------------------------------- */
+
+ENTRY(add):
+    movl $40, %eax
+    addl $2, %eax
+    FINISH
+
+/* -- page faults: rdi is the first of the pages that the test has made --------------------------------------------- */
+
+ENTRY(faults):
+    RESUME(1f)
+    movq ABSENT_PAGE(%rdi), %rax      /* 0 */
+1:  RESUME(1f)
+    movq %rax, ABSENT_PAGE+8(%rdi)    /* 1 */
+1:  RESUME(1f)
+    movb $1, READONLY_PAGE(%rdi)      /* 2 */
+1:  RESUME(1f)
+    leaq NX_PAGE(%rdi), %rax
+    jmp *%rax                         /* 3 */
+1:  RESUME(1f)
+    movl RESERVED_PAGE(%rdi), %eax    /* 4 */
+1:  movq READ_PAGE(%rdi), %rax        /* accessed */
+    movq %rax, WRITTEN_PAGE(%rdi)     /* dirty */
+    RESUME(1f)
+    movq $-1, %rcx
+    movq %rcx, WRITTEN_PAGE + 0xffc(%rdi)  /* 5: across, into an absent one */
+1:  RESUME(1f)
+    lock addq $1, WRITTEN_PAGE + 0xffd(%rdi) /* 6 */
+1:  RESUME(1f)
+    movq $0x800000000000, %rax
+    movq (%rax), %rax                 /* 7: not canonical */
+1:  FINISH_WITH(1)
+
+/* WP clear: a supervisor writes read-only pages. */
+ENTRY(write_protect):
+    movq %cr0, %rax
+    andl $~0x10000, %eax
+    movq %rax, %cr0
+    movl $77, READONLY_PAGE(%rdi)
+    orl $0x10000, %eax
+    movq %rax, %cr0
+    RESUME(1f)
+    movl $78, READONLY_PAGE(%rdi)
+1:  FINISH_WITH(2)
+
+/* SMAP, SMEP, and EFLAGS.AC */
+ENTRY(smap):
+    movl USER_PAGE(%rdi), %eax
+    movq %cr4, %rcx
+    orl $0x300000, %ecx
+    movq %rcx, %cr4
+    RESUME(1f)
+    movl USER_PAGE(%rdi), %eax        /* 0 */
+1:  stac
+    movl USER_PAGE(%rdi), %ebx
+    movl %ebx, USER_PAGE+4(%rdi)
+    clac
+    RESUME(1f)
+    movl %eax, USER_PAGE(%rdi)        /* 1 */
+1:  RESUME(1f)
+    leaq USER_PAGE(%rdi), %rax
+    jmp *%rax                         /* 2: SMEP */
+1:  movl %ebx, %eax
+    FINISH
+
+/* The TLB keeps what has changed in the tables until it is told; global pages survive CR3. */
+ENTRY(flush):
+    movl READ_PAGE(%rdi), %r8d        /* now in the TLB */
+    movl GLOBAL_PAGE(%rdi), %r9d
+    movq PTE_OF_READ, %rax
+    movq PTE_OF_OTHER, %rbx
+    movq (%rbx), %rcx
+    movq %rcx, (%rax)                 /* READ_PAGE is another page */
+    invlpg READ_PAGE(%rdi)
+    movl READ_PAGE(%rdi), %r10d
+    movq PTE_OF_GLOBAL, %rax
+    movq (%rax), %rdx
+    movq %rcx, (%rax)                 /* GLOBAL_PAGE too, but it is not told */
+    movq %cr3, %rcx
+    movq %rcx, %cr3
+    movl GLOBAL_PAGE(%rdi), %r11d
+    movq %cr4, %rcx
+    xorl $0x80, %ecx
+    movq %rcx, %cr4                   /* PGE changes: everything */
+    movl GLOBAL_PAGE(%rdi), %r12d
+    FINISH_WITH(3)
+
+/* -- user programs ------------------------------------------------------------------------------------------------ */
+
+/* To CPL 3 by IRET, from there by SYSCALL to system_call, back by SYSRET, and by a fault. */
+ENTRY(user):
+    movl $0xc0000082, %ecx            /* LSTAR */
+    movl $AT(system_call), %eax
+    xorl %edx, %edx
+    wrmsr
+    movl $0xc0000081, %ecx            /* STAR */
+    xorl %eax, %eax
+    movl $((USER32_CODE) << 16 | KERNEL_CODE), %edx
+    wrmsr
+    movl $0xc0000084, %ecx            /* FMASK: IF and DF */
+    movl $0x600, %eax
+    xorl %edx, %edx
+    wrmsr
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $1, %eax                      /* SCE */
+    wrmsr
+    pushq $USER_DATA
+    pushq $USER_STACK
+    pushq $0x202
+    pushq $USER_CODE
+    pushq $USER_AT(program)
+    iretq
+program:
+    movl $1, %eax
+    std
+    syscall                           /* eax += 10; edx: its rflags */
+    cld
+    movl %edx, %r8d
+    movl %eax, %r9d
+    RESUME(1f)
+    movl LOG, %eax                    /* 0: the kernel's */
+1:  RESUME(1f)
+    cli                               /* 1 */
+1:  RESUME(1f)
+    inb $0x80, %al                    /* 2 */
+1:  RESUME(1f)
+    ud2                               /* 3 */
+1:  xorl %ecx, %ecx
+    RESUME(1f)
+    divl %ecx                         /* 4 */
+1:  RESUME(1f)
+    movdqa 8(%rsp), %xmm0             /* 5: not aligned */
+1:  pushfq
+    popq %r10
+    movl %r9d, %eax
+    int $0x80
+system_call:
+    addl $10, %eax
+    pushfq
+    popq %rdx
+    sysretq
+
+/* -- devices ------------------------------------------------------------------------------------------------------ */
+
+ENTRY(devices):
+    movl $DEVICE, %ebx
+    movl $0x11223344, %eax
+    movl %eax, 4(%rbx)
+    movw $0x5566, 8(%rbx)
+    movl 4(%rbx), %r8d
+    movq 8(%rbx), %r9
+    lock addl $1, 4(%rbx)             /* no memory */
+    movl 4(%rbx), %r10d
+    xchgb %al, 9(%rbx)
+    movzbl %al, %r11d
+    movw $0x1f0, %dx
+    movl $0xcafe, %eax
+    outw %ax, %dx
+    inl %dx, %eax
+    movl %eax, %r12d
+    FINISH_WITH(4)
+
+/* -- code that changes ---------------------------------------------------------------------------------------------- */
+
+ENTRY(changes):
+    xorl %esi, %esi
+    movl $100, %ecx
+1:  movb %cl, 2f + 1(%rip)            /* the immediate of the next instruction */
+2:  movl $0, %eax
+    addl %eax, %esi
+    decl %ecx
+    jnz 1b
+    movl %esi, %eax
+    FINISH                            /* 5050 */
+
+/* A function elsewhere is written, called, written ... */
+ENTRY(generates):
+    movl $SCRATCH, %ebx
+    xorl %esi, %esi
+    movl $200, %ecx
+    movb $0xb8, (%rbx)                /* mov $imm32, %eax */
+    movb $0xc3, 5(%rbx)               /* ret */
+1:  movl %ecx, 1(%rbx)
+    call *%rbx
+    addl %eax, %esi
+    decl %ecx
+    jnz 1b
+    movl %esi, %eax
+    FINISH                            /* 20100 */
+
+/* -- interrupts ------------------------------------------------------------------------------------------------------ */
+
+/* The local APIC's timer, one shot each, and HLT until it has come three times. */
+ENTRY(timer):
+    movl $0x1ff, LAPIC_SVR
+    movl $0x40, LAPIC_LVT_TIMER       /* vector 40h */
+    movl $0xb, LAPIC_TIMER_DIVIDE     /* by 1 */
+    movl $3, %ecx
+1:  cli
+    movl COUNTER, %ebx
+    movl $2000000, LAPIC_TIMER_INITIAL
+2:  sti
+    hlt
+    cli
+    cmpl %ebx, COUNTER
+    je 2b
+    decl %ecx
+    jnz 1b
+    movl COUNTER, %eax
+    FINISH
+
+/* The same in a loop that does nothing: an interrupt gets a running CPU out of its blocks. */
+ENTRY(spin):
+    movl $0x1ff, LAPIC_SVR
+    movl $0x20040, LAPIC_LVT_TIMER    /* periodic */
+    movl $0xb, LAPIC_TIMER_DIVIDE
+    movl $500000, LAPIC_TIMER_INITIAL
+    sti
+1:  cmpl $5, COUNTER
+    jb 1b
+    movl COUNTER, %eax
+    FINISH
+
+/* STI: the interrupt comes only behind the next instruction. An IPI to itself is pending. */
+ENTRY(shadow):
+    movl $0x1ff, LAPIC_SVR
+    movl $0x44040, LAPIC_ICR_LOW      /* self, vector 40h */
+    movl COUNTER, %eax
+    sti
+    movl COUNTER, %ebx
+    movl COUNTER, %ecx
+    cli
+    FINISH                            /* ebx 0, ecx 1 */
+
+/* -- single step ------------------------------------------------------------------------------------------------------ */
+
+ENTRY(step):
+    xorl %ecx, %ecx
+    pushfq
+    orl $0x100, (%rsp)
+    popfq
+    incl %ecx
+    incl %ecx
+    pushfq
+    andl $~0x100, (%rsp)
+    popfq
+    incl %ecx
+    movl %ecx, %eax
+    FINISH
+
+/* Vector 1 of that test: only counts. */
+    .global kernel_count_step
+kernel_count_step:
+    pushq %rax
+    movl LOG, %eax
+    incl LOG
+    movq 8(%rsp), %rbx
+    movq %rbx, LOG + 64(, %rax, 8)
+    popq %rax
+    iretq
+
+/* -- x87 and SSE while CR0.TS is set ------------------------------------------------------------------------------------ */
+
+ENTRY(task_switched):
+    movq %cr0, %rax
+    orl $8, %eax
+    movq %rax, %cr0
+    RESUME(1f)
+    movaps %xmm0, %xmm1               /* 0: #NM */
+1:  RESUME(1f)
+    fld1                              /* 1: #NM */
+1:  clts
+    fld1
+    fistpl COUNTER
+    movl $5, %eax
+    movd %eax, %xmm0
+    movq %cr4, %rbx
+    andl $~0x200, %ebx
+    movq %rbx, %cr4
+    RESUME(1f)
+    movaps %xmm0, %xmm1               /* 2: #UD */
+1:  fld1
+    fld1
+    faddp
+    fistpl COUNTER + 4                /* legal */
+    FINISH_WITH(5)
+
+/* -- two processors ------------------------------------------------------------------------------------------------------ */
+
+    .set ROUNDS, 100000
+/* The first one starts the second by INIT and SIPI; both add to COUNTER. */
+ENTRY(smp):
+    movl $0x1ff, LAPIC_SVR
+    movl $0xc4500, LAPIC_ICR_LOW      /* INIT, all but self */
+    movl $0xc4600 | (TRAMPOLINE >> 12), LAPIC_ICR_LOW /* SIPI */
+    movl $ROUNDS, %ecx
+1:  lock incl COUNTER
+    decl %ecx
+    jnz 1b
+2:  pause
+    cmpl $1, DONE
+    jne 2b
+    movl COUNTER, %eax
+    FINISH
+
+    .code16
+    .global kernel_trampoline /* copied to TRAMPOLINE */
+kernel_trampoline:
+    movw %cs, %ax
+    movw %ax, %ds
+    xorl %ebx, %ebx
+    movw $0, %ax
+    movw %ax, %ds
+    movl $ROUNDS, %ecx
+1:  lock incl COUNTER
+    decl %ecx
+    jnz 1b
+    movl $1, DONE
+2:  hlt
+    jmp 2b
+    .global kernel_trampoline_end
+kernel_trampoline_end:
+
+/* -- from real mode to long mode --------------------------------------------------------------------------------------------- */
+
+    .balign 16
+ENTRY(boot):
+    cli
+    xorw %ax, %ax
+    movw %ax, %ds
+    movl $0x12345678, %esi
+    movw $0x1000, %ax
+    movw %ax, %es
+    movl %es:(0x10), %edi             /* at 10010h */
+    lgdtl BOOT_GDTR
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $BOOT_CODE32, $AT(boot32)
+    .code32
+boot32:
+    movl $KERNEL_DATA, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl $KERNEL_STACK, %esp
+    pushl $0x55aa55aa
+    popl %ebp
+    movl %cr4, %eax
+    orl $0x20, %eax                   /* PAE */
+    movl %eax, %cr4
+    movl $PML4, %eax
+    movl %eax, %cr3
+    movl $0xc0000080, %ecx
+    rdmsr
+    orl $0x900, %eax                  /* LME, NXE */
+    wrmsr
+    movl %cr0, %eax
+    orl $0x80000000, %eax
+    movl %eax, %cr0
+    ljmpl $KERNEL_CODE, $AT(boot64)
+    .code64
+boot64:
+    movl %esi, %eax
+    addq %rbp, %rax
+    FINISH
+
+/* A triple fault: no IDT. */
+ENTRY(triple):
+    lidt no_idt(%rip)
+    ud2
+no_idt:
+    .word 0
+    .quad 0
+
+    .global kernel_end
+kernel_end:
+    .section .note.GNU-stack, "", @progbits
