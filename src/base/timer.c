@@ -93,9 +93,18 @@ static void heap_remove(struct timers *timers, struct timer *timer)
 uint64_t timers_next(struct timers *timers)
 {
     pthread_mutex_lock(&timers->lock);
-    uint64_t deadline = timers->root ? timers->root->deadline : TIMER_NEVER;
+    uint64_t deadline = timers->root && !timers->still ? timers->root->deadline : TIMER_NEVER;
     pthread_mutex_unlock(&timers->lock);
     return deadline;
+}
+
+void timers_stand_still(struct timers *timers, bool still)
+{
+    pthread_mutex_lock(&timers->lock);
+    timers->still = still;
+    pthread_mutex_unlock(&timers->lock);
+    if (!still && timers->earlier)
+        timers->earlier(timers->opaque);
 }
 
 void timers_run(struct timers *timers)
@@ -103,7 +112,7 @@ void timers_run(struct timers *timers)
     uint64_t now = clock_now(&timers->clock);
     pthread_mutex_lock(&timers->lock);
     uint32_t most = timers->armed;
-    while (most-- && timers->root && timers->root->deadline <= now) {
+    while (most-- && !timers->still && timers->root && timers->root->deadline <= now) {
         struct timer *timer = timers->root;
         heap_remove(timers, timer);
         pthread_mutex_unlock(&timers->lock);

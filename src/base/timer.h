@@ -52,6 +52,7 @@ struct timers {
     pthread_mutex_t lock; /* of the heap; innermost, not held in callbacks */
     struct timer *root;
     uint32_t made, armed;
+    bool still;
 };
 
 void timers_init(struct timers *timers, struct clock clock);
@@ -60,6 +61,8 @@ void timers_destroy(struct timers *timers);
 uint64_t timers_next(struct timers *timers);
 /* Runs what is due, each timer about once: one that arms itself for the past does not hold up the caller. */
 void timers_run(struct timers *timers);
+/* While the clock stands still nothing is due, and timers_next() is TIMER_NEVER. */
+void timers_stand_still(struct timers *timers, bool still);
 
 void timer_init(struct timer *timer, struct timers *timers, void (*callback)(void *), void *opaque);
 /* Arms the timer, or moves its deadline. TIMER_NEVER cancels it. */

@@ -115,6 +115,29 @@ static void test_past(void **state)
     timers_destroy(&timers);
 }
 
+static void test_still(void **state)
+{
+    (void)state;
+    struct timers timers;
+    struct timer timer;
+    timers_init(&timers, (struct clock){fake_now, NULL});
+    timers.earlier = told_earlier;
+    timer_init(&timer, &timers, past_due, &timer);
+    timer_set(&timer, now + 5);
+    timers_stand_still(&timers, true);
+    assert_int_equal(timers_next(&timers), TIMER_NEVER);
+    timer_set(&timer, 0);
+    ran = earlier = 0;
+    timers_run(&timers);
+    assert_int_equal(ran, 0);
+    timers_stand_still(&timers, false);
+    assert_int_equal(earlier, 1); /* whoever sleeps until the next deadline looks again */
+    assert_int_equal(timers_next(&timers), 0);
+    timers_run(&timers);
+    assert_int_equal(ran, 1);
+    timers_destroy(&timers);
+}
+
 static void test_ticks(void **state)
 {
     (void)state;
@@ -137,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_past),
+        cmocka_unit_test(test_still),
         cmocka_unit_test(test_ticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
