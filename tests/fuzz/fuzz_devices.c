@@ -14,6 +14,7 @@
 #include "device/misc/acpi_pm.h"
 #include "device/misc/fw_cfg.h"
 #include "device/misc/i8042.h"
+#include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
 #include "device/timer/hpet.h"
 #include "device/timer/pit8254.h"
@@ -145,7 +146,12 @@ static void asked_power_off(void *opaque)
 
 static void asked_sleep(void *opaque, unsigned type)
 {
-    see(opaque, 16 + type);
+    see(opaque, 18 + type);
+}
+
+static void asked_panic(void *opaque)
+{
+    see(opaque, 17);
 }
 
 static void check(bool good)
@@ -159,7 +165,7 @@ static void machine_make_devices(struct machine *machine)
     struct irq_line line = {device_set, machine, 0};
     struct irq_line timer_line = {legacy_timer_set, machine, 0}, wire = {wire_set, machine, 30};
     struct msi_port messages = {lapic_bus_send, &machine->bus};
-    struct board board = {asked_reset, asked_power_off, asked_sleep, machine};
+    struct board board = {asked_reset, asked_power_off, asked_sleep, asked_panic, machine};
     const struct irq_line legacy[2] = {{device_set, machine, 0}, {device_set, machine, 8}};
     machine->bus = (struct lapic_bus){
         .lapics = machine->pointers, .count = CPUS, .host = {kick, end_of_interrupt, tsc_time, machine}};

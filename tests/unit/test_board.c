@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "device/misc/acpi_pm.h"
+#include "device/misc/debug_port.h"
 #include "device/misc/fw_cfg.h"
 #include "device/misc/i8042.h"
+#include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
 
 static struct io_space io;
@@ -26,7 +28,11 @@ static struct system_control control;
 static struct fw_cfg fw_cfg;
 static struct acpi_pm pm;
 static bool lines[16], a20[2];
-static unsigned resets, power_offs, sleep_type;
+static struct pvpanic pvpanic;
+static struct debug_exit debug_exit;
+static struct char_backend debug_console;
+static unsigned resets, power_offs, sleep_type, panics;
+static uint32_t told;
 
 static uint64_t fake_now(void *opaque)
 {
@@ -64,13 +70,32 @@ static void sleep_now(void *opaque, unsigned type)
     sleep_type = type;
 }
 
+static void panic(void *opaque)
+{
+    (void)opaque;
+    panics++;
+}
+
+static void debug_exit_told(void *opaque, uint32_t value)
+{
+    (void)opaque;
+    told = value;
+}
+
+static size_t debug_console_told(void *opaque, const uint8_t *data, size_t size)
+{
+    (void)opaque;
+    told = data[0];
+    return size;
+}
+
 static int set_up(void **state)
 {
     (void)state;
     struct error error = ERROR_INIT;
-    const struct board board = {reset, power_off, sleep_now, NULL};
+    const struct board board = {reset, power_off, sleep_now, panic, NULL};
     memset(lines, 0, sizeof lines);
-    now = resets = power_offs = sleep_type = 0;
+    now = resets = power_offs = sleep_type = panics = 0;
     timers_init(&timers, (struct clock){fake_now, NULL});
     ram = memory_backing_create("ram", 0x10000, &error);
     if (!ram || memory_map_init(&map, 0xffffffff, &error) || io_space_init(&io, &error) ||
@@ -80,7 +105,12 @@ static int set_up(void **state)
     system_control_init(&control, (struct irq_line){set_a20, NULL, 1}, board);
     fw_cfg_init(&fw_cfg, &map);
     acpi_pm_init(&pm, &timers, (struct irq_line){set_line, NULL, 9}, board);
-    return i8042_attach(&i8042, &io, &error) || system_control_attach(&control, &io, &error) ||
+    pvpanic_init(&pvpanic, board);
+    debug_exit.exit = debug_exit_told;
+    debug_console.write = debug_console_told;
+    return pvpanic_attach(&pvpanic, &io, &error) || debug_exit_attach(&debug_exit, &io, 0xf4, &error) ||
+           debug_console_attach(&debug_console, &io, &error) || i8042_attach(&i8042, &io, &error) ||
+           system_control_attach(&control, &io, &error) ||
            system_control_attach_reset(&control, &io, &error) || fw_cfg_attach(&fw_cfg, &io, &error) ||
            acpi_pm_attach(&pm, &io, 0x600, &error);
 }
@@ -284,13 +314,44 @@ static void test_acpi_events(void **state)
     assert_int_equal(sleep_type, 1);
 }
 
+static void test_pvpanic(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0x505, 1), 3);
+    set(0x505, 1, PVPANIC_CRASH_LOADED); /* the guest helps itself */
+    assert_int_equal(panics, 0);
+    set(0x505, 1, PVPANIC_PANICKED);
+    assert_int_equal(panics, 1);
+    assert_int_equal(pvpanic.events, 3);
+    set(0x505, 1, 0xfc);
+    assert_int_equal(panics, 1);
+    assert_int_equal(pvpanic.events, 3);
+    pvpanic_type.reset(&pvpanic);
+    assert_int_equal(pvpanic.events, 0);
+}
+
+static void test_debug_ports(void **state)
+{
+    (void)state;
+    assert_int_equal(get(0xf4, 1), 0);
+    set(0xf4, 1, 0x1ff);
+    assert_int_equal(told, 0xff);
+    set(0xf4, 2, 0x12345);
+    assert_int_equal(told, 0x2345);
+    set(0xf4, 4, 0x89abcdef);
+    assert_int_equal(told, 0x89abcdef);
+    assert_int_equal(get(0xe9, 1), 0xe9);
+    set(0xe9, 1, 'x');
+    assert_int_equal(told, 'x');
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_keyboard_controller), TEST(test_resets),      TEST(test_fw_cfg),
-        TEST(test_acpi_timer),          TEST(test_acpi_events),
+        TEST(test_keyboard_controller), TEST(test_resets),  TEST(test_fw_cfg),      TEST(test_acpi_timer),
+        TEST(test_acpi_events),         TEST(test_pvpanic), TEST(test_debug_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

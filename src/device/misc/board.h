@@ -8,6 +8,7 @@ struct board {
     void (*reset)(void *opaque);
     void (*power_off)(void *opaque);
     void (*sleep)(void *opaque, unsigned type); /* an ACPI sleep type other than soft-off */
+    void (*panic)(void *opaque);                /* the guest's kernel has panicked */
     void *opaque;
 };
 
