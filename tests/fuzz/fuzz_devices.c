@@ -72,7 +72,7 @@ static void isa_set(struct machine *machine, unsigned irq, bool level)
 static void legacy_timer_set(void *opaque, unsigned irq, bool level)
 {
     struct machine *machine = opaque;
-    if (!(machine->hpet.config & 2))
+    if (!hpet_is_legacy(&machine->hpet))
         isa_set(machine, irq, level);
 }
 

@@ -41,5 +41,5 @@ static const struct access_ops console_ops = {console_read, console_write, 1};
 int debug_console_attach(struct char_backend *backend, struct io_space *io, struct error *error)
 {
     return io_add(io, "debug console", DEBUG_CONSOLE_PORT, 1, 1, &console_ops, backend, error) ? 0
-                                                                                              : error->code;
+                                                                                               : error->code;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pvpanic: the I/O port by which a guest's kernel tells that it has panicked, for which Linux and Windows have
- * drivers: ACPI's QEMU0001. Reading says which events there are.
+ * pvpanic: the I/O port by which a guest's kernel tells that it has panicked, for which Linux and Windows
+ * have drivers: ACPI's QEMU0001. Reading says which events there are.
  */
 #ifndef VISOR_DEVICE_MISC_PVPANIC_H
 #define VISOR_DEVICE_MISC_PVPANIC_H

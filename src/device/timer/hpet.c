@@ -11,7 +11,6 @@
     (UINT64_C(10000000) << 32 | UINT64_C(0x8086) << 16 | 1 << 15 | 1 << 13 | (HPET_TIMERS - 1) << 8 | 1)
 
 #define CONFIG_ENABLED 1u
-#define CONFIG_LEGACY  2u
 
 /* 2.3.8 Timer N configuration and capabilities. */
 #define TIMER_LEVEL        (1u << 1)
@@ -68,7 +67,7 @@ static uint64_t comparator_distance(const struct hpet_comparator *c, uint64_t fr
 
 static bool comparator_legacy(const struct hpet *hpet, unsigned number)
 {
-    return (hpet->config & CONFIG_LEGACY) && number < 2;
+    return (hpet->config & HPET_LEGACY) && number < 2;
 }
 
 /* Whether anything holds this comparator's line up. */
@@ -191,17 +190,17 @@ static void comparator_write_value(struct hpet_comparator *c, uint64_t value, ui
 static void hpet_write_config(struct hpet *hpet, uint32_t value)
 {
     uint64_t counter = hpet->seen;
-    bool legacy = hpet->config & CONFIG_LEGACY;
-    if (legacy != !!(value & CONFIG_LEGACY)) {
+    bool legacy = hpet->config & HPET_LEGACY;
+    if (legacy != !!(value & HPET_LEGACY)) {
         for (unsigned i = 0; i < 2; i++) {
             struct irq_line line = comparator_line(hpet, i);
             irq_set(&line, false);
         }
     }
-    hpet->config = value & (CONFIG_ENABLED | CONFIG_LEGACY);
+    hpet->config = value & (CONFIG_ENABLED | HPET_LEGACY);
     hpet->counter = 0;
     hpet->counter = counter - hpet_counter(hpet);
-    if (legacy != !!(value & CONFIG_LEGACY)) {
+    if (legacy != !!(value & HPET_LEGACY)) {
         irq_set(&hpet->legacy_mode, !legacy);
         for (unsigned i = 0; i < 2; i++)
             comparator_drive(hpet, i);
@@ -302,7 +301,7 @@ static void hpet_reset(void *opaque)
         struct irq_line line = comparator_line(hpet, i);
         irq_set(&line, false);
     }
-    if (hpet->config & CONFIG_LEGACY)
+    if (hpet->config & HPET_LEGACY)
         irq_set(&hpet->legacy_mode, false);
     hpet->config = hpet->status = 0;
     hpet->counter = hpet->seen = 0;

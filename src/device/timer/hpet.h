@@ -13,6 +13,7 @@
 
 #define HPET_SIZE   0x400
 #define HPET_TIMERS 3
+#define HPET_LEGACY 2u /* in `config`: it replaces 8254 and RTC */
 #define HPET_ROUTES 0x00f00000u /* inputs of the I/O APIC that a comparator may drive: 20 to 23 */
 
 struct hpet_comparator {
@@ -35,6 +36,11 @@ struct hpet {
     struct msi_port messages;
     const struct clock *clock;
 };
+
+static inline bool hpet_is_legacy(const struct hpet *hpet)
+{
+    return hpet->config & HPET_LEGACY;
+}
 
 extern const struct device_type hpet_type;
 extern const struct access_ops hpet_ops; /* `opaque` is the struct hpet */

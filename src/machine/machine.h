@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * machine: a whole virtual machine and its life: memory, ports, devices, the clock, the loop, an engine and a
+ * thread for each vCPU. What board it has is its type's matter.
+ *
+ * Threads. The one that calls machine_run() runs the loop: backends, timers, and all that changes what the
+ * machine does. Each vCPU has one that is in the engine, or waits: for a pause to end, or for the loop's
+ * thread to serve a request. One lock is for all devices, see engine.h.
+ *
+ * Life. Whoever wants something of the machine says so with machine_request(), a device in the middle of an
+ * access too. The vCPUs then leave the engine before their next instruction or soon after, and the loop's
+ * thread does what was asked for. A reset makes all vCPUs anew, resets the devices in the order in which they
+ * were added, and has the board load its kernel again; memory keeps what it has.
+ */
+#ifndef VISOR_MACHINE_MACHINE_H
+#define VISOR_MACHINE_MACHINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/loop.h"
+#include "device/device.h"
+#include "device/misc/board.h"
+#include "engine/engine.h"
+
+/* Local APICs without x2APIC have eight bits to be named by, of which FFh means all. */
+#define MACHINE_VCPUS_MAX 255
+
+/* Why a machine came to its end. */
+enum machine_end {
+    MACHINE_OFF,      /* it was switched off, by the guest */
+    MACHINE_RESET,    /* the guest reset it, which is to be its end */
+    MACHINE_SHUTDOWN, /* likewise, by a triple fault */
+    MACHINE_PANIC,    /* the guest's kernel has told of its panic */
+    MACHINE_TOLD,     /* the guest has given a status by the debug exit port: machine->status */
+    MACHINE_ENDED,    /* from outside: MACHINE_REQUEST_END */
+    MACHINE_FAILED,   /* the host could not go on; reported to standard error */
+};
+
+enum machine_request {
+    MACHINE_REQUEST_OFF = 1 << MACHINE_OFF,
+    MACHINE_REQUEST_RESET = 1 << MACHINE_RESET,
+    MACHINE_REQUEST_SHUTDOWN = 1 << MACHINE_SHUTDOWN,
+    MACHINE_REQUEST_PANIC = 1 << MACHINE_PANIC,
+    MACHINE_REQUEST_TOLD = 1 << MACHINE_TOLD,
+    MACHINE_REQUEST_END = 1 << MACHINE_ENDED,
+    MACHINE_REQUEST_FAILED = 1 << MACHINE_FAILED,
+    MACHINE_REQUEST_POWER_BUTTON = 1 << 8, /* the guest is asked to switch off */
+    MACHINE_REQUEST_PAUSES = 1 << 9,       /* machine_pause() and machine_resume() make it */
+};
+
+/* A machine stands still as long as there is a reason. */
+enum machine_pause {
+    MACHINE_PAUSE_USER = 1,     /* somebody has asked for it */
+    MACHINE_PAUSE_SPACE = 2,    /* the host has no room for what the guest writes */
+    MACHINE_PAUSE_DEBUGGER = 4, /* a debugger looks at it */
+};
+
+struct machine;
+
+struct machine_config {
+    const struct machine_type *type;
+    const struct engine *engine;
+    struct x86_model model;
+    unsigned vcpu_count;
+    uint64_t memory; /* bytes, a multiple of the page size */
+    bool no_reboot;  /* a reset, or a triple fault, ends the machine */
+    unsigned trace;  /* the engine's */
+    FILE *trace_stream;
+    const void *board; /* the type's own configuration */
+};
+
+struct machine_type {
+    const char *name;
+    /* Makes machine->board of config->board: devices, what answers where in machine->memory and machine->io,
+     * and what machine->parts lacks. On failure it leaves nothing behind. */
+    int (*create)(struct machine *machine, const struct machine_config *config, struct error *error);
+    void (*destroy)(struct machine *machine);
+    /* After power-on, and after each reset of the devices: brings what runs first into memory, and the first
+     * vCPU, which is given in its state after power-on, to it. */
+    int (*load)(struct machine *machine, struct x86_state *state, struct error *error);
+    void (*power_button)(struct machine *machine);
+};
+
+struct machine_vcpu {
+    struct machine *machine;
+    struct engine_vcpu *vcpu;
+    pthread_t thread;
+    bool has_thread;
+};
+
+struct machine {
+    const struct machine_type *type;
+    void *board; /* the type's */
+    const struct engine *engine;
+    struct engine_vm *vm;
+    struct engine_machine parts; /* what the engine is given */
+    struct x86_model model;
+    bool no_reboot;
+
+    pthread_mutex_t lock; /* the machine's: see engine.h */
+    struct memory_map memory;
+    struct memory_backing *ram;
+    struct io_space io;
+    struct devices devices;
+    struct clock clock; /* nanoseconds since power-on without those of pauses */
+    struct timers timers;
+    struct loop *loop;
+
+    /* The clock: the host's monotonic one less `started`, or, while the machine stands still, `frozen`. */
+    _Atomic uint64_t started, frozen;
+
+    _Atomic unsigned requests; /* enum machine_request: that nobody has served yet */
+    _Atomic unsigned pauses;   /* enum machine_pause: the reasons there are */
+    struct loop_call serve;
+
+    /* Under `lock`. */
+    bool paused;         /* the reasons as they were last served */
+    bool held;           /* no vCPU begins to run: a request is being served */
+    bool ended;          /* vCPUs' threads end */
+    unsigned running;    /* vCPUs that are in the engine, or about to */
+    pthread_cond_t idle; /* running has become 0 */
+    pthread_cond_t go;   /* one of held, paused, ended has changed, or a request was served */
+    enum machine_end end;
+    int status; /* of MACHINE_TOLD */
+
+    unsigned vcpu_count;
+    struct machine_vcpu *vcpus;
+    pthread_mutex_t vcpus_lock; /* innermost: that a vCPU is not freed while another thread stops it */
+
+    /* Told on the loop's thread, under the lock, of each start and end of a pause; may be NULL. */
+    void (*pause_changed)(void *opaque, bool paused);
+    void *pause_opaque;
+};
+
+/* A machine that has not been switched on yet, with its kernel loaded. -errno with error: nothing is left. */
+int machine_new(struct machine **out, const struct machine_config *config, struct error *error);
+/* Switches it on; comes back when it has come to its end. Once. */
+enum machine_end machine_run(struct machine *machine);
+void machine_free(struct machine *machine);
+
+/* From any thread, with the machine's lock or without it. It is served soon; of several ends the one that
+ * stands last in enum machine_end is it. */
+void machine_request(struct machine *machine, enum machine_request request);
+void machine_pause(struct machine *machine, enum machine_pause reason);
+void machine_resume(struct machine *machine, enum machine_pause reason);
+static inline bool machine_paused(const struct machine *machine)
+{
+    return machine->pauses != 0;
+}
+/* For a device, under the lock: ends the machine with MACHINE_TOLD. */
+void machine_tell(struct machine *machine, int status);
+
+/* For the host of the board's local APICs: kicks vCPU `vcpu` of the struct machine. */
+void machine_kick(void *machine, unsigned vcpu);
+/* Likewise: engines' time-stamp counters are the clock, a billion ticks a second. */
+uint64_t machine_tsc_time(void *machine, unsigned vcpu, uint64_t tsc);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The board's wiring. What it does beyond that is in pc_*.c. */
+#include "machine/pc.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/macros.h"
+#include "machine/pc_private.h"
+
+/* -- wires
+ * ------------------------------------------------------------------------------------------------- */
+
+static const struct device_field isa_fields[] = {
+    DEVICE_ARRAY(struct pc_isa, drivers),
+};
+
+static const struct device_type isa_type = {
+    .name = "isa-wires",
+    .version = 1,
+    .fields = isa_fields,
+    .field_count = ARRAY_SIZE(isa_fields),
+};
+
+/* Number: the interrupt, and from bit 4 on the driver's. */
+static void isa_set(void *opaque, unsigned number, bool level)
+{
+    struct pc *pc = opaque;
+    unsigned irq = number % PC_IRQS;
+    uint8_t *drivers = &pc->isa.drivers[irq], bit = (uint8_t)(1u << number / PC_IRQS), before = *drivers;
+    *drivers = level ? before | bit : before & (uint8_t)~bit;
+    if (!*drivers == !before)
+        return;
+    pic8259_set(&pc->pic, irq, level);
+    ioapic_set(&pc->ioapic, irq ? irq : 2, level);
+}
+
+/* 8254 and RTC, which are cut off while the HPET replaces them. */
+static void legacy_timer_set(void *opaque, unsigned irq, bool level)
+{
+    struct pc *pc = opaque;
+    if (!hpet_is_legacy(&pc->hpet))
+        isa_set(pc, irq, level);
+}
+
+struct irq_line pc_isa_line(struct pc *pc, unsigned irq, unsigned driver)
+{
+    return (struct irq_line){isa_set, pc, irq + driver * PC_IRQS};
+}
+
+static void ioapic_pin_set(void *opaque, unsigned pin, bool level)
+{
+    struct pc *pc = opaque;
+    ioapic_set(&pc->ioapic, pin, level);
+}
+
+static void intr_set(void *opaque, unsigned number, bool level)
+{
+    struct pc *pc = opaque;
+    (void)number;
+    lapic_set_lint(&pc->lapics[0], 0, level);
+}
+
+static uint8_t pic_acknowledge(void *opaque)
+{
+    struct pc *pc = opaque;
+    return pic8259_acknowledge(&pc->pic);
+}
+
+static void end_of_interrupt(void *opaque, uint8_t vector)
+{
+    struct machine *machine = opaque;
+    struct pc *pc = machine->board;
+    pthread_mutex_lock(&machine->lock);
+    ioapic_eoi(&pc->ioapic, vector);
+    pthread_mutex_unlock(&machine->lock);
+}
+
+/* -- what devices ask of the board
+ * ------------------------------------------------------------------------------------------------- */
+
+static void asked_reset(void *opaque)
+{
+    machine_request(opaque, MACHINE_REQUEST_RESET);
+}
+
+static void asked_power_off(void *opaque)
+{
+    machine_request(opaque, MACHINE_REQUEST_OFF);
+}
+
+static void told_panic(void *opaque)
+{
+    machine_request(opaque, MACHINE_REQUEST_PANIC);
+}
+
+/* Test kernels expect what is written in the upper bits, and never success. */
+static void told_exit(void *opaque, uint32_t value)
+{
+    machine_tell(opaque, (int)((value << 1 | 1) & 0xff));
+}
+
+static void pc_power_button(struct machine *machine)
+{
+    struct pc *pc = machine->board;
+    acpi_pm_power_button(&pc->pm);
+}
+
+/* -- making it
+ * ------------------------------------------------------------------------------------------------- */
+
+int pc_add(struct pc *pc, const struct device_type *type, const char *name, void *state, struct error *error)
+{
+    return devices_add(&pc->machine->devices, type, name, state, error);
+}
+
+static int make_memory(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    (void)config;
+    struct machine *machine = pc->machine;
+    struct ram_piece pieces[RAM_PIECES_MAX];
+    int code = ram_layout_init(&pc->layout, machine->ram->size, error);
+    unsigned count = code ? 0 : ram_layout_pieces(&pc->layout, pieces);
+    for (unsigned i = 0; !code && i < count; i++) {
+        if (!memory_add_ram(&machine->memory, "ram", pieces[i].base, pieces[i].size, 0, machine->ram,
+                            pieces[i].backing_offset, error))
+            code = error->code;
+    }
+    return code;
+}
+
+static int make_lapics(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    (void)config;
+    struct machine *machine = pc->machine;
+    unsigned count = machine->vcpu_count;
+    pc->lapics = calloc(count, sizeof *pc->lapics);
+    pc->lapic_pointers = calloc(count, sizeof *pc->lapic_pointers);
+    if (!pc->lapics || !pc->lapic_pointers)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    pc->bus = (struct lapic_bus){.lapics = pc->lapic_pointers,
+                                 .count = count,
+                                 .host = {machine_kick, end_of_interrupt, machine_tsc_time, machine}};
+    int code = 0;
+    for (unsigned i = 0; !code && i < count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "lapic%u", i);
+        pc->lapic_pointers[i] = &pc->lapics[i];
+        lapic_init(&pc->lapics[i], &pc->bus, i, i, machine->model.physical_bits, &machine->timers);
+        code = pc_add(pc, &lapic_type, name, &pc->lapics[i], error);
+    }
+    machine->parts.lapics = pc->lapic_pointers;
+    machine->parts.pic_acknowledge = pic_acknowledge;
+    machine->parts.opaque = pc;
+    return code;
+}
+
+static int make_controllers(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    (void)config;
+    struct machine *machine = pc->machine;
+    int code = pc_add(pc, &isa_type, "isa", &pc->isa, error);
+    pic8259_init(&pc->pic, (struct irq_line){intr_set, pc, 0});
+    if (!code)
+        code = pic8259_attach(&pc->pic, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &pic8259_type, "pic", &pc->pic, error);
+    ioapic_init(&pc->ioapic, (struct msi_port){lapic_bus_send, &pc->bus});
+    if (!code && !memory_add_mmio(&machine->memory, "ioapic", PC_IOAPIC_BASE, IOAPIC_SIZE, 0, &ioapic_ops,
+                                  &pc->ioapic, error))
+        code = error->code;
+    return code ? code : pc_add(pc, &ioapic_type, "ioapic", &pc->ioapic, error);
+}
+
+static int make_timers(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    (void)config;
+    struct machine *machine = pc->machine;
+    pit8254_init(&pc->pit, &machine->timers, (struct irq_line){legacy_timer_set, pc, 0});
+    int code = pit8254_attach(&pc->pit, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &pit8254_type, "pit", &pc->pit, error);
+    rtc_init(&pc->rtc, &machine->timers, (struct irq_line){legacy_timer_set, pc, 8});
+    rtc_set_time(&pc->rtc, time(NULL));
+    if (!code)
+        code = rtc_attach(&pc->rtc, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &rtc_type, "rtc", &pc->rtc, error);
+    const struct irq_line legacy[2] = {pc_isa_line(pc, 0, 0), pc_isa_line(pc, 8, 0)};
+    hpet_init(&pc->hpet, &machine->timers, (struct irq_line){ioapic_pin_set, pc, 0}, legacy,
+              (struct irq_line){0}, (struct msi_port){lapic_bus_send, &pc->bus});
+    if (!code &&
+        !memory_add_mmio(&machine->memory, "hpet", PC_HPET_BASE, HPET_SIZE, 0, &hpet_ops, &pc->hpet, error))
+        code = error->code;
+    return code ? code : pc_add(pc, &hpet_type, "hpet", &pc->hpet, error);
+}
+
+/* Line A20 is always open, as on PCs of today: nothing here is connected to the votes on it. */
+static int make_control(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    struct machine *machine = pc->machine;
+    struct board board = {
+        .reset = asked_reset, .power_off = asked_power_off, .panic = told_panic, .opaque = machine};
+    i8042_init(&pc->i8042, pc_isa_line(pc, 1, 0), (struct irq_line){0}, board);
+    system_control_init(&pc->control, (struct irq_line){0}, board);
+    acpi_pm_init(&pc->pm, &machine->timers, pc_isa_line(pc, PC_SCI, 0), board);
+    pvpanic_init(&pc->pvpanic, board);
+    pc->debug_exit = (struct debug_exit){told_exit, machine};
+    pc->debug_console = config->debug_console;
+    int code = i8042_attach(&pc->i8042, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &i8042_type, "i8042", &pc->i8042, error);
+    if (!code)
+        code = system_control_attach(&pc->control, &machine->io, error);
+    if (!code)
+        code = system_control_attach_reset(&pc->control, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &system_control_type, "control", &pc->control, error);
+    if (!code)
+        code = acpi_pm_attach(&pc->pm, &machine->io, PC_ACPI_PORTS, error);
+    if (!code)
+        code = pc_add(pc, &acpi_pm_type, "acpi", &pc->pm, error);
+    if (!code)
+        code = pvpanic_attach(&pc->pvpanic, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &pvpanic_type, "pvpanic", &pc->pvpanic, error);
+    if (!code && config->debug_exit)
+        code = debug_exit_attach(&pc->debug_exit, &machine->io, config->debug_exit, error);
+    if (!code && config->debug_console.write)
+        code = debug_console_attach(&pc->debug_console, &machine->io, error);
+    return code;
+}
+
+static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
+    make_memory,  make_lapics,    make_controllers, make_timers,
+    make_control, pc_make_tables, pc_open_kernel,   pc_make_serials,
+};
+
+static void pc_destroy(struct machine *machine)
+{
+    struct pc *pc = machine->board;
+    pc_close_serials(pc);
+    boot_file_close(pc->initrd);
+    boot_file_close(pc->kernel);
+    free(pc->command_line);
+    fw_cfg_destroy(&pc->fw_cfg);
+    free(pc->lapic_pointers);
+    free(pc->lapics);
+    free(pc);
+    machine->board = NULL;
+}
+
+static int pc_create(struct machine *machine, const struct machine_config *config, struct error *error)
+{
+    struct pc *pc = calloc(1, sizeof *pc);
+    if (!pc)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    pc->machine = machine;
+    machine->board = pc;
+    int code = 0;
+    for (unsigned i = 0; !code && i < ARRAY_SIZE(steps); i++)
+        code = steps[i](pc, config->board, error);
+    if (code)
+        pc_destroy(machine);
+    return code;
+}
+
+const struct machine_type machine_pc = {
+    .name = "pc",
+    .create = pc_create,
+    .destroy = pc_destroy,
+    .load = pc_load,
+    .power_button = pc_power_button,
+};

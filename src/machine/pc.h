@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pc: the board of an x86 PC, without firmware: what is where, and what is wired to what.
+ */
+#ifndef VISOR_MACHINE_PC_H
+#define VISOR_MACHINE_PC_H
+
+#include "backend/char/host.h"
+#include "boot/boot.h"
+#include "device/char/serial16550.h"
+#include "device/irq/ioapic.h"
+#include "device/irq/pic8259.h"
+#include "device/misc/acpi_pm.h"
+#include "device/misc/debug_port.h"
+#include "device/misc/fw_cfg.h"
+#include "device/misc/i8042.h"
+#include "device/misc/pvpanic.h"
+#include "device/misc/system_control.h"
+#include "device/timer/hpet.h"
+#include "device/timer/pit8254.h"
+#include "device/timer/rtc.h"
+#include "machine/acpi/acpi.h"
+#include "machine/machine.h"
+
+#define PC_SERIALS 4
+#define PC_IRQS    16
+
+/* Where things are that tables tell of. */
+#define PC_LAPIC_BASE  UINT64_C(0xfee00000)
+#define PC_IOAPIC_BASE UINT64_C(0xfec00000)
+#define PC_HPET_BASE   UINT64_C(0xfed00000)
+#define PC_ACPI_PORTS  0x600
+#define PC_SCI         9
+#define PC_RESET_VALUE 6 /* at CF9h: all of the machine */
+
+struct pc_config {
+    const char *kernel; /* NULL: the first processor starts where a PC's does, at FFFFFFF0h */
+    const char *initrd;
+    const char *command_line;
+    struct char_options serials[PC_SERIALS]; /* COM1 to COM4: what is at the other end */
+    unsigned serial_count;
+    uint16_t debug_exit;               /* port; 0: there is none */
+    struct char_backend debug_console; /* of port E9h; no write(): there is none */
+};
+
+/* What is told to ISA interrupt n goes to input n of the 8259s and of the I/O APIC, 0 to input 2 there. Of an
+ * interrupt's drivers, which have a bit each, one is enough. */
+struct pc_isa {
+    uint8_t drivers[PC_IRQS];
+};
+
+struct pc {
+    struct machine *machine;
+    struct ram_layout layout;
+    struct pc_isa isa;
+    struct lapic *lapics, **lapic_pointers; /* by vCPU */
+    struct lapic_bus bus;
+    struct pic8259 pic;
+    struct ioapic ioapic;
+    struct pit8254 pit;
+    struct rtc rtc;
+    struct hpet hpet;
+    struct serial16550 serials[PC_SERIALS];
+    struct char_host *serial_hosts[PC_SERIALS]; /* NULL: nobody */
+    struct i8042 i8042;
+    struct system_control control;
+    struct fw_cfg fw_cfg;
+    struct acpi_pm pm;
+    struct pvpanic pvpanic;
+    struct debug_exit debug_exit;
+    struct char_backend debug_console;
+    struct acpi_config tables;
+    struct boot_file *kernel, *initrd;
+    char *command_line;
+};
+
+extern const struct machine_type machine_pc; /* its configuration is a struct pc_config */
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a PC's firmware would do: tables that tell what there is, interrupt controllers in order, a kernel. */
+#include "machine/pc.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "machine/pc_private.h"
+
+/* The interrupts that ACPI and PCI have are level-triggered. */
+#define ELCR       0x4d0
+#define LEVEL_IRQS (1u << PC_SCI | 1u << 10 | 1u << 11)
+
+/* Items of fw_cfg. */
+enum { KEY_RAM_SIZE = 3, KEY_CPUS = 5, KEY_MAX_CPUS = 15 };
+
+/* In CMOS, where old kernels and test kernels look: kilobytes below 1 MiB, from there on, 64 KiB from 16 MiB
+ * and from 4 GiB on. */
+static void make_cmos(struct pc *pc)
+{
+    uint64_t base = LAYOUT_LOW_END >> 10, high = pc->layout.below - LAYOUT_HIGH_START;
+    uint64_t extended = MIN(high >> 10, 0xffff),
+             above16 = pc->layout.below > 16 << 20 ? MIN((pc->layout.below - (16 << 20)) >> 16, 0xffff) : 0;
+    uint64_t above = pc->layout.above >> 16;
+    const struct {
+        uint8_t index;
+        uint64_t value;
+        unsigned bytes;
+    } values[] = {
+        {0x14, 0x02, 1}, /* equipment: a floating-point unit */
+        {0x15, base, 2},    {0x17, extended, 2}, {0x30, extended, 2},
+        {0x34, above16, 2}, {0x5b, above, 3},    {0x5f, pc->machine->vcpu_count - 1, 1},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+        for (unsigned byte = 0; byte < values[i].bytes; byte++)
+            rtc_set_cmos(&pc->rtc, (uint8_t)(values[i].index + byte), (uint8_t)(values[i].value >> 8 * byte));
+    }
+}
+
+static int make_fw_cfg(struct pc *pc, struct error *error)
+{
+    struct machine *machine = pc->machine;
+    uint64_t ram = htole64(machine->ram->size);
+    uint16_t cpus = htole16((uint16_t)machine->vcpu_count);
+    struct e820_entry entries[E820_MAX];
+    struct {
+        uint64_t start, size;
+        uint32_t type;
+    } __attribute__((packed)) file[E820_MAX];
+    unsigned count = ram_layout_e820(&pc->layout, entries);
+    for (unsigned i = 0; i < count; i++) {
+        file[i].start = htole64(entries[i].start);
+        file[i].size = htole64(entries[i].size);
+        file[i].type = htole32(entries[i].type);
+    }
+    fw_cfg_init(&pc->fw_cfg, &machine->memory);
+    int code = fw_cfg_attach(&pc->fw_cfg, &machine->io, error);
+    if (!code)
+        code = pc_add(pc, &fw_cfg_type, "fw_cfg", &pc->fw_cfg, error);
+    if (!code)
+        code = fw_cfg_add(&pc->fw_cfg, KEY_RAM_SIZE, &ram, sizeof ram, error);
+    if (!code)
+        code = fw_cfg_add(&pc->fw_cfg, KEY_CPUS, &cpus, sizeof cpus, error);
+    if (!code)
+        code = fw_cfg_add(&pc->fw_cfg, KEY_MAX_CPUS, &cpus, sizeof cpus, error);
+    if (!code)
+        code = fw_cfg_add_file(&pc->fw_cfg, "etc/e820", file, (uint32_t)(count * sizeof file[0]), error);
+    return code;
+}
+
+static void make_acpi(struct pc *pc, const struct pc_config *config)
+{
+    pc->tables = (struct acpi_config){
+        .cpu_count = pc->machine->vcpu_count,
+        .lapic_base = PC_LAPIC_BASE,
+        .ioapic_base = PC_IOAPIC_BASE,
+        .ioapic_id = pc->ioapic.id,
+        .hpet_base = PC_HPET_BASE,
+        .pm_ports = PC_ACPI_PORTS,
+        .sci = PC_SCI,
+        .reset_port_value = PC_RESET_VALUE,
+        .pvpanic_port = PVPANIC_PORT,
+    };
+    for (unsigned i = 0; i < config->serial_count; i++) {
+        pc->tables.serial_ports[i] = pc_serial_ports[i];
+        pc->tables.serial_irqs[i] = pc_serial_irqs[i];
+    }
+}
+
+int pc_make_tables(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    make_cmos(pc);
+    make_acpi(pc, config);
+    return make_fw_cfg(pc, error);
+}
+
+int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    if (!config->kernel)
+        return 0;
+    int code = boot_file_open(&pc->kernel, config->kernel, error);
+    if (!code && config->initrd)
+        code = boot_file_open(&pc->initrd, config->initrd, error);
+    if (!code && config->command_line) {
+        pc->command_line = strdup(config->command_line);
+        if (!pc->command_line)
+            code = error_set(error, -ENOMEM, "out of memory for the command line");
+    }
+    return code;
+}
+
+int pc_load(struct machine *machine, struct x86_state *state, struct error *error)
+{
+    struct pc *pc = machine->board;
+    if (!pc->kernel)
+        return 0;
+    lapic_set_virtual_wire(&pc->lapics[0]);
+    io_write(&machine->io, ELCR, 2, LEVEL_IRQS);
+    uint64_t rsdp;
+    int code = acpi_write(&pc->tables, &machine->memory, LAYOUT_TABLES, LAYOUT_TABLES_SIZE, &rsdp, error);
+    if (code)
+        return code;
+    const struct boot_module module = {.file = pc->initrd};
+    const struct boot_config config = {
+        .kernel = pc->kernel,
+        .modules = &module,
+        .module_count = pc->initrd != NULL,
+        .command_line = pc->command_line,
+        .layout = pc->layout,
+        .acpi_rsdp = rsdp,
+        .no_long_mode = !x86_has(&machine->model, FEATURE_LONG_MODE),
+    };
+    return boot_load(&config, &machine->memory, state, error);
+}

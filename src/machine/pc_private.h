@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pc_private: between pc.c, which wires, and what a PC does beyond that. */
+#ifndef VISOR_MACHINE_PC_PRIVATE_H
+#define VISOR_MACHINE_PC_PRIVATE_H
+
+#include "machine/pc.h"
+
+#define FEATURE_LONG_MODE X86_FEATURE(X86_FEATURES_EXT_EDX, 29)
+
+/* -- pc.c ------------------------------------------------------------------------------------------------ */
+
+/* An interrupt's drivers have numbers, 0 to 7. */
+struct irq_line pc_isa_line(struct pc *pc, unsigned irq, unsigned driver);
+/* Adds a device to the machine's. */
+int pc_add(struct pc *pc, const struct device_type *type, const char *name, void *state, struct error *error);
+
+/* -- pc_serial.c ----------------------------------------------------------------------------------------- */
+
+extern const uint16_t pc_serial_ports[PC_SERIALS];
+extern const uint8_t pc_serial_irqs[PC_SERIALS];
+
+int pc_make_serials(struct pc *pc, const struct pc_config *config, struct error *error);
+void pc_close_serials(struct pc *pc);
+
+/* -- pc_boot.c ------------------------------------------------------------------------------------------- */
+
+int pc_make_tables(struct pc *pc, const struct pc_config *config, struct error *error);
+int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *error);
+int pc_load(struct machine *machine, struct x86_state *state, struct error *error);
+
+#endif
