@@ -15,6 +15,10 @@ enum {
     STATUS_OK = 0,
     STATUS_FAILED = 1,
     STATUS_USAGE = 2,
+    STATUS_MACHINE_RESET = 3,    /* with --no-reboot */
+    STATUS_MACHINE_SHUTDOWN = 4, /* with --no-reboot: a triple fault */
+    STATUS_MACHINE_PANIC = 5,
+    STATUS_MACHINE_ENDED = 6, /* from outside */
     STATUS_CANNOT_RUN = 126,
     STATUS_NOT_FOUND = 127,
 };

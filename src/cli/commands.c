@@ -59,10 +59,14 @@ void command_print_help(const struct command *command)
         printf("\n%s", command->details);
 }
 
-static void usage_error(const struct command *command, const char *message)
+/* Without a hint of its own, where the options are told of. */
+static void usage_error(const struct command *command, const char *message, const char *hint)
 {
-    fprintf(stderr, "visor: %s: %s\n  hint: \"visor help %s\" lists its options\n", command->name, message,
-            command->name);
+    if (hint[0])
+        fprintf(stderr, "visor: %s: %s\n  hint: %s\n", command->name, message, hint);
+    else
+        fprintf(stderr, "visor: %s: %s\n  hint: \"visor help %s\" lists its options\n", command->name,
+                message, command->name);
 }
 
 /* getopt's answer for words that it does not know. */
@@ -71,7 +75,7 @@ static void report_unknown(const struct command *command, const char *word, bool
     char message[256];
     snprintf(message, sizeof message, lacks_argument ? "option %s needs an argument" : "unknown option %s",
              word);
-    usage_error(command, message);
+    usage_error(command, message, "");
 }
 
 int command_parse_options(const struct command *command, int argument_count, char **arguments)
@@ -114,7 +118,7 @@ int command_parse_options(const struct command *command, int argument_count, cha
         }
         struct error error = ERROR_INIT;
         if (command->option(command->state, index, optarg, &error) < 0) {
-            usage_error(command, error.message);
+            usage_error(command, error.message, error.hint);
             return STATUS_USAGE;
         }
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* run: runs one program of another CPU, in a root of its own if asked. */
+/* run: runs one program of another CPU, in a root of its own if asked; or, by run_machine.c, a machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,12 +13,14 @@
 #include "base/macros.h"
 #include "cli/command.h"
 #include "cli/root.h"
+#include "cli/run_machine.h"
 #include "personality/linux/linux.h"
 
 #define VARIABLES_MAX 256
 #define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, TRACE, INTERPRET };
+/* Those of programs, and of both; those of machines follow. */
+enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, MACHINE };
 
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
@@ -38,12 +40,43 @@ static const struct command_option options[] = {
                 .argument = "SRC:DST",
                 .help = "Show host path SRC as DST inside (:ro to protect it)",
                 .is_file = true},
+    [INTERPRET] = {.name = "interpret",
+                   .help = "Use the slow IR interpreter: to find faults of the translator"},
     [TRACE] = {.name = "trace",
                .argument = "T,…",
                .help = "Trace to standard error: syscall signal guest ir host",
                .choices = "syscall signal guest ir host"},
-    [INTERPRET] = {.name = "interpret",
-                   .help = "Use the slow IR interpreter: to find faults of the translator"},
+    [MACHINE + RUN_MACHINE] = {.name = "machine",
+                               .argument = "TYPE",
+                               .help = "A machine, of this type: pc (what follows is for machines)",
+                               .choices = "pc"},
+    [MACHINE +
+        RUN_CPU] = {.name = "cpu",
+                    .argument = "MODEL",
+                    .help = "Its processor: 486 pentium3 x86-64-v1 x86-64-v2 max, and ,+FEATURE ,-FEATURE",
+                    .choices = "486 pentium3 x86-64-v1 x86-64-v2 max"},
+    [MACHINE + RUN_CPUS] = {.name = "cpus", .argument = "N", .help = "How many processors; 1"},
+    [MACHINE + RUN_MEMORY] = {.name = "memory", .argument = "SIZE", .help = "How much memory; 1G"},
+    [MACHINE + RUN_KERNEL] = {.name = "kernel",
+                              .argument = "FILE",
+                              .help = "Start this kernel: Linux, PVH, multiboot",
+                              .is_file = true},
+    [MACHINE + RUN_INITRD] = {.name = "initrd",
+                              .argument = "FILE",
+                              .help = "With this initial RAM disk",
+                              .is_file = true},
+    [MACHINE +
+        RUN_APPEND] = {.name = "append", .argument = "LINE", .help = "And this command line; console=ttyS0"},
+    [MACHINE + RUN_CONSOLE] = {.name = "console",
+                               .argument = "WHERE",
+                               .help = "Serial port: stdio pty unix:PATH file:PATH none (may be repeated)",
+                               .choices = "stdio pty unix: file: none"},
+    [MACHINE + RUN_NO_REBOOT] = {.name = "no-reboot", .help = "End when the guest resets the machine"},
+    [MACHINE + RUN_DEBUG_EXIT] = {.name = "debug-exit",
+                                  .argument = "PORT",
+                                  .help = "End with status 2*N+1 when N is written to this port"},
+    [MACHINE + RUN_DEBUG_CONSOLE] = {.name = "debug-console",
+                                     .help = "Print what is written to port 0xe9 to standard error"},
     {0},
 };
 
@@ -52,16 +85,24 @@ static const char details[] =
     "PATH and HOME are set for root, and without PROGRAM a shell is run. Exit status and death by\n"
     "a signal are the program's own; 126 means it could not be run, 127 that it was not found.\n"
     "\n"
+    "A machine is made of a disk IMAGE, or of any option from --machine on. The console is the first\n"
+    "serial port, by default on this terminal, where Ctrl-] opens a menu. Exit status: 0 switched\n"
+    "off, 3 reset and 4 triple fault (with --no-reboot), 5 kernel panic, 6 ended from outside,\n"
+    "1 the host could not go on, 126 it could not be started. SIGTERM presses the power button,\n"
+    "a second one ends it.\n"
+    "\n"
     "Examples:\n"
     "  visor run ./hello-arm64\n"
     "  visor run --root ~/debian-arm64 apt-get update\n"
-    "  visor run --trace syscall --root ~/debian-arm64 ls /\n";
+    "  visor run --trace syscall --root ~/debian-arm64 ls /\n"
+    "  visor run --cpus 2 --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n";
 
 struct run_state {
     struct root root;
     struct linux_program program;
     const char *workdir;
-    char *variables[VARIABLES_MAX]; /* NAME=VALUE, of --env; borrowed from the command line */
+    const char *program_option, *machine_option; /* given, of those that mean nothing to the other kind */
+    char *variables[VARIABLES_MAX];              /* NAME=VALUE, of --env; borrowed from the command line */
     unsigned variable_count;
 };
 
@@ -121,6 +162,12 @@ static int add_volume(struct root *root, const char *text, struct error *error)
 static int set_option(void *context, int index, const char *argument, struct error *error)
 {
     struct run_state *state = context;
+    if (index >= MACHINE) {
+        state->machine_option = options[index].name;
+        return run_machine_option((enum run_machine_option)(index - MACHINE), argument, error);
+    }
+    if (index != TRACE)
+        state->program_option = options[index].name;
     switch ((enum option)index) {
     case ARCH:
         if (strcmp(argument, "arm64") != 0 && strcmp(argument, "aarch64") != 0)
@@ -139,6 +186,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     case VOLUME: return add_volume(&state->root, argument, error);
     case TRACE: return set_trace(state, argument, error);
     case INTERPRET: state->program.interpret = true; return 0;
+    case MACHINE: break;
     }
     return error_set(error, -EINVAL, "unknown option");
 }
@@ -220,14 +268,37 @@ static int start(struct run_state *state, char **arguments, struct error *error)
     return linux_run(&state->program, error);
 }
 
+/* A machine's options, or an image that is no program, which would be found in PATH, make a machine. */
+static bool is_machine(const struct run_state *state, int count, char **words)
+{
+    char path[PATH_MAX];
+    if (state->machine_option)
+        return true;
+    if (state->program_option || !count || (!strchr(words[0], '/') && find_program(words[0], path)))
+        return false;
+    return run_machine_is_image(words[0]);
+}
+
+static int run_run_machine(const struct run_state *state, int count, char **words)
+{
+    if (state->program_option) {
+        fprintf(stderr, "visor: run: --%s is for programs, and --%s for machines\n  hint: give one of them\n",
+                state->program_option, state->machine_option);
+        return STATUS_USAGE;
+    }
+    return run_machine(state->program.trace, count, words);
+}
+
 static int run_run(void *context, int count, char **words)
 {
     struct run_state *state = context;
     static char *shell[] = {"/bin/sh", NULL};
+    if (is_machine(state, count, words))
+        return run_run_machine(state, count, words);
     if (count == 0) {
         if (!state->root.directory) {
-            fprintf(stderr,
-                    "visor: run: name the program to run\n  hint: visor run [OPTION…] PROGRAM [ARG…]\n");
+            fprintf(stderr, "visor: run: name the program or the disk to run\n"
+                            "  hint: visor run [OPTION…] PROGRAM [ARG…], visor run [OPTION…] IMAGE\n");
             return STATUS_USAGE;
         }
         words = shell;
@@ -240,8 +311,8 @@ static int run_run(void *context, int count, char **words)
 
 const struct command command_run_domain = {
     .name = "run",
-    .arguments = "PROGRAM [ARG…]",
-    .summary = "Runs a program of another CPU",
+    .arguments = "PROGRAM [ARG…] | IMAGE",
+    .summary = "Runs a program of another CPU, or a whole machine",
     .details = details,
     .options = options,
     .option = set_option,

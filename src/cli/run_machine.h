@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run_machine: "visor run" for whole machines; run.c is that for programs, and tells them apart. */
+#ifndef VISOR_CLI_RUN_MACHINE_H
+#define VISOR_CLI_RUN_MACHINE_H
+
+#include <stdbool.h>
+
+struct error;
+
+enum run_machine_option {
+    RUN_MACHINE,
+    RUN_CPU,
+    RUN_CPUS,
+    RUN_MEMORY,
+    RUN_KERNEL,
+    RUN_INITRD,
+    RUN_APPEND,
+    RUN_CONSOLE,
+    RUN_NO_REBOOT,
+    RUN_DEBUG_EXIT,
+    RUN_DEBUG_CONSOLE,
+};
+
+/* Takes an option. A negative errno and the reason: a usage error. */
+int run_machine_option(enum run_machine_option option, const char *argument, struct error *error);
+
+/* Whether this file is something that a machine is made of: a disk's image, a block device, a kernel; not a
+ * program. */
+bool run_machine_is_image(const char *path);
+
+/* Runs the machine that the options, the engine's traces and the words after them say; returns the exit
+ * status. */
+int run_machine(unsigned trace, int count, char **words);
+
+#endif
