@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_engine_translate: small guests (engine_kernels.S) on a machine of RAM, one device and local APICs. Each leaves
- * what it has seen in memory and registers, and ends by an OUT to PORT_FINISH.
+ * test_engine_translate: small guests (engine_kernels.S) on a machine of RAM, one device and local APICs.
+ * Each leaves what it has seen in memory and registers, and ends by an OUT to PORT_FINISH.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,7 +25,15 @@ enum { VCPUS = 2 };
 extern const uint8_t kernel_begin[], kernel_end[], kernel_stubs[], kernel_interrupt[], kernel_int80[],
     kernel_count_step[], kernel_trampoline[], kernel_trampoline_end[];
 
-enum { PRESENT = 1, WRITABLE = 2, USER_RIGHT = 4, ACCESSED = 0x20, DIRTY = 0x40, LARGE = 0x80, GLOBAL = 0x100 };
+enum {
+    PRESENT = 1,
+    WRITABLE = 2,
+    USER_RIGHT = 4,
+    ACCESSED = 0x20,
+    DIRTY = 0x40,
+    LARGE = 0x80,
+    GLOBAL = 0x100
+};
 #define NX (1ull << 63)
 
 static struct {
@@ -120,8 +128,8 @@ static uint8_t pic_acknowledge(void *opaque)
     return 0xff;
 }
 
-static const struct access_ops device_ops = {device_read, device_write, 8}, port_ops = {port_read, port_write, 4},
-                               finish_ops = {NULL, finish, 4};
+static const struct access_ops device_ops = {device_read, device_write, 8},
+                               port_ops = {port_read, port_write, 4}, finish_ops = {NULL, finish, 4};
 
 static uint64_t *entry_at(uint64_t physical)
 {
@@ -169,7 +177,8 @@ static uint64_t descriptor(uint32_t limit, unsigned attributes)
 
 static void make_segments(void)
 {
-    const unsigned code = X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_CODE | X86_SEGMENT_READABLE;
+    const unsigned code =
+        X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_CODE | X86_SEGMENT_READABLE;
     const unsigned data = X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_WRITABLE |
                           X86_SEGMENT_BIG | X86_SEGMENT_GRANULAR;
     const unsigned code32 = code | X86_SEGMENT_BIG | X86_SEGMENT_GRANULAR, dpl3 = 3 << X86_SEGMENT_DPL_SHIFT;
@@ -185,6 +194,7 @@ static void make_segments(void)
     memcpy(m.ram->host + BOOT_GDTR, &(uint16_t){0xff}, 2);
     memcpy(m.ram->host + BOOT_GDTR + 2, &(uint32_t){GDT}, 4);
     memcpy(m.ram->host + TSS + 4, &(uint64_t){KERNEL_STACK}, 8);
+    memcpy(m.ram->host + TSS + 0x66, &(uint16_t){0x68}, 2); /* no map of ports */
 }
 
 static void gate(unsigned vector, uint64_t handler, unsigned dpl)
@@ -572,7 +582,8 @@ static void test_step(void **state)
     gate(1, kernel(kernel_count_step), 0);
     RUN(step);
     assert_int_equal(m.result, 3);
-    /* Behind each from the first INC to the POPF that ends it; a trap has the TF of before the instruction. */
+    /* Behind each from the first INC to the POPF that ends it; a trap has the TF of before the instruction.
+     */
     assert_int_equal(word(LOG), 5);
     const uint64_t *rip = entry_at(LOG + 64);
     assert_int_equal(rip[1] - rip[0], 2);
@@ -633,9 +644,9 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(add),     TEST(faults),    TEST(write_protect), TEST(smap), TEST(flush),  TEST(user),
-        TEST(devices), TEST(changes),   TEST(generates),     TEST(timer), TEST(spin),  TEST(shadow),
-        TEST(step),    TEST(task_switched), TEST(smp),       TEST(boot), TEST(triple),
+        TEST(add),     TEST(faults),        TEST(write_protect), TEST(smap),  TEST(flush),  TEST(user),
+        TEST(devices), TEST(changes),       TEST(generates),     TEST(timer), TEST(spin),   TEST(shadow),
+        TEST(step),    TEST(task_switched), TEST(smp),           TEST(boot),  TEST(triple),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
