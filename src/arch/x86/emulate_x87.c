@@ -12,7 +12,7 @@ enum { ENVIRONMENT_MAX = 28 };
 
 /* One that an earlier instruction left. Without CR0.NE it would come as an interrupt of the board's, which
  * nobody uses any more. */
-static int check_pending(struct x86_emulation *e)
+int x86_check_pending(struct x86_emulation *e)
 {
     const struct x86_state *s = e->state;
     if (s->cr0 & X86_CR0_NE && x87_area(e->state)->status & X87_SUMMARY)
@@ -25,7 +25,7 @@ int x86_emulate_wait(struct x86_emulation *e)
     const uint64_t both = X86_CR0_MP | X86_CR0_TS;
     if ((e->state->cr0 & both) == both)
         return x86_raise_plain(e->core, X86_NM);
-    return check_pending(e);
+    return x86_check_pending(e);
 }
 
 /* -- the environment ---------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ int x86_emulate_x87(struct x86_emulation *e)
         return x86_undefined(e);
     if (reg == 6)
         return opcode == 0xd9 ? fnstenv(e) : fnsave(e);
-    if (check_pending(e) < 0)
+    if (x86_check_pending(e) < 0)
         return X86_RAISED;
     return opcode == 0xd9 ? fldenv(e) : frstor(e);
 }

@@ -103,5 +103,7 @@ int x86_control_set0(struct x86_emulation *e, uint64_t value);
 /* Whether XMM, x87, MMX may be used: #UD, #NM as CR0 and CR4 say. */
 int x86_check_sse(struct x86_emulation *e);
 int x86_check_x87(struct x86_emulation *e);
+/* An exception of the x87 that an earlier instruction left: #MF. */
+int x86_check_pending(struct x86_emulation *e);
 
 #endif
