@@ -121,6 +121,7 @@ bool lift_region(struct translator_cpu *cpu, const struct code_source *source, u
         ir_region_reset(cpu->region, pc);
         cpu->region->fp_mode = cpu->mode & IR_MODE_FP;
         cpu->region->mode = cpu->mode >> IR_MODE_SHIFT;
+        cpu->region->model = t->options.model;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);

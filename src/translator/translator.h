@@ -83,6 +83,7 @@ struct translator_options {
     unsigned region_max; /* guest instructions per region, 0 = the default */
     bool interpret;      /* run the IR interpreter instead of host code: slow, for tests */
     bool system;         /* system mode: of a guest_isa with a tlb_offset */
+    const void *model;   /* region->model; borrowed */
 };
 
 int translator_new(struct translator **out, const struct guest_isa *isa,

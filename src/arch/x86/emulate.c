@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arch/x86/emulation.h"
+#include "arch/x86/requires.h"
 
 static const struct x86_opcodes opcodes = {{
 #define EMULATE(map, prefix, first, last, flags, function)                                                   \
@@ -38,6 +39,10 @@ enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *
 
     switch (x86_decode(&e.insn, &opcodes, x86_code_of(s), code, length)) {
     case X86_DECODED:
+        if (!x86_model_has_insn(platform->model, &e.insn)) {
+            result = x86_raise_plain(core, X86_UD);
+            break;
+        }
         s->rip = behind(&e);
         result = e.insn.row->emulate(&e);
         break;

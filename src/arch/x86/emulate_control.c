@@ -315,8 +315,6 @@ int x86_emulate_invpcid(struct x86_emulation *e)
     const uint64_t type = x86_register_get(e, e->insn.reg, width(e));
     uint64_t descriptor[2];
 
-    if (!x86_emulation_has(e, X86_FEATURE_INVPCID))
-        return x86_undefined(e);
     if (e->cpl != 0 || type > 3)
         return x86_protection(e);
     if (x86_operand_read(e, 0, descriptor, sizeof descriptor) < 0)
@@ -361,7 +359,7 @@ static int xsetbv(struct x86_emulation *e)
 static int set_alignment_flag(struct x86_emulation *e, bool set)
 {
     struct x86_state *s = e->state;
-    if (e->cpl != 0 || !x86_emulation_has(e, X86_FEATURE_SMAP))
+    if (e->cpl != 0)
         return x86_undefined(e);
     s->eflags_system = (s->eflags_system & ~(uint64_t)X86_EFLAGS_AC) | (set ? X86_EFLAGS_AC : 0);
     return X86_EMULATED;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "arch/x86/emulation.h"
-#include "arch/x86/features.h"
 #include "arch/x86/x87_state.h"
 
 enum {
@@ -129,7 +128,7 @@ static int fxrstor(struct x86_emulation *e)
 static int check_xsave(struct x86_emulation *e)
 {
     const struct x86_state *s = e->state;
-    if (!(s->cr4 & X86_CR4_OSXSAVE) || !x86_emulation_has(e, X86_FEATURE_XSAVE))
+    if (!(s->cr4 & X86_CR4_OSXSAVE))
         return x86_undefined(e);
     if (s->cr0 & X86_CR0_TS)
         return x86_raise_plain(e->core, X86_NM);
@@ -242,7 +241,7 @@ int x86_emulate_group15(struct x86_emulation *e)
     case 3: return stmxcsr(e);
     case 4: return xsave(e, false);
     case 5: return xrstor(e);
-    case 6: return x86_emulation_has(e, X86_FEATURE_XSAVEOPT) ? xsave(e, true) : x86_undefined(e);
+    case 6: return xsave(e, true);
     default: return clflush(e);
     }
 }

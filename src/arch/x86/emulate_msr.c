@@ -60,7 +60,7 @@ static uint64_t read_tsc(const struct x86_emulation *e)
     return (p->tsc ? p->tsc(p->opaque) : 0) + e->state->tsc_offset;
 }
 
-static int rdtsc(struct x86_emulation *e)
+int x86_emulate_rdtsc(struct x86_emulation *e)
 {
     if (e->state->cr4 & X86_CR4_TSD && e->cpl != 0)
         return x86_protection(e);
@@ -68,16 +68,9 @@ static int rdtsc(struct x86_emulation *e)
     return X86_EMULATED;
 }
 
-int x86_emulate_rdtsc(struct x86_emulation *e)
-{
-    return x86_emulation_has(e, X86_FEATURE_TSC) ? rdtsc(e) : x86_undefined(e);
-}
-
 int x86_emulate_rdtscp(struct x86_emulation *e)
 {
-    if (!x86_emulation_has(e, X86_FEATURE_RDTSCP))
-        return x86_undefined(e);
-    if (rdtsc(e) < 0)
+    if (x86_emulate_rdtsc(e) < 0)
         return X86_RAISED;
     e->state->gpr[X86_RCX] = (uint32_t)e->state->tsc_aux;
     return X86_EMULATED;
@@ -86,7 +79,7 @@ int x86_emulate_rdtscp(struct x86_emulation *e)
 /* There are no counters. */
 int x86_emulate_rdpmc(struct x86_emulation *e)
 {
-    return x86_emulation_has(e, X86_FEATURE_MMX) ? x86_protection(e) : x86_undefined(e);
+    return x86_protection(e);
 }
 
 /* Both move the counter; the other register shows by how much it was moved: volume 3, 17.17.3. */
@@ -245,8 +238,6 @@ static bool read_msr(struct x86_emulation *e, uint32_t msr, uint64_t *value)
 int x86_emulate_rdmsr(struct x86_emulation *e)
 {
     uint64_t value;
-    if (!x86_emulation_has(e, X86_FEATURE_MSR))
-        return x86_undefined(e);
     if (e->cpl != 0 || !read_msr(e, (uint32_t)e->state->gpr[X86_RCX], &value))
         return x86_protection(e);
     x86_register_set_pair(e->state, value);
@@ -330,8 +321,6 @@ static bool write_msr(struct x86_emulation *e, uint32_t msr, uint64_t value)
 
 int x86_emulate_wrmsr(struct x86_emulation *e)
 {
-    if (!x86_emulation_has(e, X86_FEATURE_MSR))
-        return x86_undefined(e);
     if (e->cpl != 0 || !write_msr(e, (uint32_t)e->state->gpr[X86_RCX], x86_register_pair(e->state)))
         return x86_protection(e);
     return X86_EMULATED;

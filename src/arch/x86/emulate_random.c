@@ -3,7 +3,6 @@
 #include <sys/random.h>
 
 #include "arch/x86/emulation.h"
-#include "arch/x86/features.h"
 
 /* Group 9, register operand: /6 RDRAND, /7 RDSEED. CF: there was one. */
 int x86_emulate_random(struct x86_emulation *e)
@@ -11,8 +10,7 @@ int x86_emulate_random(struct x86_emulation *e)
     const unsigned reg = e->insn.reg & 7;
     uint64_t value = 0;
 
-    if (reg < 6 || e->insn.repeat ||
-        !x86_emulation_has(e, reg == 6 ? X86_FEATURE_RDRAND : X86_FEATURE_RDSEED))
+    if (reg < 6 || e->insn.repeat)
         return x86_undefined(e);
     const bool given = getrandom(&value, sizeof value, GRND_NONBLOCK) == sizeof value;
     x86_register_set(e, e->insn.rm, 1u << e->insn.size, given ? value : 0);

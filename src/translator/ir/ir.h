@@ -163,6 +163,8 @@ struct ir_region {
     unsigned tlb;       /* which of the CPU's TLBs its accesses go through, of a guest that has any */
     unsigned fp_mode;   /* IR_FP_* bits of the guest's floating-point control that the code is made for */
     unsigned mode;      /* what else of the guest's state it is made for: the guest's own bits */
+    const void
+        *model; /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
     /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */
     ir_value known[IR_KNOWN_REGISTERS];
     ir_value known_flags;

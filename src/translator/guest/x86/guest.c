@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* guest: the x86 guest as the translator sees it: its registers, and the loop that lifts a region. */
+#include "arch/x86/requires.h"
 #include "translator/guest/x86/lift.h"
 #include "translator/guest/x86/private.h"
 
@@ -70,6 +71,11 @@ bool x86_lift_emulate(struct x86_lift *l)
     return true;
 }
 
+static bool has_insn(const struct x86_lift *l)
+{
+    return !l->ir->model || x86_model_has_insn(l->ir->model, &l->insn);
+}
+
 /* False: more bytes are needed than there are. */
 static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t limit)
 {
@@ -82,9 +88,9 @@ static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t lim
     ir_emit(l->ir, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
     if (decoded == X86_TOO_LONG)
         x86_raise(l, TRANSLATOR_EMULATE, 0, l->pc); /* #GP instead: no length tells it */
-    else if (decoded == X86_DECODED && l->mode & X86_MODE_NO_FPU && x86_float_unit(&l->insn))
+    else if (decoded == X86_DECODED && has_insn(l) && l->mode & X86_MODE_NO_FPU && x86_float_unit(&l->insn))
         x86_lift_emulate(l);
-    else if (decoded == X86_UNDEFINED || !l->insn.row->lift(l))
+    else if (decoded == X86_UNDEFINED || !has_insn(l) || !l->insn.row->lift(l))
         x86_raise(l, TRANSLATOR_UNDEFINED, 0, l->pc);
     return true;
 }
