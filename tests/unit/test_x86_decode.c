@@ -15,6 +15,8 @@
 
 #include <Zydis/Zydis.h>
 
+#include "arch/x86/features.h"
+#include "arch/x86/requires.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "translator/guest/x86/lift.h"
@@ -126,6 +128,48 @@ static const char *compare_memory(const struct x86_insn *insn, const ZydisDecode
                                                                                              : NULL;
 }
 
+/* The feature that an instruction set is; -1: it is not one, or several. */
+static int feature_of(const ZydisDecodedInstruction *z)
+{
+    switch (z->meta.isa_set) {
+    case ZYDIS_ISA_SET_CMOV: return X86_FEATURE_CMOV;
+    case ZYDIS_ISA_SET_CMPXCHG16B: return X86_FEATURE_CX16;
+    case ZYDIS_ISA_SET_LAHF: return z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ? X86_FEATURE_LAHF_LM : 0;
+    case ZYDIS_ISA_SET_POPCNT: return X86_FEATURE_POPCNT;
+    case ZYDIS_ISA_SET_MOVBE: return X86_FEATURE_MOVBE;
+    case ZYDIS_ISA_SET_FXSAVE:
+    case ZYDIS_ISA_SET_FXSAVE64: return X86_FEATURE_FXSR;
+    case ZYDIS_ISA_SET_XSAVE: return X86_FEATURE_XSAVE;
+    case ZYDIS_ISA_SET_XSAVEOPT: return X86_FEATURE_XSAVEOPT;
+    case ZYDIS_ISA_SET_CLFSH: return X86_FEATURE_CLFLUSH;
+    case ZYDIS_ISA_SET_SMAP: return X86_FEATURE_SMAP;
+    case ZYDIS_ISA_SET_RDTSCP: return X86_FEATURE_RDTSCP;
+    case ZYDIS_ISA_SET_RDRAND: return X86_FEATURE_RDRAND;
+    case ZYDIS_ISA_SET_RDSEED: return X86_FEATURE_RDSEED;
+    case ZYDIS_ISA_SET_RDWRFSGS: return X86_FEATURE_FSGSBASE;
+    case ZYDIS_ISA_SET_INVPCID: return X86_FEATURE_INVPCID;
+    case ZYDIS_ISA_SET_PENTIUMMMX: return X86_FEATURE_MMX;
+    case ZYDIS_ISA_SET_SSE:
+    case ZYDIS_ISA_SET_SSEMXCSR: return X86_FEATURE_SSE;
+    case ZYDIS_ISA_SET_SSE2:
+    case ZYDIS_ISA_SET_SSE2MMX: return X86_FEATURE_SSE2;
+    case ZYDIS_ISA_SET_SSE3: return X86_FEATURE_SSE3;
+    case ZYDIS_ISA_SET_SSSE3:
+    case ZYDIS_ISA_SET_SSSE3MMX: return X86_FEATURE_SSSE3;
+    case ZYDIS_ISA_SET_SSE4: return X86_FEATURE_SSE4_1;
+    case ZYDIS_ISA_SET_SSE42:
+        return z->mnemonic == ZYDIS_MNEMONIC_POPCNT ? X86_FEATURE_POPCNT : X86_FEATURE_SSE4_2;
+    case ZYDIS_ISA_SET_AES: return X86_FEATURE_AES;
+    case ZYDIS_ISA_SET_PCLMULQDQ: return X86_FEATURE_PCLMULQDQ;
+    case ZYDIS_ISA_SET_SHA: return X86_FEATURE_SHA;
+    case ZYDIS_ISA_SET_PENTIUMREAL:
+    case ZYDIS_ISA_SET_PPRO:
+    case ZYDIS_ISA_SET_LONGMODE:
+    case ZYDIS_ISA_SET_RDPMC: return -1;
+    default: return 0;
+    }
+}
+
 static const char *compare(const struct x86_insn *insn, const ZydisDecodedInstruction *z,
                            const ZydisDecodedOperand *operands)
 {
@@ -133,6 +177,12 @@ static const char *compare(const struct x86_insn *insn, const ZydisDecodedInstru
         return "length";
     if (z->address_width != 8u << insn->address_size)
         return "address size";
+    const int feature = feature_of(z);
+    /* What SSE added to MMX, Zydis counts as MMX. */
+    if (feature == X86_FEATURE_MMX && x86_insn_feature(insn) == X86_FEATURE_SSE)
+        return NULL;
+    if (feature >= 0 && x86_insn_feature(insn) != (unsigned)feature)
+        return "feature";
     for (unsigned i = 0; i < z->operand_count_visible; i++) {
         const char *what = NULL;
         if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&

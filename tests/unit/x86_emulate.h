@@ -15,7 +15,7 @@ static struct {
     uint32_t port_value; /* what ports read; what was written last */
     uint16_t port;
     unsigned port_size, port_count;
-    uint64_t msr_value; /* of MSR 800h, the only one outside */
+    uint64_t msr_value; /* of the MSRs outside: those of the local APIC */
     uint64_t cr8, tsc;
     unsigned flushed; /* 1 + enum x86_flush of the last one */
     uint64_t flushed_linear;
@@ -38,15 +38,15 @@ static inline bool around_msr_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     (void)opaque;
     *value = around.msr_value;
-    return msr == 0x800;
+    return msr == 0x800 || msr == 0x1b || msr == 0x6e0;
 }
 
 static inline bool around_msr_write(void *opaque, uint32_t msr, uint64_t value)
 {
     (void)opaque;
-    if (msr == 0x800)
+    if (msr == 0x800 || msr == 0x1b || msr == 0x6e0)
         around.msr_value = value;
-    return msr == 0x800;
+    return msr == 0x800 || msr == 0x1b || msr == 0x6e0;
 }
 
 static inline uint64_t around_cr8_read(void *opaque)

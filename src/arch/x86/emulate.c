@@ -116,7 +116,7 @@ void x86_set_address_register(struct x86_emulation *e, enum x86_gpr n, uint64_t 
 
 /* -- memory -------------------------------------------------------------------------------------------- */
 
-uint64_t x86_effective_address(const struct x86_emulation *e)
+uint64_t x86_operand_offset(const struct x86_emulation *e)
 {
     const struct x86_insn *insn = &e->insn;
     const uint64_t *gpr = e->state->gpr;
@@ -172,7 +172,7 @@ int x86_linear_address(struct x86_emulation *e, enum x86_segment segment, uint64
 
 int x86_operand_linear(struct x86_emulation *e, unsigned skip, unsigned size, bool write, uint64_t *linear)
 {
-    const uint64_t offset = (x86_effective_address(e) + skip) & mask_of(1u << e->insn.address_size);
+    const uint64_t offset = (x86_operand_offset(e) + skip) & mask_of(1u << e->insn.address_size);
     return x86_linear_address(e, (enum x86_segment)e->insn.segment, offset, size, write, linear);
 }
 

@@ -300,7 +300,7 @@ int x86_emulate_invlpg(struct x86_emulation *e)
 
     if (e->cpl != 0)
         return x86_protection(e);
-    uint64_t linear = x86_effective_address(e);
+    uint64_t linear = x86_operand_offset(e);
     if (!x86_code64(e))
         linear = (uint32_t)(linear + s->segment_base[segment]);
     else if (segment >= X86_FS)

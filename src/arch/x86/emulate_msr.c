@@ -6,6 +6,7 @@
 enum {
     MSR_TSC = 0x10,
     MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
     MSR_FEATURE_CONTROL = 0x3a,
     MSR_TSC_ADJUST = 0x3b,
     MSR_MICROCODE_UPDATE = 0x79,
@@ -25,6 +26,9 @@ enum {
     MSR_MTRR_FIXED_4K = 0x268,
     MSR_PAT = 0x277,
     MSR_MTRR_DEF_TYPE = 0x2ff,
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC_FIRST = 0x800,
+    MSR_X2APIC_LAST = 0x8ff,
 };
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
@@ -49,6 +53,7 @@ enum {
     MISC_ENABLE_WRITABLE = 1 << 0 | 1 << 3 | 1 << 16 | 1 << 18 | 1 << 22 | 1 << 23,
     DEBUGCTL_WRITABLE = 1 << 0 | 1 << 1, /* LBR, which records nothing, and BTF */
     FEATURE_CONTROL_LOCKED = 1,
+    APIC_BASE_X2APIC = 1 << 10,
 };
 #define MICROCODE_REVISION (0x10full << 32)
 
@@ -188,9 +193,9 @@ static bool read_constant(const struct x86_emulation *e, uint32_t msr, uint64_t 
     unsigned feature = X86_FEATURE_MSR;
     *value = 0;
     switch (msr) {
-    case MSR_PLATFORM_ID:
-    case MSR_MCG_CAP:
-    case MSR_MCG_STATUS: break;
+    case MSR_PLATFORM_ID: break;
+    case MSR_MCG_CAP: /* no banks */
+    case MSR_MCG_STATUS: feature = X86_FEATURE_MCA; break;
     case MSR_MICROCODE_REVISION: *value = MICROCODE_REVISION; break;
     case MSR_FEATURE_CONTROL:
         *value = FEATURE_CONTROL_LOCKED;
@@ -209,10 +214,33 @@ static bool read_constant(const struct x86_emulation *e, uint32_t msr, uint64_t 
     return x86_emulation_has(e, feature);
 }
 
+/* Whether the model has one of the local APIC's. */
+static bool apic_has(const struct x86_emulation *e, uint32_t msr)
+{
+    if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
+        return x86_emulation_has(e, X86_FEATURE_X2APIC);
+    if (msr == MSR_TSC_DEADLINE)
+        return x86_emulation_has(e, X86_FEATURE_TSC_DEADLINE);
+    return msr != MSR_APIC_BASE || x86_emulation_has(e, X86_FEATURE_APIC);
+}
+
+static bool read_outside(const struct x86_emulation *e, uint32_t msr, uint64_t *value)
+{
+    const struct x86_platform *p = e->platform;
+    return apic_has(e, msr) && p->msr_read && p->msr_read(p->opaque, msr, value);
+}
+
+static bool write_outside(const struct x86_emulation *e, uint32_t msr, uint64_t value)
+{
+    const struct x86_platform *p = e->platform;
+    if (msr == MSR_APIC_BASE && value & APIC_BASE_X2APIC && !x86_emulation_has(e, X86_FEATURE_X2APIC))
+        return false;
+    return apic_has(e, msr) && p->msr_write && p->msr_write(p->opaque, msr, value);
+}
+
 static bool read_msr(struct x86_emulation *e, uint32_t msr, uint64_t *value)
 {
     struct x86_state *s = e->state;
-    const struct x86_platform *p = e->platform;
     const struct place place = find_place(s, msr);
 
     if (place.value) {
@@ -232,7 +260,7 @@ static bool read_msr(struct x86_emulation *e, uint32_t msr, uint64_t *value)
         return x86_emulation_has(e, X86_FEATURE_NX) || x86_emulation_has(e, X86_FEATURE_LM);
     default: break;
     }
-    return read_constant(e, msr, value) || (p->msr_read && p->msr_read(p->opaque, msr, value));
+    return read_constant(e, msr, value) || read_outside(e, msr, value);
 }
 
 int x86_emulate_rdmsr(struct x86_emulation *e)
@@ -294,7 +322,6 @@ static bool write_bits(uint64_t *value, uint64_t new, uint64_t writable, uint64_
 static bool write_msr(struct x86_emulation *e, uint32_t msr, uint64_t value)
 {
     struct x86_state *s = e->state;
-    const struct x86_platform *p = e->platform;
     const struct place place = find_place(s, msr);
 
     if (place.value) {
@@ -314,8 +341,8 @@ static bool write_msr(struct x86_emulation *e, uint32_t msr, uint64_t value)
     case MSR_EFER: return write_efer(e, value);
     case MSR_MICROCODE_REVISION: /* software clears it before it asks by CPUID */
     case MSR_MICROCODE_UPDATE: return true;
-    case MSR_MCG_STATUS: return value == 0;
-    default: return p->msr_write && p->msr_write(p->opaque, msr, value);
+    case MSR_MCG_STATUS: return value == 0 && x86_emulation_has(e, X86_FEATURE_MCA);
+    default: return write_outside(e, msr, value);
     }
 }
 

@@ -80,7 +80,7 @@ void x86_set_address_register(struct x86_emulation *e, enum x86_gpr n, uint64_t 
 /* -- memory -------------------------------------------------------------------------------------------- */
 
 /* What LEA yields of the memory operand. */
-uint64_t x86_effective_address(const struct x86_emulation *e);
+uint64_t x86_operand_offset(const struct x86_emulation *e);
 /* Where `size` bytes of a segment are, checked as far as segments are concerned. */
 int x86_linear_address(struct x86_emulation *e, enum x86_segment segment, uint64_t offset, unsigned size,
                        bool write, uint64_t *linear);
