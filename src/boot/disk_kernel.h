@@ -18,7 +18,8 @@ struct disk_kernel {
     struct boot_file *kernel, *initrds[DISK_KERNEL_INITRDS]; /* they read from the disk */
     unsigned initrd_count;
     char *command_line;
-    char *source; /* what said so, for messages: "disk.img: partition 1: /boot/grub/grub.cfg: Debian GNU/Linux" */
+    char *source; /* what said so, for messages: "disk.img: partition 1: /boot/grub/grub.cfg: Debian
+                     GNU/Linux" */
     void *file_systems;
 };
 

@@ -52,12 +52,15 @@ int boot_file_open(struct boot_file **out, const char *path, struct error *error
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    off_t size = -1;
     int result = 0;
-    if (fstat(fd, &status))
+    if (!fstat(fd, &status) && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
+        size = lseek(fd, 0, SEEK_END); /* of a block device fstat() says nothing */
+    else
+        result = error_set(error, -EINVAL, "cannot open %s: neither a file nor a block device", path);
+    if (!result && size < 0)
         result = error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
-    else if (!S_ISREG(status.st_mode))
-        result = error_set(error, -EINVAL, "cannot open %s: not a regular file", path);
-    struct boot_file *file = result ? NULL : file_new(path, (uint64_t)status.st_size);
+    struct boot_file *file = result ? NULL : file_new(path, (uint64_t)size);
     if (!result && !file)
         result = error_set(error, -ENOMEM, "cannot open %s: out of memory", path);
     if (result) {

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "boot/volume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ext2fs/ext2fs.h>
+
+#include "base/macros.h"
+
+/* Where a channel of libext2fs reads from. */
+struct source {
+    struct boot_file *disk;
+    uint64_t start, size;
+};
+
+/* libext2fs passes nothing to a manager's open() but a name, so what is being opened is left here. */
+static _Thread_local const struct source *opening;
+static struct struct_io_manager manager;
+
+static errcode_t channel_open(const char *name, int flags, io_channel *out)
+{
+    io_channel channel = calloc(1, sizeof *channel);
+    struct source *source = malloc(sizeof *source);
+    char *copy = strdup(name);
+    (void)flags;
+    if (!channel || !source || !copy) {
+        free(channel);
+        free(source);
+        free(copy);
+        return EXT2_ET_NO_MEMORY;
+    }
+    *source = *opening;
+    channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
+    channel->manager = &manager;
+    channel->name = copy;
+    channel->block_size = 1024;
+    channel->refcount = 1;
+    channel->private_data = source;
+    *out = channel;
+    return 0;
+}
+
+static errcode_t channel_close(io_channel channel)
+{
+    if (--channel->refcount > 0)
+        return 0;
+    free(channel->private_data);
+    free(channel->name);
+    free(channel);
+    return 0;
+}
+
+static errcode_t channel_set_block_size(io_channel channel, int size)
+{
+    if (size <= 0)
+        return EXT2_ET_INVALID_ARGUMENT;
+    channel->block_size = size;
+    return 0;
+}
+
+/* `count` is in blocks, or, negative, in bytes. */
+static errcode_t channel_read(io_channel channel, unsigned long long block, int count, void *data)
+{
+    const struct source *source = channel->private_data;
+    uint64_t size = (uint64_t)channel->block_size,
+             length = count < 0 ? (uint64_t) - (int64_t)count : (uint64_t)count * size;
+    if (block > source->size / size || length > source->size - block * size)
+        return EXT2_ET_SHORT_READ;
+    return boot_file_read(source->disk, source->start + block * size, data, length, NULL) ? EIO : 0;
+}
+
+static errcode_t channel_read32(io_channel channel, unsigned long block, int count, void *data)
+{
+    return channel_read(channel, block, count, data);
+}
+
+static errcode_t channel_write(io_channel channel, unsigned long long block, int count, const void *data)
+{
+    (void)channel, (void)block, (void)count, (void)data;
+    return EXT2_ET_RO_FILSYS;
+}
+
+static errcode_t channel_write32(io_channel channel, unsigned long block, int count, const void *data)
+{
+    return channel_write(channel, block, count, data);
+}
+
+static errcode_t channel_flush(io_channel channel)
+{
+    (void)channel;
+    return 0;
+}
+
+static struct struct_io_manager manager = {
+    .magic = EXT2_ET_MAGIC_IO_MANAGER,
+    .name = "visor disk",
+    .open = channel_open,
+    .close = channel_close,
+    .set_blksize = channel_set_block_size,
+    .read_blk = channel_read32,
+    .write_blk = channel_write32,
+    .flush = channel_flush,
+    .read_blk64 = channel_read,
+    .write_blk64 = channel_write,
+};
+
+static void format_uuid(char out[37], const uint8_t *id)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        out += sprintf(out, "%02x", id[i]);
+        if (i == 3 || i == 5 || i == 7 || i == 9)
+            *out++ = '-';
+    }
+    *out = '\0';
+}
+
+static bool has_magic(const struct source *source)
+{
+    uint8_t magic[2];
+    const uint64_t superblock_magic = 1024 + 56;
+    return source->size >= 2048 &&
+           !boot_file_read(source->disk, source->start + superblock_magic, magic, 2, NULL) &&
+           magic[0] == 0x53 && magic[1] == 0xef;
+}
+
+int volume_open(struct volume *volume, struct boot_file *disk, const struct partition *partition,
+                struct error *error)
+{
+    /* After a crash there may be changes in the journal only: then checksums can be wrong. */
+    const int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | EXT2_FLAG_IGNORE_CSUM_ERRORS;
+    const struct source source = {disk, partition->start, partition->size};
+    ext2_filsys fs = NULL;
+    if (!has_magic(&source))
+        return -EINVAL;
+    initialize_ext2_error_table();
+    opening = &source;
+    errcode_t code = ext2fs_open2("disk", NULL, flags, 0, 0, &manager, &fs);
+    opening = NULL;
+    if (code)
+        return error_set(error, -EINVAL, "disk %s: the ext file system of partition %u cannot be read: %s",
+                         disk->name, partition->number, error_message(code));
+    *volume = (struct volume){.partition = partition->number, .file_system = fs};
+    format_uuid(volume->uuid, fs->super->s_uuid);
+    memcpy(volume->label, fs->super->s_volume_name, sizeof volume->label - 1);
+    return 0;
+}
+
+void volume_close(struct volume *volume)
+{
+    ext2_filsys fs = volume->file_system;
+    if (fs)
+        ext2fs_free(fs); /* not ext2fs_close(), which would write */
+    volume->file_system = NULL;
+}
+
+const char *volume_foreign_kind(struct boot_file *disk, const struct partition *partition)
+{
+    static const struct {
+        uint64_t offset;
+        const char *magic, *name;
+    } kinds[] = {
+        {0, "XFSB", "XFS"},
+        {0x10040, "_BHRfS_M", "btrfs"},
+        {54, "FAT", "FAT"},
+        {82, "FAT32", "FAT"},
+        {3, "NTFS", "NTFS"},
+        {0, "LUKS\xba\xbe", "an encrypted volume"},
+        {512, "LABELONE", "LVM"},
+        {0, "hsqs", "squashfs"},
+        {0x400, "\x10\x20\xf5\xf2", "F2FS"},
+        {0x8001, "CD001", "ISO 9660"},
+    };
+    char found[8];
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        size_t length = strlen(kinds[i].magic);
+        if (partition->size >= kinds[i].offset + length &&
+            !boot_file_read(disk, partition->start + kinds[i].offset, found, length, NULL) &&
+            !memcmp(found, kinds[i].magic, length))
+            return kinds[i].name;
+    }
+    return NULL;
+}
+
+static int lookup(struct volume *volume, const char *path, ext2_ino_t *number, struct ext2_inode *inode)
+{
+    ext2_filsys fs = volume->file_system;
+    errcode_t code = ext2fs_namei_follow(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, number);
+    if (!code)
+        code = ext2fs_read_inode(fs, *number, inode);
+    return !code ? 0 : code == EXT2_ET_FILE_NOT_FOUND || code == EXT2_ET_NO_DIRECTORY ? -ENOENT : -EIO;
+}
+
+static int read_file(struct boot_file *file, uint64_t offset, void *buffer, size_t length,
+                     struct error *error)
+{
+    const unsigned most = 1 << 30;
+    ext2_file_t handle = file->opaque;
+    errcode_t code = ext2fs_file_llseek(handle, offset, EXT2_SEEK_SET, NULL);
+    for (size_t done = 0; !code && done < length;) {
+        unsigned got = 0;
+        code = ext2fs_file_read(handle, (char *)buffer + done, (unsigned)MIN(length - done, most), &got);
+        if (!code && !got)
+            code = EXT2_ET_SHORT_READ;
+        done += got;
+    }
+    return code ? error_set(error, -EIO, "cannot read %s: %s", file->name, error_message(code)) : 0;
+}
+
+static void close_file(struct boot_file *file)
+{
+    ext2fs_file_close(file->opaque);
+}
+
+int volume_open_file(struct volume *volume, const char *path, struct boot_file **out, struct error *error)
+{
+    ext2_ino_t number;
+    struct ext2_inode inode;
+    ext2_file_t handle = NULL;
+    int result = lookup(volume, path, &number, &inode);
+    if (!result && !LINUX_S_ISREG(inode.i_mode))
+        result = -EISDIR;
+    if (result)
+        return error_set(error, result, "cannot open %s: %s", path,
+                         result == -ENOENT   ? "it does not exist"
+                         : result == -EISDIR ? "not a regular file"
+                                             : "the file system is damaged");
+    errcode_t code = ext2fs_file_open2(volume->file_system, number, &inode, 0, &handle);
+    if (code)
+        return error_set(error, -EIO, "cannot open %s: %s", path, error_message(code));
+    struct boot_file *file = boot_file_of_memory(path, NULL, 0);
+    if (!file) {
+        ext2fs_file_close(handle);
+        return error_set(error, -ENOMEM, "cannot open %s: out of memory", path);
+    }
+    file->size = EXT2_I_SIZE(&inode);
+    file->read = read_file;
+    file->close = close_file;
+    file->opaque = handle;
+    *out = file;
+    return 0;
+}
+
+bool volume_has(struct volume *volume, const char *path, bool *is_directory)
+{
+    ext2_ino_t number;
+    struct ext2_inode inode;
+    if (lookup(volume, path, &number, &inode))
+        return false;
+    *is_directory = LINUX_S_ISDIR(inode.i_mode);
+    return true;
+}
+
+struct listing {
+    void (*found)(void *opaque, const char *name);
+    void *opaque;
+};
+
+static int list_entry(struct ext2_dir_entry *entry, int offset, int block_size, char *buffer, void *opaque)
+{
+    const struct listing *listing = opaque;
+    char name[EXT2_NAME_LEN + 1];
+    int length = ext2fs_dirent_name_len(entry);
+    (void)offset, (void)block_size, (void)buffer;
+    memcpy(name, entry->name, (size_t)length);
+    name[length] = '\0';
+    listing->found(listing->opaque, name);
+    return 0;
+}
+
+int volume_list(struct volume *volume, const char *path, void (*found)(void *opaque, const char *name),
+                void *opaque)
+{
+    ext2_ino_t number;
+    struct ext2_inode inode;
+    struct listing listing = {found, opaque};
+    int result = lookup(volume, path, &number, &inode);
+    if (!result && !LINUX_S_ISDIR(inode.i_mode))
+        result = -ENOTDIR;
+    if (!result && ext2fs_dir_iterate(volume->file_system, number, 0, NULL, list_entry, &listing))
+        result = -EIO;
+    return result;
+}
