@@ -11,14 +11,17 @@
 #include "boot/loader.h"
 
 struct protocol {
-    bool (*detect)(const uint8_t *head, size_t size);
+    bool (*detect)(struct boot_file *kernel, const uint8_t *head, size_t size);
     enum boot_protocol (*variant)(const uint8_t *head, size_t size);
     int (*load)(struct loader *load, const uint8_t *head, size_t size);
 };
 
 /* In the order in which they are tried. */
 static const struct protocol protocols[] = {
+    {multiboot2_detect, multiboot2_protocol, multiboot2_load},
+    {multiboot_detect, multiboot_protocol, multiboot_load},
     {linux_detect, linux_protocol, linux_load},
+    {pvh_detect, pvh_protocol, pvh_load},
 };
 
 static const char *const names[] = {
@@ -90,10 +93,10 @@ static struct foreign describe_foreign(const uint8_t *head, size_t size)
     return (struct foreign){"it is no kernel that can be started: not bzImage, multiboot or PVH", NULL};
 }
 
-static const struct protocol *find_protocol(const uint8_t *head, size_t size)
+static const struct protocol *find_protocol(struct boot_file *kernel, const uint8_t *head, size_t size)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(protocols); i++)
-        if (protocols[i].detect(head, size))
+        if (protocols[i].detect(kernel, head, size))
             return &protocols[i];
     return NULL;
 }
@@ -127,7 +130,7 @@ int boot_detect(struct boot_file *kernel, struct error *error)
     int result = read_head(kernel, &head, &size, error);
     if (result)
         return result;
-    const struct protocol *protocol = find_protocol(head, size);
+    const struct protocol *protocol = find_protocol(kernel, head, size);
     result = protocol ? (int)protocol->variant(head, size) : refuse_foreign(kernel, head, size, error);
     free(head);
     return result;
@@ -143,7 +146,7 @@ int boot_load(const struct boot_config *config, struct memory_map *memory, struc
     int result = read_head(config->kernel, &head, &size, error);
     if (result)
         return result;
-    const struct protocol *protocol = find_protocol(head, size);
+    const struct protocol *protocol = find_protocol(config->kernel, head, size);
     result = protocol ? protocol->load(&load, head, size) : refuse_foreign(config->kernel, head, size, error);
     free(head);
     if (!result)

@@ -73,8 +73,9 @@ struct header {
     uint64_t command_line_max;
 };
 
-bool linux_detect(const uint8_t *head, size_t size)
+bool linux_detect(struct boot_file *kernel, const uint8_t *head, size_t size)
 {
+    (void)kernel;
     return size >= VERSION + 2 && bytes_get32(head + HEADER) == MAGIC;
 }
 

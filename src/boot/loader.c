@@ -139,3 +139,84 @@ int loader_command_line(struct loader *load, uint64_t most)
                              length, (unsigned long long)most);
     return loader_write(load, LOADER_COMMAND_LINE, text, length + 1);
 }
+
+static int no_room(struct loader *load, const struct boot_file *file)
+{
+    int result = error_set(load->error, -ENOMEM,
+                           "initrd %s: its %llu MiB do not fit beside the kernel into %llu MiB of memory",
+                           file->name, (unsigned long long)(file->size >> 20) + 1,
+                           (unsigned long long)load->config->layout.size >> 20);
+    error_hint(load->error, "give the machine more with --memory");
+    return result;
+}
+
+int loader_load_modules(struct loader *load, bool low, struct loader_module modules[LOADER_MODULES])
+{
+    const struct boot_config *config = load->config;
+    const uint64_t page = 0x1000;
+    uint64_t end = 0;
+    for (unsigned i = 0; i < load->claim_count; i++)
+        end = MAX(end, load->claims[i].end);
+    if (config->module_count > LOADER_MODULES)
+        return loader_refuse(load, NULL, "%u modules are too many: at most %u", config->module_count,
+                             LOADER_MODULES);
+    for (unsigned i = 0; i < config->module_count; i++) {
+        struct boot_file *file = config->modules[i].file;
+        uint64_t at = low ? loader_find_lowest(load, end, file->size, page)
+                          : loader_find_highest(load, LAYOUT_ABOVE, file->size, page, false);
+        if (!at || !loader_claim(load, at, file->size))
+            return no_room(load, file);
+        int result = loader_read_file(load, file, 0, at, file->size);
+        if (result)
+            return result;
+        modules[i] = (struct loader_module){at, at + file->size};
+        end = at + file->size;
+    }
+    return 0;
+}
+
+static const char *module_text(const struct loader *load, unsigned index)
+{
+    const char *text = load->config->modules[index].command_line;
+    return text ? text : "";
+}
+
+size_t loader_module_text_size(const struct loader *load, unsigned index)
+{
+    return strlen(module_text(load, index)) + 1;
+}
+
+void info_put(struct loader_info *info, uint64_t value, unsigned size)
+{
+    buffer_append_integer(&info->bytes, value, size);
+}
+
+void info_put_text(struct loader_info *info, const char *text)
+{
+    buffer_append(&info->bytes, text, strlen(text) + 1);
+}
+
+void info_put_module_text(struct loader_info *info, unsigned index)
+{
+    info_put_text(info, module_text(info->load, index));
+}
+
+uint64_t info_address(const struct loader_info *info)
+{
+    return LOADER_INFO + info->bytes.size;
+}
+
+int info_write(struct loader_info *info)
+{
+    struct loader *load = info->load;
+    int result;
+    if (info->bytes.failed)
+        result = error_set(load->error, -ENOMEM, "kernel %s: out of memory", load->config->kernel->name);
+    else if (info->bytes.size > LOADER_INFO_SIZE)
+        result = loader_refuse(load, "shorten them", "the command lines take %zu bytes together, of %u",
+                               info->bytes.size, LOADER_INFO_SIZE);
+    else
+        result = loader_write(load, LOADER_INFO, info->bytes.data, info->bytes.size);
+    buffer_free(&info->bytes);
+    return result;
+}

@@ -6,6 +6,7 @@
 #ifndef VISOR_BOOT_LOADER_H
 #define VISOR_BOOT_LOADER_H
 
+#include "base/buffer.h"
 #include "boot/boot.h"
 
 /* Guest-physical addresses of the loaders' own. Kernels may be put from LOADER_LOW_KERNEL on. */
@@ -56,11 +57,49 @@ int loader_command_line(struct loader *load, uint64_t most);
 int loader_enter32(struct loader *load, uint32_t entry);
 int loader_enter64(struct loader *load, uint64_t entry);
 
-/* A loader: its protocol looks at the kernel's head (`size` bytes, at most LOADER_HEAD) and takes it or not.
- * What a file of another kind is has a name in messages. */
+/* Modules in places of their own, at page boundaries: from the kernel's end on, or as high as possible, below
+ * 4 GiB. */
+#define LOADER_MODULES 64
+struct loader_module {
+    uint64_t start, end;
+};
+int loader_load_modules(struct loader *load, bool low, struct loader_module modules[LOADER_MODULES]);
+/* The module's command line with its zero. */
+size_t loader_module_text_size(const struct loader *load, unsigned index);
+
+/* What a protocol tells the kernel, gathered for LOADER_INFO. */
+struct loader_info {
+    struct loader *load;
+    struct buffer bytes;
+};
+void info_put(struct loader_info *info, uint64_t value, unsigned size);
+void info_put_text(struct loader_info *info, const char *text); /* with its zero */
+void info_put_module_text(struct loader_info *info, unsigned index);
+uint64_t info_address(const struct loader_info *info); /* of what comes next */
+int info_write(struct loader_info *info);              /* and frees it */
+
+/* The loaders: each looks at the kernel's head (`size` bytes, at most LOADER_HEAD) and, if need be, further,
+ * and takes it or not. */
 #define LOADER_HEAD 0x8000
-bool linux_detect(const uint8_t *head, size_t size);
+bool linux_detect(struct boot_file *kernel, const uint8_t *head, size_t size);
 int linux_load(struct loader *load, const uint8_t *head, size_t size);
 enum boot_protocol linux_protocol(const uint8_t *head, size_t size);
+bool pvh_detect(struct boot_file *kernel, const uint8_t *head, size_t size);
+int pvh_load(struct loader *load, const uint8_t *head, size_t size);
+enum boot_protocol pvh_protocol(const uint8_t *head, size_t size);
+bool multiboot_detect(struct boot_file *kernel, const uint8_t *head, size_t size);
+int multiboot_load(struct loader *load, const uint8_t *head, size_t size);
+enum boot_protocol multiboot_protocol(const uint8_t *head, size_t size);
+bool multiboot2_detect(struct boot_file *kernel, const uint8_t *head, size_t size);
+int multiboot2_load(struct loader *load, const uint8_t *head, size_t size);
+enum boot_protocol multiboot2_protocol(const uint8_t *head, size_t size);
+
+/* What the two multiboots share: a kernel that says itself where it goes, in place of ELF headers. Zero for
+ * `load_end`: all of the file; for `bss_end`: nothing more. */
+struct raw_image {
+    uint32_t header, load, load_end, bss_end; /* addresses */
+};
+/* `offset`: of the header in the file. *end: of what was loaded. */
+int multiboot_load_raw(struct loader *load, const struct raw_image *raw, uint64_t offset, uint64_t *end);
 
 #endif
