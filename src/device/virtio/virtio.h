@@ -162,12 +162,18 @@ bool virtio_pop(struct virtio_device *device, unsigned queue, struct virtio_chai
 bool virtio_pop_head(struct virtio_device *device, unsigned queue, uint16_t head, struct virtio_chain *chain);
 /* Gives back the `count` chains taken last: nothing was pushed of them. */
 void virtio_unpop(struct virtio_device *device, unsigned queue, unsigned count);
+/* Takes back the `count` chains pushed last, of which nothing was published. */
+void virtio_unpush(struct virtio_device *device, unsigned queue, unsigned count);
+/* Whether the guest can add nothing to the queue. */
+bool virtio_is_full(struct virtio_device *device, unsigned queue);
 /* Whether virtio_pop() would find one; asks for notification if not. */
 bool virtio_has_work(struct virtio_device *device, unsigned queue);
 /* Returns a chain, of whose `in` the first `written` bytes were written: tells memory_written() too. */
 void virtio_push(struct virtio_device *device, unsigned queue, const struct virtio_chain *chain,
                  size_t written);
 void virtio_publish(struct virtio_device *device, unsigned queue);
+/* The first bytes of what the chain has to write were written once more after its push. */
+void virtio_written(struct virtio_device *device, const struct virtio_chain *chain, size_t written);
 /* The guest broke the rules; `reason` is a constant. */
 void virtio_break(struct virtio_device *device, const char *reason);
 /* device->config has changed otherwise than by the guest, or is to change, for good. */

@@ -237,7 +237,18 @@ void virtio_unpop(struct virtio_device *device, unsigned number, unsigned count)
     device->queues[number].available = (uint16_t)(device->queues[number].available - count);
 }
 
-static void chain_written(struct virtio_device *device, const struct virtio_chain *chain, size_t written)
+void virtio_unpush(struct virtio_device *device, unsigned number, unsigned count)
+{
+    device->queues[number].used = (uint16_t)(device->queues[number].used - count);
+}
+
+bool virtio_is_full(struct virtio_device *device, unsigned number)
+{
+    struct virtio_queue *queue = queue_usable(device, number);
+    return queue && (uint16_t)(load16(queue->host_driver + RING_INDEX) - queue->used) >= queue->size;
+}
+
+void virtio_written(struct virtio_device *device, const struct virtio_chain *chain, size_t written)
 {
     for (unsigned i = 0; i < chain->in_count && written; i++) {
         size_t some = MIN(written, chain->in[i].iov_len);
@@ -249,7 +260,7 @@ static void chain_written(struct virtio_device *device, const struct virtio_chai
 void virtio_push(struct virtio_device *device, unsigned number, const struct virtio_chain *chain,
                  size_t written)
 {
-    chain_written(device, chain, written);
+    virtio_written(device, chain, written);
     struct virtio_queue *queue = queue_usable(device, number);
     if (!queue)
         return;
