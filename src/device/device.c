@@ -76,6 +76,12 @@ static size_t saved_size(const struct device_field *field)
     return field->kind == DEVICE_STRUCT ? 0 : field->kind == DEVICE_TIMER ? TIMER_SIZE : field->size;
 }
 
+/* Any value goes, and no order of bytes matters. */
+static bool plain_bytes(const struct device_field *field)
+{
+    return field->kind == DEVICE_INTEGER && field->size == 1 && !field->limit;
+}
+
 static void save_fields(struct buffer *buffer, const struct device_field *fields, unsigned count,
                         const uint8_t *state);
 
@@ -111,7 +117,9 @@ static void save_fields(struct buffer *buffer, const struct device_field *fields
         buffer_append_integer(buffer, field->kind, 1);
         buffer_append_integer(buffer, saved_size(field), 4);
         buffer_append_integer(buffer, field->count, 4);
-        for (unsigned j = 0; j < field->count; j++)
+        if (plain_bytes(field))
+            buffer_append(buffer, state + field->offset, field->count);
+        for (unsigned j = 0; j < field->count && !plain_bytes(field); j++)
             save_element(buffer, field, state + field->offset + j * field->size);
     }
 }
@@ -191,6 +199,18 @@ static int load_element(struct loader *loader, struct reader *reader, const stru
     return 0;
 }
 
+static int load_bytes(struct loader *loader, struct reader *reader, const struct device_field *field,
+                      uint8_t *to)
+{
+    const uint8_t *bytes = reader_take(reader, field->count);
+    if (!bytes)
+        return error_set(loader->error, -EINVAL, "device %s: the saved state ends within field %s",
+                         loader->device, field->name);
+    if (loader->store)
+        memcpy(to, bytes, field->count);
+    return 0;
+}
+
 static int load_fields(struct loader *loader, struct reader reader, const struct device_field *fields,
                        unsigned count, uint8_t *state)
 {
@@ -211,6 +231,12 @@ static int load_fields(struct loader *loader, struct reader reader, const struct
         if (kind != field->kind || size != saved_size(field) || elements != field->count)
             return error_set(loader->error, -EINVAL, "device %s: field %s was saved in another form",
                              loader->device, name);
+        if (plain_bytes(field)) {
+            int code = load_bytes(loader, &reader, field, state + field->offset);
+            if (code)
+                return code;
+            continue;
+        }
         for (unsigned j = 0; j < field->count; j++) {
             int code = load_element(loader, &reader, field, state + field->offset + j * field->size);
             if (code)
