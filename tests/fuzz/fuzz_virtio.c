@@ -35,12 +35,14 @@ struct machine {
     struct virtio_net *net;
     struct virtio_console *console;
     struct virtio_rng *rng;
+    struct char_client terminal;
     struct block_backend disk;
     struct net_backend wire;
     uint8_t content[DISK_SIZE];
     struct block_request *first, **end;
     uint64_t outside; /* what the world has seen of it */
     uint32_t random;
+    uint16_t columns;
     unsigned takes; /* characters, frames that backends take */
 };
 
@@ -222,6 +224,7 @@ static void machine_add_devices(struct machine *machine)
     place.name = "console";
     check(!virtio_console_new(&machine->console, &place,
                               (struct char_backend){characters, readable, NULL, machine}, &error));
+    machine->terminal = virtio_console_client(machine->console);
     place.name = "rng";
     check(!virtio_rng_new(&machine->rng, &place, &error));
 }
@@ -263,7 +266,7 @@ static void machine_make(struct machine *machine)
     memset(machine->content, 0x5a, DISK_SIZE);
     machine->wire.link_up = true;
     virtio_net_link_changed(machine->net);
-    virtio_console_resize(machine->console, 80, 25);
+    virtio_console_resize(machine->console, machine->columns = 80, 7);
     devices_reset(&machine->devices);
     disk_finish(machine, UINT32_MAX, 0);
     check(!pci_assign(&machine->bus, &error));
@@ -303,6 +306,11 @@ static void machines_split(void)
         memcpy(machines[1].ram[i]->host, machines[0].ram[i]->host, HALF);
     memcpy(machines[1].content, machines[0].content, DISK_SIZE);
     machine_load(&machines[1], &saved);
+    /* What the host's side has told the device, it tells the new one. */
+    machines[1].wire.link_up = machines[0].wire.link_up;
+    virtio_net_link_changed(machines[1].net);
+    virtio_console_resize(machines[1].console, machines[0].columns, 7);
+    machines[1].columns = machines[0].columns;
     machines[1].outside = machines[0].outside;
     machines[1].random = machines[0].random;
     machines[1].takes = machines[0].takes;
@@ -412,13 +420,13 @@ static void from_outside(struct machine *machine, uint8_t what, uint16_t value)
     case 3: see(machine, machine->wire.client->receive(machine->wire.client->opaque, frame, 2, size)); break;
     case 4: machine->wire.client->send_ready(machine->wire.client->opaque); break;
     case 5:
-        see(machine, virtio_console_room(machine->console));
-        virtio_console_receive(machine->console, bytes, value % 64);
+        see(machine, machine->terminal.room(machine->terminal.opaque));
+        machine->terminal.receive(machine->terminal.opaque, bytes, value % 64);
         break;
-    case 6: virtio_console_writable(machine->console); break;
+    case 6: machine->terminal.writable(machine->terminal.opaque); break;
     case 7:
         if (what & 8)
-            virtio_console_resize(machine->console, value, 7);
+            virtio_console_resize(machine->console, machine->columns = value, 7);
         else if (what & 16)
             virtio_net_announce(machine->net);
         else

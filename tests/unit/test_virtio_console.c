@@ -6,6 +6,7 @@
 #include "device/virtio/rng.h"
 
 static struct virtio_console *console;
+static struct char_client client;
 static struct virtio_rng *rng;
 static char sent[256];
 static size_t sent_size, takes;
@@ -42,6 +43,7 @@ static int set_up(void **state)
                                         (struct char_backend){backend_write, backend_readable, NULL, NULL},
                                         &error),
                      0);
+    client = virtio_console_client(console);
     assert_int_equal(virtio_rng_new(&rng, &second, &error), 0);
     machine_power_on();
     return 0;
@@ -75,14 +77,14 @@ static void test_send(void **state)
     driver_kick(driver, 1);
     assert_false(driver_take(driver, 1, NULL, NULL));
     takes = 3;
-    virtio_console_writable(console);
+    client.writable(client.opaque);
     assert_false(driver_take(driver, 1, NULL, NULL));
     takes = 6;
-    virtio_console_writable(console);
+    client.writable(client.opaque);
     assert_true(driver_take(driver, 1, NULL, NULL));
     assert_false(driver_take(driver, 1, NULL, NULL));
     takes = 100;
-    virtio_console_writable(console);
+    client.writable(client.opaque);
     assert_string_equal(sent, "Hello, worldHello, worldHello");
     assert_true(driver_take(driver, 1, NULL, NULL));
     /* Before there are queues. */
@@ -93,8 +95,8 @@ static void test_send(void **state)
 static void test_receive(void **state)
 {
     (void)state;
-    assert_int_equal(virtio_console_room(console), 0);
-    virtio_console_receive(console, (const uint8_t *)"lost", 4);
+    assert_int_equal(client.room(client.opaque), 0);
+    client.receive(client.opaque, (const uint8_t *)"lost", 4);
     driver_begin(driver, 1, 2, 0);
     readable = 0;
     const struct buffer_part parts[] = {{DATA, 3, true}, {DATA + 0x100, 2, true}};
@@ -102,14 +104,14 @@ static void test_receive(void **state)
     driver_put(driver, 0, parts + 1, 1);
     driver_kick(driver, 0);
     assert_int_equal(readable, 1);
-    assert_int_equal(virtio_console_room(console), 5);
-    virtio_console_receive(console, (const uint8_t *)"abcdefghi", 9);
+    assert_int_equal(client.room(client.opaque), 5);
+    client.receive(client.opaque, (const uint8_t *)"abcdefghi", 9);
     uint32_t length;
     assert_true(driver_take(driver, 0, NULL, &length) && length == 5);
     assert_true(driver_take(driver, 0, NULL, &length) && length == 2);
     assert_memory_equal(ram[0]->host + DATA, "abc", 3);
     assert_memory_equal(ram[0]->host + DATA + 0x100, "fg", 2);
-    assert_int_equal(virtio_console_room(console), 0);
+    assert_int_equal(client.room(client.opaque), 0);
     assert_int_equal(message_counts[1], 1);
     virtio_console_resize(console, 132, 50);
     assert_int_equal(get(driver->structures[4], 4), 132 | 50 << 16);
@@ -131,7 +133,7 @@ static void test_save(void **state)
     machine_power_on();
     assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), 0);
     takes = 100;
-    virtio_console_writable(console);
+    client.writable(client.opaque);
     assert_string_equal(sent, "Hello, world");
     buffer_free(&saved);
 }

@@ -95,16 +95,18 @@ static bool console_reset_queues(struct virtio_device *device)
     return true;
 }
 
-size_t virtio_console_room(struct virtio_console *console)
+static size_t console_room(void *opaque)
 {
+    struct virtio_console *console = opaque;
     if (!virtio_pop(&console->virtio, RECEIVE, &console->chain))
         return 0;
     virtio_unpop(&console->virtio, RECEIVE, 1);
     return console->chain.in_size;
 }
 
-void virtio_console_receive(struct virtio_console *console, const uint8_t *data, size_t size)
+static void console_receive(void *opaque, const uint8_t *data, size_t size)
 {
+    struct virtio_console *console = opaque;
     while (size && virtio_pop(&console->virtio, RECEIVE, &console->chain)) {
         size_t some = virtio_copy_in(&console->chain, 0, data, size);
         virtio_push(&console->virtio, RECEIVE, &console->chain, some);
@@ -114,9 +116,15 @@ void virtio_console_receive(struct virtio_console *console, const uint8_t *data,
     virtio_publish(&console->virtio, RECEIVE);
 }
 
-void virtio_console_writable(struct virtio_console *console)
+static void console_writable(void *opaque)
 {
-    transmit(console);
+    transmit(opaque);
+}
+
+struct char_client virtio_console_client(struct virtio_console *console)
+{
+    return (struct char_client){
+        .room = console_room, .receive = console_receive, .writable = console_writable, .opaque = console};
 }
 
 void virtio_console_resize(struct virtio_console *console, uint16_t columns, uint16_t rows)
