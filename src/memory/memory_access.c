@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lookups in the flat view, and accesses by them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -189,6 +190,29 @@ void memory_written(struct memory_map *map, uint64_t address, uint64_t length)
         memory_backing_written(range->region->backing,
                                range->region->backing_offset + range->offset + (address - range->start),
                                length);
+}
+
+void memory_discard(struct memory_map *map, uint64_t address, uint64_t length)
+{
+    while (length) {
+        const struct memory_range *range = memory_find(map, address);
+        if (!range)
+            return;
+        uint64_t left = range->last - address, some = left < length ? left + 1 : length;
+        if (range->host && range->region->kind == MEMORY_RAM) {
+            struct memory_backing *backing = range->region->backing;
+            uint64_t offset = range->region->backing_offset + range->offset + (address - range->start);
+            uint64_t start = ALIGN_UP(offset, MEMORY_PAGE_SIZE),
+                     end = ALIGN_DOWN(offset + some, MEMORY_PAGE_SIZE);
+            if (start < end && !fallocate(backing->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                          (off_t)start, (off_t)(end - start)))
+                memory_backing_written(backing, start, end - start);
+        }
+        if (some == length || address + some < address)
+            return;
+        address += some;
+        length -= some;
+    }
 }
 
 int memory_mmio_read(struct memory_map *map, uint64_t address, unsigned size, uint64_t *value)

@@ -169,6 +169,10 @@ int memory_write(struct memory_map *map, uint64_t address, const void *buffer, s
 uint8_t *memory_pointer(struct memory_map *map, uint64_t address, uint64_t length, bool write);
 void memory_written(struct memory_map *map, uint64_t address, uint64_t length);
 
+/* Gives the whole pages within [address, address + length) back to the host, as far as they are RAM; they
+ * read as zeros from then on. */
+void memory_discard(struct memory_map *map, uint64_t address, uint64_t length);
+
 /* One access by an instruction, 1, 2, 4 or 8 bytes at any alignment. Where nothing answers, ones are read
  * and writes are lost; -EFAULT says that this happened. */
 int memory_mmio_read(struct memory_map *map, uint64_t address, unsigned size, uint64_t *value);

@@ -650,6 +650,14 @@ static void test_save(void **state)
     saved.size = 0;
     devices_save(&devices, &saved);
     assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), -EINVAL);
+    /* What was refused leaves nothing behind. */
+    device.queues[QUEUES].size = 16;
+    saved.size = 0;
+    devices_save(&devices, &saved);
+    assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), -EINVAL);
+    saved.size = 0;
+    devices_save(&devices, &saved);
+    assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), 0);
     buffer_free(&saved);
 }
 

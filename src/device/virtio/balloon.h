@@ -25,6 +25,8 @@ void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes);
 uint64_t virtio_balloon_size(const struct virtio_balloon *balloon);
 /* Asks for statistics each so many seconds; 0: only by the next function. */
 void virtio_balloon_set_interval(struct virtio_balloon *balloon, unsigned seconds);
+void virtio_balloon_ask(struct virtio_balloon *balloon);
+/* What the guest told last. */
 const struct virtio_balloon_statistics *virtio_balloon_statistics(const struct virtio_balloon *balloon);
 
 #endif

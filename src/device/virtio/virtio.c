@@ -44,7 +44,7 @@ static void device_clear(struct virtio_device *device)
     device->device_select = device->driver_select = 0;
     device->driver_features = 0;
     device->reason = NULL;
-    for (unsigned i = 0; i < device->queue_count; i++) {
+    for (unsigned i = 0; i < VIRTIO_QUEUES_MAX; i++) { /* after a failed load also where there are none */
         uint16_t most = device->queues[i].most;
         device->queues[i] = (struct virtio_queue){.most = most, .size = most, .vector = VIRTIO_NO_VECTOR};
     }
