@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/block/overlay.h"
 #include "backend/block/raw.h"
 
 static int option_choose(const char *option, const char *value, const char *one, const char *two,
@@ -94,7 +95,20 @@ void block_options_free(struct block_options *options)
 int block_open(struct block_backend **out, const struct block_options *options, struct loop *loop,
                struct error *error)
 {
-    return raw_open(out, options, loop, error);
+    struct block_backend *raw = NULL;
+    struct block_options base = *options;
+    const bool overlay = options->snapshot && !options->read_only;
+
+    base.read_only = options->read_only || options->snapshot;
+    int code = raw_open(&raw, &base, loop, error);
+    if (code || !overlay) {
+        *out = raw;
+        return code;
+    }
+    code = overlay_open(out, raw, options, loop, error);
+    if (code)
+        block_close(raw);
+    return code;
 }
 
 void block_close(struct block_backend *backend)
