@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * options: what follows --net, and the network that it describes.
+ *
+ *   none
+ *   tap[=NAME][,mac=M]
+ *   user[,forward=tcp|udp:[HOSTIP:]HOSTPORT:[GUESTIP:]GUESTPORT]...[,restrict][,net=CIDR][,dns=IP][,hostname=H]
+ *       [,mac=M]
+ */
+#ifndef VISOR_BACKEND_NET_OPTIONS_H
+#define VISOR_BACKEND_NET_OPTIONS_H
+
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include "backend/net/net.h"
+#include "base/loop.h"
+
+#define NET_FORWARD_MAX  64
+#define NET_HOSTNAME_MAX 32
+
+enum net_kind { NET_NONE, NET_TAP, NET_USER };
+
+struct net_forward {
+    bool udp;
+    struct in_addr host, guest; /* guest: 0 is the one that DHCP gives */
+    uint16_t host_port, guest_port;
+};
+
+struct net_options {
+    enum net_kind kind;
+    bool has_mac;
+    uint8_t mac[6];
+    char interface[IFNAMSIZ]; /* TAP: empty, the kernel chooses one */
+    /* USER: */
+    bool restricted; /* the guest reaches nothing but what is forwarded */
+    struct in_addr network, mask, dns;
+    char hostname[NET_HOSTNAME_MAX + 1];
+    unsigned forward_count;
+    struct net_forward forwards[NET_FORWARD_MAX];
+};
+
+int net_options_parse(struct net_options *options, const char *text, struct error *error);
+
+/* NULL for none. A port that is forwarded is listened at, and a network works, when this returns. */
+int net_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
+             struct error *error);
+void net_close(struct net_backend *backend);
+
+int net_tap_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
+                 struct error *error);
+int net_user_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
+                  struct error *error);
+
+#endif

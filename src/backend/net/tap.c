@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tap: a network interface of the host, whose other end is the guest's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backend/net/options.h"
+#include "base/macros.h"
+
+#define BATCH 64 /* frames that are received in a row */
+
+struct tap {
+    struct net_backend net;
+    struct loop *loop;
+    int fd;
+    struct loop_watch *watch;
+    struct loop_call receive_call;
+    bool send_refused, receive_refused;
+    size_t held; /* a frame in `frame` that the guest had no room for */
+    uint8_t frame[NET_FRAME_MAX];
+};
+
+static void tap_watch(struct tap *tap)
+{
+    loop_watch_change(tap->watch,
+                      (tap->receive_refused ? 0 : LOOP_READ) | (tap->send_refused ? LOOP_WRITE : 0));
+}
+
+static bool tap_send(struct net_backend *backend, const struct iovec *iov, unsigned count, size_t size)
+{
+    struct tap *tap = (struct tap *)backend;
+    (void)size;
+    ssize_t done;
+    do
+        done = writev(tap->fd, iov, (int)count);
+    while (done < 0 && errno == EINTR);
+    if (done < 0 && errno == EAGAIN) {
+        tap->send_refused = true;
+        tap_watch(tap);
+        return false;
+    }
+    return true; /* an interface that is down, or a frame that the host refuses: lost, as on a wire */
+}
+
+static void tap_receive(void *opaque)
+{
+    struct tap *tap = opaque;
+    const struct net_client *client = tap->net.client;
+
+    tap->receive_refused = !client;
+    for (unsigned i = 0; client && i < BATCH; i++) {
+        if (!tap->held) {
+            ssize_t size = read(tap->fd, tap->frame, sizeof tap->frame);
+            if (size < NET_HEADER_SIZE)
+                break;
+            tap->held = (size_t)size;
+        }
+        struct iovec iov = {tap->frame, tap->held};
+        if (!client->receive(client->opaque, &iov, 1, tap->held)) {
+            tap->receive_refused = true;
+            break;
+        }
+        tap->held = 0;
+    }
+    tap_watch(tap);
+}
+
+static void tap_receive_ready(struct net_backend *backend)
+{
+    struct tap *tap = (struct tap *)backend;
+    if (tap->receive_refused)
+        loop_post(tap->loop, &tap->receive_call);
+}
+
+static void tap_ready(void *opaque, unsigned events)
+{
+    struct tap *tap = opaque;
+    if (events & LOOP_WRITE) {
+        tap->send_refused = false;
+        tap_watch(tap);
+        if (tap->net.client)
+            tap->net.client->send_ready(tap->net.client->opaque);
+    }
+    if (events & LOOP_READ)
+        tap_receive(tap);
+}
+
+static void tap_set_offloads(struct net_backend *backend, unsigned offloads)
+{
+    struct tap *tap = (struct tap *)backend;
+    unsigned flags = 0;
+    offloads &= backend->offloads;
+    if (offloads & NET_OFFLOAD_CHECKSUM) {
+        flags = TUN_F_CSUM;
+        flags |= offloads & NET_OFFLOAD_TSO4 ? TUN_F_TSO4 : 0;
+        flags |= offloads & NET_OFFLOAD_TSO6 ? TUN_F_TSO6 : 0;
+        flags |= offloads & NET_OFFLOAD_UFO ? TUN_F_UFO : 0;
+    }
+    ioctl(tap->fd, TUNSETOFFLOAD, flags); /* fails only for what tap_open() has found missing */
+}
+
+static void tap_close(struct net_backend *backend)
+{
+    struct tap *tap = (struct tap *)backend;
+    loop_cancel(tap->loop, &tap->receive_call);
+    if (tap->watch)
+        loop_watch_remove(tap->watch);
+    close(tap->fd);
+    free(tap);
+}
+
+static const struct net_ops tap_ops = {
+    tap_send, NULL, tap_receive_ready, tap_set_offloads, tap_close,
+};
+
+static int tap_error(const char *name, int number, struct error *error)
+{
+    error_set(error, -number, "cannot use the tap device %s: %s", name, strerror(number));
+    if (number == EPERM || number == EACCES)
+        error_hint(
+            error,
+            "as root, once: ip tuntap add dev %s mode tap user $USER && ip link set %s up; or use --net user",
+            name, name);
+    else if (number == EBUSY)
+        error_hint(error, "another machine has it");
+    else if (number == EINVAL)
+        error_hint(error, "an interface of that name exists and is no tap device, or one with other flags");
+    return -number;
+}
+
+static int tap_attach(struct tap *tap, const struct net_options *options, struct error *error)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+    int header = NET_HEADER_SIZE;
+    memcpy(request.ifr_name, options->interface, IFNAMSIZ);
+    if (ioctl(tap->fd, TUNSETIFF, &request) < 0 || ioctl(tap->fd, TUNSETVNETHDRSZ, &header) < 0)
+        return tap_error(options->interface[0] ? options->interface : "tap0", errno, error);
+    const unsigned tcp = NET_OFFLOAD_CHECKSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6;
+    tap->net.offloads = NET_OFFLOAD_CHECKSUM;
+    if (!ioctl(tap->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+        tap->net.offloads = tcp;
+    if (!ioctl(tap->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO))
+        tap->net.offloads = tcp | NET_OFFLOAD_UFO;
+    ioctl(tap->fd, TUNSETOFFLOAD, 0); /* until the guest says more */
+
+    int query = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (query >= 0 && !ioctl(query, SIOCGIFMTU, &request) && request.ifr_mtu != 1500 &&
+        request.ifr_mtu >= 68 && request.ifr_mtu <= 65535)
+        tap->net.mtu = (uint16_t)request.ifr_mtu;
+    if (query >= 0)
+        close(query);
+    return 0;
+}
+
+int net_tap_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
+                 struct error *error)
+{
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        int number = errno;
+        error_set(error, -number, "cannot open /dev/net/tun: %s", strerror(number));
+        if (number == ENOENT || number == ENODEV || number == ENXIO)
+            error_hint(error, "this host has no tap devices (modprobe tun); use --net user");
+        else
+            error_hint(error, "visor needs the right to open it; or use --net user");
+        return -number;
+    }
+    struct tap *tap = calloc(1, sizeof *tap);
+    if (!tap) {
+        close(fd);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
+    tap->net.ops = &tap_ops;
+    tap->net.link_up = true;
+    tap->loop = loop;
+    tap->fd = fd;
+    tap->receive_call = (struct loop_call){.function = tap_receive, .opaque = tap};
+    int code = tap_attach(tap, options, error);
+    if (!code) {
+        tap->watch = loop_watch_add(loop, fd, LOOP_READ, tap_ready, tap, error);
+        code = tap->watch ? 0 : -ENOMEM;
+    }
+    if (code) {
+        tap_close(&tap->net);
+        return code;
+    }
+    *out = &tap->net;
+    return 0;
+}
