@@ -15,6 +15,7 @@
 #include "cli/root.h"
 #include "cli/run_machine.h"
 #include "personality/linux/linux.h"
+#include "translator/translator.h"
 
 #define VARIABLES_MAX 256
 #define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -67,6 +68,12 @@ static const struct command_option options[] = {
                               .is_file = true},
     [MACHINE +
         RUN_APPEND] = {.name = "append", .argument = "LINE", .help = "And this command line; console=ttyS0"},
+    [MACHINE +
+        RUN_DISK] = {.name = "disk",
+                     .argument = "FILE[,…]",
+                     .help = "A disk (may be repeated): readonly snapshot cache=none serial=S format=raw",
+                     .is_file = true},
+    [MACHINE + RUN_SNAPSHOT] = {.name = "snapshot", .help = "Throw away in the end what is written to disks"},
     [MACHINE + RUN_CONSOLE] = {.name = "console",
                                .argument = "WHERE",
                                .help = "Serial port: stdio pty unix:PATH file:PATH none (may be repeated)",
@@ -286,7 +293,15 @@ static int run_run_machine(const struct run_state *state, int count, char **word
                 state->program_option, state->machine_option);
         return STATUS_USAGE;
     }
-    return run_machine(state->program.trace, count, words);
+    unsigned trace = (state->program.trace & LINUX_TRACE_GUEST ? TRANSLATOR_TRACE_GUEST : 0) |
+                     (state->program.trace & LINUX_TRACE_IR ? TRANSLATOR_TRACE_IR : 0) |
+                     (state->program.trace & LINUX_TRACE_HOST ? TRANSLATOR_TRACE_HOST : 0);
+    if (state->program.trace & (LINUX_TRACE_SYSCALL | LINUX_TRACE_SIGNAL)) {
+        fprintf(stderr, "visor: run: a machine has no traces syscall and signal\n"
+                        "  hint: there are guest, ir and host\n");
+        return STATUS_USAGE;
+    }
+    return run_machine(trace, count, words);
 }
 
 static int run_run(void *context, int count, char **words)

@@ -19,6 +19,7 @@
 
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
 #define CPU_DEFAULT    "max"
+#define DISKS_MAX      16
 
 /* What a kernel is told if its user says nothing: where somebody reads its messages. */
 #define APPEND_DEFAULT "console=ttyS0"
@@ -30,6 +31,8 @@ static struct {
     bool cpu;          /* was said: its model is in `machine` */
     const char *append;
     struct machine *running;
+    struct block_options disks[DISKS_MAX];
+    bool snapshot;
     bool asked; /* the guest has been asked to switch off */
 } state = {
     .machine = {.vcpu_count = 1, .memory = MEMORY_DEFAULT},
@@ -90,6 +93,31 @@ static int add_console(const char *text, struct error *error)
     return code;
 }
 
+static int add_disk(const char *text, struct error *error)
+{
+    if (state.pc.disk_count == DISKS_MAX)
+        return error_set(error, -E2BIG, "more than %d disks", DISKS_MAX);
+    int code = block_options_parse(&state.disks[state.pc.disk_count], text, error);
+    if (code)
+        error_prefix(error, "--disk ");
+    else
+        state.pc.disk_count++;
+    return code;
+}
+
+/* The disk that is named without --disk is the first one, and the one to start from. */
+static int add_image(const char *path, struct error *error)
+{
+    if (state.pc.disk_count == DISKS_MAX)
+        return error_set(error, -E2BIG, "more than %d disks", DISKS_MAX);
+    memmove(&state.disks[1], &state.disks[0], state.pc.disk_count * sizeof state.disks[0]);
+    state.disks[0] = (struct block_options){.path = strdup(path)};
+    if (!state.disks[0].path)
+        return error_set(error, -ENOMEM, "out of memory");
+    state.pc.disk_count++;
+    return 0;
+}
+
 int run_machine_option(enum run_machine_option option, const char *argument, struct error *error)
 {
     switch (option) {
@@ -103,6 +131,8 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     case RUN_KERNEL: state.pc.kernel = argument; return 0;
     case RUN_INITRD: state.pc.initrd = argument; return 0;
     case RUN_APPEND: state.append = argument; return 0;
+    case RUN_DISK: return add_disk(argument, error);
+    case RUN_SNAPSHOT: state.snapshot = true; return 0;
     case RUN_CONSOLE: return add_console(argument, error);
     case RUN_NO_REBOOT: state.machine.no_reboot = true; return 0;
     case RUN_DEBUG_EXIT: return set_port(argument, &state.pc.debug_exit, error);
@@ -148,6 +178,17 @@ bool run_machine_is_image(const char *path)
     return found || S_ISBLK(status.st_mode);
 }
 
+/* Linux's bzImage, which has the mark of a boot sector too. */
+static bool is_kernel(const char *path)
+{
+    char magic[4] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool is = fd >= 0 && pread(fd, magic, 4, 0x202) == 4 && !memcmp(magic, "HdrS", 4);
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
 /* -- signals
  * ------------------------------------------------------------------------------------------------- */
 
@@ -163,7 +204,7 @@ static void signal_came(void *opaque, unsigned events)
         return;
     }
     state.asked = true;
-    fprintf(stderr, "visor: %s: asked the guest to switch off; the next signal ends it at once\n",
+    fprintf(stderr, "visor: %s: the guest is asked to switch off; the next signal ends it at once\n",
             strsignal((int)info.ssi_signo));
     machine_request(state.running, MACHINE_REQUEST_POWER_BUTTON);
 }
@@ -223,20 +264,27 @@ static int machine_run_until_end(struct machine *machine, const sigset_t *signal
     return status_of(end, told);
 }
 
-/* Whether the options and words after them say what to start. */
-static int check_words(int count, char **words, struct error *error)
+/* Whether the options and the words after them say what to start. */
+static int take_words(int count, char **words, struct error *error)
 {
-    if (count && state.pc.kernel)
-        return error_set(error, -EINVAL, "%s: the machine has a kernel to start, and needs no other image",
-                         words[0]);
-    if (count)
-        return error_set(error, -ENOTSUP, "%s: starting from a disk is not possible yet", words[0]);
-    if (!state.pc.kernel) {
-        error_set(error, -EINVAL, "the machine has nothing to start from");
-        error_hint(error, "give it a kernel: visor run --kernel FILE");
+    if (count > 1) {
+        error_set(error, -EINVAL, "%s: a machine has one image to start from", words[1]);
+        error_hint(error, "options stand before it; more disks are given by --disk");
         return -EINVAL;
     }
-    return 0;
+    if (count && is_kernel(words[0])) {
+        error_set(error, -EINVAL, "%s is a kernel, not a disk", words[0]);
+        error_hint(error, "visor run --kernel %s", words[0]);
+        return -EINVAL;
+    }
+    int code = count ? add_image(words[0], error) : 0;
+    if (!code && state.pc.initrd && !state.pc.kernel)
+        return error_set(error, -EINVAL, "--initrd goes with a kernel that --kernel names");
+    if (code || state.pc.kernel || state.pc.disk_count)
+        return code;
+    error_set(error, -EINVAL, "the machine has nothing to start from");
+    error_hint(error, "give it a disk's image, or --kernel FILE");
+    return -EINVAL;
 }
 
 static void complete_options(unsigned trace)
@@ -249,7 +297,10 @@ static void complete_options(unsigned trace)
     if (!state.consoles++)
         state.pc.serials[0] = (struct char_options){.kind = CHAR_STDIO, .escape = CHAR_ESCAPE_DEFAULT};
     state.pc.serial_count = state.consoles;
-    state.pc.command_line = state.append ? state.append : APPEND_DEFAULT;
+    state.pc.disks = state.disks;
+    for (unsigned i = 0; i < state.pc.disk_count; i++)
+        state.disks[i].snapshot |= state.snapshot;
+    state.pc.command_line = state.append ? state.append : state.pc.kernel ? APPEND_DEFAULT : NULL;
 }
 
 int run_machine(unsigned trace, int count, char **words)
@@ -257,12 +308,12 @@ int run_machine(unsigned trace, int count, char **words)
     struct error error = ERROR_INIT;
     struct machine *machine = NULL;
     sigset_t signals;
-    complete_options(trace);
-    int code = check_words(count, words, &error);
+    int code = take_words(count, words, &error);
     if (code) {
         error_report(&error);
         return STATUS_USAGE;
     }
+    complete_options(trace);
     if (!state.cpu)
         code = x86_model_parse(&state.machine.model, CPU_DEFAULT, &error);
     if (!code)

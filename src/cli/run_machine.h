@@ -15,6 +15,8 @@ enum run_machine_option {
     RUN_KERNEL,
     RUN_INITRD,
     RUN_APPEND,
+    RUN_DISK,
+    RUN_SNAPSHOT,
     RUN_CONSOLE,
     RUN_NO_REBOOT,
     RUN_DEBUG_EXIT,

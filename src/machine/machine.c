@@ -232,6 +232,17 @@ static void machine_serve_end(struct machine *machine, unsigned requests)
         machine_come_to_end(machine, MACHINE_FAILED);
 }
 
+/* Puts off what would pull the memory away from under devices: the loop comes back after other events. */
+static unsigned machine_put_off(struct machine *machine, unsigned requests)
+{
+    if (!(requests & ENDS) || !machine->type->pending || !machine->type->pending(machine))
+        return requests;
+    atomic_fetch_or(&machine->requests, requests & ENDS);
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL); /* no vCPU waits for the lock */
+    loop_post(machine->loop, &machine->serve);
+    return requests & ~ENDS;
+}
+
 /* On the loop's thread, under the lock. */
 static void machine_serve(void *opaque)
 {
@@ -240,9 +251,9 @@ static void machine_serve(void *opaque)
     if (requests & STOPPING)
         vcpus_hold(machine);
     /* Also those that the vCPUs have made on their way out. */
-    requests = atomic_exchange(&machine->requests, 0);
-    if ((requests & MACHINE_REQUEST_POWER_BUTTON) && machine->type->power_button)
-        machine->type->power_button(machine);
+    requests = machine_put_off(machine, atomic_exchange(&machine->requests, 0));
+    if ((requests & MACHINE_REQUEST_POWER_BUTTON) && !machine->type->power_button(machine))
+        machine_request(machine, MACHINE_REQUEST_END);
     if (requests & ENDS)
         machine_serve_end(machine, requests);
     if (!machine->ended)

@@ -45,7 +45,7 @@ enum machine_request {
     MACHINE_REQUEST_TOLD = 1 << MACHINE_TOLD,
     MACHINE_REQUEST_END = 1 << MACHINE_ENDED,
     MACHINE_REQUEST_FAILED = 1 << MACHINE_FAILED,
-    MACHINE_REQUEST_POWER_BUTTON = 1 << 8, /* the guest is asked to switch off */
+    MACHINE_REQUEST_POWER_BUTTON = 1 << 8, /* the guest is asked to switch off; if it has no ear, it ends */
     MACHINE_REQUEST_PAUSES = 1 << 9,       /* machine_pause() and machine_resume() make it */
 };
 
@@ -79,7 +79,11 @@ struct machine_type {
     /* After power-on, and after each reset of the devices: brings what runs first into memory, and the first
      * vCPU, which is given in its state after power-on, to it. */
     int (*load)(struct machine *machine, struct x86_state *state, struct error *error);
-    void (*power_button)(struct machine *machine);
+    /* Presses it. False: the guest has no ear for it. */
+    bool (*power_button)(struct machine *machine);
+    /* What devices have under way in the guest's memory, which must end before they are reset, or freed. The
+     * loop's thread will get it done. May be NULL: nothing ever. */
+    unsigned (*pending)(struct machine *machine);
 };
 
 struct machine_vcpu {

@@ -103,10 +103,11 @@ static void told_exit(void *opaque, uint32_t value)
     machine_tell(opaque, (int)((value << 1 | 1) & 0xff));
 }
 
-static void pc_power_button(struct machine *machine)
+/* A guest without ACPI, or in whose kernel the driver has not begun yet, has not enabled it. */
+static bool pc_power_button(struct machine *machine)
 {
     struct pc *pc = machine->board;
-    acpi_pm_power_button(&pc->pm);
+    return acpi_pm_power_button(&pc->pm);
 }
 
 /* -- making it
@@ -198,7 +199,8 @@ static int make_timers(struct pc *pc, const struct pc_config *config, struct err
     return code ? code : pc_add(pc, &hpet_type, "hpet", &pc->hpet, error);
 }
 
-/* Line A20 is always open, as on PCs of today: nothing here is connected to the votes on it. */
+/* Line A20 is always open, as on PCs of today: nothing here is connected to the votes on it. Port CF9h is
+ * reached through the PCI host bridge. */
 static int make_control(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     struct machine *machine = pc->machine;
@@ -215,8 +217,6 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
         code = pc_add(pc, &i8042_type, "i8042", &pc->i8042, error);
     if (!code)
         code = system_control_attach(&pc->control, &machine->io, error);
-    if (!code)
-        code = system_control_attach_reset(&pc->control, &machine->io, error);
     if (!code)
         code = pc_add(pc, &system_control_type, "control", &pc->control, error);
     if (!code)
@@ -243,9 +243,8 @@ static void pc_destroy(struct machine *machine)
 {
     struct pc *pc = machine->board;
     pc_close_serials(pc);
-    boot_file_close(pc->initrd);
-    boot_file_close(pc->kernel);
-    free(pc->command_line);
+    pc_free_virtio(pc);
+    pc_close_kernel(pc);
     fw_cfg_destroy(&pc->fw_cfg);
     free(pc->lapic_pointers);
     free(pc->lapics);
@@ -274,4 +273,5 @@ const struct machine_type machine_pc = {
     .destroy = pc_destroy,
     .load = pc_load,
     .power_button = pc_power_button,
+    .pending = pc_pending,
 };

@@ -5,8 +5,10 @@
 #ifndef VISOR_MACHINE_PC_H
 #define VISOR_MACHINE_PC_H
 
+#include "backend/block/options.h"
 #include "backend/char/host.h"
 #include "boot/boot.h"
+#include "boot/disk_kernel.h"
 #include "device/char/serial16550.h"
 #include "device/irq/ioapic.h"
 #include "device/irq/pic8259.h"
@@ -16,9 +18,12 @@
 #include "device/misc/i8042.h"
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
+#include "device/pci/pci.h"
 #include "device/timer/hpet.h"
 #include "device/timer/pit8254.h"
 #include "device/timer/rtc.h"
+#include "device/virtio/block.h"
+#include "device/virtio/rng.h"
 #include "machine/acpi/acpi.h"
 #include "machine/machine.h"
 
@@ -34,11 +39,15 @@
 #define PC_RESET_VALUE 6 /* at CF9h: all of the machine */
 
 struct pc_config {
-    const char *kernel; /* NULL: the first processor starts where a PC's does, at FFFFFFF0h */
+    /* NULL: what the first disk's boot loader would start. Without disks the first processor starts where a
+     * PC's does, at FFFFFFF0h. */
+    const char *kernel;
     const char *initrd;
-    const char *command_line;
+    const char *command_line;                /* added to that of the disk */
     struct char_options serials[PC_SERIALS]; /* COM1 to COM4: what is at the other end */
     unsigned serial_count;
+    const struct block_options *disks;
+    unsigned disk_count;
     uint16_t debug_exit;               /* port; 0: there is none */
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
@@ -47,6 +56,13 @@ struct pc_config {
  * interrupt's drivers, which have a bit each, one is enough. */
 struct pc_isa {
     uint8_t drivers[PC_IRQS];
+};
+
+struct pc_disk {
+    struct pc *pc;
+    struct block_backend *backend;
+    struct virtio_block *device;
+    bool blocked; /* the host had no room for what it was to write */
 };
 
 struct pc {
@@ -69,8 +85,16 @@ struct pc {
     struct pvpanic pvpanic;
     struct debug_exit debug_exit;
     struct char_backend debug_console;
+    struct pci_bus pci;
+    struct pc_disk *disks;
+    unsigned disk_count;
+    int retry_fd; /* timer for disks that are blocked */
+    struct loop_watch *retry_watch;
+    struct virtio_rng *rng;
     struct acpi_config tables;
     struct boot_file *kernel, *initrd;
+    struct boot_file *disk; /* the kernel is looked for in its file systems at each start */
+    struct disk_kernel disk_kernel;
     char *command_line;
 };
 

@@ -4,6 +4,8 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -11,7 +13,7 @@
 
 /* The interrupts that ACPI and PCI have are level-triggered. */
 #define ELCR       0x4d0
-#define LEVEL_IRQS (1u << PC_SCI | 1u << 10 | 1u << 11)
+#define LEVEL_IRQS (1u << PC_SCI | 1u << PCI_ISA_IRQ | 2u << PCI_ISA_IRQ)
 
 /* Items of fw_cfg. */
 enum { KEY_RAM_SIZE = 3, KEY_CPUS = 5, KEY_MAX_CPUS = 15 };
@@ -83,6 +85,7 @@ static void make_acpi(struct pc *pc, const struct pc_config *config)
         .reset_port_value = PC_RESET_VALUE,
         .pvpanic_port = PVPANIC_PORT,
     };
+    pc_tell_pci(pc, &pc->tables);
     for (unsigned i = 0; i < config->serial_count; i++) {
         pc->tables.serial_ports[i] = pc_serial_ports[i];
         pc->tables.serial_irqs[i] = pc_serial_irqs[i];
@@ -98,9 +101,11 @@ int pc_make_tables(struct pc *pc, const struct pc_config *config, struct error *
 
 int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *error)
 {
-    if (!config->kernel)
-        return 0;
-    int code = boot_file_open(&pc->kernel, config->kernel, error);
+    int code = 0;
+    if (config->kernel)
+        code = boot_file_open(&pc->kernel, config->kernel, error);
+    else if (config->disk_count)
+        code = boot_file_open(&pc->disk, config->disks[0].path, error);
     if (!code && config->initrd)
         code = boot_file_open(&pc->initrd, config->initrd, error);
     if (!code && config->command_line) {
@@ -111,26 +116,72 @@ int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *
     return code;
 }
 
+void pc_close_kernel(struct pc *pc)
+{
+    disk_kernel_close(&pc->disk_kernel);
+    boot_file_close(pc->disk);
+    boot_file_close(pc->initrd);
+    boot_file_close(pc->kernel);
+    free(pc->command_line);
+}
+
+/* What firmware does before it starts anything; `rsdp` is where ACPI's tables are. */
+static int start_board(struct pc *pc, uint64_t *rsdp, struct error *error)
+{
+    struct machine *machine = pc->machine;
+    lapic_set_virtual_wire(&pc->lapics[0]);
+    io_write(&machine->io, ELCR, 2, LEVEL_IRQS);
+    int code = pci_assign(&pc->pci, error);
+    return code ? code
+                : acpi_write(&pc->tables, &machine->memory, LAYOUT_TABLES, LAYOUT_TABLES_SIZE, rsdp, error);
+}
+
+static int load_kernel(struct pc *pc, struct boot_config *config, struct x86_state *state,
+                       struct error *error)
+{
+    const struct boot_module module = {.file = pc->initrd};
+    config->kernel = pc->kernel;
+    config->modules = &module;
+    config->module_count = pc->initrd != NULL;
+    config->command_line = pc->command_line;
+    return boot_load(config, &pc->machine->memory, state, error);
+}
+
+/* What the guest has made of its disk since the last start counts. */
+static int load_from_disk(struct pc *pc, struct boot_config *config, struct x86_state *state,
+                          struct error *error)
+{
+    struct disk_kernel *found = &pc->disk_kernel;
+    struct boot_module modules[DISK_KERNEL_INITRDS] = {0};
+    char *line = NULL;
+    disk_kernel_close(found);
+    *found = (struct disk_kernel){0};
+    int code = disk_kernel_open(found, pc->disk, error);
+    if (code)
+        return code;
+    for (unsigned i = 0; i < found->initrd_count; i++)
+        modules[i].file = found->initrds[i];
+    config->kernel = found->kernel;
+    config->modules = modules;
+    config->module_count = found->initrd_count;
+    config->command_line = found->command_line;
+    if (pc->command_line) {
+        if (asprintf(&line, "%s %s", found->command_line ? found->command_line : "", pc->command_line) < 0)
+            return error_set(error, -ENOMEM, "out of memory for the command line");
+        config->command_line = line;
+    }
+    code = boot_load(config, &pc->machine->memory, state, error);
+    free(line);
+    return code;
+}
+
 int pc_load(struct machine *machine, struct x86_state *state, struct error *error)
 {
     struct pc *pc = machine->board;
-    if (!pc->kernel)
-        return 0;
-    lapic_set_virtual_wire(&pc->lapics[0]);
-    io_write(&machine->io, ELCR, 2, LEVEL_IRQS);
-    uint64_t rsdp;
-    int code = acpi_write(&pc->tables, &machine->memory, LAYOUT_TABLES, LAYOUT_TABLES_SIZE, &rsdp, error);
-    if (code)
+    struct boot_config config = {.layout = pc->layout,
+                                 .no_long_mode = !x86_has(&machine->model, FEATURE_LONG_MODE)};
+    int code = start_board(pc, &config.acpi_rsdp, error);
+    if (code || (!pc->kernel && !pc->disk))
         return code;
-    const struct boot_module module = {.file = pc->initrd};
-    const struct boot_config config = {
-        .kernel = pc->kernel,
-        .modules = &module,
-        .module_count = pc->initrd != NULL,
-        .command_line = pc->command_line,
-        .layout = pc->layout,
-        .acpi_rsdp = rsdp,
-        .no_long_mode = !x86_has(&machine->model, FEATURE_LONG_MODE),
-    };
-    return boot_load(&config, &machine->memory, state, error);
+    return (pc->kernel ? load_kernel : load_from_disk)(pc, &config, state, error);
 }

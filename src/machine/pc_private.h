@@ -22,10 +22,22 @@ extern const uint8_t pc_serial_irqs[PC_SERIALS];
 int pc_make_serials(struct pc *pc, const struct pc_config *config, struct error *error);
 void pc_close_serials(struct pc *pc);
 
+/* -- pc_pci.c -------------------------------------------------------------------------------------------- */
+
+int pc_make_pci(struct pc *pc, const struct pc_config *config, struct error *error);
+void pc_tell_pci(const struct pc *pc, struct acpi_config *tables);
+
+/* -- pc_virtio.c ----------------------------------------------------------------------------------------- */
+
+int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *error);
+void pc_free_virtio(struct pc *pc);
+unsigned pc_pending(struct machine *machine);
+
 /* -- pc_boot.c ------------------------------------------------------------------------------------------- */
 
 int pc_make_tables(struct pc *pc, const struct pc_config *config, struct error *error);
 int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *error);
+void pc_close_kernel(struct pc *pc);
 int pc_load(struct machine *machine, struct x86_state *state, struct error *error);
 
 #endif

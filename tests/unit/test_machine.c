@@ -316,8 +316,11 @@ static void test_told(void **state)
 static void test_power_button(void **state)
 {
     (void)state;
-    static const struct step obeys[] = {
-        {.act = MARK}, {WAIT, 0x600, 2, 0x100}, {OUT, 0x604, 2, 0x3400}, {.act = SPIN}};
+    static const struct step obeys[] = {{OUT, 0x602, 2, 0x100},
+                                        {.act = MARK},
+                                        {WAIT, 0x600, 2, 0x100},
+                                        {OUT, 0x604, 2, 0x3400},
+                                        {.act = SPIN}};
     scripts[0][0] = obeys;
     struct machine *machine = machine_make();
     pthread_t thread = start(machine);
@@ -325,6 +328,19 @@ static void test_power_button(void **state)
         step_sleep();
     machine_request(machine, MACHINE_REQUEST_POWER_BUTTON);
     assert_int_equal(join(thread), MACHINE_OFF);
+    machine_free(machine);
+}
+
+/* One that has not asked to be told is ended. */
+static void test_deaf(void **state)
+{
+    (void)state;
+    struct machine *machine = machine_make();
+    pthread_t thread = start(machine);
+    while (!there)
+        step_sleep();
+    machine_request(machine, MACHINE_REQUEST_POWER_BUTTON);
+    assert_int_equal(join(thread), MACHINE_ENDED);
     machine_free(machine);
 }
 
@@ -437,7 +453,6 @@ static void *request_thread(void *opaque)
         machine_pause(machine, i & 1 ? MACHINE_PAUSE_USER : MACHINE_PAUSE_SPACE);
         if (i % 3 == 0)
             step_sleep();
-        machine_request(machine, MACHINE_REQUEST_POWER_BUTTON);
         machine_resume(machine, i & 1 ? MACHINE_PAUSE_USER : MACHINE_PAUSE_SPACE);
         if (i % 7 == 0 && boots < BOOTS - 1)
             machine_request(machine, MACHINE_REQUEST_RESET);
@@ -577,13 +592,13 @@ static void test_cmos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_power_off),     TEST(test_resets),
-        TEST(test_triple_fault),  TEST(test_told),
-        TEST(test_power_button),  TEST(test_end_from_outside),
-        TEST(test_pause),         TEST(test_reset_while_paused),
-        TEST(test_many_requests), TEST(test_failures),
-        TEST(test_reset_fails),   TEST(test_interrupt_wires),
-        TEST(test_cmos),
+        TEST(test_power_off),          TEST(test_resets),
+        TEST(test_triple_fault),       TEST(test_told),
+        TEST(test_power_button),       TEST(test_deaf),
+        TEST(test_end_from_outside),   TEST(test_pause),
+        TEST(test_reset_while_paused), TEST(test_many_requests),
+        TEST(test_failures),           TEST(test_reset_fails),
+        TEST(test_interrupt_wires),    TEST(test_cmos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,10 +113,11 @@ static void pm_write(void *opaque, uint64_t offset, unsigned size, uint64_t valu
 
 static const struct access_ops pm_ops = {pm_read, pm_write, 4};
 
-void acpi_pm_power_button(struct acpi_pm *pm)
+bool acpi_pm_power_button(struct acpi_pm *pm)
 {
     pm->status |= STATUS_BUTTON;
     pm_update(pm);
+    return pm->enable & STATUS_BUTTON;
 }
 
 void acpi_pm_set_gpe(void *opaque, unsigned number, bool level)

@@ -39,8 +39,8 @@ extern const struct device_type acpi_pm_type;
 
 void acpi_pm_init(struct acpi_pm *pm, struct timers *timers, struct irq_line sci, struct board board);
 int acpi_pm_attach(struct acpi_pm *pm, struct io_space *io, uint16_t base, struct error *error);
-/* Somebody presses the power button. */
-void acpi_pm_power_button(struct acpi_pm *pm);
+/* Somebody presses the power button. Whether the guest has asked to be told. */
+bool acpi_pm_power_button(struct acpi_pm *pm);
 /* A general-purpose event; fits an irq_line. The status is set again after it was cleared while the level is
  * up. */
 void acpi_pm_set_gpe(void *pm, unsigned number, bool level);
