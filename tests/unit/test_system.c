@@ -195,6 +195,73 @@ static void test_keys(void **state)
     assert_int_equal(regions(), 2);
 }
 
+/* -- accesses -------------------------------------------------------------------------------------------- */
+
+/* An instruction that has read the flags when it faults finds them when it comes again, though what follows
+ * sets them. */
+static void test_flags_at_fault(void **state)
+{
+    (void)state;
+    PUT(0, 0, 0x39, 0xd0, 0x0f, 0x92, 0x07, 0x31, 0xc9, 0xcc); /* cmp eax, edx; setb [rdi]; xor ecx, ecx */
+    GPR(X86_RDI) = AT(20, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        map[20] = NOWHERE;
+        flush(0);
+        GPR(X86_RAX) = i & 1;
+        GPR(X86_RDX) = 1;
+        cpus[0]->x86.pc = AT(0, 0);
+        assert_int_equal(run(0), TRANSLATOR_FAULT);
+        assert_int_equal(cpus[0]->x86.pc, AT(0, 2));
+        assert_int_equal(cpus[0]->x86.common.exit_payload, AT(20, 0));
+        map[20] = 20;
+        run_to(AT(0, 2), AT(0, 7));
+        assert_int_equal(physical[20 * PAGE], !(i & 1));
+    }
+}
+
+/* Accesses relative to one register: on one page, on two, of which one or the other is missing or a device.
+ */
+static unsigned device_stores;
+
+static void count_store(struct translator_cpu *cpu, uint64_t offset)
+{
+    (void)cpu, (void)offset;
+    device_stores++;
+}
+
+static void test_union(void **state)
+{
+    (void)state;
+    /* mov eax, [rdi]; mov [rdi+8], eax; mov [rdi+16], ecx; inc ecx; breakpoint */
+    PUT(0, 0, 0x8b, 0x07, 0x89, 0x47, 0x08, 0x89, 0x4f, 0x10, 0xff, 0xc1, 0xcc);
+    for (unsigned page = 20; page < 22; page++)
+        for (unsigned i = 0; i < PAGE; i++)
+            physical[page * PAGE + i] = (uint8_t)(i + page);
+    for (unsigned i = 0; i < 8; i++) { /* behind one another, across the page's end */
+        uint64_t at = AT(20, 0xfe0 + 4 * i);
+        GPR(X86_RDI) = at;
+        GPR(X86_RCX) = 0x11111111 * i;
+        run_to(AT(0, 0), AT(0, 10));
+        assert_memory_equal(physical + at - LINEAR, physical + at - LINEAR + 8, 4);
+        assert_int_equal(physical[at - LINEAR + 16], 0x11 * i);
+    }
+    map[21] = NOWHERE;
+    flush(0);
+    for (unsigned i = 0; i < 3; i++) {
+        static const uint8_t pcs[] = {5, 2, 0};
+        GPR(X86_RDI) = AT(20, 0xff0 + 8 * i);
+        cpus[0]->x86.pc = AT(0, 0);
+        assert_int_equal(run(0), TRANSLATOR_FAULT);
+        assert_int_equal(cpus[0]->x86.pc, AT(0, pcs[i]));
+        assert_int_equal(cpus[0]->x86.common.exit_payload, AT(21, 0));
+    }
+    on_device = count_store;
+    GPR(X86_RDI) = AT(20, 0xff8);
+    run_to(AT(0, 0), AT(0, 10));
+    assert_int_equal(device_stores, 2);
+    device_stores = 0;
+}
+
 /* -- changed code ---------------------------------------------------------------------------------------- */
 
 /* A store into another block of the page, which is dropped and no other. */
@@ -463,6 +530,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_alias, begin, end),
         cmocka_unit_test_setup_teardown(test_return, begin, end),
         cmocka_unit_test_setup_teardown(test_keys, begin, end),
+        cmocka_unit_test_setup_teardown(test_flags_at_fault, begin, end),
+        cmocka_unit_test_setup_teardown(test_union, begin, end),
         cmocka_unit_test_setup_teardown(test_other_block, begin, end),
         cmocka_unit_test_setup_teardown(test_own_block, begin, end),
         cmocka_unit_test_setup_teardown(test_own_instruction, begin, end),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compare: runs random instructions on the host's processor, in the interpreter and in translated code, and
- * shows the shortest sequence that ends differently.
+ * compare: runs random instructions on the host's processor, in the interpreter, in translated code, and in
+ * translated code of system mode, and shows the shortest sequence that ends differently.
  *
  *     isa_x86 [--count INSTRUCTIONS] [--seed N] [--only CLASS] [--32|--16] [--verbose]
  */
@@ -23,8 +23,8 @@
 #define COMPARABLE (X86_EFLAGS_USER & ~(uint64_t)X86_EFLAGS_TF)
 #define REPORTS    10
 
-enum way { WAY_INTERPRETER, WAY_HOST, WAY_COUNT };
-static const char *const way_names[] = {"interpreter", "host code"};
+enum way { WAY_INTERPRETER, WAY_HOST, WAY_SYSTEM, WAY_COUNT };
+static const char *const way_names[] = {"interpreter", "host code", "system mode"};
 
 static struct translator *translators[WAY_COUNT];
 static struct x86_cpu *cpus[WAY_COUNT];
@@ -59,6 +59,52 @@ static size_t fetch(void *context, uint64_t pc, void *bytes, size_t size)
     return size;
 }
 
+/* -- system mode: memory is mapped to itself ---------------------------------------------------------------
+ */
+
+static bool is_device; /* the data are not plain memory */
+
+static bool locate(struct translator_cpu *cpu, uint64_t pc, struct code_page *out)
+{
+    cpu->exit_reason = TRANSLATOR_FETCH_FAULT;
+    cpu->exit_payload = pc;
+    *out = (struct code_page){.physical = CODE_START, .bytes = code};
+    return pc >= CODE_START && pc < CODE_START + CODE_SIZE;
+}
+
+static bool is_within(uint64_t address, uint64_t size, uint64_t start, uint64_t length)
+{
+    return address >= start && address - start <= length - size;
+}
+
+static bool access_memory(struct translator_cpu *cpu, struct memory_access *access)
+{
+    const uint64_t size = 1ull << access->size;
+    const bool in_data = is_within(access->address, size, DATA_START, DATA_SIZE);
+    if (!in_data && !is_within(access->address, size, CODE_START, CODE_SIZE)) {
+        cpu->exit_reason = TRANSLATOR_FAULT;
+        cpu->exit_payload = access->address;
+        return false;
+    }
+    if (in_data && !is_device)
+        *tlb_entry(((struct x86_system_cpu *)cpu)->tlbs, access->address) =
+            (struct tlb_entry){.read = tlb_page(access->address), .write = tlb_page(access->address)};
+    if (access->kind == ACCESS_STORE)
+        memcpy((void *)(uintptr_t)access->address, &access->value, size);
+    access->pointer = (const void *)(uintptr_t)access->address;
+    return true;
+}
+
+static void prepare_system(struct x86_cpu *cpu)
+{
+    is_device = random_below(4) == 0;
+    if (is_device || random_below(2))
+        tlb_flush(((struct x86_system_cpu *)cpu)->tlbs);
+}
+
+/* -- running, continued ------------------------------------------------------------------------------------
+ */
+
 static enum ending ending_of(enum translator_exit exit, uint64_t length)
 {
     switch (exit) {
@@ -78,7 +124,9 @@ static enum translator_exit run_cpu(enum way way)
     struct translator_cpu *cpu = &cpus[way]->common;
     enum translator_exit exit = TRANSLATOR_NONE;
 
-    if (way == WAY_HOST)
+    if (way == WAY_SYSTEM)
+        prepare_system(cpus[way]);
+    if (way != WAY_INTERPRETER)
         return translator_run(cpu);
     for (unsigned i = 0; i < STEPS_MAX && (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP); i++)
         exit = translator_step(cpu, 0);
@@ -171,7 +219,7 @@ static const char *difference(const struct sequence *s, enum way way)
     for (unsigned n = 0; n < 16; n++)
         if ((a->gpr[n] ^ b->gpr[n]) & register_mask(n))
             return names[n];
-    if ((a->eflags ^ b->eflags) & COMPARABLE & ~undefined_at(s, a->rip, way == WAY_HOST))
+    if ((a->eflags ^ b->eflags) & COMPARABLE & ~undefined_at(s, a->rip, way != WAY_INTERPRETER))
         return "flags";
     if (memcmp(a->xmm, b->xmm, sizeof a->xmm) != 0)
         return "xmm";
@@ -353,16 +401,18 @@ static bool prepare_translators(void)
 {
     struct error error = ERROR_INIT;
     for (unsigned way = 0; way < WAY_COUNT; way++) {
-        const struct translator_options options = {.interpret = way == WAY_INTERPRETER,
-                                                   .cache_size = 32 << 20};
-        const struct translator_callbacks callbacks = {.fetch = fetch};
+        const struct translator_options options = {
+            .interpret = way == WAY_INTERPRETER, .cache_size = 32 << 20, .system = way == WAY_SYSTEM};
+        const struct translator_callbacks callbacks = {.fetch = fetch, .locate = locate};
+        const struct guest_isa *isa = way == WAY_SYSTEM ? &x86_system_guest : &x86_guest;
         struct translator_cpu *cpu;
-        if (translator_new(&translators[way], &x86_guest, &options, &callbacks, &error) < 0 ||
+        if (translator_new(&translators[way], isa, &options, &callbacks, &error) < 0 ||
             translator_cpu_new(translators[way], &cpu, &error) < 0) {
             error_report(&error);
             return false;
         }
         cpus[way] = (struct x86_cpu *)cpu;
+        cpu->memory = access_memory;
         prepare_mode(cpus[way]);
     }
     return true;

@@ -118,6 +118,21 @@ static void backward_exit(struct backward *b, const struct ir_insn *insn, struct
     }
 }
 
+/*
+ * Whether the guest instruction has read the flags when it faults: all of it is executed again then, and they
+ * must be there.
+ */
+static bool read_before_fault(const struct emit *e, ir_value v)
+{
+    for (unsigned i = v; --i > 0 && emit_insn(e, (ir_value)i)->op != IR_INSN;) {
+        const struct ir_insn *insn = emit_insn(e, (ir_value)i);
+        if (emit_insn(e, insn->a)->type == IR_FLAGS || emit_insn(e, insn->b)->type == IR_FLAGS ||
+            emit_insn(e, insn->c)->type == IR_FLAGS)
+            return true;
+    }
+    return false;
+}
+
 /* One instruction; false if it is dead. */
 static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_value v)
 {
@@ -141,6 +156,10 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
     if (info->may_fault) {
         b->epoch++;
         b->fault_ahead = true;
+        if (read_before_fault(e, v)) {
+            all_flags_live(b);
+            value->mark |= VALUE_FLAGS_LIVE;
+        }
         return true;
     }
     switch (insn->op) {
