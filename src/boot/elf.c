@@ -33,7 +33,7 @@ static struct elf_segment read_segment(const uint8_t *at, bool wide)
     };
 }
 
-bool elf_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_image *image)
+bool boot_elf_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_image *image)
 {
     uint8_t table[ELF_SEGMENTS_MAX * sizeof(Elf64_Phdr)];
     if (size < sizeof(Elf64_Ehdr) || memcmp(head, ELFMAG, SELFMAG) || head[EI_DATA] != ELFDATA2LSB ||
@@ -79,7 +79,7 @@ static int load_segment(struct loader *load, const struct elf_segment *segment)
                                 segment->memory_size - segment->file_size);
 }
 
-int elf_load(struct loader *load, const struct elf_image *image, uint64_t *start, uint64_t *end)
+int boot_elf_load(struct loader *load, const struct elf_image *image, uint64_t *start, uint64_t *end)
 {
     *start = UINT64_MAX;
     *end = 0;

@@ -22,9 +22,9 @@ struct elf_image {
 };
 
 /* False: no ELF file for x86, or one whose headers cannot be. */
-bool elf_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_image *image);
+bool boot_elf_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_image *image);
 /* Claims and fills all that is to be loaded; *start and *end are of it all. */
-int elf_load(struct loader *load, const struct elf_image *image, uint64_t *start, uint64_t *end);
+int boot_elf_load(struct loader *load, const struct elf_image *image, uint64_t *start, uint64_t *end);
 /* The entry as a physical address: of files whose entry is virtual, the segment says where that is. */
 uint64_t elf_physical_entry(const struct elf_image *image);
 /* The value of the note of this name and type; false: there is none. */

@@ -87,10 +87,10 @@ static int load_image(struct loader *load, const uint8_t *head, size_t size, siz
         start = raw.load;
         result = multiboot_load_raw(load, &raw, header, &end);
     } else {
-        if (!elf_read(load->config->kernel, head, size, &image))
+        if (!boot_elf_read(load->config->kernel, head, size, &image))
             return loader_refuse(load, NULL,
                                  "its multiboot header has no addresses, and it is no ELF file for x86");
-        result = elf_load(load, &image, &start, &end);
+        result = boot_elf_load(load, &image, &start, &end);
         *entry = elf_physical_entry(&image);
     }
     if (!result && (*entry < start || *entry >= end || *entry >= LAYOUT_ABOVE))

@@ -12,7 +12,7 @@ enum { MAGIC = 0x336ec578, VERSION = 1, START_INFO_SIZE = 56, MODULE_SIZE = 32, 
 static bool find_entry(struct boot_file *kernel, const uint8_t *head, size_t size, struct elf_image *image,
                        uint64_t *entry)
 {
-    return elf_read(kernel, head, size, image) &&
+    return boot_elf_read(kernel, head, size, image) &&
            elf_find_note(kernel, image, "Xen", NOTE_PHYS32_ENTRY, entry);
 }
 
@@ -68,7 +68,7 @@ int pvh_load(struct loader *load, const uint8_t *head, size_t size)
     uint64_t entry, start, end;
     if (!find_entry(load->config->kernel, head, size, &image, &entry))
         return loader_refuse(load, NULL, "its PVH entry is gone");
-    int result = elf_load(load, &image, &start, &end);
+    int result = boot_elf_load(load, &image, &start, &end);
     if (!result && (entry < start || entry >= end || entry >= LAYOUT_ABOVE))
         result = loader_refuse(load, NULL, "its PVH entry %llxh is outside of it", (unsigned long long)entry);
     if (!result)
