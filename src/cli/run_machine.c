@@ -20,6 +20,7 @@
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
 #define CPU_DEFAULT    "max"
 #define DISKS_MAX      16
+#define NETS_MAX       8
 
 /* What a kernel is told if its user says nothing: where somebody reads its messages. */
 #define APPEND_DEFAULT "console=ttyS0"
@@ -33,6 +34,7 @@ static struct {
     struct machine *running;
     struct block_options disks[DISKS_MAX];
     bool snapshot;
+    struct net_options nets[NETS_MAX];
     bool asked; /* the guest has been asked to switch off */
 } state = {
     .machine = {.vcpu_count = 1, .memory = MEMORY_DEFAULT},
@@ -105,6 +107,26 @@ static int add_disk(const char *text, struct error *error)
     return code;
 }
 
+static int add_net(const char *text, struct error *error)
+{
+    if (state.pc.net_count == NETS_MAX)
+        return error_set(error, -E2BIG, "more than %d network cards", NETS_MAX);
+    int code = net_options_parse(&state.nets[state.pc.net_count], text, error);
+    if (code)
+        error_prefix(error, "--net ");
+    else
+        state.pc.net_count++;
+    return code;
+}
+
+static int set_virtio_console(const char *text, struct error *error)
+{
+    int code = char_options_parse(&state.pc.console, text, error);
+    if (code)
+        error_prefix(error, "--virtio-console ");
+    return code;
+}
+
 /* The disk that is named without --disk is the first one, and the one to start from. */
 static int add_image(const char *path, struct error *error)
 {
@@ -133,6 +155,9 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     case RUN_APPEND: state.append = argument; return 0;
     case RUN_DISK: return add_disk(argument, error);
     case RUN_SNAPSHOT: state.snapshot = true; return 0;
+    case RUN_NET: return add_net(argument, error);
+    case RUN_VIRTIO_CONSOLE: return set_virtio_console(argument, error);
+    case RUN_VSOCK: state.pc.vsock = argument; return 0;
     case RUN_CONSOLE: return add_console(argument, error);
     case RUN_NO_REBOOT: state.machine.no_reboot = true; return 0;
     case RUN_DEBUG_EXIT: return set_port(argument, &state.pc.debug_exit, error);
@@ -294,10 +319,13 @@ static void complete_options(unsigned trace)
     state.machine.board = &state.pc;
     state.machine.trace = trace;
     state.machine.trace_stream = stderr;
-    if (!state.consoles++)
+    if (!state.consoles++ && state.pc.console.kind != CHAR_STDIO)
         state.pc.serials[0] = (struct char_options){.kind = CHAR_STDIO, .escape = CHAR_ESCAPE_DEFAULT};
     state.pc.serial_count = state.consoles;
     state.pc.disks = state.disks;
+    state.pc.nets = state.nets;
+    if (!state.pc.net_count && !net_options_parse(&state.nets[0], "user", NULL))
+        state.pc.net_count = state.pc.nets_optional = 1;
     for (unsigned i = 0; i < state.pc.disk_count; i++)
         state.disks[i].snapshot |= state.snapshot;
     state.pc.command_line = state.append ? state.append : state.pc.kernel ? APPEND_DEFAULT : NULL;

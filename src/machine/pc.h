@@ -7,6 +7,8 @@
 
 #include "backend/block/options.h"
 #include "backend/char/host.h"
+#include "backend/net/options.h"
+#include "backend/vsock/vsock.h"
 #include "boot/boot.h"
 #include "boot/disk_kernel.h"
 #include "device/char/serial16550.h"
@@ -22,8 +24,12 @@
 #include "device/timer/hpet.h"
 #include "device/timer/pit8254.h"
 #include "device/timer/rtc.h"
+#include "device/virtio/balloon.h"
 #include "device/virtio/block.h"
+#include "device/virtio/console.h"
+#include "device/virtio/net.h"
 #include "device/virtio/rng.h"
+#include "device/virtio/vsock.h"
 #include "machine/acpi/acpi.h"
 #include "machine/machine.h"
 
@@ -48,6 +54,11 @@ struct pc_config {
     unsigned serial_count;
     const struct block_options *disks;
     unsigned disk_count;
+    const struct net_options *nets;
+    unsigned net_count;
+    bool nets_optional; /* nobody has asked for them: if there can be none, the machine goes without */
+    struct char_options console;       /* of the virtio console; none: there is none */
+    const char *vsock;                 /* path of the socket; NULL: there is none */
     uint16_t debug_exit;               /* port; 0: there is none */
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
@@ -63,6 +74,11 @@ struct pc_disk {
     struct block_backend *backend;
     struct virtio_block *device;
     bool blocked; /* the host had no room for what it was to write */
+};
+
+struct pc_net {
+    struct net_backend *backend;
+    struct virtio_net *device;
 };
 
 struct pc {
@@ -90,7 +106,14 @@ struct pc {
     unsigned disk_count;
     int retry_fd; /* timer for disks that are blocked */
     struct loop_watch *retry_watch;
+    struct pc_net *nets;
+    unsigned net_count;
     struct virtio_rng *rng;
+    struct virtio_balloon *balloon;
+    struct virtio_console *console;
+    struct char_host *console_host;
+    struct virtio_vsock *vsock;
+    struct vsock_backend *vsock_backend;
     struct acpi_config tables;
     struct boot_file *kernel, *initrd;
     struct boot_file *disk; /* the kernel is looked for in its file systems at each start */

@@ -19,6 +19,8 @@ int pc_add(struct pc *pc, const struct device_type *type, const char *name, void
 extern const uint16_t pc_serial_ports[PC_SERIALS];
 extern const uint8_t pc_serial_irqs[PC_SERIALS];
 
+/* What the terminal's menu does. */
+struct char_menu pc_menu(struct pc *pc);
 int pc_make_serials(struct pc *pc, const struct pc_config *config, struct error *error);
 void pc_close_serials(struct pc *pc);
 

@@ -51,11 +51,16 @@ static void menu_reset(void *opaque)
     machine_request(opaque, MACHINE_REQUEST_RESET);
 }
 
+struct char_menu pc_menu(struct pc *pc)
+{
+    return (struct char_menu){menu_end, menu_set_paused, menu_is_paused, menu_reset, pc->machine};
+}
+
 static int make_serial(struct pc *pc, unsigned index, const struct char_options *options, struct error *error)
 {
     struct machine *machine = pc->machine;
     struct serial16550 *serial = &pc->serials[index];
-    const struct char_menu menu = {menu_end, menu_set_paused, menu_is_paused, menu_reset, machine};
+    const struct char_menu menu = pc_menu(pc);
     struct char_backend backend = {0};
     if (options->kind != CHAR_NONE) {
         int code = char_host_open(&pc->serial_hosts[index], options, machine->loop, &menu, error);

@@ -124,31 +124,141 @@ unsigned pc_pending(struct machine *machine)
     return pending;
 }
 
-/* -- all of it
+/* -- networks
  * ------------------------------------------------------------------------------------------------- */
 
-static int make_rng(struct pc *pc, struct error *error)
+/* The same address each time for what is named alike, lest the guest take it for another card; of those that
+ * are administered locally. */
+static void name_card(uint8_t mac[6], const char *name, unsigned index)
 {
-    const struct virtio_place place = place_of(pc, "rng");
-    return virtio_rng_new(&pc->rng, &place, error);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT64_C(0x100000001b3);
+    hash += index;
+    mac[0] = 0x52;
+    mac[1] = 0x54;
+    mac[2] = 0;
+    for (unsigned i = 0; i < 3; i++)
+        mac[5 - i] = (uint8_t)(hash >> 8 * i);
 }
 
+static int make_net(struct pc *pc, const struct pc_config *config, const struct net_options *options,
+                    struct error *error)
+{
+    struct pc_net *net = &pc->nets[pc->net_count];
+    char name[32];
+    int code = net_open(&net->backend, options, pc->machine->loop, error);
+    if (code || !net->backend)
+        return code;
+    snprintf(name, sizeof name, "net%u", pc->net_count);
+    const struct virtio_place place = place_of(pc, name);
+    struct virtio_net_options device = {.backend = net->backend};
+    const char *named = config->disk_count ? config->disks[0].path : config->kernel;
+    name_card(device.mac, named ? named : "", pc->net_count);
+    if (options->has_mac)
+        memcpy(device.mac, options->mac, sizeof device.mac);
+    code = virtio_net_new(&net->device, &place, &device, error);
+    if (code) {
+        net_close(net->backend);
+        return code;
+    }
+    pc->net_count++;
+    return 0;
+}
+
+static int make_nets(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    if (!config->net_count)
+        return 0;
+    pc->nets = calloc(config->net_count, sizeof *pc->nets);
+    if (!pc->nets)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    int code = 0;
+    for (unsigned i = 0; !code && i < config->net_count; i++)
+        code = make_net(pc, config, &config->nets[i], error);
+    if (!code || !config->nets_optional)
+        return code;
+    error_prefix(error, "the machine has no network: ");
+    error_report(error);
+    *error = (struct error){0};
+    return 0;
+}
+
+/* -- the others
+ * ------------------------------------------------------------------------------------------------- */
+
+static int make_console(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    if (config->console.kind == CHAR_NONE)
+        return 0;
+    const struct char_menu menu = pc_menu(pc);
+    const struct virtio_place place = place_of(pc, "console");
+    int code = char_host_open(&pc->console_host, &config->console, pc->machine->loop, &menu, error);
+    if (!code)
+        code = virtio_console_new(&pc->console, &place, char_host_backend(pc->console_host), error);
+    if (!code)
+        char_host_attach(pc->console_host, virtio_console_client(pc->console));
+    return code;
+}
+
+static int make_vsock(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    if (!config->vsock)
+        return 0;
+    const struct virtio_place place = place_of(pc, "vsock");
+    int code = vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, error);
+    return code ? code : virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);
+}
+
+static int make_others(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    const struct virtio_place rng = place_of(pc, "rng"), balloon = place_of(pc, "balloon");
+    int code = virtio_rng_new(&pc->rng, &rng, error);
+    if (!code)
+        code = virtio_balloon_new(&pc->balloon, &balloon, &pc->machine->timers, error);
+    if (!code)
+        code = make_console(pc, config, error);
+    return code ? code : make_vsock(pc, config, error);
+}
+
+/* Disks first: their places, and so their names, do not depend on what else there is. */
 int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     pc->retry_fd = -1;
     int code = make_disks(pc, config, error);
-    return code ? code : make_rng(pc, error);
+    if (!code)
+        code = make_nets(pc, config, error);
+    return code ? code : make_others(pc, config, error);
+}
+
+static void free_others(struct pc *pc)
+{
+    if (pc->vsock)
+        virtio_vsock_free(pc->vsock);
+    if (pc->vsock_backend)
+        vsock_unix_close(pc->vsock_backend);
+    if (pc->console)
+        virtio_console_free(pc->console);
+    char_host_close(pc->console_host);
+    if (pc->balloon)
+        virtio_balloon_free(pc->balloon);
+    if (pc->rng)
+        virtio_rng_free(pc->rng);
 }
 
 void pc_free_virtio(struct pc *pc)
 {
+    free_others(pc);
+    for (unsigned i = 0; i < pc->net_count; i++) {
+        virtio_net_free(pc->nets[i].device);
+        net_close(pc->nets[i].backend);
+    }
+    free(pc->nets);
     for (unsigned i = 0; i < pc->disk_count; i++) {
         virtio_block_free(pc->disks[i].device);
         block_close(pc->disks[i].backend);
     }
     free(pc->disks);
-    if (pc->rng)
-        virtio_rng_free(pc->rng);
     if (pc->retry_watch)
         loop_watch_remove(pc->retry_watch);
     if (pc->retry_fd > 0)
