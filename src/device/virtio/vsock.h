@@ -5,17 +5,25 @@
  * On the host they are Unix sockets, as Firecracker does it. With a path P: a program of the host connects to
  * P, writes "CONNECT <port>\n" and reads "OK <its own port>\n" when a program of the guest listens there. A
  * program of the guest that connects to port N of the host (context 2) reaches who listens on "P_N".
+ *
+ * Connections are not saved: a guest that was loaded is told that they are all gone.
  */
 #ifndef VISOR_DEVICE_VIRTIO_VSOCK_H
 #define VISOR_DEVICE_VIRTIO_VSOCK_H
 
-#include "base/loop.h"
+#include "backend/vsock/vsock.h"
 #include "device/virtio/virtio.h"
+
+#define VSOCK_CID_HOST  2
+#define VSOCK_CID_FIRST 3 /* that a guest may have */
 
 struct virtio_vsock;
 
-int virtio_vsock_new(struct virtio_vsock **out, const struct virtio_place *place, struct loop *loop,
-                     uint64_t guest_cid, const char *path, struct error *error);
-void virtio_vsock_free(struct virtio_vsock *vsock);
+/* The backend is borrowed; its client is set. */
+int virtio_vsock_new(struct virtio_vsock **out, const struct virtio_place *place,
+                     struct vsock_backend *backend, uint32_t guest_cid, struct error *error);
+void virtio_vsock_free(struct virtio_vsock *vsock); /* closes all connections */
+/* The machine goes on after it was loaded. */
+void virtio_vsock_resume(struct virtio_vsock *vsock);
 
 #endif
