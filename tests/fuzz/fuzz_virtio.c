@@ -8,21 +8,25 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "device/virtio/balloon.h"
 #include "device/virtio/block.h"
 #include "device/virtio/console.h"
 #include "device/virtio/net.h"
 #include "device/virtio/rng.h"
+#include "device/virtio/vsock.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define RAM_SIZE  0x20000
+#define RAM_SIZE  0x40000
 #define HALF      (RAM_SIZE / 2)
 #define DISK_SIZE 0x8000
-#define DEVICES   4
+#define DEVICES   6
 #define SLOTS     (DEVICES + 1)
 #define BAR_SIZE  0x8000
 
-enum { BLOCK = 1, NET, CONSOLE, RNG };
+enum { BLOCK = 1, NET, CONSOLE, RNG, BALLOON, VSOCK };
+
+#define HOSTS 4 /* ends of connections */
 
 struct machine {
     struct memory_map map;
@@ -36,6 +40,12 @@ struct machine {
     struct virtio_console *console;
     struct virtio_rng *rng;
     struct char_client terminal;
+    struct virtio_balloon *balloon;
+    struct virtio_vsock *vsock;
+    struct vsock_backend sockets;
+    struct vsock_host hosts[HOSTS];
+    bool host_used[HOSTS];
+    unsigned wanted[HOSTS];
     struct block_backend disk;
     struct net_backend wire;
     uint8_t content[DISK_SIZE];
@@ -200,6 +210,121 @@ static void readable(void *opaque)
     see(opaque, 21);
 }
 
+static struct machine *machine_of(struct vsock_backend *backend)
+{
+    return (struct machine *)((char *)backend - offsetof(struct machine, sockets));
+}
+
+static unsigned host_number(struct vsock_host *host)
+{
+    struct machine *machine = machine_of(host->backend);
+    unsigned number = (unsigned)(host - machine->hosts);
+    check(number < HOSTS && machine->host_used[number]);
+    return number;
+}
+
+static struct vsock_host *host_new(struct machine *machine)
+{
+    for (unsigned i = 0; i < HOSTS; i++)
+        if (!machine->host_used[i]) {
+            machine->host_used[i] = true;
+            machine->wanted[i] = 0;
+            machine->hosts[i] = (struct vsock_host){&machine->sockets, NULL};
+            return &machine->hosts[i];
+        }
+    return NULL;
+}
+
+static int sockets_connect(struct vsock_backend *backend, uint32_t port, struct vsock_host **out)
+{
+    *out = port % 4 ? host_new(machine_of(backend)) : NULL;
+    return *out ? 0 : -ECONNREFUSED;
+}
+
+/* Takes and gives as many bytes as the machine's `takes`, and ends, fails or waits by turns. */
+static ssize_t sockets_transfer(struct vsock_host *host, const struct iovec *iov, unsigned count, bool read)
+{
+    struct machine *machine = machine_of(host->backend);
+    ssize_t total = 0;
+    host_number(host);
+    if (!machine->takes)
+        return -EAGAIN;
+    machine->takes--;
+    for (unsigned i = 0; i < count; i++) {
+        check(iov[i].iov_len);
+        if (read)
+            memset(iov[i].iov_base, (int)machine->takes, iov[i].iov_len);
+        else
+            see(machine, *(uint8_t *)iov[i].iov_base);
+        total += (ssize_t)iov[i].iov_len;
+    }
+    see(machine, (uint64_t)total);
+    switch (machine->takes % 8) {
+    case 0: return -EPIPE;
+    case 1: return 0;
+    case 2: return MIN(total, 100);
+    default: return total;
+    }
+}
+
+static ssize_t sockets_read(struct vsock_host *host, const struct iovec *iov, unsigned count)
+{
+    return sockets_transfer(host, iov, count, true);
+}
+
+static ssize_t sockets_write(struct vsock_host *host, const struct iovec *iov, unsigned count)
+{
+    return sockets_transfer(host, iov, count, false);
+}
+
+static void sockets_want(struct vsock_host *host, unsigned events)
+{
+    machine_of(host->backend)->wanted[host_number(host)] = events;
+}
+
+static bool sockets_is_closed(struct vsock_host *host)
+{
+    return host_number(host) & 1;
+}
+
+static void sockets_shut_down(struct vsock_host *host)
+{
+    see(machine_of(host->backend), 30 + host_number(host));
+}
+
+static void sockets_close(struct vsock_host *host)
+{
+    machine_of(host->backend)->host_used[host_number(host)] = false;
+}
+
+static void sockets_established(struct vsock_host *host, uint32_t port)
+{
+    see(machine_of(host->backend), port + host_number(host));
+}
+
+static const struct vsock_ops sockets_ops = {
+    sockets_connect,   sockets_read,      sockets_write, sockets_want,
+    sockets_is_closed, sockets_shut_down, sockets_close, sockets_established,
+};
+
+/* A program of the host calls, or its end of a connection can be used. */
+static void operate_sockets(struct machine *machine, uint16_t value)
+{
+    const struct vsock_client *client = machine->sockets.client;
+    struct vsock_host *host;
+    unsigned number = value % HOSTS;
+    machine->takes = value >> 4;
+    if (value & 8) {
+        host = host_new(machine);
+        if (host && !client->request(client->opaque, host, number))
+            sockets_close(host);
+    } else if (machine->host_used[number] && machine->wanted[number]) {
+        unsigned events = machine->wanted[number];
+        machine->wanted[number] = 0;
+        client->ready(machine->hosts[number].connection, events);
+    }
+}
+
 static const struct block_ops disk_ops = {disk_submit, disk_kick, NULL};
 static const struct net_ops wire_ops = {wire_send, NULL, wire_ready, wire_offloads, NULL};
 
@@ -227,6 +352,11 @@ static void machine_add_devices(struct machine *machine)
     machine->terminal = virtio_console_client(machine->console);
     place.name = "rng";
     check(!virtio_rng_new(&machine->rng, &place, &error));
+    place.name = "balloon";
+    check(!virtio_balloon_new(&machine->balloon, &place, &machine->timers, &error));
+    place.name = "vsock";
+    machine->sockets.ops = &sockets_ops;
+    check(!virtio_vsock_new(&machine->vsock, &place, &machine->sockets, 3, &error));
 }
 
 /* Once. */
@@ -267,6 +397,7 @@ static void machine_make(struct machine *machine)
     machine->wire.link_up = true;
     virtio_net_link_changed(machine->net);
     virtio_console_resize(machine->console, machine->columns = 80, 7);
+    virtio_balloon_set_target(machine->balloon, 80 << 12);
     devices_reset(&machine->devices);
     disk_finish(machine, UINT32_MAX, 0);
     check(!pci_assign(&machine->bus, &error));
@@ -290,6 +421,7 @@ static void machine_load(struct machine *machine, const struct buffer *saved)
     }
     current = machine;
     virtio_block_resume(machine->block);
+    virtio_vsock_resume(machine->vsock);
 }
 
 /* Makes the second machine from what the first one saves, with nothing under way. */
@@ -306,9 +438,11 @@ static void machines_split(void)
         memcpy(machines[1].ram[i]->host, machines[0].ram[i]->host, HALF);
     memcpy(machines[1].content, machines[0].content, DISK_SIZE);
     machine_load(&machines[1], &saved);
+    machine_load(&machines[0], &saved); /* connections end for both */
     /* What the host's side has told the device, it tells the new one. */
     machines[1].wire.link_up = machines[0].wire.link_up;
     virtio_net_link_changed(machines[1].net);
+    virtio_balloon_set_target(machines[1].balloon, (uint64_t)machines[0].columns << 12);
     virtio_console_resize(machines[1].console, machines[0].columns, 7);
     machines[1].columns = machines[0].columns;
     machines[1].outside = machines[0].outside;
@@ -350,7 +484,7 @@ static void poke(struct machine *machine, uint64_t address, unsigned size, uint6
     memory_mmio_write(&machine->map, address, size, value);
 }
 
-/* What a driver does at its start. Queue q of slot s is in the 4 KiB page 4 * s + q. */
+/* What a driver does at its start. Queue q of slot s is in the 4 KiB page 5 * s + q. */
 static void begin(struct machine *machine, unsigned slot, uint32_t without, unsigned flags)
 {
     uint64_t common = bar(machine, slot);
@@ -367,8 +501,8 @@ static void begin(struct machine *machine, unsigned slot, uint32_t without, unsi
     }
     poke(machine, common + 0x14, 1, 11);
     pci_config_write(device, device->msix_capability + 2, 2, flags & 1 ? 0x8000 : 0);
-    for (unsigned queue = 0; queue < 4; queue++) {
-        uint64_t page = (4 * slot + queue) * 0x1000u;
+    for (unsigned queue = 0; queue < (slot == BALLOON ? 5u : 4u); queue++) {
+        uint64_t page = (5 * slot + queue) * 0x1000u;
         poke(machine, common + 0x16, 2, queue);
         poke(machine, common + 0x18, 2, 8);
         poke(machine, common + 0x1a, 2, queue);
@@ -389,7 +523,7 @@ static void put(struct machine *machine, unsigned slot, unsigned queue, struct r
     static const uint64_t places[8] = {
         0x18000, 0x1a010, 0xfff0 /* the border */, 0x19000, RAM_SIZE - 8, 0, 0xc0000000, 0xb0000000};
     static const uint32_t lengths[8] = {16, 1, 512, 513, 12, 64, 2, 0x8000};
-    uint64_t page = (4 * slot + queue) * 0x1000u, index = 0;
+    uint64_t page = (5 * slot + queue) * 0x1000u, index = 0;
     uint8_t what = (uint8_t)reader_take_integer(reader, 1), how = (uint8_t)reader_take_integer(reader, 1);
     uint64_t descriptor = page + 16u * (what & 7);
     uint32_t length = lengths[how & 7];
@@ -405,6 +539,26 @@ static void put(struct machine *machine, unsigned slot, unsigned queue, struct r
     memory_mmio_read(&machine->map, page + 0x102, 2, &index);
     poke(machine, page + 0x104 + 2 * (index & 7), 2, what & 0x80 ? 0 : what & 7);
     poke(machine, page + 0x102, 2, index + 1);
+}
+
+/* The header of a disk's request, or of a packet. */
+static void put_header(struct machine *machine, uint8_t what, struct reader *reader)
+{
+    uint8_t type = (uint8_t)reader_take_integer(reader, 1);
+    uint64_t value = reader_take_integer(reader, 2);
+    if (!(what & 1)) {
+        poke(machine, 0x28000, 4, type);
+        poke(machine, 0x28008, 8, value);
+        return;
+    }
+    poke(machine, 0x28000, 8, 3);
+    poke(machine, 0x28008, 8, 2);
+    poke(machine, 0x28010, 4, type >> 3 & 3);
+    poke(machine, 0x28014, 4, what & 2 ? 0x40000001 : type >> 5);
+    poke(machine, 0x28018, 4, what & 4 ? value : 16);
+    poke(machine, 0x2801c, 4, 1 | (type & 7) << 16);
+    poke(machine, 0x28020, 4, value & 7);
+    poke(machine, 0x28024, 8, what & 8 ? value : 0x10000);
 }
 
 static void from_outside(struct machine *machine, uint8_t what, uint16_t value)
@@ -425,8 +579,12 @@ static void from_outside(struct machine *machine, uint8_t what, uint16_t value)
         break;
     case 6: machine->terminal.writable(machine->terminal.opaque); break;
     case 7:
-        if (what & 8)
+        if (what & 8) {
             virtio_console_resize(machine->console, machine->columns = value, 7);
+            virtio_balloon_set_target(machine->balloon, (uint64_t)value << 12);
+            virtio_balloon_ask(machine->balloon);
+        } else if (what & 32)
+            operate_sockets(machine, value);
         else if (what & 16)
             virtio_net_announce(machine->net);
         else
@@ -437,7 +595,9 @@ static void from_outside(struct machine *machine, uint8_t what, uint16_t value)
 
 static void operate(struct machine *machine, uint8_t kind, uint8_t what, struct reader *reader)
 {
-    unsigned slot = 1 + (what & 7) % DEVICES, queue = what >> 3 & 3, size = 1u << (what >> 6) % 3;
+    static const uint8_t slots[8] = {BLOCK, NET, CONSOLE, RNG, BALLOON, VSOCK, BALLOON, BLOCK};
+    unsigned slot = slots[what & 7], queue = (what & 7) == 6 ? 4 : what >> 3 & 3,
+             size = 1u << (what >> 6) % 3;
     uint64_t value = 0;
     struct error error = ERROR_INIT;
     current = machine;
@@ -465,10 +625,7 @@ static void operate(struct machine *machine, uint8_t kind, uint8_t what, struct 
         value = reader_take_integer(reader, 2);
         poke(machine, value * 2 % RAM_SIZE, size, reader_take_integer(reader, size));
         break;
-    case 10: /* the request's header */
-        poke(machine, 0x18000, 4, reader_take_integer(reader, 1));
-        poke(machine, 0x18008, 8, reader_take_integer(reader, 2));
-        break;
+    case 10: put_header(machine, what, reader); break;
     case 11:
         value = reader_take_integer(reader, 1);
         io_write(&machine->io, 0xcf8, 4, 0x80000000 | (what & 7) % SLOTS << 11 | (value & 0xfc));
@@ -507,7 +664,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 operate(&machines[1], kind, what, &again);
                 check(machines[0].outside == machines[1].outside);
             }
-        } else if (++splits <= 3) { /* they take much longer than the rest */
+        } else if (++splits <= 2) { /* they take much longer than the rest */
             current = &machines[0];
             if (kind == 14 && what & 1)
                 machine_load_itself(&machines[0]);
