@@ -19,7 +19,8 @@ enum { GSO_NONE = 0, GSO_TCP4 = 1, GSO_TCP6 = 4 };
 #define IP4_PROTOCOL 9
 #define TCP_HEADER   20u
 #define MSS_UNKNOWN  536 /* which everybody takes */
-#define TCP_SYN      2
+
+enum { TCP_FIN = 1, TCP_SYN = 2, TCP_PUSH = 8 };
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -67,6 +68,11 @@ struct segment {
     uint32_t tag;          /* of the connection */
 };
 
+static uint32_t segment_header(const struct segment *s, const uint8_t *frame)
+{
+    return (frame[s->tcp + 12] >> 4) * 4u;
+}
+
 static uint32_t hash(uint32_t h, const uint8_t *data, unsigned size)
 {
     while (size--)
@@ -101,7 +107,7 @@ static bool segment_parse(struct segment *s, const uint8_t *frame, size_t size, 
         return false;
     }
     s->end = s->ip + length;
-    if (s->end > size)
+    if (s->end > size || segment_header(s, frame) < TCP_HEADER || segment_header(s, frame) > s->end - s->tcp)
         return false;
     const uint8_t *ports = frame + s->tcp;
     guest = from_guest ? peer : peer + address;
@@ -131,9 +137,7 @@ static bool can_segment(const struct frames *frames, bool is6)
 static void segment_open(struct frames *frames, const struct segment *s, uint8_t *frame)
 {
     uint8_t *tcp = frame + s->tcp;
-    uint32_t header = (tcp[12] >> 4) * 4u;
-    if (header > s->end - s->tcp)
-        return;
+    uint32_t header = segment_header(s, frame);
     for (uint32_t at = TCP_HEADER; at + 1 < header && tcp[at];) {
         unsigned size = tcp[at] == 1 ? 1 : tcp[at + 1];
         if (size < 1 || at + size > header || (tcp[at] != 1 && size < 2))
@@ -143,6 +147,8 @@ static void segment_open(struct frames *frames, const struct segment *s, uint8_t
             uint16_t mss = get16(tcp + at + 2);
             frames->connections[slot].tag = s->tag;
             frames->connections[slot].mss = MIN(mss, FRAMES_MTU - (s->is6 ? 60 : 40));
+            if (!can_segment(frames, s->is6))
+                return;
             put16(tcp + at + 2, MAX(mss, frames->large_mss));
             put16(tcp + 16, 0);
             put16(tcp + 16, (uint16_t)~frames_sum(tcp, s->end - s->tcp, pseudo_sum(s, frame)));
@@ -170,8 +176,7 @@ bool frames_from_guest(struct frames *frames, uint8_t *record, size_t size)
         uint16_t sum = (uint16_t)~frames_sum(frame + start, size - start, 0);
         put16(frame + field, sum ? sum : 0xffff);
     }
-    if (segment_parse(&segment, frame, size, true) && frame[segment.tcp + 13] & TCP_SYN &&
-        can_segment(frames, segment.is6))
+    if (segment_parse(&segment, frame, size, true) && frame[segment.tcp + 13] & TCP_SYN)
         segment_open(frames, &segment, frame);
     return true;
 }
@@ -190,26 +195,64 @@ static void output_end(struct frames *frames, uint32_t size)
     frames->output.commit(frames->output.opaque, (uint32_t)sizeof(struct header) + size);
 }
 
+static uint16_t segment_mss(const struct frames *frames, const struct segment *s)
+{
+    unsigned slot = s->tag / 2 % FRAMES_CONNECTIONS;
+    uint16_t mss = frames->connections[slot].tag == s->tag ? frames->connections[slot].mss : 0;
+    return mss ? mss : MSS_UNKNOWN;
+}
+
 /* One that the guest sees as if it had come in segments. */
 static void send_large(struct frames *frames, const struct segment *s, const uint8_t *data, uint32_t size)
 {
-    uint32_t tcp_header = (data[s->tcp + 12] >> 4) * 4u, slot = s->tag / 2 % FRAMES_CONNECTIONS;
     struct header header = {
         .flags = NEEDS_CHECKSUM,
         .gso_type = s->is6 ? GSO_TCP6 : GSO_TCP4,
-        .header_length = (uint16_t)(s->tcp + tcp_header),
-        .gso_size = frames->connections[slot].tag == s->tag ? frames->connections[slot].mss : MSS_UNKNOWN,
+        .header_length = (uint16_t)(s->tcp + segment_header(s, data)),
+        .gso_size = segment_mss(frames, s),
         .checksum_start = (uint16_t)s->tcp,
         .checksum_offset = 16,
     };
-    if (!header.gso_size || tcp_header < TCP_HEADER || tcp_header > s->end - s->tcp)
-        return;
     uint8_t *frame = output_begin(frames, &header, size);
     if (!frame)
         return;
     memcpy(frame, data, size);
     put16(frame + s->tcp + 16, pseudo_sum(s, data));
     output_end(frames, size);
+}
+
+/* The segments, for a guest that takes only these. */
+static void send_segments(struct frames *frames, const struct segment *s, const uint8_t *data)
+{
+    const struct header header = {.flags = frames->offloads & NET_OFFLOAD_CHECKSUM ? CHECKSUM_VALID : 0};
+    const uint32_t headers = s->tcp + segment_header(s, data), mss = segment_mss(frames, s);
+    const uint32_t sequence = (uint32_t)get16(data + s->tcp + 4) << 16 | get16(data + s->tcp + 6);
+
+    for (uint32_t at = headers; at < s->end; at += mss) {
+        struct segment part = *s;
+        part.end = MIN(headers + mss, headers + s->end - at);
+        uint8_t *frame = output_begin(frames, &header, part.end);
+        if (!frame)
+            return;
+        memcpy(frame, data, headers);
+        memcpy(frame + headers, data + at, part.end - headers);
+        uint8_t *ip = frame + s->ip, *tcp = frame + s->tcp;
+        if (s->is6) {
+            put16(ip + 4, (uint16_t)(part.end - s->tcp));
+        } else {
+            put16(ip + 2, (uint16_t)(part.end - s->ip));
+            put16(ip + 4, (uint16_t)(get16(ip + 4) + (at - headers) / mss));
+            put16(ip + 10, 0);
+            put16(ip + 10, (uint16_t)~frames_sum(ip, s->tcp - s->ip, 0));
+        }
+        put16(tcp + 4, (uint16_t)((sequence + at - headers) >> 16));
+        put16(tcp + 6, (uint16_t)(sequence + at - headers));
+        if (at + mss < s->end)
+            tcp[13] &= (uint8_t) ~(TCP_FIN | TCP_PUSH);
+        put16(tcp + 16, 0);
+        put16(tcp + 16, (uint16_t)~frames_sum(tcp, part.end - s->tcp, pseudo_sum(&part, frame)));
+        output_end(frames, part.end);
+    }
 }
 
 /* What is too large for the guest and not TCP, in fragments (RFC 791). */
@@ -250,6 +293,8 @@ void frames_to_guest(struct frames *frames, const uint8_t *data, size_t size)
             send_fragments(frames, data, (uint32_t)size);
         else if (can_segment(frames, segment.is6))
             send_large(frames, &segment, data, (uint32_t)size);
+        else
+            send_segments(frames, &segment, data);
         return;
     }
     struct header header = {.flags = frames->offloads & NET_OFFLOAD_CHECKSUM ? CHECKSUM_VALID : 0};

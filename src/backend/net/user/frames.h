@@ -3,9 +3,9 @@
  * frames: offloads for a network that has none.
  *
  * libslirp takes and gives frames whose checksums are complete. It takes segments of 64 KiB as they are, so
- * that a guest's large ones need only their checksum. It gives large ones to who says that his MSS is large:
- * the guest's SYN is changed to say that, and its true MSS remembered for the frames that go to the guest as
- * ones to be segmented.
+ * that a guest's large ones need only their checksum. Those it gives are as large as its own MTU is said to
+ * be, and the MSS in the guest's SYN, which is therefore changed to say more. The true one is remembered: the
+ * frame goes to the guest as one to be segmented, or in segments if the guest does not take that.
  */
 #ifndef VISOR_BACKEND_NET_USER_FRAMES_H
 #define VISOR_BACKEND_NET_USER_FRAMES_H

@@ -31,9 +31,9 @@
 
 #define LIBRARY   "libslirp.so.0"
 #define LARGE_MSS 16384
-#define LARGE_MTU 65521u
 /* While the guest does not take its frames, so much waits here, and the host's sockets are left alone. */
 #define WAITING_MAX (4u << 20)
+#define TURN_MAX    (128u << 10) /* of the guest's frames, in bytes */
 
 /* Of the library, by name. */
 #define FUNCTIONS(X)                                                                                         \
@@ -254,8 +254,8 @@ static bool slirp_start(const struct net_options *options)
         .in6_enabled = true,
         .vprefix_len = 64,
         .vhostname = options->hostname[0] ? options->hostname : NULL,
-        .if_mtu = LARGE_MTU,
-        .if_mru = LARGE_MTU,
+        .if_mtu = LARGE_MSS + 40,
+        .if_mru = LARGE_MSS + 40,
     };
     inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
     inet_pton(AF_INET6, "fec0::2", &config.vhost6);
@@ -350,18 +350,21 @@ static void wake(int fd)
         return; /* only if it has been written very often */
 }
 
-/* What the guest has sent. False: visor has written nonsense. */
+/* What the guest has sent, but not so much that the host's sockets wait for long. False: visor has written
+ * nonsense. */
 static bool take_frames(void)
 {
+    const uint32_t begin = user.from_guest.position;
     uint8_t *record;
     uint32_t size;
-    enum channel_take take;
-    while ((take = channel_peek(&user.from_guest, &record, &size)) == CHANNEL_FRAME) {
+    enum channel_take take = CHANNEL_EMPTY;
+    while (user.from_guest.position - begin < TURN_MAX &&
+           (take = channel_peek(&user.from_guest, &record, &size)) == CHANNEL_FRAME) {
         if (frames_from_guest(&user.frames, record, size))
             library.slirp_input(user.slirp, record + NET_HEADER_SIZE, (int)(size - NET_HEADER_SIZE));
         channel_release(&user.from_guest, size);
     }
-    return take == CHANNEL_EMPTY;
+    return take != CHANNEL_BROKEN;
 }
 
 /* One turn. False at the end. */
@@ -403,6 +406,7 @@ static bool turn(void)
 int main(void)
 {
     /* Nothing of it may come to be visor's end, or to be kept by the terminal. */
+    prctl(PR_SET_NAME, "visor-net-user"); /* executed by a descriptor, it has that for a name */
     setsid();
     signal(SIGPIPE, SIG_IGN);
     if (!channel_start()) {
