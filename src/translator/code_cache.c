@@ -160,7 +160,8 @@ static uint64_t second_page(const struct code_block *block)
 
 static bool has_key(const struct code_block *block, const struct block_key *key)
 {
-    return block->pc == key->pc && block->mode == key->mode && code_block_physical(block) == key->physical &&
+    return block->pc == key->pc && block->mode == key->mode && block->careful == key->careful &&
+           code_block_physical(block) == key->physical &&
            (key->second == ANY_PAGE || second_page(block) == key->second);
 }
 
@@ -209,7 +210,8 @@ static bool grow_by_pc(struct code_cache *cache)
         if (!old[i])
             continue;
         const struct code_block *block = &cache->blocks[old[i] - 1];
-        const struct block_key key = {block->pc, code_block_physical(block), second_page(block), block->mode};
+        const struct block_key key = {block->pc, code_block_physical(block), second_page(block), block->mode,
+                                      block->careful};
         *find_entry(cache, &key) = old[i];
     }
     pages_free(old, old_size * sizeof *old);
@@ -364,6 +366,7 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
             .store = block->code + from->store,
             .linked = NO_BLOCK,
             .next = NO_EXIT,
+            .careful = from->careful,
         };
         put32(cache, block->code + from->number, block->exits + i);
         if (!from->probe)
@@ -462,6 +465,7 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
         .insn_count = (uint16_t)code->insn_count,
         .valid = true,
         .flags_dead = code->flags_dead,
+        .careful = key->careful,
         .crosses = key->second != NO_PAGE,
         .mode = (uint16_t)key->mode,
         .incoming = NO_EXIT,

@@ -34,6 +34,7 @@ struct block_key {
     uint64_t second;   /* system mode: the page on which its only instruction ends, else NO_PAGE; to find a
                           block, ANY_PAGE: either */
     unsigned mode;     /* that it was made for: guest_isa.mode */
+    bool careful;      /* without REACHes: reached by exits only that say so */
 };
 
 /* Guest bytes that code depends on, by the addresses that they are known by: within one page. */
@@ -51,6 +52,7 @@ struct block_exit {
     uint32_t store;  /* its unlinked destination */
     uint32_t linked; /* block that the slot leads to, or NO_BLOCK */
     uint32_t next;   /* next exit that leads to the same block */
+    bool careful;    /* as host_exit's */
 };
 
 struct code_block {
@@ -64,6 +66,7 @@ struct code_block {
     uint16_t exit_count, restart_count, insn_count;
     bool valid : 1;
     bool flags_dead : 1; /* as host_code's */
+    bool careful : 1;    /* as block_key's */
     bool crosses : 1;    /* block_key.second is a page: that of guest_start[1] */
     uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
     uint16_t mode;       /* that it was made for: guest_isa.mode */

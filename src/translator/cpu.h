@@ -62,6 +62,10 @@ enum access_kind {
     ACCESS_LOAD,
     ACCESS_STORE,
     ACCESS_UPDATE, /* reads and writes atomically */
+    /* With translator_options.fills: makes the TLB's entry what a LOAD, or a STORE, of memory needs, and does
+     * no more. It cannot be: true, as long as the access itself would be no fault. */
+    ACCESS_FILL_LOAD,
+    ACCESS_FILL_STORE,
 };
 
 struct memory_access {
@@ -70,6 +74,7 @@ struct memory_access {
     uint8_t kind;          /* enum access_kind */
     uint8_t tlb;           /* which of its TLBs the code uses */
     const void *pointer;   /* LOAD, UPDATE: (out) where the bytes are until the next access */
+    uint64_t origin;       /* private to REACH, for which pointer is (out) where that is, or NULL */
     union vector128 value; /* STORE: in its low bytes */
 };
 
@@ -97,6 +102,7 @@ struct translator_cpu {
     uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
     uint64_t helper_return;     /* and this where in the code it goes on */
     memory_function memory;     /* of a guest with a TLB: the owner's */
+    memory_function reach;      /* REACH: the run time's, over `memory` */
     uint64_t jump_key;          /* system mode: tags of the jump cache are pc ^ this */
     struct memory_access access;
     uint64_t spill[32]; /* temporaries of a block that found no host register */

@@ -102,6 +102,7 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
     }
     t->isa = isa;
     t->options = *options;
+    t->options.fills &= options->system;
     t->callbacks = *callbacks;
     if (!t->options.cache_size)
         t->options.cache_size = CODE_CACHE_DEFAULT;
@@ -354,7 +355,7 @@ static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_ex
 {
     struct translator *t = cpu->translator;
     const uint64_t pc = guest_pc(cpu);
-    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode};
+    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode, false};
 
     for (;;) {
         uint32_t block = code_cache_find(t->cache, &key);
@@ -438,7 +439,8 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
     adopt_mode(cpu);
-    uint32_t block = cpu->system ? system_find(cpu, &exit) : find_or_translate(cpu, &exit);
+    const bool careful = from != NO_EXIT && cpu->cache->exits[from].careful;
+    uint32_t block = cpu->system ? system_find(cpu, careful, &exit) : find_or_translate(cpu, &exit);
     if (block == NO_BLOCK)
         return exit;
 

@@ -38,6 +38,7 @@ struct translator {
 struct code_source {
     uint64_t pc;
     unsigned count;
+    bool careful; /* no REACHes */
     struct code_page pages[2];
 };
 
@@ -79,9 +80,9 @@ void system_adopt_mode(struct translator_cpu *cpu);
 /* They lead to another cache than the CPU's. */
 void system_forget_cache(struct translator_cpu *cpu);
 
-/* The block for the CPU's pc, translated if need be. NO_BLOCK: *exit says why; TRANSLATOR_ALONE: the
- * instruction is for system_step(). With the lock held, which it gives up at times. */
-uint32_t system_find(struct translator_cpu *cpu, enum translator_exit *exit);
+/* The block for the CPU's pc, a `careful` one if asked for, translated if need be. NO_BLOCK: *exit says why;
+ * TRANSLATOR_ALONE: the instruction is for system_step(). With the lock held, which it gives up at times. */
+uint32_t system_find(struct translator_cpu *cpu, bool careful, enum translator_exit *exit);
 /* Whether an exit of the CPU's cache may be joined to a block. */
 bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t block);
 

@@ -17,6 +17,7 @@
 #include "translator/ir/eval.h"
 #include "translator/pages.h"
 #include "translator/runtime.h"
+#include "translator/tlb.h"
 
 enum {
     CONTEXT_COUNT = 4,
@@ -53,6 +54,20 @@ struct system_cpu {
 
 /* -- contexts ------------------------------------------------------------------------------------------ */
 
+/* cpu->reach: makes access->pointer what the REACH yields, or NULL if it is no plain memory. */
+static bool reach(struct translator_cpu *cpu, struct memory_access *access)
+{
+    struct tlb *tlb = (struct tlb *)(void *)((char *)cpu + cpu->translator->isa->tlb_offset) + access->tlb;
+    const struct tlb_entry *entry = tlb_entry(tlb, access->address);
+
+    if (!cpu->memory(cpu, access))
+        return false;
+    const bool hit =
+        (access->kind == ACCESS_FILL_STORE ? entry->write : entry->read) == tlb_page(access->address);
+    access->pointer = hit ? (const void *)(uintptr_t)(entry->addend + access->origin) : NULL;
+    return true;
+}
+
 bool system_cpu_new(struct translator_cpu *cpu)
 {
     struct system_cpu *s = calloc(1, sizeof *s);
@@ -60,6 +75,7 @@ bool system_cpu_new(struct translator_cpu *cpu)
     if (!s)
         return false;
     cpu->system = s;
+    cpu->reach = reach;
     for (unsigned i = 0; i < CONTEXT_COUNT; i++)
         done &= (s->contexts[i].return_stack = return_stack_new()) != NULL;
     for (unsigned i = 0; i < LOCATED_COUNT; i++)
@@ -264,10 +280,10 @@ static bool add_second_page(struct translator_cpu *cpu, struct code_source *sour
     return locate_locked(cpu, (source->pc & -GUEST_PAGE) + GUEST_PAGE, &source->pages[1], exit);
 }
 
-uint32_t system_find(struct translator_cpu *cpu, enum translator_exit *exit)
+uint32_t system_find(struct translator_cpu *cpu, bool careful, enum translator_exit *exit)
 {
     struct translator *t = cpu->translator;
-    struct code_source source = {.pc = guest_pc(cpu), .count = 1};
+    struct code_source source = {.pc = guest_pc(cpu), .count = 1, .careful = careful};
     struct error error = ERROR_INIT;
 
     if (!locate_locked(cpu, source.pc, &source.pages[0], exit))
@@ -278,6 +294,7 @@ uint32_t system_find(struct translator_cpu *cpu, enum translator_exit *exit)
             .physical = source.pages[0].physical | (source.pc & (GUEST_PAGE - 1)),
             .second = source.count == 2 ? source.pages[1].physical : ANY_PAGE,
             .mode = cpu->mode,
+            .careful = careful,
         };
         uint32_t block = code_cache_find(t->cache, &key);
         bool crosses = block != NO_BLOCK && source.count == 1 && t->cache->blocks[block].crosses;
@@ -299,7 +316,7 @@ bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t b
 {
     const struct code_cache *cache = cpu->cache;
     const struct block_exit *e = &cache->exits[exit];
-    if (!e->slot || cache->blocks[block].crosses)
+    if (!e->slot || (cache->blocks[block].crosses && !e->careful))
         return false;
     uint32_t index = code_cache_block_at(cache, (uintptr_t)cache->executable + e->slot);
     if (index == NO_BLOCK)
@@ -314,7 +331,7 @@ bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t b
 
 static bool lift_alone(struct translator_cpu *cpu)
 {
-    struct code_source source = {.pc = guest_pc(cpu), .count = 1};
+    struct code_source source = {.pc = guest_pc(cpu), .count = 1, .careful = true};
     uint8_t copy[GUEST_PAGE];
 
     if (!locate(cpu, source.pc, &source.pages[0]))

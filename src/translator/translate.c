@@ -122,6 +122,7 @@ bool lift_region(struct translator_cpu *cpu, const struct code_source *source, u
         cpu->region->fp_mode = cpu->mode & IR_MODE_FP;
         cpu->region->mode = cpu->mode >> IR_MODE_SHIFT;
         cpu->region->model = t->options.model;
+        cpu->region->reaches = t->options.fills && !source->careful;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -254,7 +255,7 @@ uint32_t translate(struct translator_cpu *cpu, uint64_t pc, enum translator_exit
 {
     struct translator *t = cpu->translator;
     const struct code_source source = {.pc = pc};
-    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode};
+    const struct block_key key = {pc, pc, NO_PAGE, cpu->mode, false};
     struct code_range ranges[2];
     struct stored_code made;
     uint8_t bytes[GUEST_PAGE];
@@ -336,6 +337,7 @@ static uint32_t add_physical(struct translator_cpu *cpu, const struct code_sourc
         .physical = source->pages[0].physical | (pc & (GUEST_PAGE - 1)),
         .second = crosses ? source->pages[1].physical : NO_PAGE,
         .mode = cpu->mode,
+        .careful = source->careful,
     };
     uint32_t block = code_cache_find(t->cache, &key);
     if (block != NO_BLOCK)

@@ -84,6 +84,7 @@ struct translator_options {
     bool interpret;      /* run the IR interpreter instead of host code: slow, for tests */
     bool system;         /* system mode: of a guest_isa with a tlb_offset */
     const void *model;   /* region->model; borrowed */
+    bool fills;          /* in system mode: cpu->memory knows ACCESS_FILL_LOAD and ACCESS_FILL_STORE */
 };
 
 int translator_new(struct translator **out, const struct guest_isa *isa,

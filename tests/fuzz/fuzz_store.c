@@ -27,7 +27,7 @@ static void make_store(void)
 {
     static const struct translator_key key = {{1}};
     static const uint8_t bytes[64], guest[8];
-    const struct host_exit exits[] = {{4, 8, 12, PC + 64, 0, 0, false}};
+    const struct host_exit exits[] = {{4, 8, 12, PC + 64, 0, 0, false, false}};
     const struct host_restart restarts[] = {{16, 20}};
     const struct host_reloc relocs[] = {{24, HOST_LINK}};
     const struct host_insn insns[] = {{0, 0, 0}, {3, 4, 1}};
@@ -58,7 +58,7 @@ static void make_store(void)
 
 static void add_to_cache(const struct stored_code *found)
 {
-    static const struct block_key key = {PC, PC, NO_PAGE, 0};
+    static const struct block_key key = {PC, PC, NO_PAGE, 0, false};
     const struct code_range ranges[2] = {{found->start, (uint32_t)(found->end - found->start) & 0xfff}};
     struct error error = ERROR_INIT;
     if (cache && code_cache_add(cache, &key, ranges, &found->code) != NO_BLOCK)

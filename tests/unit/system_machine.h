@@ -138,6 +138,8 @@ static bool memory_access(struct translator_cpu *cpu, struct memory_access *acce
     if (atomic_load(&vcpus[number].revoke))
         revoke_writes(number); /* the flag stays until the block has been left */
     if (!page_of(access->address, &page)) {
+        if (on_device && access->kind == ACCESS_FILL_STORE)
+            return true;
         if (on_device && access->kind == ACCESS_STORE) {
             on_device(cpu, access->address % PAGE);
             return true;
@@ -154,6 +156,8 @@ static bool memory_access(struct translator_cpu *cpu, struct memory_access *acce
     atomic_thread_fence(memory_order_seq_cst);
     if (has_code[page])
         entry->write = TLB_NONE;
+    if (access->kind == ACCESS_FILL_LOAD || access->kind == ACCESS_FILL_STORE)
+        return true;
     if (access->kind != ACCESS_LOAD)
         return store(cpu, access, page * PAGE + access->address % PAGE);
     access->pointer = physical + page * PAGE + access->address % PAGE;

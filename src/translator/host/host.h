@@ -34,7 +34,8 @@ enum host_routine {
     HOST_CALL_HELPER,     /* the first of those that call C, which lie behind all others (host private); */
     HOST_CALL_EVAL,       /* cpu->helper_return is where they go on */
     HOST_EVAL_COLD,       /* (host private) */
-    HOST_MEMORY,          /* (host private) cpu->access by the CPU's memory function */
+    HOST_MEMORY,          /* (host private) cpu->access by the CPU's memory function, */
+    HOST_REACH,           /* by cpu->reach */
     /* Not routines but places within them: pairs [start, end) that may be begun again from `start`, as a
      * host_restart of a block. */
     HOST_ENTER_CHECK_START, /* enter()'s test of cpu->interrupt, up to and including the jump to the code */
@@ -59,6 +60,7 @@ struct host_exit {
      * `store`, where that is done. To a block that sets the flags before it reads them it may lead at once.
      * 0: none. */
     uint32_t direct, store;
+    bool careful; /* from before the instruction at `target`, to code for it without REACHes */
     bool probe; /* behind a TLB, to another page: it looks in the jump cache, and what is at `slot` is no link
                  */
 };
@@ -82,7 +84,7 @@ struct host_reloc {
     enum host_routine routine;
 };
 
-#define HOST_EXITS_MAX  (2 * IR_REGION_GUEST_MAX + 4)
+#define HOST_EXITS_MAX  (3 * IR_REGION_GUEST_MAX + 4)
 #define HOST_RELOCS_MAX 2048
 #define HOST_CODE_MAX   (256 * 1024)
 

@@ -324,6 +324,10 @@ static int step(struct interpreter *i, union vector128 *r)
     case IR_GET_FLAGS:
     case IR_SET_FLAGS: return step_state(i, r);
     case IR_FLAGS_OF: step_flags_of(i, r); return GO_ON;
+    case IR_REACH:
+        r->d[0] =
+            i->values[n->a].d[0] + (i->values[n->b].d[0] << ((n->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT));
+        return GO_ON;
     case IR_LOAD:
     case IR_STORE:
     case IR_ATOMIC:

@@ -40,7 +40,8 @@ static void forget_guest_state(struct ir_region *r)
 void ir_region_reset(struct ir_region *r, uint64_t guest_start)
 {
     r->count = 1;
-    r->overflow = r->cut = false;
+    r->overflow = r->cut = r->reaches = false;
+    r->reach_count = 0;
     r->guest_start = guest_start;
     r->guest_end = guest_start;
     memset(&r->folded, 0, sizeof r->folded);
@@ -52,6 +53,8 @@ void ir_region_truncate(struct ir_region *r, unsigned count)
 {
     r->count = count;
     r->overflow = false;
+    while (r->reach_count && r->reach[r->reach_count - 1] >= count)
+        r->reach_count--;
     memset(&r->folded, 0, sizeof r->folded);
     /* What was known may be a value that is gone now. */
     forget_guest_state(r);

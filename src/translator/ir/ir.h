@@ -84,6 +84,10 @@ enum ir_mem {
     IR_MEM_RELEASE = 1 << 8,
     IR_MEM_SEQ_CST = 1 << 9,      /* store: ordered before later acquire loads (Arm STLR) */
     IR_MEM_SINGLE_COPY = 1 << 10, /* a 16-byte access that must be atomic */
+    /* LOAD, STORE: a is a REACH's value, within whose bounds imm is: nothing is left to check, nothing can
+     * fault. The interpreter checks nevertheless; there, a REACH's value is the guest address. */
+    IR_MEM_REACHED = 1 << 11,
+    IR_REACH_WRITE = 1 << 12, /* REACH: for accesses that write too */
 };
 
 enum ir_atomic {
@@ -126,6 +130,8 @@ struct ir_insn {
 #define IR_REGION_MAX       4096
 #define IR_REGION_GUEST_MAX 64
 
+#define IR_REACH_MAX 8
+
 /* Guest registers below this index are forwarded from GET and SET to a later GET. */
 #define IR_KNOWN_REGISTERS 128
 
@@ -165,6 +171,10 @@ struct ir_region {
     unsigned mode;      /* what else of the guest's state it is made for: the guest's own bits */
     const void
         *model; /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
+    bool reaches;       /* the lifter may use REACH */
+    /* Private to reach.c: REACHes that further accesses may go by. */
+    unsigned reach_count;
+    ir_value reach[IR_REACH_MAX];
     /* Private to ir.c: the values that guest state surely holds at this point, IR_NONE = not known. */
     ir_value known[IR_KNOWN_REGISTERS];
     ir_value known_flags;
@@ -188,6 +198,12 @@ struct ir_op_info {
     bool pure, may_fault, exits, terminates;
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
+
+static inline bool ir_may_fault(const struct ir_insn *n)
+{
+    return ir_op_info[n->op].may_fault &&
+           !((n->op == IR_LOAD || n->op == IR_STORE) && n->aux & IR_MEM_REACHED);
+}
 
 static inline unsigned ir_type_bytes(enum ir_type type)
 {
@@ -214,6 +230,16 @@ void ir_region_truncate(struct ir_region *region, unsigned count);
  */
 ir_value ir_emit(struct ir_region *region, enum ir_op op, enum ir_type type, unsigned aux, ir_value a,
                  ir_value b, ir_value c, uint64_t imm, uint64_t imm2);
+
+/*
+ * The REACH that a LOAD or STORE of base + (index << scale) + *disp may have as its only address operand,
+ * with IR_MEM_REACHED and the new *disp. IR_NONE: it goes on as it is. `mem`: enum ir_mem bits.
+ */
+ir_value ir_reach(struct ir_region *region, unsigned mem, bool write, ir_value base, ir_value index,
+                  uint64_t *disp);
+
+/* When the region is complete: REACHes that serve one access only disappear. */
+void ir_finish_reaches(struct ir_region *region);
 
 /* Convenience wrappers: the type is taken from the arguments. */
 #include "translator/ir/build.h"

@@ -66,6 +66,7 @@ static void print_memory_bits(FILE *stream, unsigned aux)
     } bits[] = {
         {IR_MEM_SIGNED, "signed"},   {IR_MEM_ALIGNED, "aligned"}, {IR_MEM_ACQUIRE, "acquire"},
         {IR_MEM_RELEASE, "release"}, {IR_MEM_SEQ_CST, "seq"},     {IR_MEM_SINGLE_COPY, "single"},
+        {IR_MEM_REACHED, "reached"}, {IR_REACH_WRITE, "write"},
     };
     fprintf(stream, " .%u", 1u << (aux & IR_MEM_SIZE));
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
@@ -137,6 +138,10 @@ static bool print_special(FILE *stream, const struct ir_insn *n, const char *(*r
 static bool print_memory(FILE *stream, const struct ir_insn *n)
 {
     switch (n->op) {
+    case IR_REACH:
+        print_address(stream, n);
+        fprintf(stream, " %d..%d", (int)(int32_t)n->imm2, (int)(int32_t)(n->imm2 >> 32));
+        break;
     case IR_LOAD: print_address(stream, n); break;
     case IR_STORE:
         print_address(stream, n);

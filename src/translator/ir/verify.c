@@ -126,6 +126,7 @@ static bool operands_in_range(const struct ir_insn *n)
     case IR_FLAGS_OF:
     case IR_FLAGS_UCOM: return n->aux <= 1;
     case IR_BIT: return n->imm < type_bits(n->a_type) && n->aux <= 1;
+    case IR_REACH: return (int32_t)n->imm2 < (int32_t)(n->imm2 >> 32);
     case IR_LOAD:
     case IR_LOAD_EXCL: return 1u << (n->aux & IR_MEM_SIZE) <= ir_type_bytes(n->type);
     case IR_STORE:
@@ -207,11 +208,25 @@ static int check_place(const struct ir_region *r, unsigned index, bool in_insn, 
         *state_changed = false;
     if (n->op == IR_SET || n->op == IR_SET_FLAGS)
         *state_changed = true;
-    if (info->may_fault && *state_changed)
+    if (ir_may_fault(n) && *state_changed)
         return error_set(error, -EINVAL,
                          "rule 3: instruction %u (%s) may fault after a set of the same guest insn", index,
                          info->name);
     return 0;
+}
+
+/* What goes by a REACH, whose bounds contain it. */
+static int check_reached(const struct ir_region *r, unsigned index, struct error *error)
+{
+    const struct ir_insn *n = &r->insns[index], *reach = &r->insns[n->a];
+    if ((n->op != IR_LOAD && n->op != IR_STORE) || !(n->aux & IR_MEM_REACHED))
+        return 0;
+    int64_t at = (int64_t)n->imm, end = at + (1 << (n->aux & IR_MEM_SIZE));
+    if (reach->op == IR_REACH && !n->b && at >= (int32_t)reach->imm2 && end <= (int32_t)(reach->imm2 >> 32) &&
+        (n->op == IR_LOAD || reach->aux & IR_REACH_WRITE))
+        return 0;
+    return error_set(error, -EINVAL, "rule 1: instruction %u (%s) is not within its REACH", index,
+                     ir_op_info[n->op].name);
 }
 
 static int check_flags_of(const struct ir_region *r, unsigned index, struct error *error)
@@ -260,6 +275,8 @@ int ir_verify(const struct ir_region *r, struct error *error)
         status = check_place(r, i, in_insn, &state_changed, error);
         if (!status)
             status = check_flags_of(r, i, error);
+        if (!status)
+            status = check_reached(r, i, error);
         if (status)
             return status;
         if (ir_op_info[n->op].terminates != (i == r->count - 1))

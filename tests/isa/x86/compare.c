@@ -401,8 +401,10 @@ static bool prepare_translators(void)
 {
     struct error error = ERROR_INIT;
     for (unsigned way = 0; way < WAY_COUNT; way++) {
-        const struct translator_options options = {
-            .interpret = way == WAY_INTERPRETER, .cache_size = 32 << 20, .system = way == WAY_SYSTEM};
+        const struct translator_options options = {.interpret = way == WAY_INTERPRETER,
+                                                   .cache_size = 32 << 20,
+                                                   .system = way == WAY_SYSTEM,
+                                                   .fills = true};
         const struct translator_callbacks callbacks = {.fetch = fetch, .locate = locate};
         const struct guest_isa *isa = way == WAY_SYSTEM ? &x86_system_guest : &x86_guest;
         struct translator_cpu *cpu;

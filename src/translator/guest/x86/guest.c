@@ -95,8 +95,8 @@ static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t lim
     return true;
 }
 
-static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit,
-                        unsigned max)
+static void lift_instructions(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit,
+                              unsigned max)
 {
     struct x86_lift l = {.ir = region, .pc = pc, .mode = region->mode};
     unsigned count = 0;
@@ -126,6 +126,14 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
     if (!l.ended)
         ir_emit(region, IR_GOTO, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l.pc, 0);
     region->guest_end = l.pc;
+}
+
+static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *code, size_t limit,
+                        unsigned max)
+{
+    lift_instructions(region, pc, code, limit, max);
+    if (!region->overflow)
+        ir_finish_reaches(region);
 }
 
 static unsigned mode_of(const struct translator_cpu *cpu)

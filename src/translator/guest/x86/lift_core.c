@@ -120,14 +120,24 @@ ir_value x86_address_value(struct x86_lift *l, struct x86_address address)
 
 ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x86_address address)
 {
-    return ir_emit(l->ir, IR_LOAD, type, mem | address.scale << IR_MEM_SCALE_SHIFT, address.base,
-                   address.index, IR_NONE, address.disp, 0);
+    mem |= address.scale << IR_MEM_SCALE_SHIFT;
+    ir_value reach = ir_reach(l->ir, mem, false, address.base, address.index, &address.disp);
+    if (reach)
+        return ir_emit(l->ir, IR_LOAD, type, (mem & ~IR_MEM_SCALE) | IR_MEM_REACHED, reach, IR_NONE, IR_NONE,
+                       address.disp, 0);
+    return ir_emit(l->ir, IR_LOAD, type, mem, address.base, address.index, IR_NONE, address.disp, 0);
 }
 
 void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_value v)
 {
-    ir_emit(l->ir, IR_STORE, ir_type_of(l->ir, v), mem | address.scale << IR_MEM_SCALE_SHIFT, address.base,
-            address.index, v, address.disp, 0);
+    const enum ir_type type = ir_type_of(l->ir, v);
+    mem |= address.scale << IR_MEM_SCALE_SHIFT;
+    ir_value reach = ir_reach(l->ir, mem, true, address.base, address.index, &address.disp);
+    if (reach)
+        ir_emit(l->ir, IR_STORE, type, (mem & ~IR_MEM_SCALE) | IR_MEM_REACHED, reach, IR_NONE, v,
+                address.disp, 0);
+    else
+        ir_emit(l->ir, IR_STORE, type, mem, address.base, address.index, v, address.disp, 0);
 }
 
 /* -- the stack ----------------------------------------------------------------------------------------- */

@@ -153,7 +153,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
         backward_exit(b, insn, value);
         return true;
     }
-    if (info->may_fault) {
+    if (ir_may_fault(insn)) {
         b->epoch++;
         b->fault_ahead = true;
         if (read_before_fault(e, v)) {

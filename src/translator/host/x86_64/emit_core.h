@@ -146,6 +146,8 @@ unsigned emit_flags_read(const struct emit *e, const struct ir_insn *insn, ir_va
 
 /* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
 void emit_call_routine(struct emit *e, enum host_routine routine);
+/* In cold code, with the guest's state as before the instruction at pc: goes on there without REACHes. */
+void emit_careful_exit(struct emit *e, uint64_t pc);
 /* Before a routine is called from cold code: it takes rax and rcx from there. */
 void emit_save_rax_rcx(struct emit *e);
 
@@ -162,7 +164,7 @@ void emit_save_rax_rcx(struct emit *e);
     X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi) X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext) X(ADC, adc) \
     X(SBC, sbc) X(CRC32, crc32) X(SELECT, select) X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) \
     X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const) X(FLAGS_PACK, flags_pack) \
-    X(FLAGS_UNPACK, flags_unpack) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic) X(CAS, cas) \
+    X(FLAGS_UNPACK, flags_unpack) X(REACH, reach) X(LOAD, load) X(STORE, store) X(ATOMIC, atomic) X(CAS, cas) \
     X(LOAD_EXCL, load_excl) X(STORE_EXCL, store_excl) X(CLEAR_EXCL, clear_excl) X(FENCE, fence) \
     X(CALL, call) X(EXIT_IF, exit_if) X(GOTO, goto) X(GOTO_REG, goto_reg) X(CALL_GUEST, call_guest) \
     X(CALL_REG, call_reg) X(RETURN, return) X(RAISE, raise) X(RAISE_IF, raise_if) \

@@ -93,6 +93,13 @@ static uint32_t slot_jmp(struct emit *e)
     return asm_jmp(e->a);
 }
 
+void emit_careful_exit(struct emit *e, uint64_t pc)
+{
+    add_exit(e, slot_jmp(e), pc);
+    if (e->code->exit_count)
+        e->code->exits[e->code->exit_count - 1].careful = true;
+}
+
 static void exit_jmp(struct emit *e, uint64_t target)
 {
     if (leaves_page(e, target))

@@ -17,7 +17,8 @@
  */
 static void release(struct emit *e, const struct ir_insn *insn, int reg)
 {
-    bool index = insn->op == IR_LOAD || insn->op == IR_STORE; /* b is part of the address */
+    /* b is part of the address */
+    bool index = insn->op == IR_LOAD || insn->op == IR_STORE || insn->op == IR_REACH;
     if (reg != MEM_NONE && !(insn->c && e->values[insn->c].place == reg) &&
         !(insn->b && !index && e->values[insn->b].place == reg))
         e->locked &= ~(1u << reg);
@@ -59,6 +60,12 @@ enum { NO_REGISTER = 0xff };
 static bool has_tlb(const struct emit *e)
 {
     return e->isa->tlb_offset != 0;
+}
+
+/* Whether an access must be looked up. */
+static bool is_behind_tlb(const struct emit *e, const struct ir_insn *insn)
+{
+    return has_tlb(e) && !((insn->op == IR_LOAD || insn->op == IR_STORE) && insn->aux & IR_MEM_REACHED);
 }
 
 /* r[]: the register of the guest address; that of the result, or NO_REGISTER for a store; that of a store's
@@ -110,29 +117,77 @@ static unsigned address_in_register(struct emit *e, const struct ir_insn *insn, 
     return t;
 }
 
-/* The host's operand for the guest's, by way of the TLB. A page is looked up by the first byte and must be
- * the last byte's as well. */
+/* Looks [low, high) from `address` up: its first byte's page must be the last byte's as well. */
+struct look_up {
+    unsigned address; /* register */
+    int32_t low, high;
+    bool write, is_known; /* is_known: `address` is the constant `known` */
+    uint64_t known;
+    unsigned index, page; /* registers that are free; the entry's addend is left in the second */
+};
+
+static bool on_one_page(const struct look_up *l)
+{
+    return ((l->known + (uint64_t)(int64_t)l->low) ^ (l->known + (uint64_t)(int64_t)l->high - 1)) >>
+               TLB_PAGE_BITS ==
+           0;
+}
+
+/* Of the entry, relative to the TLB: by a register, or where it is known to be. */
+static struct mem entry_field(struct emit *e, const struct look_up *l, size_t offset)
+{
+    offset += e->isa->tlb_offset + e->region->tlb * sizeof(struct tlb);
+    if (l->is_known) {
+        uint64_t first = l->known + (uint64_t)(int64_t)l->low;
+        return emit_cpu(e, offset + (first >> TLB_PAGE_BITS & (TLB_SIZE - 1)) * sizeof(struct tlb_entry));
+    }
+    struct mem m = emit_cpu(e, offset);
+    m.index = (int8_t)l->index;
+    return m;
+}
+
+static struct cold *look_up(struct emit *e, struct look_up *l, cold_function miss)
+{
+    const size_t tag = l->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+    struct assembler *a = e->a;
+    _Static_assert(sizeof(struct tlb_entry) == 32, "the index is scaled by it");
+
+    l->is_known &= on_one_page(l);
+    if (l->is_known) {
+        uint64_t first = l->known + (uint64_t)(int64_t)l->low;
+        asm_lea(a, true, l->page,
+                mem_base(l->address, l->low - (int32_t)(first & ((1 << TLB_PAGE_BITS) - 1))));
+    } else {
+        if (l->low)
+            asm_lea(a, true, l->index, mem_base(l->address, l->low));
+        asm_rorx(a, true, l->index, rm_reg(l->low ? l->index : l->address), TLB_PAGE_BITS - 5);
+        asm_alu_imm(a, ALU_AND, false, rm_reg(l->index), (TLB_SIZE - 1) << 5);
+        if (l->high == 1)
+            asm_mov(a, true, l->page, l->address);
+        else
+            asm_lea(a, true, l->page, mem_base(l->address, l->high - 1));
+        asm_alu_imm(a, ALU_AND, true, rm_reg(l->page), -(1 << TLB_PAGE_BITS));
+    }
+    asm_alu(a, ALU_CMP, true, l->page, rm_mem(entry_field(e, l, tag)));
+    struct cold *c = emit_cold_jcc(e, CC_NE, miss);
+    asm_load(a, true, l->page, entry_field(e, l, offsetof(struct tlb_entry, addend)));
+    return c;
+}
+
+/* The host's operand for the guest's, by way of the TLB. */
 static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m, enum access_kind kind,
                         struct cold **miss)
 {
-    struct assembler *a = e->a;
-    const size_t table = e->isa->tlb_offset + e->region->tlb * sizeof(struct tlb);
-    const size_t tag =
-        kind == ACCESS_LOAD ? offsetof(struct tlb_entry, read) : offsetof(struct tlb_entry, write);
-    unsigned address = address_in_register(e, insn, m), index = emit_tmp_gpr(e), page = emit_tmp_gpr(e);
-    struct mem entry = emit_cpu(e, table + tag),
-               addend = emit_cpu(e, table + offsetof(struct tlb_entry, addend));
-    entry.index = addend.index = (int8_t)index;
-    _Static_assert(sizeof(struct tlb_entry) == 32, "the index is scaled by it");
+    const bool has_offset = insn->op == IR_LOAD || insn->op == IR_STORE;
+    struct look_up l = {.high = 1 << ACCESS_SIZE(insn), .write = kind != ACCESS_LOAD};
+    l.is_known = emit_is_const(e, insn->a, &l.known) && !(has_offset && insn->b);
+    l.known += has_offset ? insn->imm : 0;
+    unsigned address = l.address = address_in_register(e, insn, m);
+    l.index = emit_tmp_gpr(e);
+    unsigned page = l.page = emit_tmp_gpr(e);
 
-    asm_rorx(a, true, index, rm_reg(address), TLB_PAGE_BITS - 5);
-    asm_alu_imm(a, ALU_AND, false, rm_reg(index), (TLB_SIZE - 1) << 5);
-    asm_lea(a, true, page, mem_base(address, (1 << ACCESS_SIZE(insn)) - 1));
-    asm_alu_imm(a, ALU_AND, true, rm_reg(page), -(1 << TLB_PAGE_BITS));
-    asm_alu(a, ALU_CMP, true, page, rm_mem(entry));
-    struct cold *c = *miss = emit_cold_jcc(e, CC_NE, cold_miss);
-    asm_load(a, true, page, addend);
-    e->scratch &= ~(1u << index);
+    struct cold *c = *miss = look_up(e, &l, cold_miss);
+    e->scratch &= ~(1u << l.index);
     c->r[MISS_ADDRESS] = (uint8_t)address;
     c->r[MISS_KIND] = (uint8_t)kind;
     c->r[MISS_RESULT] = (uint8_t)(kind == ACCESS_STORE ? NO_REGISTER : page);
@@ -143,7 +198,7 @@ static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m
             emit_cold_back(e, c);
         return mem_index(page, address, 0, 0);
     }
-    asm_alu(a, ALU_ADD, true, page, rm_reg(address));
+    asm_alu(e->a, ALU_ADD, true, page, rm_reg(address));
     if (own)
         e->scratch &= ~(1u << address);
     else
@@ -173,9 +228,9 @@ static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool ind
     unsigned size = ACCESS_SIZE(insn);
     bool aligned = insn->aux & IR_MEM_ALIGNED && size;
     *miss = NULL;
-    if (aligned || changes_flags || has_tlb(e))
+    if (aligned || changes_flags || is_behind_tlb(e, insn))
         flags_before_atomic(e);
-    else
+    else if (!has_tlb(e))
         flags_before_fault(e);
     struct mem m = address_of(e, insn, indexed);
     if (aligned) {
@@ -184,7 +239,66 @@ static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool ind
         struct cold *c = emit_cold_jcc(e, CC_NE, cold_misaligned);
         c->r[0] = (uint8_t)m.base;
     }
-    return has_tlb(e) ? reach(e, insn, m, kind, miss) : m;
+    return is_behind_tlb(e, insn) ? reach(e, insn, m, kind, miss) : m;
+}
+
+/* r[]: the register of the guest address, two that are free, the second of which takes the result. */
+enum { REACH_ADDRESS, REACH_FREE, REACH_RESULT };
+
+static void cold_reach(struct emit *e, struct cold *c)
+{
+    const struct ir_insn *insn = emit_insn(e, c->value);
+    const int32_t low = (int32_t)insn->imm2, high = (int32_t)(insn->imm2 >> 32);
+    const unsigned address = c->r[REACH_ADDRESS], t = c->r[REACH_FREE], result = c->r[REACH_RESULT];
+    const unsigned kind = insn->aux & IR_REACH_WRITE ? ACCESS_FILL_STORE : ACCESS_FILL_LOAD;
+    const uint64_t pc = emit_insn(e, c->insn)->imm;
+    struct assembler *a = e->a;
+
+    asm_lea(a, true, t, mem_base(address, low));
+    asm_lea(a, true, result, mem_base(address, high - 1));
+    asm_alu(a, ALU_XOR, true, result, rm_reg(t));
+    asm_alu_imm(a, ALU_CMP, true, rm_reg(result), 1 << TLB_PAGE_BITS);
+    uint32_t one_page = asm_jcc_short(a, CC_B);
+    uint32_t careful = asm_offset(a);
+    emit_careful_exit(e, pc);
+    asm_bind_short(a, one_page);
+    asm_lea(a, true, t, mem_base(address, (int32_t)insn->imm));
+    asm_store(a, true, ACCESS(address), t);
+    asm_store(a, true, ACCESS(origin), address);
+    emit_save_rax_rcx(e);
+    asm_store_imm(a, 2, ACCESS(size), (int32_t)(ACCESS_SIZE(insn) | kind << 8 | e->region->tlb << 16));
+    asm_mov_imm(a, RAX, pc);
+    asm_store(a, true, emit_cpu(e, e->isa->pc_offset), RAX);
+    emit_call_routine(e, HOST_REACH);
+    asm_load(a, true, result, ACCESS(pointer));
+    asm_test(a, true, rm_reg(result), result);
+    asm_jcc_back(a, CC_E, careful);
+}
+
+EMITTER(reach)
+{
+    struct look_up l = {
+        .low = (int32_t)insn->imm2,
+        .high = (int32_t)(insn->imm2 >> 32),
+        .write = insn->aux & IR_REACH_WRITE,
+    };
+    l.is_known = emit_is_const(e, insn->a, &l.known) && !insn->b;
+    flags_before_atomic(e);
+    struct mem m = mem_base(emit_use_gpr(e, insn->a), 0);
+    if (insn->b)
+        m = mem_index((unsigned)m.base, emit_use_gpr(e, insn->b),
+                      (insn->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT, 0);
+    l.address = address_in_register(e, insn, m);
+    l.index = emit_tmp_gpr(e);
+    l.page = emit_tmp_gpr(e);
+
+    struct cold *c = look_up(e, &l, cold_reach);
+    c->r[REACH_ADDRESS] = (uint8_t)l.address;
+    c->r[REACH_FREE] = (uint8_t)l.index;
+    c->r[REACH_RESULT] = (uint8_t)l.page;
+    asm_alu(e->a, ALU_ADD, true, l.page, rm_reg(l.address));
+    emit_cold_back(e, c);
+    emit_def_in_gpr(e, v, l.page);
 }
 
 /* An operand that is not the address makes room for what the TLB needs. */
@@ -295,7 +409,8 @@ EMITTER(store)
     uint64_t constant = 0;
     bool immediate = !vector && !ordered && constant_to_store(e, insn, &constant);
     struct cold *miss;
-    if (has_tlb(e) && !immediate) { /* the cold code needs the value in its register */
+    const bool behind_tlb = is_behind_tlb(e, insn);
+    if (behind_tlb && !immediate) { /* the cold code needs the value in its register */
         flags_before_atomic(e);
         value = vector ? emit_use_xmm(e, insn->c) : emit_use_gpr(e, insn->c);
     }
@@ -305,7 +420,7 @@ EMITTER(store)
         store_done(e, miss, NO_REGISTER, constant);
         return;
     }
-    if (!has_tlb(e))
+    if (!behind_tlb)
         value = vector ? emit_use_xmm(e, insn->c) : emit_use_gpr(e, insn->c);
     if (vector) {
         store_vector(e, m, value, size);

@@ -288,16 +288,16 @@ static void make_cold_calls(struct routines *r)
 
 /* From cold code as HOST_EVAL_COLD, with cpu->access filled in and the guest's pc stored. A refusal leaves
  * with the pins as they are. */
-static void make_memory(struct routines *r)
+static void make_memory(struct routines *r, enum host_routine routine, struct mem function)
 {
     struct assembler *a = r->a;
-    begin(r, HOST_MEMORY);
+    begin(r, routine);
     save_all(r);
     asm_stmxcsr(a, CPU(fp_control));
     asm_ldmxcsr(a, CPU(host_fp_control));
     load_cpu(r, RDI);
     asm_lea(a, true, RSI, CPU(access));
-    asm_call_rm(a, rm_mem(CPU(memory)));
+    asm_call_rm(a, rm_mem(function));
     asm_ldmxcsr(a, CPU(fp_control));
     asm_test_imm8(a, rm_reg(RAX), 0xff);
     uint32_t refused = asm_jcc(a, CC_E);
@@ -325,6 +325,7 @@ size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t si
     make_call_helper(&r);
     make_call_eval(&r);
     make_cold_calls(&r);
-    make_memory(&r);
+    make_memory(&r, HOST_MEMORY, field(&r, offsetof(struct translator_cpu, memory)));
+    make_memory(&r, HOST_REACH, field(&r, offsetof(struct translator_cpu, reach)));
     return asm_offset(&a);
 }
