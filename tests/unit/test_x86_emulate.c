@@ -131,6 +131,29 @@ static void test_pdptes(void **state)
     assert_int_equal(S->pdpte[1], 0x9001);
 }
 
+/* By a jump to a TSS: the other task has page tables of its own. */
+static void test_task_switch(void **state)
+{
+    (void)state;
+    machine_protected();
+    around_init("max");
+    memory_put(OTHER_TSS + 0x1c, 4, 0x5040);
+    memory_put(OTHER_TSS + 0x20, 4, HANDLER);
+    memory_put(OTHER_TSS + 0x38, 4, STACK);
+    memory_put(OTHER_TSS + 0x48, 4, DATA0);
+    memory_put(OTHER_TSS + 0x4c, 4, CODE0);
+    memory_put(OTHER_TSS + 0x50, 4, DATA0);
+    memory_put(OTHER_TSS + 0x54, 4, DATA0);
+    memory_put(0x5040, 8, 0x7001);
+    S->cr0 |= X86_CR0_PG;
+    S->cr4 = X86_CR4_PAE;
+    assert_int_equal(RUN(0xea, 0, 0, 0, 0, OTHER_TASK, 0), X86_EMULATED);
+    assert_int_equal(S->rip, HANDLER);
+    assert_int_equal(S->cr3, 0x5040);
+    assert_int_equal(S->pdpte[0], 0x7001);
+    assert_int_equal(around.flushed, 1 + X86_FLUSH_NOT_GLOBAL);
+}
+
 static void test_debug(void **state)
 {
     (void)state;
@@ -723,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_enter_long_mode),
         cmocka_unit_test(test_cr3_cr4),
         cmocka_unit_test(test_pdptes),
+        cmocka_unit_test(test_task_switch),
         cmocka_unit_test(test_debug),
         cmocka_unit_test(test_msrs),
         cmocka_unit_test(test_time),

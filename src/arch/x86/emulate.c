@@ -34,7 +34,7 @@ enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *
 {
     struct x86_state *s = core->state;
     struct x86_emulation e = {.core = core, .state = s, .platform = platform, .cpl = x86_cpl(s)};
-    const uint64_t rip = s->rip;
+    const uint64_t rip = s->rip, cr3 = s->cr3;
     int result;
 
     switch (x86_decode(&e.insn, &opcodes, x86_code_of(s), code, length)) {
@@ -49,6 +49,8 @@ enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *
     case X86_TOO_LONG: result = x86_raise_error(core, X86_GP, 0); break;
     default: result = x86_raise_plain(core, X86_UD); break;
     }
+    if (s->cr3 != cr3 && e.insn.row->emulate != x86_emulate_mov_to_control)
+        x86_task_switched(core, platform);
     if (result == X86_EMULATE_AGAIN || (result < 0 && is_fault(core)))
         s->rip = rip;
     return result < 0 ? X86_EMULATE_EXCEPTION : (enum x86_emulated)result;

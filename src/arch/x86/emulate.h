@@ -52,4 +52,7 @@ enum x86_emulated {
 enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *platform, const uint8_t *code,
                               unsigned length);
 
+/* After x86_deliver(), by a task gate, has loaded another CR3. */
+void x86_task_switched(struct x86_core *core, const struct x86_platform *platform);
+
 #endif

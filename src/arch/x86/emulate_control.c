@@ -3,6 +3,8 @@
  * emulate_control: control and debug registers, what is about the processor as a whole. Intel SDM volume 3,
  * chapter 2, 9.8 and 17.2.
  */
+#include <string.h>
+
 #include "arch/x86/emulation.h"
 #include "arch/x86/features.h"
 
@@ -14,42 +16,65 @@ static void flush(struct x86_emulation *e, enum x86_flush what, uint64_t linear)
 
 /* -- paging modes ---------------------------------------------------------------------------------------- */
 
-static bool pae_paging(const struct x86_state *s)
+/* What decides how linear addresses are translated: new values of it are checked together. */
+struct controls {
+    uint64_t cr0, cr3, cr4, efer;
+};
+
+static struct controls current(const struct x86_emulation *e)
 {
-    return s->cr0 & X86_CR0_PG && s->cr4 & X86_CR4_PAE && !x86_long_mode(s);
+    const struct x86_state *s = e->state;
+    return (struct controls){s->cr0, s->cr3, s->cr4, s->efer};
+}
+
+static bool pae_paging(const struct controls *c)
+{
+    return c->cr0 & X86_CR0_PG && c->cr4 & X86_CR4_PAE && !(c->efer & X86_EFER_LMA);
+}
+
+static void read_pdptes(const struct x86_platform *p, uint64_t cr3, uint64_t entries[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        entries[i] = 0;
+        if (p->physical_read && !p->physical_read(p->opaque, (cr3 & 0xffffffe0) + 8 * i, 8, &entries[i]))
+            entries[i] = 0;
+    }
 }
 
 /* 4.4.1: the four entries that PAE paging begins with are read when CR3 is loaded. */
-static int load_pdptes(struct x86_emulation *e, const struct x86_state *new)
+static int load_pdptes(struct x86_emulation *e, const struct controls *new)
 {
-    const struct x86_platform *p = e->platform;
     const struct x86_paging paging = {.cr0 = new->cr0,
                                       .cr3 = new->cr3,
                                       .cr4 = new->cr4,
                                       .efer = new->efer,
-                                      .physical_bits = p->model->physical_bits};
-    uint64_t entries[4] = {0};
+                                      .physical_bits = e->platform->model->physical_bits};
+    uint64_t entries[4];
 
-    for (unsigned i = 0; i < 4 && p->physical_read; i++)
-        if (!p->physical_read(p->opaque, (new->cr3 & 0xffffffe0) + 8 * i, 8, &entries[i]))
-            entries[i] = 0;
+    read_pdptes(e->platform, new->cr3, entries);
     for (unsigned i = 0; i < 4; i++)
         if (entries[i] & 1 && !x86_paging_pdpte_valid(&paging, entries[i]))
             return x86_protection(e);
-    for (unsigned i = 0; i < 4; i++)
-        e->state->pdpte[i] = entries[i];
+    memcpy(e->state->pdpte, entries, sizeof entries);
     return 0;
 }
 
-/* Changes of CR0, CR3 and CR4 take effect together with the PDPTEs, or not at all. */
-static int set_registers(struct x86_emulation *e, uint64_t cr0, uint64_t cr3, uint64_t cr4, uint64_t efer,
-                         bool reload)
+/* They take effect together with the PDPTEs, which are read anew if `reload`, or not at all. */
+static int set_controls(struct x86_emulation *e, const struct controls *new, bool reload)
 {
-    struct x86_state new = {.cr0 = cr0, .cr3 = cr3, .cr4 = cr4, .efer = efer};
-    if (reload && pae_paging(&new) && load_pdptes(e, &new) < 0)
+    if (reload && pae_paging(new) && load_pdptes(e, new) < 0)
         return X86_RAISED;
-    e->state->cr0 = cr0, e->state->cr3 = cr3, e->state->cr4 = cr4, e->state->efer = efer;
+    e->state->cr0 = new->cr0, e->state->cr3 = new->cr3;
+    e->state->cr4 = new->cr4, e->state->efer = new->efer;
     return 0;
+}
+
+void x86_task_switched(struct x86_core *core, const struct x86_platform *platform)
+{
+    struct x86_state *s = core->state;
+    read_pdptes(platform, s->cr3, s->pdpte);
+    if (platform->flush)
+        platform->flush(platform->opaque, X86_FLUSH_NOT_GLOBAL, 0);
 }
 
 /* -- CR0 ------------------------------------------------------------------------------------------------- */
@@ -85,10 +110,12 @@ int x86_control_set0(struct x86_emulation *e, uint64_t value)
         return x86_protection(e);
     value = (value & CR0_DEFINED) | X86_CR0_ET;
     const uint64_t changed = s->cr0 ^ value;
-    uint64_t efer = s->efer & ~(uint64_t)X86_EFER_LMA;
-    if (value & X86_CR0_PG && efer & X86_EFER_LME)
-        efer |= X86_EFER_LMA;
-    if (set_registers(e, value, s->cr3, s->cr4, efer, changed & paging) < 0)
+    struct controls new = current(e);
+    new.cr0 = value;
+    new.efer &= ~(uint64_t)X86_EFER_LMA;
+    if (value & X86_CR0_PG && new.efer &X86_EFER_LME)
+        new.efer |= X86_EFER_LMA;
+    if (set_controls(e, &new, changed & paging) < 0)
         return X86_RAISED;
     if (changed & (X86_CR0_PG | X86_CR0_WP | X86_CR0_PE))
         flush(e, X86_FLUSH_ALL, 0);
@@ -116,7 +143,9 @@ static int set_cr3(struct x86_emulation *e, uint64_t value)
         value &= ~CR3_KEEP;
     if (x86_code64(e) && value >> e->platform->model->physical_bits)
         return x86_protection(e);
-    if (set_registers(e, s->cr0, value, s->cr4, s->efer, true) < 0)
+    struct controls new = current(e);
+    new.cr3 = value;
+    if (set_controls(e, &new, true) < 0)
         return X86_RAISED;
     flush(e, X86_FLUSH_NOT_GLOBAL, keep);
     return X86_EMULATED;
@@ -155,7 +184,9 @@ static int set_cr4(struct x86_emulation *e, uint64_t value)
         return x86_protection(e);
     if (changed & value & X86_CR4_PCIDE && (!x86_long_mode(s) || s->cr3 & 0xfff))
         return x86_protection(e);
-    if (set_registers(e, s->cr0, s->cr3, value, s->efer, changed & walks) < 0)
+    struct controls new = current(e);
+    new.cr4 = value;
+    if (set_controls(e, &new, changed & walks) < 0)
         return X86_RAISED;
     if (changed & (walks | X86_CR4_PCIDE | X86_CR4_SMAP))
         flush(e, X86_FLUSH_ALL, 0);

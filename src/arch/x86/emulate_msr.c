@@ -50,11 +50,13 @@ enum {
 enum {
     MTRR_CAP = X86_MTRR_VARIABLE | 1 << 8 | 1 << 10, /* fixed ones, and write combining */
     MISC_ENABLE_FIXED = 1 << 11 | 1 << 12,           /* no branch trace, no precise events */
-    MISC_ENABLE_WRITABLE = 1 << 0 | 1 << 3 | 1 << 16 | 1 << 18 | 1 << 22 | 1 << 23,
-    DEBUGCTL_WRITABLE = 1 << 0 | 1 << 1, /* LBR, which records nothing, and BTF */
+    DEBUGCTL_WRITABLE = 1 << 0 | 1 << 1,             /* LBR, which records nothing, and BTF */
     FEATURE_CONTROL_LOCKED = 1,
     APIC_BASE_X2APIC = 1 << 10,
 };
+/* Kept, and without effect. */
+#define MISC_ENABLE_WRITABLE                                                                                 \
+    (1ull << 0 | 1ull << 3 | 1ull << 7 | 1ull << 16 | 1ull << 18 | 1ull << 22 | 1ull << 23 | 1ull << 34)
 #define MICROCODE_REVISION (0x10full << 32)
 
 /* -- the time-stamp counter ------------------------------------------------------------------------------ */
