@@ -5,28 +5,28 @@
 
 #define RAM_SIZE (16 << 20)
 
-#define PML4       0x1000
-#define TABLES     0x100000 /* what the test makes behind the PML4 */
-#define TABLES_END 0x140000
-#define IDT        0x8000
-#define GDT        0x9000
-#define BOOT_GDTR  0x9800
-#define TSS        0xa000
-#define LOG        0xb000 /* a count, then entries of 64 bytes from LOG + 64 on */
-#define COUNTER    0xc000
-#define DONE       0xc010
-#define PTE_OF_READ   0xc020 /* addresses of entries */
-#define PTE_OF_OTHER  0xc028
-#define PTE_OF_GLOBAL 0xc030
-#define SCRATCH    0xd000
-#define TRAMPOLINE 0xe000
-#define KERNEL     0x10000
-#define KERNEL_STACK 0x2f000
+#define PML4            0x1000
+#define TABLES          0x100000 /* what the test makes behind the PML4 */
+#define TABLES_END      0x140000
+#define IDT             0x8000
+#define GDT             0x9000
+#define BOOT_GDTR       0x9800
+#define TSS             0xa000
+#define LOG             0xb000 /* a count, then entries of 64 bytes from LOG + 64 on */
+#define COUNTER         0xc000
+#define DONE            0xc010
+#define PTE_OF_READ     0xc020 /* addresses of entries */
+#define PTE_OF_OTHER    0xc028
+#define PTE_OF_GLOBAL   0xc030
+#define SCRATCH         0xd000
+#define TRAMPOLINE      0xe000
+#define KERNEL          0x10000
+#define KERNEL_STACK    0x2f000
 #define USER_STACK_PAGE 0x30000
-#define PAGES      0x40000 /* physical memory of the pages at PAGES_LINEAR */
-#define USER       0x50000000 /* linear */
-#define USER_STACK 0x60000ff0
-#define PAGES_LINEAR 0x40000000
+#define PAGES           0x40000    /* physical memory of the pages at PAGES_LINEAR */
+#define USER            0x50000000 /* linear */
+#define USER_STACK      0x60000ff0
+#define PAGES_LINEAR    0x40000000
 
 /* At PAGES_LINEAR */
 #define ABSENT_PAGE   0x0000

@@ -278,10 +278,13 @@ static void test_cpuid(void **state)
     RAX = 1;
     DOES(0x0f, 0xa2);
     assert_false(RCX & 1 << 27);
+    assert_false(RDX & 1 << 9); /* the local APIC is off: bit 11 of its base */
+    around.msr_value = 0xfee00800;
     S->cr4 |= X86_CR4_OSXSAVE;
     RAX = 1;
     DOES(0x0f, 0xa2);
     assert_true(RCX & 1 << 27);
+    assert_true(RDX & 1 << 9);
 }
 
 /* -- descriptor tables, segments

@@ -53,6 +53,7 @@ enum {
     DEBUGCTL_WRITABLE = 1 << 0 | 1 << 1,             /* LBR, which records nothing, and BTF */
     FEATURE_CONTROL_LOCKED = 1,
     APIC_BASE_X2APIC = 1 << 10,
+    APIC_BASE_ENABLED = 1 << 11,
 };
 /* Kept, and without effect. */
 #define MISC_ENABLE_WRITABLE                                                                                 \
@@ -98,13 +99,24 @@ static void move_tsc(struct x86_state *s, uint64_t by)
 
 /* -- CPUID ----------------------------------------------------------------------------------------------- */
 
+/* Disabled as a whole, the local APIC is not listed. */
+static bool apic_is_off(const struct x86_emulation *e)
+{
+    const struct x86_platform *p = e->platform;
+    uint64_t base;
+    return p->msr_read && p->msr_read(p->opaque, MSR_APIC_BASE, &base) && !(base & APIC_BASE_ENABLED);
+}
+
 int x86_emulate_cpuid(struct x86_emulation *e)
 {
     const struct x86_platform *p = e->platform;
     uint64_t *gpr = e->state->gpr;
+    const uint32_t leaf = (uint32_t)gpr[X86_RAX];
     uint32_t out[4];
 
-    x86_cpuid(p->model, &p->topology, e->state, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RCX], out);
+    x86_cpuid(p->model, &p->topology, e->state, leaf, (uint32_t)gpr[X86_RCX], out);
+    if (leaf == 1 && apic_is_off(e))
+        out[3] &= ~(1u << (X86_FEATURE_APIC & 31));
     gpr[X86_RAX] = out[0], gpr[X86_RBX] = out[1], gpr[X86_RCX] = out[2], gpr[X86_RDX] = out[3];
     return X86_EMULATED;
 }

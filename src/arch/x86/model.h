@@ -62,8 +62,8 @@ struct x86_topology {
     unsigned apic_id, vcpu_count;
 };
 
-/* CPUID: EAX, EBX, ECX, EDX. What depends on CR4, XCR0 or the local APIC is right for `state`; NULL: at
- * reset. */
+/* CPUID: EAX, EBX, ECX, EDX. What depends on CR4 is right for `state`; NULL: at reset. That the local APIC is
+ * disabled is the caller's to know. */
 void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
                const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 

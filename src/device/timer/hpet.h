@@ -13,7 +13,7 @@
 
 #define HPET_SIZE   0x400
 #define HPET_TIMERS 3
-#define HPET_LEGACY 2u /* in `config`: it replaces 8254 and RTC */
+#define HPET_LEGACY 2u          /* in `config`: it replaces 8254 and RTC */
 #define HPET_ROUTES 0x00f00000u /* inputs of the I/O APIC that a comparator may drive: 20 to 23 */
 
 struct hpet_comparator {

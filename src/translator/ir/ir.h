@@ -170,8 +170,8 @@ struct ir_region {
     unsigned fp_mode;   /* IR_FP_* bits of the guest's floating-point control that the code is made for */
     unsigned mode;      /* what else of the guest's state it is made for: the guest's own bits */
     const void
-        *model; /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
-    bool reaches;       /* the lifter may use REACH */
+        *model;   /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
+    bool reaches; /* the lifter may use REACH */
     /* Private to reach.c: REACHes that further accesses may go by. */
     unsigned reach_count;
     ir_value reach[IR_REACH_MAX];

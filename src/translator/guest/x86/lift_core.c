@@ -93,8 +93,7 @@ struct x86_address x86_operand_address(struct x86_lift *l)
     const struct x86_insn *insn = &l->insn;
 
     if (insn->address_size < 3)
-        return x86_segment_address(l, (enum x86_segment)insn->segment,
-                                   ir_zext(l->ir, x86_lift_offset(l, 0)));
+        return x86_segment_address(l, (enum x86_segment)insn->segment, ir_zext(l->ir, x86_lift_offset(l, 0)));
 
     struct x86_address address = {.scale = insn->scale, .disp = (uint64_t)insn->disp};
     if (insn->base == X86_BASE_RIP || (insn->base == X86_NO_REGISTER && insn->index == X86_NO_REGISTER)) {
