@@ -189,12 +189,14 @@ bool engine_memory(struct translator_cpu *cpu, struct memory_access *access)
 {
     struct engine_vcpu *v = cpu->owner;
     const unsigned size = 1u << access->size;
+    const bool write = access->kind != ACCESS_LOAD && access->kind != ACCESS_FILL_LOAD;
     struct span span;
 
-    if (!reach_span(v, (enum engine_tlb)access->tlb, access->address, size, access->kind != ACCESS_LOAD,
-                    &span))
+    if (!reach_span(v, (enum engine_tlb)access->tlb, access->address, size, write, &span))
         return refuse(cpu, TRANSLATOR_FAULT, access->address);
-    if (access->kind != ACCESS_LOAD && !may_write(v, access, &span))
+    if (access->kind == ACCESS_FILL_LOAD || access->kind == ACCESS_FILL_STORE)
+        return true;
+    if (write && !may_write(v, access, &span))
         return false;
     switch (access->kind) {
     case ACCESS_LOAD:
