@@ -108,7 +108,7 @@ static void test_exits(void **state)
         {{0xf4}, 0, TRANSLATOR_EMULATE, 1, false},
         {{0x0f, 0xa2}, 0, TRANSLATOR_EMULATE, 2, false},
         {{0xcd, 0x80}, X86_CODE_32, TRANSLATOR_EMULATE, 2, false},
-        {{0x9d}, X86_MODE_SYSTEM, TRANSLATOR_EMULATE, 1, false},
+        {{0x9d}, X86_MODE_SYSTEM | X86_CODE_16, TRANSLATOR_EMULATE, 1, false},
         {{0xd4, 0x00}, X86_CODE_32, TRANSLATOR_DIVIDE, 0, false}, /* AAM 0 */
     };
     (void)state;

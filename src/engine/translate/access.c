@@ -56,6 +56,9 @@ static void device_write(struct engine_vcpu *v, const struct engine_target *targ
         memcpy(&value, buffer + at, step);
         if (target->lapic) {
             lapic_mmio_write(v->lapic, (target->physical & PAGE_OFFSET) + at, step, value);
+            engine_look_waiting(v);
+            if (v->cpu->x86.waiting) /* an end of interrupt, or a lower priority: the next one may come */
+                translator_request(&v->cpu->x86.common);
         } else {
             pthread_mutex_lock(m->lock);
             memory_mmio_write(m->memory, target->physical + at, step, value);

@@ -31,8 +31,10 @@ static int kick_signal(void)
 static void on_kick(int signal, siginfo_t *info, void *ucontext)
 {
     (void)signal, (void)info;
-    if (current)
-        translator_interrupt(&current->cpu->x86.common, ucontext);
+    if (!current)
+        return;
+    engine_look_waiting(current);
+    translator_interrupt(&current->cpu->x86.common, ucontext);
 }
 
 /* What is not the guest's doing ends visor as it would without a handler. */
@@ -120,16 +122,24 @@ void engine_kick(struct engine_vcpu *v)
     case ENGINE_ASLEEP: futex(&v->kicked, FUTEX_WAKE, 1); return;
     case ENGINE_INSIDE: break;
     }
-    if (current == v) /* in a device's callback that generated code has called */
+    if (current == v) { /* in a device's callback that generated code has called */
+        engine_look_waiting(v);
         translator_request(&v->cpu->x86.common);
-    else
+    } else {
         syscall(SYS_tgkill, getpid(), atomic_load(&v->tid), kick_signal());
+    }
 }
 
 void engine_request(struct engine_vcpu *v, enum engine_request request)
 {
     atomic_fetch_or(&v->requests, request);
     engine_kick(v);
+}
+
+/* For instructions that set IF in generated code. [signal] */
+void engine_look_waiting(struct engine_vcpu *v)
+{
+    v->cpu->x86.waiting = lapic_pending(v->lapic) != LAPIC_NONE ? X86_EFLAGS_IF : 0;
 }
 
 bool engine_go_inside(struct engine_vcpu *v)

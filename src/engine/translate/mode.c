@@ -20,28 +20,30 @@ static unsigned stack_and_bases(const struct x86_state *s)
     return (big ? 0 : X86_MODE_STACK16) | (bases ? X86_MODE_SEGMENTED : 0);
 }
 
-static enum engine_tlb tlb_of(const struct x86_state *s)
+static unsigned tlb_of(const struct x86_state *s, unsigned cpl)
 {
-    if (x86_cpl(s) == 3)
+    if (cpl == 3)
         return ENGINE_TLB_USER;
-    return s->eflags_system & X86_EFLAGS_AC && s->cr4 & X86_CR4_SMAP ? ENGINE_TLB_EXPLICIT
-                                                                     : ENGINE_TLB_SYSTEM;
+    if (cpl != 0)
+        return X86_MODE_OUTER;
+    return s->eflags_system & X86_EFLAGS_AC ? ENGINE_TLB_EXPLICIT : ENGINE_TLB_SYSTEM;
 }
 
 void engine_update_mode(struct engine_vcpu *v)
 {
     const struct x86_state *s = engine_state(v);
-    const unsigned iopl = (unsigned)(s->eflags_system >> 12) & 3;
+    const unsigned iopl = (unsigned)(s->eflags_system >> 12) & 3, cpl = x86_cpl(s);
     unsigned mode = code_of(s);
 
     v->wide = mode == X86_CODE_64;
     if (!v->wide)
         mode |= stack_and_bases(s);
-    if (!x86_has_descriptors(s) || x86_cpl(s) <= iopl)
+    if (!x86_has_descriptors(s) || cpl <= iopl)
         mode |= X86_MODE_SYSTEM;
     if (s->cr0 & (X86_CR0_EM | X86_CR0_TS) || !(s->cr4 & X86_CR4_OSFXSR))
         mode |= X86_MODE_NO_FPU;
-    v->cpu->x86.mode = mode | (unsigned)tlb_of(s) << X86_MODE_TLB_SHIFT;
+    v->cpu->x86.mode = mode | tlb_of(s, cpl) << X86_MODE_TLB_SHIFT;
+    v->cpu->x86.tsc = s->cr4 & X86_CR4_TSD && cpl != 0 && x86_protected(s) ? NULL : engine_tsc;
 }
 
 void engine_to_rip(struct engine_vcpu *v)

@@ -163,7 +163,7 @@ bool engine_reach_silently(struct engine_vcpu *v, uint64_t linear, uint64_t *phy
 /* Of the program that runs. */
 static inline enum engine_tlb engine_tlb_of(const struct engine_vcpu *v)
 {
-    return (enum engine_tlb)((v->cpu->x86.mode & X86_MODE_TLB) >> X86_MODE_TLB_SHIFT);
+    return (enum engine_tlb)x86_mode_tlb((unsigned)v->cpu->x86.mode);
 }
 
 /* -- access.c -------------------------------------------------------------------------------------------- */
@@ -190,6 +190,7 @@ void engine_detach(struct engine_vcpu *v);
 void engine_kick(struct engine_vcpu *v);
 void engine_request(struct engine_vcpu *v, enum engine_request request);
 
+void engine_look_waiting(struct engine_vcpu *v);
 /* Before translator_run(). False: somebody wants to be looked at first. */
 bool engine_go_inside(struct engine_vcpu *v);
 static inline void engine_go_outside(struct engine_vcpu *v)
@@ -207,6 +208,8 @@ bool engine_next_event(struct engine_vcpu *v, struct x86_event *event);
 /* -- run.c ----------------------------------------------------------------------------------------------- */
 
 enum engine_exit engine_run(struct engine_vcpu *v);
+/* For RDTSC in generated code. */
+uint64_t engine_tsc(const struct x86_cpu *cpu);
 /* Makes `state` complete, for others to look at. */
 void engine_to_state(struct engine_vcpu *v);
 /* The registers are new: all that follows from them is made anew. */

@@ -252,13 +252,17 @@ static enum outcome run_code(struct engine_vcpu *v)
     struct x86_state *s = engine_state(v);
     struct translator_cpu *cpu = &v->cpu->x86.common;
 
+    const uint64_t pc = v->cpu->x86.pc;
+
+    engine_look_waiting(v);
     v->stepping = s->eflags_system & X86_EFLAGS_TF;
-    cpu->single_step = v->stepping || s->interrupt_shadow;
+    /* An interrupt that comes meanwhile finds pc where it was, and waits as well. */
+    cpu->single_step = v->stepping || (s->interrupt_shadow && (v->cpu->x86.waiting || s->nmi_pending));
     if (!engine_go_inside(v))
         return GO_ON;
     const enum translator_exit exit = translator_run(cpu);
     engine_go_outside(v);
-    if (exit != TRANSLATOR_INTERRUPTED)
+    if (exit != TRANSLATOR_INTERRUPTED || pc != v->cpu->x86.pc)
         s->interrupt_shadow = false; /* the emulator may set it now */
     return handle(v, exit);
 }

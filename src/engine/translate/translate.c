@@ -72,6 +72,11 @@ static uint64_t tsc(void *opaque)
     return clock_now(&v->vm->machine.clock);
 }
 
+uint64_t engine_tsc(const struct x86_cpu *cpu)
+{
+    return tsc(cpu->common.owner) + cpu->state.tsc_offset;
+}
+
 static void flush(void *opaque, enum x86_flush what, uint64_t linear)
 {
     engine_paging_flush(opaque, what, linear);

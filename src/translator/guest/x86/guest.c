@@ -19,6 +19,12 @@
         name, IR_I64, 0, offsetof(struct x86_cpu, state.segment_base[n])                                     \
     }
 
+/* The selector is the first member. */
+#define SEGMENT(name, n)                                                                                     \
+    {                                                                                                        \
+        name, IR_I64, 0, offsetof(struct x86_cpu, state.segment[n])                                          \
+    }
+
 /* Ranks are by how often compiled code uses the registers. */
 static const struct guest_register registers[] = {
     GPR("rax", 0, 1),
@@ -61,6 +67,16 @@ static const struct guest_register registers[] = {
     BASE("ds", X86_DS),
     BASE("fs", X86_FS),
     BASE("gs", X86_GS),
+    SEGMENT("es.sel", X86_ES),
+    SEGMENT("cs.sel", X86_CS),
+    SEGMENT("ss.sel", X86_SS),
+    SEGMENT("ds.sel", X86_DS),
+    SEGMENT("fs.sel", X86_FS),
+    SEGMENT("gs.sel", X86_GS),
+    {"kgs", IR_I64, 0, offsetof(struct x86_cpu, state.kernel_gs_base)},
+    {"mode", IR_I64, 0, offsetof(struct x86_cpu, mode)},
+    {"waiting", IR_I64, 0, offsetof(struct x86_cpu, waiting)},
+    {"tsc", IR_I64, 0, offsetof(struct x86_cpu, tsc)},
 };
 _Static_assert(sizeof registers / sizeof registers[0] == X86_REGISTER_COUNT,
                "the order is enum x86_register's");
@@ -101,10 +117,11 @@ static void lift_instructions(struct ir_region *region, uint64_t pc, const uint8
     struct x86_lift l = {.ir = region, .pc = pc, .mode = region->mode};
     unsigned count = 0;
 
-    region->tlb = (region->mode & X86_MODE_TLB) >> X86_MODE_TLB_SHIFT;
+    region->tlb = x86_mode_tlb(region->mode);
 
     while (!l.ended && count < max) {
         const unsigned mark = region->count;
+        l.last = count + 1 == max;
         if (!lift_instruction(&l, code, limit)) {
             if (count > 0)
                 break;
@@ -138,7 +155,7 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
 
 static unsigned mode_of(const struct translator_cpu *cpu)
 {
-    return ((const struct x86_cpu *)cpu)->mode << IR_MODE_SHIFT;
+    return (unsigned)((const struct x86_cpu *)cpu)->mode << IR_MODE_SHIFT;
 }
 
 static const char *register_name(unsigned index)

@@ -23,6 +23,7 @@ struct x86_lift {
     struct x86_insn insn;
     unsigned mode; /* X86_MODE_* */
     bool ended;    /* set by a function that appended a terminator */
+    bool last;     /* the region ends behind this instruction */
 };
 
 /* Arguments of rows. */
@@ -227,6 +228,9 @@ static inline ir_value x86_part(struct x86_lift *l, enum ir_op op, unsigned size
 
 /* An I64 of EFLAGS' layout: all of it. */
 ir_value x86_eflags_pack(struct x86_lift *l);
+void x86_set_eflags_low(struct x86_lift *l, ir_value v);
+/* Of group 7 what needs no C code, the rest for the owner. */
+bool x86_lift_group7_system(struct x86_lift *l);
 
 /* -- where code is ------------------------------------------------------------------------------------- */
 

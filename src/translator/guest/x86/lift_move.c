@@ -45,11 +45,6 @@ bool x86_lift_mov_offset(struct x86_lift *l)
     return true;
 }
 
-bool x86_lift_mov_rm_segment(struct x86_lift *l)
-{
-    return (l->insn.reg & 7) < X86_SEGMENT_COUNT && x86_lift_emulate(l);
-}
-
 bool x86_lift_mov_segment_rm(struct x86_lift *l)
 {
     const unsigned segment = l->insn.reg & 7;

@@ -49,36 +49,13 @@ bool x86_lift_sahf(struct x86_lift *l)
     return true;
 }
 
-/* Virtual-8086 mode depends on IOPL. */
-bool x86_lift_pushf(struct x86_lift *l)
+/* CF PF AF ZF SF OF and the direction, from EFLAGS (I64). */
+void x86_set_eflags_low(struct x86_lift *l, ir_value v)
 {
-    if (l->mode & X86_MODE_SYSTEM)
-        return x86_lift_emulate(l);
-    ir_value v = ir_binary_imm(l->ir, IR_AND, x86_eflags_pack(l), ~(uint64_t)(X86_EFLAGS_RF | X86_EFLAGS_VM));
-    x86_push(l, l->insn.size, x86_convert(l, v, x86_type(l->insn.size)));
-    return true;
-}
-
-/* What a user program can change. To step through code is the owner's. */
-bool x86_lift_popf(struct x86_lift *l)
-{
-    const unsigned size = l->insn.size;
-    const uint64_t changed = size == 1 ? X86_EFLAGS_NT : X86_EFLAGS_NT | X86_EFLAGS_AC | X86_EFLAGS_ID;
-
-    if (l->mode & X86_MODE_SYSTEM)
-        return x86_lift_emulate(l);
-    ir_value v = x86_load(l, x86_type(size), size, x86_stack_address(l, 0));
-    x86_raise_if(l, ir_bit(l->ir, v, 8, false), TRANSLATOR_EMULATE, l->insn.length);
-    x86_set_stack(l, x86_stack_moved(l, 1 << size));
-    v = x86_convert(l, v, IR_I64);
     ir_value low = ir_trunc(l->ir, v);
     set_conditions(l, low, ir_ubfx(l->ir, low, 11, 1));
     ir_value twice = ir_binary_imm(l->ir, IR_SHL, ir_ubfx(l->ir, v, 10, 1), 1);
     ir_set(l->ir, X86_REGISTER_DF, ir_binary(l->ir, IR_SUB, ir_const(l->ir, IR_I64, 1), twice));
-    ir_value kept = ir_binary_imm(l->ir, IR_AND, ir_get(l->ir, X86_REGISTER_EFLAGS, IR_I64), ~changed);
-    ir_value taken = ir_binary_imm(l->ir, IR_AND, v, changed);
-    ir_set(l->ir, X86_REGISTER_EFLAGS, ir_binary(l->ir, IR_OR, kept, taken));
-    return true;
 }
 
 /* -- conditions ---------------------------------------------------------------------------------------- */
@@ -150,7 +127,7 @@ bool x86_lift_group7(struct x86_lift *l)
         return false;
     if (reg <= 2 && l->insn.prefix != X86_NP)
         return false;
-    return registers[reg] >> rm & 1 && x86_lift_emulate(l);
+    return registers[reg] >> rm & 1 && x86_lift_group7_system(l);
 }
 
 /* FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, XSAVE, XRSTOR, XSAVEOPT; CLFLUSH; fences */

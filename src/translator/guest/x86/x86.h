@@ -11,8 +11,11 @@ struct x86_cpu {
     struct translator_cpu common;
     struct x86_state state;
     uint64_t pc; /* of generated code: a linear address; state.rip, which counts in CS, is the owner's */
-    unsigned
-        mode; /* X86_MODE_* that code is translated for; follows from `state`, and the owner keeps it so */
+    /* X86_MODE_* that code is translated for; follows from `state`, and the owner keeps it so, but that STAC
+     * and CLAC change its TLB by themselves. */
+    uint64_t mode;
+    uint64_t waiting; /* X86_EFLAGS_IF: an interrupt is about to be delivered once that flag is set */
+    uint64_t (*tsc)(const struct x86_cpu *cpu); /* RDTSC; NULL: it is the owner's */
 };
 
 /* The TLBs of a CPU in system mode, by who accesses. */
@@ -35,7 +38,12 @@ enum x86_register {
     X86_REGISTER_DF = 32,     /* 1 or -1 */
     X86_REGISTER_EFLAGS = 33, /* eflags_system */
     X86_REGISTER_BASE = 34,   /* .. 39, in the order of enum x86_segment */
-    X86_REGISTER_COUNT = X86_REGISTER_BASE + X86_SEGMENT_COUNT,
+    X86_REGISTER_SEGMENT = X86_REGISTER_BASE + X86_SEGMENT_COUNT, /* .. 45: the selector in the low 16 bits */
+    X86_REGISTER_KERNEL_GS = X86_REGISTER_SEGMENT + X86_SEGMENT_COUNT,
+    X86_REGISTER_MODE,
+    X86_REGISTER_WAITING,
+    X86_REGISTER_TSC, /* whether RDTSC may be executed here */
+    X86_REGISTER_COUNT,
 };
 
 /*
@@ -47,11 +55,19 @@ enum x86_mode {
     X86_MODE_STACK16 = 1 << 2,   /* the stack pointer is SP; only of 16- and 32-bit code */
     X86_MODE_SEGMENTED = 1 << 3, /* CS, SS, DS or ES has another base than 0; not of 64-bit code */
     X86_MODE_SYSTEM =
-        1 << 4,            /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
-    X86_MODE_TLB = 3 << 5, /* mask: enum x86_tlb */
+        1 << 4, /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
+    /* mask: enum x86_tlb, or OUTER: CPL 1 or 2, as SYSTEM */
+    X86_MODE_TLB = 3 << 5,
     X86_MODE_NO_FPU = 1 << 7, /* CR0 or CR4 forbid some of x87, MMX and SSE: all of them are the owner's */
 };
 #define X86_MODE_TLB_SHIFT 5
+#define X86_MODE_OUTER     3u
+
+static inline enum x86_tlb x86_mode_tlb(unsigned mode)
+{
+    const unsigned tlb = (mode & X86_MODE_TLB) >> X86_MODE_TLB_SHIFT;
+    return tlb == X86_MODE_OUTER ? X86_TLB_SYSTEM : (enum x86_tlb)tlb;
+}
 
 /* What is translated, for x86_decode(). */
 struct x86_opcodes;
