@@ -165,6 +165,7 @@ static int vm_new(struct engine_vm **out, const struct engine_machine *machine, 
     const struct translator_options options = {
         .system = true,
         .fills = true,
+        .model = machine->model,
         .trace = machine->trace & ENGINE_TRACE_TRANSLATOR,
         .trace_stream = machine->trace_stream,
         .interpret = machine->trace & ENGINE_INTERPRET,
