@@ -3,7 +3,8 @@
  * system: what system mode adds to the run time: where code is behind page tables, which jump cache entries
  * and return stack belong to which mode of the CPU, stores to code.
  *
- * A CPU has a few contexts, one for each mode that it was in last. A context has a key, a number in the
+ * A CPU has a few contexts, one for each mode and address space that it was in last; one that has seen only
+ * global pages serves all spaces. A context has a key, a number in the
  * non-canonical bits of addresses, by which its entries in the jump cache and what locate() has told are
  * known, and a return stack. A flush gives it another key, and so forgets all of that at once. A block that
  * runs may go on by links to blocks on the same page: they hold as long as the page is mapped where it is,
@@ -20,9 +21,9 @@
 #include "translator/tlb.h"
 
 enum {
-    CONTEXT_COUNT = 4,
+    CONTEXT_COUNT = 16,
     KEY_LAST = 0xfffe,
-    LOCATED_COUNT = 256,
+    LOCATED_COUNT = 1024,
     ATTEMPTS_MOST = 3, /* of translating while others may change the code */
 };
 
@@ -30,7 +31,8 @@ struct code_context {
     unsigned mode;
     uint64_t key; /* 0: it was flushed */
     bool in_use;
-    bool local;            /* since then code on pages that are not global was located */
+    bool local;            /* since then code on pages that are not global was located: */
+    unsigned space;        /* in this address space */
     bool stale;            /* the return stack must be emptied */
     uint64_t pages[16];    /* bits, by page_bit(): pages that code was located on since then */
     uint8_t *return_stack; /* owned */
@@ -46,6 +48,7 @@ struct system_cpu {
     struct code_context contexts[CONTEXT_COUNT], *now;
     unsigned victim; /* the next to be replaced */
     unsigned key;    /* the last one given */
+    unsigned space;  /* the address space that is current */
     bool stepping;   /* an instruction is executed by itself */
     unsigned update_count;
     struct code_range updates[2]; /* code that it writes to */
@@ -131,10 +134,15 @@ static void refresh(struct translator_cpu *cpu)
     }
 }
 
+static bool serves(const struct system_cpu *s, const struct code_context *context, unsigned mode)
+{
+    return context->in_use && context->mode == mode && (!context->local || context->space == s->space);
+}
+
 static struct code_context *context_of(struct system_cpu *s, unsigned mode)
 {
     for (unsigned i = 0; i < CONTEXT_COUNT; i++)
-        if (s->contexts[i].in_use && s->contexts[i].mode == mode)
+        if (serves(s, &s->contexts[i], mode))
             return &s->contexts[i];
     struct code_context *context = &s->contexts[s->victim++ % CONTEXT_COUNT];
     if (context == s->now)
@@ -160,9 +168,8 @@ static void switch_context(struct translator_cpu *cpu, unsigned mode)
 
 void system_adopt_mode(struct translator_cpu *cpu)
 {
-    const struct code_context *now = cpu->system->now;
     unsigned mode = wanted_mode(cpu);
-    if (UNLIKELY(mode != now->mode || !now->in_use))
+    if (UNLIKELY(!serves(cpu->system, cpu->system->now, mode)))
         switch_context(cpu, mode);
     if (UNLIKELY(!cpu->system->now->key || cpu->system->now->stale))
         refresh(cpu);
@@ -199,10 +206,22 @@ void translator_flush_jumps(struct translator_cpu *cpu)
 
 void translator_flush_jumps_local(struct translator_cpu *cpu)
 {
-    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
-        if (cpu->system->contexts[i].local)
-            flush_context(&cpu->system->contexts[i]);
+    translator_flush_jumps_space(cpu, cpu->system->space);
+}
+
+void translator_flush_jumps_space(struct translator_cpu *cpu, unsigned space)
+{
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++) {
+        struct code_context *context = &cpu->system->contexts[i];
+        if (context->local && context->space == space)
+            flush_context(context);
+    }
     flushed(cpu);
+}
+
+void translator_set_space(struct translator_cpu *cpu, unsigned space)
+{
+    cpu->system->space = space;
 }
 
 void translator_flush_jumps_page(struct translator_cpu *cpu, uint64_t address)
@@ -246,7 +265,10 @@ static bool locate(struct translator_cpu *cpu, uint64_t address, struct code_pag
         return false;
     if (page->uncached)
         return true;
-    now->local |= !page->global;
+    if (!page->global) {
+        now->local = true;
+        now->space = cpu->system->space;
+    }
     const uint64_t bit = page_bit(address, &word);
     now->pages[word] |= bit;
     *located_entry(cpu, address) =

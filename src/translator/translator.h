@@ -178,6 +178,14 @@ void translator_flush_jumps_local(struct translator_cpu *cpu);
 void translator_flush_jumps_page(struct translator_cpu *cpu, uint64_t address);
 
 /*
+ * [cpu] Outside translator_run(): the pages that are not global are those of another address space now, of
+ * which what was said when it was current before still holds. The owner numbers them; they begin with 0.
+ * translator_flush_jumps_local() is of the current one, this of any:
+ */
+void translator_set_space(struct translator_cpu *cpu, unsigned space);
+void translator_flush_jumps_space(struct translator_cpu *cpu, unsigned space);
+
+/*
  * [cpu] For the memory function, before it does, or gives the pointer of, an access that writes to a page
  * with code (see code_page()), with the physical address of its first byte; for an access on two pages, of
  * both parts. False: the memory function does nothing and returns false as well; the instruction changes its

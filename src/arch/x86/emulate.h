@@ -12,8 +12,9 @@
 
 enum x86_flush {
     X86_FLUSH_ALL,        /* every translation, global ones too */
-    X86_FLUSH_NOT_GLOBAL, /* MOV to CR3; `linear` 1: those of the new PCID may stay */
+    X86_FLUSH_NOT_GLOBAL, /* MOV to CR3, of the new PCID; `linear` 1: they may stay */
     X86_FLUSH_PAGE,       /* INVLPG; of all sizes */
+    X86_FLUSH_PCID,       /* what is not global of the PCID `linear` */
 };
 
 /* What surrounds the processor. A user program's has no ports, MSRs or paging: NULL there raises #GP. */

@@ -356,8 +356,10 @@ int x86_emulate_invpcid(struct x86_emulation *e)
         return x86_protection(e);
     if (type == 0 && pcid == (s->cr4 & X86_CR4_PCIDE ? s->cr3 & 0xfff : 0))
         flush(e, X86_FLUSH_PAGE, descriptor[1]);
+    else if (type < 2)
+        flush(e, X86_FLUSH_PCID, pcid);
     else
-        flush(e, type == 2 ? X86_FLUSH_ALL : X86_FLUSH_NOT_GLOBAL, 0);
+        flush(e, X86_FLUSH_ALL, 0); /* with 3 the global ones might stay */
     return X86_EMULATED;
 }
 

@@ -12,9 +12,6 @@
 
 #include "base/macros.h"
 
-/* In tlb_entry.physical, of which the low bits are free. */
-enum { ENTRY_GLOBAL = 1 };
-
 #define PAGE_OFFSET (MEMORY_PAGE_SIZE - 1)
 
 /* What code is fetched from where no memory answers. */
@@ -22,36 +19,6 @@ static const uint8_t ones[MEMORY_PAGE_SIZE]
     __attribute__((aligned(MEMORY_PAGE_SIZE))) = {[0 ... MEMORY_PAGE_SIZE - 1] = 0xff};
 
 /* -- forgetting ------------------------------------------------------------------------------------------ */
-
-static void clear_entry(struct tlb_entry *entry)
-{
-    entry->read = entry->write = TLB_NONE;
-}
-
-static void flush_tlb(struct engine_vcpu *v, unsigned tlb, bool global)
-{
-    struct tlb *table = &v->cpu->tlbs[tlb];
-    struct engine_filled *filled = &v->filled[tlb];
-
-    const bool all = filled->count > FILLED_MOST;
-    const unsigned count = all ? TLB_SIZE : filled->count;
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < count; i++) {
-        const unsigned index = all ? i : filled->index[i];
-        struct tlb_entry *entry = &table->entries[index];
-        if (entry->read == TLB_NONE)
-            continue;
-        if (global || !(entry->physical & ENTRY_GLOBAL)) {
-            clear_entry(entry);
-            continue;
-        }
-        if (kept < FILLED_MOST)
-            filled->index[kept] = (uint16_t)index;
-        kept++;
-    }
-    filled->count = kept;
-}
 
 static void flush_fetch(struct engine_vcpu *v, bool global)
 {
@@ -62,15 +29,19 @@ static void flush_fetch(struct engine_vcpu *v, bool global)
     }
 }
 
-static void flush(struct engine_vcpu *v, bool global)
+static unsigned pcid_of(const struct x86_paging *p)
 {
-    for (unsigned tlb = 0; tlb < X86_TLB_COUNT; tlb++)
-        flush_tlb(v, tlb, global);
-    flush_fetch(v, global);
-    if (!global) {
-        translator_flush_jumps_local(&v->cpu->x86.common);
-        return;
+    return p->cr4 & X86_CR4_PCIDE ? p->cr3 & 0xfff : 0;
+}
+
+static void flush_all(struct engine_vcpu *v)
+{
+    for (unsigned tlb = 0; tlb < X86_TLB_COUNT; tlb++) {
+        tlb_flush(&v->cpu->tlbs[tlb]);
+        v->filled[tlb].count = 0;
     }
+    engine_spaces_forget(v, pcid_of(&v->paging));
+    flush_fetch(v, true);
     memset(v->large, 0, sizeof v->large);
     v->huge = 0;
     translator_flush_jumps(&v->cpu->x86.common);
@@ -90,7 +61,7 @@ static void flush_large(struct engine_vcpu *v, uint64_t linear)
 static void flush_page(struct engine_vcpu *v, uint64_t linear)
 {
     if (v->huge >> (linear >> 30 & 63) & 1) {
-        flush(v, true);
+        flush_all(v);
         return;
     }
     if (v->large[linear >> 27 & 15] >> (linear >> 21 & 63) & 1) {
@@ -110,7 +81,7 @@ static void flush_page(struct engine_vcpu *v, uint64_t linear)
 void engine_tlb_flush(struct engine_vcpu *v)
 {
     v->range = NULL;
-    flush(v, true);
+    flush_all(v);
 }
 
 /* -- the registers that decide --------------------------------------------------------------------------- */
@@ -134,8 +105,18 @@ void engine_paging_flush(struct engine_vcpu *v, enum x86_flush what, uint64_t li
         flush_page(v, linear);
         return;
     }
+    if (what == X86_FLUSH_PCID) {
+        engine_space_forget(v, (unsigned)linear);
+        flush_fetch(v, false);
+        return;
+    }
     take_over(v);
-    flush(v, what == X86_FLUSH_ALL);
+    if (what == X86_FLUSH_ALL) {
+        flush_all(v);
+        return;
+    }
+    engine_space_enter(v, pcid_of(&v->paging), linear);
+    flush_fetch(v, false);
 }
 
 void engine_paging_check(struct engine_vcpu *v)
@@ -262,7 +243,8 @@ static void fill(struct engine_vcpu *v, unsigned tlb, uint64_t linear, const str
     struct tlb_entry *entry = tlb_entry(&v->cpu->tlbs[tlb], linear);
     struct engine_filled *filled = &v->filled[tlb];
 
-    if (filled->count <= FILLED_MOST && entry->read == TLB_NONE) {
+    if (!page->global && filled->count <= FILLED_MOST &&
+        (entry->read == TLB_NONE || entry->physical & ENGINE_ENTRY_GLOBAL)) {
         if (filled->count < FILLED_MOST)
             filled->index[filled->count] = (uint16_t)(entry - v->cpu->tlbs[tlb].entries);
         filled->count++;
@@ -270,7 +252,7 @@ static void fill(struct engine_vcpu *v, unsigned tlb, uint64_t linear, const str
     entry->read = tlb_page(linear);
     entry->write = TLB_NONE;
     entry->addend = (uint64_t)(uintptr_t)target->host - linear;
-    entry->physical = tlb_page(target->key) | (page->global ? ENTRY_GLOBAL : 0);
+    entry->physical = tlb_page(target->key) | (page->global ? ENGINE_ENTRY_GLOBAL : 0);
     if (may_write(v, tlb, page, target))
         fill_write(entry, linear, target);
     note_large(v, linear, page->size);

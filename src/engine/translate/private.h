@@ -46,7 +46,7 @@ enum {
 /* Beyond the lengths of instructions in the payload of TRANSLATOR_EMULATE: see engine_step_update(). */
 #define ENGINE_PAYLOAD_UPDATE 0x100
 
-enum { FETCH_BITS = 8, FETCH_SIZE = 1 << FETCH_BITS, FILLED_MOST = 256 };
+enum { FETCH_BITS = 6, FETCH_SIZE = 1 << FETCH_BITS, FILLED_MOST = 256 };
 #define LARGE_SIZE (UINT64_C(2) << 20)
 
 /* A page that code may be fetched from. */
@@ -57,10 +57,28 @@ struct engine_fetch {
     bool global;
 };
 
-/* The entries of a TLB that may be in use: a flush need not look at the others. */
+/* In tlb_entry.physical, of which the low bits are free. */
+#define ENGINE_ENTRY_GLOBAL 1u
+
+/* Where entries of a TLB that are not global may be: to take them out nobody need look elsewhere. */
 struct engine_filled {
-    unsigned count; /* beyond FILLED_MOST: any */
+    unsigned count; /* beyond FILLED_MOST: anywhere */
     uint16_t index[FILLED_MOST];
+};
+
+/* Entries of a space that is not current. */
+struct engine_saved {
+    unsigned count;
+    uint16_t index[FILLED_MOST];
+    struct tlb_entry entries[FILLED_MOST];
+};
+
+enum { ENGINE_SPACES = 8 };
+
+struct engine_space {
+    uint64_t used; /* when it became current last; 0: it is nobody's */
+    uint16_t pcid;
+    struct engine_saved saved[X86_TLB_COUNT];
 };
 
 /* Where a linear address leads. */
@@ -103,6 +121,9 @@ struct engine_vcpu {
     struct x86_exception fault;               /* what the memory function and fetches have run into */
     struct engine_fetch fetch[2][FETCH_SIZE]; /* of supervisor and user */
     struct engine_filled filled[X86_TLB_COUNT];
+    struct engine_space spaces[ENGINE_SPACES];
+    unsigned space; /* the current one */
+    uint64_t space_clock;
     /* Hashed: where entries come from pages of 2 MiB, and of other sizes. INVLPG forgets all of such a page.
      */
     uint64_t large[16], huge;
@@ -165,6 +186,16 @@ static inline enum engine_tlb engine_tlb_of(const struct engine_vcpu *v)
 {
     return (enum engine_tlb)x86_mode_tlb((unsigned)v->cpu->x86.mode);
 }
+
+/* -- spaces.c -------------------------------------------------------------------------------------------- */
+
+/* The space of a PCID is current from now on; `keep`: with what it had when it was last. */
+void engine_space_enter(struct engine_vcpu *v, unsigned pcid, bool keep);
+/* What is not global is forgotten: of the current space, of a PCID, of all but the current one, which is that
+ * PCID's from now on. */
+void engine_space_flush(struct engine_vcpu *v);
+void engine_space_forget(struct engine_vcpu *v, unsigned pcid);
+void engine_spaces_forget(struct engine_vcpu *v, unsigned pcid);
 
 /* -- access.c -------------------------------------------------------------------------------------------- */
 
