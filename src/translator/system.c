@@ -24,6 +24,8 @@ enum {
     CONTEXT_COUNT = 16,
     KEY_LAST = 0xfffe,
     LOCATED_COUNT = 1024,
+    LOWER_BITS = 1024,
+    UPPER_BITS = 32768,
     ATTEMPTS_MOST = 3, /* of translating while others may change the code */
 };
 
@@ -31,10 +33,13 @@ struct code_context {
     unsigned mode;
     uint64_t key; /* 0: it was flushed */
     bool in_use;
-    bool local;            /* since then code on pages that are not global was located: */
-    unsigned space;        /* in this address space */
-    bool stale;            /* the return stack must be emptied */
-    uint64_t pages[16];    /* bits, by page_bit(): pages that code was located on since then */
+    bool local;     /* since then code on pages that are not global was located: */
+    unsigned space; /* in this address space */
+    bool stale;     /* the return stack must be emptied */
+    /* Bits, hashed: pages that code was located on since then, in either half of the addresses: kernels live
+     * in the upper one, and have many. */
+    uint64_t lower[LOWER_BITS / 64], upper[UPPER_BITS / 64];
+    bool has_upper;
     uint8_t *return_stack; /* owned */
     uint64_t return_sp;    /* while it is not the current one */
 };
@@ -102,7 +107,10 @@ static void flush_context(struct code_context *context)
     context->key = 0;
     context->local = false;
     context->stale = true;
-    memset(context->pages, 0, sizeof context->pages);
+    memset(context->lower, 0, sizeof context->lower);
+    if (context->has_upper)
+        memset(context->upper, 0, sizeof context->upper);
+    context->has_upper = false;
 }
 
 /* All keys have been used: begins with the first again, on an empty jump cache. */
@@ -182,12 +190,14 @@ void system_forget_cache(struct translator_cpu *cpu)
 
 /* -- flushing ------------------------------------------------------------------------------------------ */
 
-static uint64_t page_bit(uint64_t address, unsigned *word)
+/* The bit of a page in code_context.pages, and the first of its word. */
+static uint64_t *page_word(struct code_context *context, uint64_t address, uint64_t *bit)
 {
-    uint64_t page = address >> GUEST_PAGE_BITS;
-    unsigned bit = (unsigned)(page ^ page >> 10) & 1023;
-    *word = bit / 64;
-    return (uint64_t)1 << bit % 64;
+    const uint64_t page = address >> GUEST_PAGE_BITS;
+    const bool upper = address >> 63;
+    const unsigned number = (unsigned)(page ^ page >> 14) & (upper ? UPPER_BITS - 1 : LOWER_BITS - 1);
+    *bit = (uint64_t)1 << number % 64;
+    return upper ? &context->upper[number / 64] : &context->lower[number / 64];
 }
 
 /* The current context goes on in the middle of a block at once. */
@@ -226,10 +236,9 @@ void translator_set_space(struct translator_cpu *cpu, unsigned space)
 
 void translator_flush_jumps_page(struct translator_cpu *cpu, uint64_t address)
 {
-    unsigned word;
-    const uint64_t bit = page_bit(address, &word);
+    uint64_t bit;
     for (unsigned i = 0; i < CONTEXT_COUNT; i++)
-        if (cpu->system->contexts[i].pages[word] & bit)
+        if (*page_word(&cpu->system->contexts[i], address, &bit) & bit)
             flush_context(&cpu->system->contexts[i]);
     flushed(cpu);
 }
@@ -256,7 +265,7 @@ static bool locate(struct translator_cpu *cpu, uint64_t address, struct code_pag
 {
     const struct translator *t = cpu->translator;
     struct code_context *now = cpu->system->now;
-    unsigned word;
+    uint64_t bit;
 
     if (is_located(cpu, address, page))
         return true;
@@ -269,8 +278,8 @@ static bool locate(struct translator_cpu *cpu, uint64_t address, struct code_pag
         now->local = true;
         now->space = cpu->system->space;
     }
-    const uint64_t bit = page_bit(address, &word);
-    now->pages[word] |= bit;
+    *page_word(now, address, &bit) |= bit;
+    now->has_upper |= address >> 63;
     *located_entry(cpu, address) =
         (struct located_page){.tag = (address & -GUEST_PAGE) ^ cpu->jump_key, .page = *page};
     return true;

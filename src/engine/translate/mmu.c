@@ -47,6 +47,17 @@ static void flush_all(struct engine_vcpu *v)
     translator_flush_jumps(&v->cpu->x86.common);
 }
 
+/* Bits of v->large and v->huge. */
+static unsigned large_bit(uint64_t linear)
+{
+    return (unsigned)(linear >> 21 ^ linear >> 31 ^ linear >> 41) & 1023;
+}
+
+static unsigned huge_bit(uint64_t linear)
+{
+    return (unsigned)(linear >> 30 ^ linear >> 36 ^ linear >> 42) & 63;
+}
+
 /* All of the 2 MiB around an address. */
 static void flush_large(struct engine_vcpu *v, uint64_t linear)
 {
@@ -60,11 +71,11 @@ static void flush_large(struct engine_vcpu *v, uint64_t linear)
 
 static void flush_page(struct engine_vcpu *v, uint64_t linear)
 {
-    if (v->huge >> (linear >> 30 & 63) & 1) {
+    if (v->huge >> huge_bit(linear) & 1) {
         flush_all(v);
         return;
     }
-    if (v->large[linear >> 27 & 15] >> (linear >> 21 & 63) & 1) {
+    if (v->large[large_bit(linear) / 64] >> large_bit(linear) % 64 & 1) {
         flush_large(v, linear);
         return;
     }
@@ -216,9 +227,9 @@ static void note_large(struct engine_vcpu *v, uint64_t linear, uint64_t size)
     if (size <= MEMORY_PAGE_SIZE || !(v->paging.cr0 & X86_CR0_PG))
         return;
     if (size == LARGE_SIZE)
-        v->large[linear >> 27 & 15] |= 1ull << (linear >> 21 & 63);
+        v->large[large_bit(linear) / 64] |= 1ull << large_bit(linear) % 64;
     else
-        v->huge |= 1ull << (linear >> 30 & 63);
+        v->huge |= 1ull << huge_bit(linear);
 }
 
 static bool may_write(const struct engine_vcpu *v, unsigned tlb, const struct x86_page *page,
