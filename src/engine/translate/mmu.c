@@ -47,15 +47,15 @@ static void flush_all(struct engine_vcpu *v)
     translator_flush_jumps(&v->cpu->x86.common);
 }
 
-/* Bits of v->large and v->huge. */
+/* Bits of v->large and v->huge. Kernels' addresses, which have many such pages, are apart from users'. */
 static unsigned large_bit(uint64_t linear)
 {
-    return (unsigned)(linear >> 21 ^ linear >> 31 ^ linear >> 41) & 1023;
+    return ((unsigned)(linear >> 21 ^ linear >> 31) & 1023) | (linear >> 63 ? 1024 : 0);
 }
 
 static unsigned huge_bit(uint64_t linear)
 {
-    return (unsigned)(linear >> 30 ^ linear >> 36 ^ linear >> 42) & 63;
+    return ((unsigned)(linear >> 30 ^ linear >> 35) & 31) | (linear >> 63 ? 32 : 0);
 }
 
 /* All of the 2 MiB around an address. */

@@ -126,7 +126,7 @@ struct engine_vcpu {
     uint64_t space_clock;
     /* Hashed: where entries come from pages of 2 MiB, and of other sizes. INVLPG forgets all of such a page.
      */
-    uint64_t large[16], huge;
+    uint64_t large[32], huge;
     const struct memory_range *range; /* where something was found last; until the reader passes */
 
     /* An UPDATE that generated code cannot do is done again by the interpreter, on this copy if the memory is
