@@ -283,6 +283,21 @@ static void test_leave_inner_keeps_base(void **state)
     assert_true(S->segment_base[X86_FS] == 0x7fff12345678);
 }
 
+/* One that becomes null keeps its base, as Intel's processors do. */
+static void test_leave_inner_nullifies(void **state)
+{
+    (void)state;
+    machine_long();
+    machine_segment(X86_GS, DATA0);
+    S->segment_base[X86_GS] = 0x400000;
+    machine_segment(X86_CS, CODE64_3);
+    machine_segment(X86_SS, DATA3);
+    x86_segments_leave_inner(S);
+    assert_int_equal(S->segment[X86_GS].selector, 0);
+    assert_int_equal(S->segment[X86_GS].attributes, 0);
+    assert_int_equal(S->segment_base[X86_GS], 0x400000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_data_of_long_mode),
         cmocka_unit_test(test_leave_inner),
         cmocka_unit_test(test_leave_inner_keeps_base),
+        cmocka_unit_test(test_leave_inner_nullifies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

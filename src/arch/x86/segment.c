@@ -168,8 +168,8 @@ void x86_segments_leave_inner(struct x86_state *s)
         const bool conforming = x86_is_code(attributes) && attributes & X86_SEGMENT_CONFORMING;
         if (x86_selector_null(s->segment[data[i]].selector))
             s->segment[data[i]].selector = 0; /* FS and GS of 64-bit code have bases, though */
-        else if (!conforming && x86_attributes_dpl(attributes) < cpl)
-            x86_segment_set_null(s, data[i], 0);
+        else if (!conforming && x86_attributes_dpl(attributes) < cpl) /* the base stays */
+            s->segment[data[i]] = (struct x86_segment_register){0};
     }
 }
 
