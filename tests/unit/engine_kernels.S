@@ -111,6 +111,9 @@ ENTRY(faults):
 1:  RESUME(1f)
     movq $0x800000000000, %rax
     movq (%rax), %rax                 /* 7: not canonical */
+1:  RESUME(1f)
+    movq %rax, %rbp
+    movq (%rbp), %rax                 /* 8: in the stack segment */
 1:  FINISH_WITH(1)
 
 /* WP clear: a supervisor writes read-only pages. */
@@ -323,6 +326,8 @@ ENTRY(step):
     orl $0x100, (%rsp)
     popfq
     incl %ecx
+    movl %ss, %edx
+    movl %edx, %ss      /* puts off the trap until after */
     incl %ecx
     pushfq
     andl $~0x100, (%rsp)

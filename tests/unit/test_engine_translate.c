@@ -442,7 +442,7 @@ static void test_faults(void **state)
     *entry_at(PAGES + WRITTEN_PAGE + 0xff8) = 0x1122334455667788;
     RUN(faults);
     assert_int_equal(m.result, 1);
-    assert_int_equal(word(LOG), 8);
+    assert_int_equal(word(LOG), 9);
     check_fault(0, X86_PF, 0, PAGES_LINEAR + ABSENT_PAGE);
     check_fault(1, X86_PF, X86_PF_WRITE, PAGES_LINEAR + ABSENT_PAGE + 8);
     check_fault(2, X86_PF, X86_PF_WRITE | X86_PF_PRESENT, PAGES_LINEAR + READONLY_PAGE);
@@ -452,6 +452,7 @@ static void test_faults(void **state)
     check_fault(5, X86_PF, X86_PF_WRITE, PAGES_LINEAR + WRITTEN_PAGE + 0x1000);
     check_fault(6, X86_PF, X86_PF_WRITE, PAGES_LINEAR + WRITTEN_PAGE + 0x1000);
     check_fault(7, X86_GP, 0, 0);
+    check_fault(8, X86_SS_FAULT, 0, 0);
     /* Nothing of what went across was written. */
     assert_true(*entry_at(PAGES + WRITTEN_PAGE + 0xff8) == 0x1122334455667788);
     assert_int_equal(*entry_of(PAGES_LINEAR + READ_PAGE) & (ACCESSED | DIRTY), ACCESSED);
@@ -584,7 +585,7 @@ static void test_step(void **state)
     assert_int_equal(m.result, 3);
     /* Behind each from the first INC to the POPF that ends it; a trap has the TF of before the instruction.
      */
-    assert_int_equal(word(LOG), 5);
+    assert_int_equal(word(LOG), 6);
     const uint64_t *rip = entry_at(LOG + 64);
     assert_int_equal(rip[1] - rip[0], 2);
     const struct x86_state s = registers();

@@ -352,8 +352,8 @@ static void test_segment_moves(void **state)
     RAX = DATA16;
     DOES(0x8e, 0xd0); /* mov ss, ax */
     assert_int_equal(S->segment[X86_SS].selector, DATA16);
-    assert_true(S->interrupt_shadow);
-    S->interrupt_shadow = false;
+    assert_int_equal(S->interrupt_shadow, X86_SHADOW_STACK);
+    S->interrupt_shadow = X86_SHADOW_NONE;
     RAX = 0x77777777;
     DOES(0x8c, 0xd0); /* mov eax, ss */
     assert_int_equal(RAX, DATA16);
@@ -494,7 +494,7 @@ static void test_interrupt_flag(void **state)
     long_mode();
     DOES(0xfb);
     assert_true(S->eflags_system & X86_EFLAGS_IF);
-    assert_true(S->interrupt_shadow);
+    assert_int_equal(S->interrupt_shadow, X86_SHADOW_STI);
     DOES(0xfb);
     assert_false(S->interrupt_shadow);
     DOES(0xfa);

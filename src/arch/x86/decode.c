@@ -277,6 +277,34 @@ static enum x86_decoded decode(struct reader *r, struct x86_insn *insn)
     return is_valid(insn) ? X86_DECODED : X86_UNDEFINED;
 }
 
+/* Those of one byte that push and pop. */
+static bool is_stack_opcode(const struct x86_insn *insn)
+{
+    if (insn->map == X86_MAP_0F)
+        return (insn->opcode & 0xf6) == 0xa0; /* PUSH and POP of FS and GS */
+    if (insn->map != X86_MAP_BASE)
+        return false;
+    switch (insn->opcode) {
+    case 0x50 ... 0x61:
+    case 0x68:
+    case 0x6a:
+    case 0x8f:
+    case 0x9a:
+    case 0x9c ... 0x9d:
+    case 0xc2 ... 0xc3:
+    case 0xc8 ... 0xcb:
+    case 0xcf:
+    case 0xe8: return true;
+    case 0xff: return (insn->reg & 7) >= 2 && (insn->reg & 7) != 4 && (insn->reg & 7) != 5;
+    default: return insn->opcode < 0x20 && (insn->opcode & 6) == 6;
+    }
+}
+
+bool x86_accesses_stack(const struct x86_insn *insn)
+{
+    return insn->memory ? insn->segment == X86_SS : is_stack_opcode(insn);
+}
+
 enum x86_decoded x86_decode(struct x86_insn *insn, const struct x86_opcodes *opcodes, enum x86_code code,
                             const uint8_t *bytes, size_t limit)
 {

@@ -99,6 +99,10 @@ enum x86_decoded {
 enum x86_decoded x86_decode(struct x86_insn *insn, const struct x86_opcodes *opcodes, enum x86_code code,
                             const uint8_t *bytes, size_t limit);
 
+/* Whether the access that it makes is to the stack segment: then a bad address is #SS and not #GP. Of two
+ * accesses the memory operand's counts. */
+bool x86_accesses_stack(const struct x86_insn *insn);
+
 /* Whose registers an instruction uses; what of CR0 and CR4 must allow it. */
 enum x86_float_unit { X86_UNIT_NONE, X86_UNIT_X87, X86_UNIT_MMX, X86_UNIT_SSE };
 enum x86_float_unit x86_float_unit(const struct x86_insn *insn);

@@ -25,7 +25,7 @@ int x86_emulate_sti(struct x86_emulation *e)
     struct x86_state *s = e->state;
     if (e->cpl > iopl(s))
         return x86_protection(e);
-    s->interrupt_shadow = !(s->eflags_system & X86_EFLAGS_IF);
+    s->interrupt_shadow = s->eflags_system & X86_EFLAGS_IF ? X86_SHADOW_NONE : X86_SHADOW_STI;
     s->eflags_system |= X86_EFLAGS_IF;
     return X86_EMULATED;
 }

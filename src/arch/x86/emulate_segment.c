@@ -82,7 +82,7 @@ static int load_segment(struct x86_emulation *e, enum x86_segment segment, uint1
     if (x86_segment_load(e->core, segment, selector) < 0)
         return X86_RAISED;
     if (segment == X86_SS)
-        e->state->interrupt_shadow = true;
+        e->state->interrupt_shadow = X86_SHADOW_STACK;
     return X86_EMULATED;
 }
 
@@ -160,7 +160,7 @@ int x86_emulate_load_far(struct x86_emulation *e)
 
     if (read_far(e, &offset, &selector) < 0 || load_segment(e, segment, selector) < 0)
         return X86_RAISED;
-    e->state->interrupt_shadow = false; /* only MOV and POP put interrupts off */
+    e->state->interrupt_shadow = X86_SHADOW_NONE; /* only MOV and POP put interrupts off */
     x86_register_set(e, e->insn.reg, operand_bytes(e), offset);
     return X86_EMULATED;
 }

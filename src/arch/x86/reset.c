@@ -49,7 +49,7 @@ void x86_state_init(struct x86_state *s, const struct x86_model *model)
     s->dr[7] = 0x400;
     memset(s->pdpte, 0, sizeof s->pdpte);
     s->debugctl = 0;
-    s->interrupt_shadow = false;
+    s->interrupt_shadow = X86_SHADOW_NONE;
 }
 
 void x86_state_reset(struct x86_state *s, const struct x86_model *model)

@@ -114,8 +114,12 @@ struct x86_state {
     uint64_t pat, misc_enable, debugctl, spec_ctrl;
     uint64_t mtrr_def_type, mtrr_fixed[X86_MTRR_FIXED], mtrr_base[X86_MTRR_VARIABLE],
         mtrr_mask[X86_MTRR_VARIABLE];
-    bool interrupt_shadow; /* the last instruction was STI, or loaded SS: no interrupt before the next one */
+    uint8_t interrupt_shadow; /* enum x86_shadow */
 };
+
+/* What the last instruction puts off until the next one is done: interrupts. If it loaded SS, traps of single
+ * steps, too. */
+enum x86_shadow { X86_SHADOW_NONE, X86_SHADOW_STI, X86_SHADOW_STACK };
 
 /* XCR0 */
 enum { X86_XCR0_X87 = 1 << 0, X86_XCR0_SSE = 1 << 1, X86_XCR0_ALL = X86_XCR0_X87 | X86_XCR0_SSE };

@@ -147,6 +147,24 @@ static void note_instruction(struct engine_vcpu *v, const uint8_t *code, unsigne
     s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF;
 }
 
+/* An address that is not canonical is #SS if the stack is there: which of the two, the instruction says. */
+static void name_stack_fault(struct engine_vcpu *v)
+{
+    uint8_t code[X86_INSTRUCTION_MAX];
+    unsigned length = sizeof code;
+    struct x86_insn insn;
+
+    if (v->fault.vector != X86_GP)
+        return;
+    const struct x86_exception fault = v->fault;
+    while (length && !fetch_bytes(v, v->cpu->x86.pc, code, length))
+        length--; /* the next page need not be there */
+    v->fault = fault;
+    if (x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, code, length) == X86_DECODED &&
+        x86_accesses_stack(&insn))
+        v->fault.vector = X86_SS_FAULT;
+}
+
 static enum x86_float_unit float_unit(const struct engine_vcpu *v, const uint8_t *code, unsigned length)
 {
     const enum x86_code kind = (enum x86_code)(v->cpu->x86.mode & X86_MODE_CODE);
@@ -208,7 +226,7 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     }
     note_instruction(v, code, length);
     from_state(v);
-    return step ? trap_step(v) : GO_ON;
+    return step && s->interrupt_shadow != X86_SHADOW_STACK ? trap_step(v) : GO_ON;
 }
 
 /* -- guest code ------------------------------------------------------------------------------------------ */
@@ -241,7 +259,7 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
     case TRANSLATOR_BREAKPOINT: return breakpoint(v);
     case TRANSLATOR_ALIGNMENT: return raise_protection(v);
-    case TRANSLATOR_FAULT:
+    case TRANSLATOR_FAULT: name_stack_fault(v); return raise(v, v->fault);
     case TRANSLATOR_FETCH_FAULT: return raise(v, v->fault);
     default: return FAILED;
     }
