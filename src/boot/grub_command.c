@@ -154,9 +154,9 @@ static bool run_search(struct grub *grub, char **words, unsigned count)
                 by = kinds[k].by;
         if (!strncmp(words[i], "--set=", 6))
             variable = words[i] + 6;
-        else if (*words[i] != '-' && !what)
+        else if (*words[i] != '-' && (!what || words[0][6] != '.')) /* hints may come before it */
             what = words[i];
-        else if (*words[i] != '-' && words[0][6] == '.')
+        else if (*words[i] != '-' && i == 2)
             variable = words[i];
     }
     int volume = what ? disk->search(disk->opaque, by, what) : -1;

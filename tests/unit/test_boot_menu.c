@@ -127,7 +127,7 @@ static const char grub_head[] =
 static const char grub_menu[] =
     "menuentry 'First $x' --class debian --class os $menuentry_id_option 'first' {\n"
     "\tload_video\n\tif [ x$grub_platform = xxen ]; then insmod xzio; insmod lzopio; fi\n"
-    "\tsearch --no-floppy --fs-uuid --set=root aaaa-1\n\techo 'Loading { Linux } ...'\n"
+    "\tset root=none\n\tsearch --no-floppy --fs-uuid --set=root hd0,gpt2 aaaa-1\n\techo 'Loading { Linux } ...'\n"
     "\tlinux\t/boot/vmlinuz-1 root=UUID=aaaa-1 ro  quiet \"a b\" \\\n$vt_handoff last # comment\n"
     "\tinitrd\t/boot/initrd-1\n}\n"
     "submenu \"Advanced \\\"options\\\"\" $menuentry_id_option 'more' {\n"
