@@ -9,7 +9,7 @@
 
 #include "base/macros.h"
 #include "boot/bytes.h"
-#include "boot/loader.h"
+#include "boot/linux_header.h"
 
 /* The setup header's fields, from the start of the file as of the zero page. */
 enum {
@@ -31,6 +31,8 @@ enum {
     RELOCATABLE_KERNEL = 0x234,
     XLOADFLAGS = 0x236,
     CMDLINE_SIZE = 0x238,
+    PAYLOAD_OFFSET = 0x248,
+    PAYLOAD_LENGTH = 0x24c,
     SETUP_DATA = 0x250,
     PREF_ADDRESS = 0x258,
     INIT_SIZE = 0x260,
@@ -51,8 +53,7 @@ enum {
 enum {
     MAGIC = 0x53726448, /* "HdrS" */
     LOADED_HIGH = 1 << 0,
-    XLF_KERNEL_64 = 1 << 0,
-    XLF_CAN_BE_LOADED_ABOVE_4G = 1 << 1,
+    KASLR_FLAG = 1 << 1,
     ENTRY_64 = 0x200,
     LOADER_UNDEFINED = 0xff,
     VIDEO_NORMAL = 0xffff,
@@ -61,28 +62,16 @@ enum {
     SEED_SIZE = 32,
 };
 
-/* The header, with what older protocols imply for what they lack. */
-struct header {
-    unsigned version;
-    uint64_t setup_size, code_size; /* in the file */
-    uint64_t init_size;             /* memory it takes before it has set up its own */
-    uint64_t preferred, alignment;
-    bool relocatable;
-    unsigned flags;
-    uint64_t initrd_last;
-    uint64_t command_line_max;
-};
-
 bool linux_detect(struct boot_file *kernel, const uint8_t *head, size_t size)
 {
     (void)kernel;
     return size >= VERSION + 2 && bytes_get32(head + HEADER) == MAGIC;
 }
 
-static void read_header(struct header *h, const uint8_t *head)
+static void read_header(struct linux_header *h, const uint8_t *head)
 {
     unsigned sectors = head[SETUP_SECTS];
-    *h = (struct header){
+    *h = (struct linux_header){
         .version = bytes_get16(head + VERSION),
         .setup_size = ((sectors ? sectors : 4) + 1) * (uint64_t)SECTOR,
         .preferred = LAYOUT_HIGH_START,
@@ -100,6 +89,10 @@ static void read_header(struct header *h, const uint8_t *head)
     }
     if (h->version >= 0x206)
         h->command_line_max = bytes_get32(head + CMDLINE_SIZE);
+    if (h->version >= 0x208) {
+        h->payload = h->setup_size + bytes_get32(head + PAYLOAD_OFFSET);
+        h->payload_size = bytes_get32(head + PAYLOAD_LENGTH);
+    }
     if (h->version >= 0x20a) {
         h->preferred = bytes_get64(head + PREF_ADDRESS);
         h->init_size = MAX(bytes_get32(head + INIT_SIZE), h->code_size);
@@ -108,7 +101,7 @@ static void read_header(struct header *h, const uint8_t *head)
         h->flags = bytes_get16(head + XLOADFLAGS);
 }
 
-static int check_header(struct loader *load, const struct header *h, const uint8_t *head)
+static int check_header(struct loader *load, const struct linux_header *h, const uint8_t *head)
 {
     const char *again = "copy or download it again";
     uint64_t size = load->config->kernel->size;
@@ -134,7 +127,7 @@ static int check_header(struct loader *load, const struct header *h, const uint8
 }
 
 /* Where the kernel likes to be, else where there is room. */
-static int place_kernel(struct loader *load, const struct header *h, uint64_t *address)
+static int place_kernel(struct loader *load, const struct linux_header *h, uint64_t *address)
 {
     *address = h->preferred; /* in the part that is mapped at its own addresses */
     if (*address < LAYOUT_ABOVE && loader_claim(load, *address, h->init_size))
@@ -150,11 +143,8 @@ static int place_kernel(struct loader *load, const struct header *h, uint64_t *a
                          (unsigned long long)load->config->layout.size >> 20);
 }
 
-/* All modules, each from a multiple of four on, as one RAM disk: the kernel unpacks one archive after the
- * other. */
-static int load_initrd(struct loader *load, const struct header *h, uint8_t *page)
+static uint64_t initrd_size(const struct boot_config *config)
 {
-    const struct boot_config *config = load->config;
     uint64_t size = 0;
     for (unsigned i = 0; i < config->module_count; i++) {
         uint64_t one = config->modules[i].file->size;
@@ -163,6 +153,15 @@ static int load_initrd(struct loader *load, const struct header *h, uint8_t *pag
         else
             size = ALIGN_UP(size, 4) + one;
     }
+    return size;
+}
+
+/* All modules, each from a multiple of four on, as one RAM disk: the kernel unpacks one archive after the
+ * other. */
+static int load_initrd(struct loader *load, const struct linux_header *h, uint8_t *page)
+{
+    const struct boot_config *config = load->config;
+    uint64_t size = initrd_size(config);
     if (!size)
         return 0;
     uint64_t at = loader_find_highest(load, h->initrd_last + 1, size, 0x1000, false);
@@ -208,7 +207,7 @@ static void describe_memory(struct loader *load, uint8_t *page)
 
 /* A seed for the kernel's random numbers, as firmware gives one. Kernels that do not know the type pass over
  * it; without one from the host there is none. */
-static int write_seed(struct loader *load, const struct header *h, uint8_t *page)
+static int write_seed(struct loader *load, const struct linux_header *h, uint8_t *page)
 {
     uint8_t data[16 + SEED_SIZE] = {0};
     if (h->version < 0x209 || getrandom(data + 16, SEED_SIZE, GRND_NONBLOCK) != SEED_SIZE)
@@ -219,10 +218,21 @@ static int write_seed(struct loader *load, const struct header *h, uint8_t *page
     return loader_write(load, LOADER_SETUP_DATA, data, sizeof data);
 }
 
-static int enter(struct loader *load, const struct header *h, uint64_t address)
+/* The kernel as it is, which then unpacks itself. */
+static int load_packed(struct loader *load, const struct linux_header *h, struct linux_kernel *kernel)
+{
+    int result = place_kernel(load, h, &kernel->address);
+    if (!result)
+        result = loader_read_file(load, load->config->kernel, h->setup_size, kernel->address, h->code_size);
+    kernel->entry = kernel->address + (h->flags & XLF_KERNEL_64 ? ENTRY_64 : 0);
+    kernel->randomized = false;
+    return result;
+}
+
+static int enter(struct loader *load, const struct linux_header *h, const struct linux_kernel *kernel)
 {
     bool wide = h->flags & XLF_KERNEL_64;
-    int result = wide ? loader_enter64(load, address + ENTRY_64) : loader_enter32(load, (uint32_t)address);
+    int result = wide ? loader_enter64(load, kernel->entry) : loader_enter32(load, (uint32_t)kernel->entry);
     load->state->gpr[X86_RSI] = LOADER_BOOT_PARAMS;
     return result;
 }
@@ -230,14 +240,14 @@ static int enter(struct loader *load, const struct header *h, uint64_t address)
 int linux_load(struct loader *load, const uint8_t *head, size_t size)
 {
     uint8_t page[ZERO_PAGE] = {0};
-    struct header h;
-    uint64_t address;
+    struct linux_header h;
+    struct linux_kernel kernel;
     if (size < HEADER_END_MAX)
         return loader_refuse(load, "copy or download it again", "the bzImage is cut off: %zu bytes", size);
     read_header(&h, head);
     int result = check_header(load, &h, head);
-    if (!result)
-        result = place_kernel(load, &h, &address);
+    if (!result && !linux_unpack(load, &h, initrd_size(load->config), &kernel))
+        result = load_packed(load, &h, &kernel);
     if (result)
         return result;
 
@@ -245,26 +255,26 @@ int linux_load(struct loader *load, const uint8_t *head, size_t size)
     memcpy(page + SETUP_SECTS, head + SETUP_SECTS, end - SETUP_SECTS);
     page[TYPE_OF_LOADER] = LOADER_UNDEFINED;
     bytes_put(page + VID_MODE, VIDEO_NORMAL, 2);
-    bytes_put(page + CODE32_START, address, 4);
+    if (kernel.randomized)
+        page[LOADFLAGS] |= KASLR_FLAG;
+    bytes_put(page + CODE32_START, kernel.address, 4);
     bytes_put(page + CMD_LINE_PTR, LOADER_COMMAND_LINE, 4);
     bytes_put(page + ACPI_RSDP_ADDR, load->config->acpi_rsdp, 8);
     bytes_put(page + SETUP_DATA, 0, 8);
     describe_memory(load, page);
     result = loader_command_line(load, h.command_line_max);
     if (!result)
-        result = loader_read_file(load, load->config->kernel, h.setup_size, address, h.code_size);
-    if (!result)
         result = load_initrd(load, &h, page);
     if (!result)
         result = write_seed(load, &h, page);
     if (!result)
         result = loader_write(load, LOADER_BOOT_PARAMS, page, sizeof page);
-    return result ? result : enter(load, &h, address);
+    return result ? result : enter(load, &h, &kernel);
 }
 
 enum boot_protocol linux_protocol(const uint8_t *head, size_t size)
 {
-    struct header h = {0};
+    struct linux_header h = {0};
     if (size >= HEADER_END_MAX)
         read_header(&h, head);
     return h.flags & XLF_KERNEL_64 ? BOOT_LINUX64 : BOOT_LINUX32;

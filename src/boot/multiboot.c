@@ -7,7 +7,7 @@
 
 #include "base/macros.h"
 #include "boot/bytes.h"
-#include "boot/elf.h"
+#include "boot/elf_kernel.h"
 
 enum { SEARCH = 8192, MAGIC = 0x1badb002, LOADED_MAGIC = 0x2badb002, ALIGN = 4 };
 enum {
@@ -75,7 +75,7 @@ int multiboot_load_raw(struct loader *load, const struct raw_image *raw, uint64_
 static int load_image(struct loader *load, const uint8_t *head, size_t size, size_t header, uint64_t *entry)
 {
     uint64_t start, end;
-    struct elf_image image;
+    struct elf_kernel image;
     int result;
     if (bytes_get32(head + header + 4) & HAS_ADDRESSES) {
         const uint8_t *at = head + header + 12;
@@ -87,11 +87,11 @@ static int load_image(struct loader *load, const uint8_t *head, size_t size, siz
         start = raw.load;
         result = multiboot_load_raw(load, &raw, header, &end);
     } else {
-        if (!boot_elf_read(load->config->kernel, head, size, &image))
+        if (!elf_kernel_read(load->config->kernel, head, size, &image))
             return loader_refuse(load, NULL,
                                  "its multiboot header has no addresses, and it is no ELF file for x86");
-        result = boot_elf_load(load, &image, &start, &end);
-        *entry = elf_physical_entry(&image);
+        result = elf_kernel_load(load, &image, &start, &end);
+        *entry = elf_kernel_entry(&image);
     }
     if (!result && (*entry < start || *entry >= end || *entry >= LAYOUT_ABOVE))
         result = loader_refuse(load, NULL, "its entry %llxh is outside of it", (unsigned long long)*entry);

@@ -7,7 +7,7 @@
 
 #include "base/macros.h"
 #include "boot/bytes.h"
-#include "boot/elf.h"
+#include "boot/elf_kernel.h"
 
 enum { SEARCH = 32768, LOADED_MAGIC = 0x36d76289, ALIGN = 8, HEADER_SIZE = 16, ARCHITECTURE_I386 = 0 };
 #define MAGIC UINT32_C(0xe85250d6)
@@ -140,7 +140,7 @@ static int load_image(struct loader *load, const uint8_t *head, size_t size, siz
                       struct multiboot2 *want)
 {
     uint64_t start, end, entry;
-    struct elf_image image;
+    struct elf_kernel image;
     int result;
     if (want->has_raw) {
         if (!want->has_entry)
@@ -149,11 +149,11 @@ static int load_image(struct loader *load, const uint8_t *head, size_t size, siz
         entry = want->entry;
         result = multiboot_load_raw(load, &want->raw, header, &end);
     } else {
-        if (!boot_elf_read(load->config->kernel, head, size, &image))
+        if (!elf_kernel_read(load->config->kernel, head, size, &image))
             return loader_refuse(load, NULL,
                                  "its multiboot 2 header has no addresses, and it is no ELF file for x86");
-        result = boot_elf_load(load, &image, &start, &end);
-        entry = want->has_entry ? want->entry : elf_physical_entry(&image);
+        result = elf_kernel_load(load, &image, &start, &end);
+        entry = want->has_entry ? want->entry : elf_kernel_entry(&image);
     }
     if (!result && (entry < start || entry >= end || entry >= LAYOUT_ABOVE))
         result = loader_refuse(load, NULL, "its entry %llxh is outside of it", (unsigned long long)entry);

@@ -4,21 +4,21 @@
  * EBX at a hvm_start_info. Linux's vmlinux has such an entry if it was configured with CONFIG_PVH.
  */
 #include "boot/bytes.h"
-#include "boot/elf.h"
+#include "boot/elf_kernel.h"
 
 enum { NOTE_PHYS32_ENTRY = 18 };
 enum { MAGIC = 0x336ec578, VERSION = 1, START_INFO_SIZE = 56, MODULE_SIZE = 32, MEMORY_SIZE = 24 };
 
-static bool find_entry(struct boot_file *kernel, const uint8_t *head, size_t size, struct elf_image *image,
+static bool find_entry(struct boot_file *kernel, const uint8_t *head, size_t size, struct elf_kernel *image,
                        uint64_t *entry)
 {
-    return boot_elf_read(kernel, head, size, image) &&
-           elf_find_note(kernel, image, "Xen", NOTE_PHYS32_ENTRY, entry);
+    return elf_kernel_read(kernel, head, size, image) &&
+           elf_kernel_note(kernel, image, "Xen", NOTE_PHYS32_ENTRY, entry);
 }
 
 bool pvh_detect(struct boot_file *kernel, const uint8_t *head, size_t size)
 {
-    struct elf_image image;
+    struct elf_kernel image;
     uint64_t entry;
     return find_entry(kernel, head, size, &image, &entry);
 }
@@ -64,11 +64,11 @@ static int write_start_info(struct loader *load, const struct loader_module *mod
 int pvh_load(struct loader *load, const uint8_t *head, size_t size)
 {
     struct loader_module modules[LOADER_MODULES];
-    struct elf_image image;
+    struct elf_kernel image;
     uint64_t entry, start, end;
     if (!find_entry(load->config->kernel, head, size, &image, &entry))
         return loader_refuse(load, NULL, "its PVH entry is gone");
-    int result = boot_elf_load(load, &image, &start, &end);
+    int result = elf_kernel_load(load, &image, &start, &end);
     if (!result && (entry < start || entry >= end || entry >= LAYOUT_ABOVE))
         result = loader_refuse(load, NULL, "its PVH entry %llxh is outside of it", (unsigned long long)entry);
     if (!result)

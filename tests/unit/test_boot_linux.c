@@ -299,8 +299,10 @@ static void test_debian(void **unused)
         machine_set_up(&m, 256 * MIB);
         assert_int_equal(boot_file_open(&m.config.kernel, found.gl_pathv[i], &m.error), 0);
         assert_int_equal(machine_boot(&m), 0);
-        assert_int_equal(m.state.rip & 0xfff,
-                         boot_detect(m.config.kernel, &m.error) == BOOT_LINUX64 ? 0x200 : 0);
+        int protocol = boot_detect(m.config.kernel, &m.error);
+        assert_true(protocol == BOOT_LINUX64 || protocol == BOOT_LINUX32);
+        assert_in_range(m.state.rip, 16 * MIB, 256 * MIB);
+        assert_int_equal(PAGE(&m, 0x211, 1) & 2, 2); /* unpacked here: its addresses are random */
         machine_tear_down(&m);
     }
     globfree(&found);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "boot/elf.h"
+#include "boot/elf_kernel.h"
 
 #include <elf.h>
 #include <stdlib.h>
@@ -10,30 +10,25 @@
 
 #define NOTES_MAX 0x10000 /* bytes of a segment of notes */
 
+/* A field of a header, which has the same name in both classes. */
+#define FIELD_OF(at, type, name) bytes_get((at) + offsetof(type, name), sizeof(((type *)0)->name))
+#define HEADER_FIELD(name)       (wide ? FIELD_OF(head, Elf64_Ehdr, name) : FIELD_OF(head, Elf32_Ehdr, name))
+#define SEGMENT_FIELD(name)      (wide ? FIELD_OF(at, Elf64_Phdr, name) : FIELD_OF(at, Elf32_Phdr, name))
+
 static struct elf_segment read_segment(const uint8_t *at, bool wide)
 {
-    if (wide)
-        return (struct elf_segment){
-            .type = bytes_get32(at),
-            .offset = bytes_get64(at + offsetof(Elf64_Phdr, p_offset)),
-            .file_size = bytes_get64(at + offsetof(Elf64_Phdr, p_filesz)),
-            .address = bytes_get64(at + offsetof(Elf64_Phdr, p_paddr)),
-            .memory_size = bytes_get64(at + offsetof(Elf64_Phdr, p_memsz)),
-            .virtual_address = bytes_get64(at + offsetof(Elf64_Phdr, p_vaddr)),
-            .align = bytes_get64(at + offsetof(Elf64_Phdr, p_align)),
-        };
     return (struct elf_segment){
         .type = bytes_get32(at),
-        .offset = bytes_get32(at + offsetof(Elf32_Phdr, p_offset)),
-        .file_size = bytes_get32(at + offsetof(Elf32_Phdr, p_filesz)),
-        .address = bytes_get32(at + offsetof(Elf32_Phdr, p_paddr)),
-        .memory_size = bytes_get32(at + offsetof(Elf32_Phdr, p_memsz)),
-        .virtual_address = bytes_get32(at + offsetof(Elf32_Phdr, p_vaddr)),
-        .align = bytes_get32(at + offsetof(Elf32_Phdr, p_align)),
+        .offset = SEGMENT_FIELD(p_offset),
+        .file_size = SEGMENT_FIELD(p_filesz),
+        .address = SEGMENT_FIELD(p_paddr),
+        .memory_size = SEGMENT_FIELD(p_memsz),
+        .virtual_address = SEGMENT_FIELD(p_vaddr),
+        .align = SEGMENT_FIELD(p_align),
     };
 }
 
-bool boot_elf_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_image *image)
+bool elf_kernel_read(struct boot_file *file, const uint8_t *head, size_t size, struct elf_kernel *image)
 {
     uint8_t table[ELF_SEGMENTS_MAX * sizeof(Elf64_Phdr)];
     if (size < sizeof(Elf64_Ehdr) || memcmp(head, ELFMAG, SELFMAG) || head[EI_DATA] != ELFDATA2LSB ||
@@ -41,19 +36,18 @@ bool boot_elf_read(struct boot_file *file, const uint8_t *head, size_t size, str
         return false;
     bool wide = head[EI_CLASS] == ELFCLASS64;
     size_t entry_size = wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
-    uint64_t offset = wide ? bytes_get64(head + offsetof(Elf64_Ehdr, e_phoff))
-                           : bytes_get32(head + offsetof(Elf32_Ehdr, e_phoff));
-    unsigned each =
-        bytes_get16(head + (wide ? offsetof(Elf64_Ehdr, e_phentsize) : offsetof(Elf32_Ehdr, e_phentsize)));
-    *image = (struct elf_image){
+    uint64_t sections = HEADER_FIELD(e_shoff);
+    *image = (struct elf_kernel){
         .wide = wide,
-        .machine = bytes_get16(head + offsetof(Elf64_Ehdr, e_machine)),
-        .entry = bytes_get(head + offsetof(Elf64_Ehdr, e_entry), wide ? 8 : 4),
-        .count = bytes_get16(head + (wide ? offsetof(Elf64_Ehdr, e_phnum) : offsetof(Elf32_Ehdr, e_phnum))),
+        .machine = (unsigned)HEADER_FIELD(e_machine),
+        .entry = HEADER_FIELD(e_entry),
+        .count = (unsigned)HEADER_FIELD(e_phnum),
     };
-    if ((image->machine != EM_386 && image->machine != EM_X86_64) || each != entry_size ||
-        image->count > ELF_SEGMENTS_MAX ||
-        boot_file_read(file, offset, table, image->count * entry_size, NULL))
+    image->sections_end =
+        sections > UINT64_MAX / 2 ? UINT64_MAX : sections + HEADER_FIELD(e_shentsize) * HEADER_FIELD(e_shnum);
+    if ((image->machine != EM_386 && image->machine != EM_X86_64) ||
+        HEADER_FIELD(e_phentsize) != entry_size || image->count > ELF_SEGMENTS_MAX ||
+        boot_file_read(file, HEADER_FIELD(e_phoff), table, image->count * entry_size, NULL))
         return false;
     for (unsigned i = 0; i < image->count; i++)
         image->segments[i] = read_segment(table + i * entry_size, wide);
@@ -79,7 +73,7 @@ static int load_segment(struct loader *load, const struct elf_segment *segment)
                                 segment->memory_size - segment->file_size);
 }
 
-int boot_elf_load(struct loader *load, const struct elf_image *image, uint64_t *start, uint64_t *end)
+int elf_kernel_load(struct loader *load, const struct elf_kernel *image, uint64_t *start, uint64_t *end)
 {
     *start = UINT64_MAX;
     *end = 0;
@@ -96,7 +90,7 @@ int boot_elf_load(struct loader *load, const struct elf_image *image, uint64_t *
     return *end ? 0 : loader_refuse(load, NULL, "the ELF file has nothing to load");
 }
 
-uint64_t elf_physical_entry(const struct elf_image *image)
+uint64_t elf_kernel_entry(const struct elf_kernel *image)
 {
     for (unsigned i = 0; i < image->count; i++) {
         const struct elf_segment *segment = &image->segments[i];
@@ -131,8 +125,8 @@ static bool find_in(const uint8_t *notes, size_t size, size_t align, const char 
     return false;
 }
 
-bool elf_find_note(struct boot_file *file, const struct elf_image *image, const char *name, uint32_t type,
-                   uint64_t *value)
+bool elf_kernel_note(struct boot_file *file, const struct elf_kernel *image, const char *name, uint32_t type,
+                     uint64_t *value)
 {
     bool found = false;
     for (unsigned i = 0; i < image->count && !found; i++) {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* unpack: the compressed forms that kernels come in: gzip, xz, zstd, and lz4's old frames. */
+#ifndef VISOR_BOOT_UNPACK_H
+#define VISOR_BOOT_UNPACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Fills exactly `out_size` bytes, and no more; false: it is another format, damaged, or of another size. */
+bool unpack(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size);
+
+#endif
