@@ -67,7 +67,7 @@ static bool has(const uint8_t *head, size_t size, size_t offset, const char *mag
 static struct foreign describe_foreign(const uint8_t *head, size_t size)
 {
     const char *image = "give a disk image as IMAGE or by --disk, without --kernel";
-    if (size < 64)
+    if (size < 512)
         return (struct foreign){size ? "it is too short to be a kernel" : "the file is empty", NULL};
     if (has(head, size, 0x38, "ARM\x64", 4))
         return describe_machine(183, 0);

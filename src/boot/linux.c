@@ -139,7 +139,7 @@ static int place_kernel(struct loader *load, const struct linux_header *h, uint6
     }
     return loader_refuse(load, "give the machine more with --memory",
                          "it takes %llu MiB at %llxh, and the machine has %llu MiB of memory",
-                         (unsigned long long)(h->init_size >> 20) + 1, (unsigned long long)h->preferred,
+                         (unsigned long long)loader_mib(h->init_size), (unsigned long long)h->preferred,
                          (unsigned long long)load->config->layout.size >> 20);
 }
 
@@ -167,14 +167,8 @@ static int load_initrd(struct loader *load, const struct linux_header *h, uint8_
     uint64_t at = loader_find_highest(load, h->initrd_last + 1, size, 0x1000, false);
     if (!at && h->flags & XLF_KERNEL_64 && h->flags & XLF_CAN_BE_LOADED_ABOVE_4G)
         at = loader_find_highest(load, UINT64_MAX, size, 0x1000, true);
-    if (!at || !loader_claim(load, at, size)) {
-        int result = error_set(load->error, -ENOMEM,
-                               "initrd %s: its %llu MiB do not fit beside the kernel into %llu MiB of memory",
-                               config->modules[0].file->name, (unsigned long long)(size >> 20) + 1,
-                               (unsigned long long)config->layout.size >> 20);
-        error_hint(load->error, "give the machine more with --memory");
-        return result;
-    }
+    if (!at || !loader_claim(load, at, size))
+        return loader_no_room(load, size, config->modules[0].file);
     bytes_put(page + RAMDISK_IMAGE, at, 4);
     bytes_put(page + EXT_RAMDISK_IMAGE, at >> 32, 4);
     bytes_put(page + RAMDISK_SIZE, size, 4);

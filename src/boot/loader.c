@@ -140,12 +140,17 @@ int loader_command_line(struct loader *load, uint64_t most)
     return loader_write(load, LOADER_COMMAND_LINE, text, length + 1);
 }
 
-static int no_room(struct loader *load, const struct boot_file *file)
+uint64_t loader_mib(uint64_t size)
+{
+    return (size >> 20) + ((size & 0xfffff) != 0);
+}
+
+int loader_no_room(struct loader *load, uint64_t size, const struct boot_file *file)
 {
     int result = error_set(load->error, -ENOMEM,
                            "initrd %s: its %llu MiB do not fit beside the kernel into %llu MiB of memory",
-                           file->name, (unsigned long long)(file->size >> 20) + 1,
-                           (unsigned long long)load->config->layout.size >> 20);
+                           file->name, (unsigned long long)loader_mib(size),
+                           (unsigned long long)loader_mib(load->config->layout.size));
     error_hint(load->error, "give the machine more with --memory");
     return result;
 }
@@ -165,7 +170,7 @@ int loader_load_modules(struct loader *load, bool low, struct loader_module modu
         uint64_t at = low ? loader_find_lowest(load, end, file->size, page)
                           : loader_find_highest(load, LAYOUT_ABOVE, file->size, page, false);
         if (!at || !loader_claim(load, at, file->size))
-            return no_room(load, file);
+            return loader_no_room(load, file->size, file);
         int result = loader_read_file(load, file, 0, at, file->size);
         if (result)
             return result;

@@ -36,6 +36,10 @@ struct loader {
 int loader_refuse(struct loader *load, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The initial RAM disk or module, of this size, fits nowhere; returns -ENOMEM. */
+int loader_no_room(struct loader *load, uint64_t size, const struct boot_file *file);
+uint64_t loader_mib(uint64_t size); /* rounded up */
+
 /* Takes [start, start + size) for the kernel or a module; false if that is not all RAM, or taken. */
 bool loader_claim(struct loader *load, uint64_t start, uint64_t size);
 /* Where `size` bytes are free: the lowest place from `from` on, or the highest that ends at `limit` or

@@ -167,7 +167,7 @@ static void test_elf_refusals(void **unused)
     make_pvh(true);
     machine_module(&m, image, 16, NULL);
     m.modules[0].file->size = 31 * MIB;
-    machine_refuses(&m, "initrd test.initrd: its 32 MiB do not fit");
+    machine_refuses(&m, "initrd test.initrd: its 31 MiB do not fit");
     m.modules[0].file->size = 0;
     static char text[0x11000];
     memset(text, 'x', sizeof text - 1);

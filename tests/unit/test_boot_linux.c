@@ -196,10 +196,10 @@ static void test_placing(void **unused)
     assert_int_equal(machine_boot(&m), 0);
     assert_int_equal(m.state.rip, 0x200200); /* not where it likes to be, but aligned */
     image[0x234] = 0;
-    machine_refuses(&m, "it takes 9 MiB at 1000000h, and the machine has 16 MiB of memory");
+    machine_refuses(&m, "it takes 8 MiB at 1000000h, and the machine has 16 MiB of memory");
     image[0x234] = 1;
     bytes_put(image + 0x260, 16 * MIB, 4);
-    machine_refuses(&m, "it takes 17 MiB");
+    machine_refuses(&m, "it takes 16 MiB");
     machine_tear_down(&m);
     free(image);
 }
@@ -213,6 +213,8 @@ static void test_refusals(void **unused)
     machine_set_up(&m, 32 * MIB);
     machine_kernel(&m, image, TEST_SETUP_SIZE + CODE_SIZE - 1);
     machine_refuses(&m, "kernel test.kernel: the bzImage is cut off: 66559 bytes of 66560");
+    machine_kernel(&m, image, 100);
+    machine_refuses(&m, "kernel test.kernel: it is too short to be a kernel");
     machine_kernel(&m, image, 0x280);
     machine_refuses(&m, "the bzImage is cut off: 640 bytes");
     machine_kernel(&m, image, TEST_SETUP_SIZE + CODE_SIZE);
@@ -227,7 +229,7 @@ static void test_refusals(void **unused)
 
     machine_module(&m, image, 0, NULL);
     m.modules[0].file->size = 64 * MIB;
-    machine_refuses(&m, "initrd test.initrd: its 65 MiB do not fit beside the kernel into 32 MiB of memory");
+    machine_refuses(&m, "initrd test.initrd: its 64 MiB do not fit beside the kernel into 32 MiB of memory");
     m.modules[0].file->size = UINT64_MAX;
     machine_refuses(&m, "do not fit");
     m.modules[0].file->size = 0;
