@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -520,13 +521,42 @@ static void test_open(void **state)
     assert_int_equal(virtio_vsock_new(&another, &where, backend, 2, &error), -EINVAL);
 }
 
+/* No descriptors are left: who calls then waits, and the loop does not turn for nothing. */
+static void test_descriptors(void **state)
+{
+    (void)state;
+    struct rlimit limit, low;
+    char byte;
+    begin();
+    int first = host_call("CONN");
+    struct sockaddr_un address = address_of(-1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = (rlim_t)fd + 1;
+    setrlimit(RLIMIT_NOFILE, &low);
+    int extra;
+    while ((extra = dup(0)) >= 0)
+        assert_true(extra <= fd);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(write(fd, "CONNECT\n", 8), 8);
+    turn();
+    assert_true(read(fd, &byte, 1) < 0 && errno == EAGAIN);
+    close(first);
+    turn();
+    errno = 0;
+    assert_true(read(fd, &byte, 1) <= 0 && errno != EAGAIN);
+    close(fd);
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_guest_connects), TEST(test_host_connects), TEST(test_credit), TEST(test_flush),
-        TEST(test_wrong_packets),  TEST(test_save),          TEST(test_open),
+        TEST(test_wrong_packets),  TEST(test_save),          TEST(test_open),   TEST(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

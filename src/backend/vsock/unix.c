@@ -23,6 +23,7 @@ struct unix_vsock {
     struct loop_watch *watch;
     struct sockaddr_un address;
     struct unix_host *callers; /* have not yet said where to */
+    bool full;                 /* the last caller could not be accepted: the next waits until one is gone */
 };
 
 struct unix_host {
@@ -44,9 +45,13 @@ static struct unix_host *unix_of(struct vsock_host *host)
 static void unix_close(struct vsock_host *host)
 {
     struct unix_host *one = unix_of(host);
+    struct unix_vsock *vsock = (struct unix_vsock *)host->backend;
     loop_watch_remove(one->watch);
     close(one->fd);
     free(one);
+    if (vsock->full)
+        loop_watch_change(vsock->watch, LOOP_READ);
+    vsock->full = false;
 }
 
 static void caller_forget(struct unix_host *one)
@@ -139,6 +144,10 @@ static void unix_accept(void *opaque, unsigned events)
     (void)events;
     int fd = accept4(vsock->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct unix_host *one = fd >= 0 ? host_new(vsock, fd, LOOP_READ) : NULL;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+        vsock->full = true;
+        loop_watch_change(vsock->watch, 0);
+    }
     if (!one)
         return;
     one->vsock = vsock;

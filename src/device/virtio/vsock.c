@@ -16,7 +16,7 @@ enum { RECEIVE, TRANSMIT, EVENTS, QUEUES };
 
 #define F_STREAM (UINT64_C(1) << 0)
 
-#define CONNECTIONS 512
+#define CONNECTIONS 256
 #define CREDIT      0x20000 /* bytes of a connection's buffer, a power of two */
 #define RESETS      64      /* that wait to be sent for connections that there are not */
 #define PORT_FIRST  0x40000000u
