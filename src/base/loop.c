@@ -19,18 +19,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #undef MIN /* libuv's headers bring libc's */
 #undef MAX
 #include "base/macros.h"
-
-/* A clock that stood still is looked at so often, should nobody say that it goes on. */
-#define STILL_PERIOD (TIMER_SECOND / 20)
-/* So long a clock may show the same time and not stand still. */
-#define STILL_MIN (TIMER_SECOND / 10000)
 
 struct loop_watch {
     struct loop *loop;
@@ -58,17 +52,8 @@ struct loop {
 
     pthread_mutex_t inner; /* what follows */
     struct loop_call *calls, **calls_end;
-    bool in_timers;                   /* which will be armed after that */
-    bool still;                       /* the clock did not go on since */
-    uint64_t armed_clock, armed_real; /* when timer_fd was first set at that time of the clock */
+    bool in_timers; /* which will be armed after that */
 };
-
-static uint64_t real_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * TIMER_SECOND + (uint64_t)time.tv_nsec;
-}
 
 /* [any thread] Sets timer_fd to the first deadline. */
 static void loop_arm(struct loop *loop)
@@ -77,15 +62,8 @@ static void loop_arm(struct loop *loop)
         return;
     pthread_mutex_lock(&loop->inner);
     if (!loop->in_timers) {
-        uint64_t next = timers_next(loop->timers), now = clock_now(&loop->timers->clock), real = real_now();
+        uint64_t next = timers_next(loop->timers), now = clock_now(&loop->timers->clock);
         uint64_t wait = next == TIMER_NEVER ? 0 : next > now ? next - now : 1;
-        loop->still = wait > 1 && now == loop->armed_clock && real - loop->armed_real > STILL_MIN;
-        if (loop->still) {
-            wait = MAX(wait, STILL_PERIOD);
-        } else if (now != loop->armed_clock) {
-            loop->armed_clock = now;
-            loop->armed_real = real;
-        }
         struct itimerspec setting = {.it_value = {.tv_sec = (time_t)MIN(wait / TIMER_SECOND, 1u << 30),
                                                   .tv_nsec = (long)(wait % TIMER_SECOND)}};
         timerfd_settime(loop->timer_fd, 0, &setting, NULL);
@@ -325,12 +303,10 @@ static void loop_woken(uv_async_t *async)
     for (struct loop_call *call; (call = loop_take_call(loop)) != &end;)
         call->function(call->opaque);
     pthread_mutex_lock(&loop->inner);
-    bool more = loop->calls, still = loop->still;
+    bool more = loop->calls;
     pthread_mutex_unlock(&loop->inner);
     if (more)
         uv_async_send(&loop->wake);
-    if (still)
-        loop_arm(loop);
     pthread_mutex_unlock(loop->lock);
     if (atomic_load(&loop->stop))
         uv_stop(&loop->uv);
@@ -400,7 +376,6 @@ int loop_new(struct loop **out, pthread_mutex_t *lock, struct timers *timers, st
     loop->lock = lock;
     loop->timers = timers;
     loop->timer_fd = -1;
-    loop->armed_clock = TIMER_NEVER;
     loop->queue_end = &loop->queue;
     loop->calls_end = &loop->calls;
     pthread_mutex_init(&loop->inner, NULL);

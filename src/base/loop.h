@@ -20,9 +20,8 @@ enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
 struct loop;
 struct loop_watch;
 
-/* `lock` is held in all callbacks; `timers`, may be NULL, are run when they are due (their hook `earlier` is
- * the loop's). Of a clock that stands still the loop expects a loop_post(), any, when it goes on; without one
- * it notices a little later. */
+/* `lock` is held in all callbacks; `timers`, may be NULL, are run when they are due: their hook `earlier` is
+ * the loop's, and whoever stops their clock says so to them. */
 int loop_new(struct loop **out, pthread_mutex_t *lock, struct timers *timers, struct error *error);
 void loop_free(struct loop *loop);
 /* Until loop_stop(). Called without the lock. */

@@ -29,7 +29,9 @@
 #include "backend/net/user/frames.h"
 #include "base/macros.h"
 
-#define LIBRARY   "libslirp.so.0"
+#define LIBRARY "libslirp.so.0"
+/* libslirp opens its window again when two segments fit, which must be well within the 64 KiB that it ever
+ * has. */
 #define LARGE_MSS 16384
 /* While the guest does not take its frames, so much waits here, and the host's sockets are left alone. */
 #define WAITING_MAX (4u << 20)
