@@ -89,7 +89,7 @@ static void try_ring(struct reader *reader)
         close(fd);
     }
     memset(&ring, 0, sizeof ring);
-    uint32_t start = (uint32_t)reader_take_integer(reader, 4);
+    uint32_t start = (uint32_t)reader_take_integer(reader, 4) & ~7u;
     struct channel_end producer = {&ring, bytes, start}, consumer = {&ring, bytes, start};
     atomic_store(&ring.head, start);
     atomic_store(&ring.tail, start);

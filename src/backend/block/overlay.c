@@ -281,6 +281,8 @@ static void gap_done(struct block_request *child, int result)
 
 static void gap_read(struct overlay_task *task, unsigned which, uint64_t offset, uint64_t length)
 {
+    if (!length)
+        return;
     struct iovec *iov = &task->iov[task->request->iov_count + 2 + which];
     *iov = (struct iovec){task->gaps + which * CLUSTER, length};
     task->children[which] = (struct block_request){
@@ -292,10 +294,8 @@ static void gap_read(struct overlay_task *task, unsigned which, uint64_t offset,
         .done = gap_done,
         .opaque = task,
     };
-    if (length) {
-        task->parts++;
-        block_submit(task->overlay->base, &task->children[which]);
-    }
+    task->parts++;
+    block_submit(task->overlay->base, &task->children[which]);
 }
 
 static void task_fill(struct overlay_task *task)
