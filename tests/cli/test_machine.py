@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whole machines: Debian's kernel boots, sees what it was given, and ends in all the ways there are."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from conftest import VISOR
+from guest_kernel import BUTTON, DISK, NET, PANIC, GuestKernel
+
+TIMEOUT = 300  # of a host that is very busy
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    return GuestKernel()
+
+
+class Machine:
+    """A machine that runs; its console is our pipe."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen([VISOR, "run", *map(str, options)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.text = b""
+        self.timer = threading.Timer(TIMEOUT, self.process.kill)
+        self.timer.start()
+
+    def wait_for(self, wanted):
+        """Reads the console up to these words; returns what it has read of late."""
+        while wanted.encode() not in self.text:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            assert data, f"the machine has ended without {wanted!r}: {self.text[-2000:]!r}"
+            self.text += data
+        before, self.text = self.text.split(wanted.encode(), 1)
+        return before.decode(errors="replace")
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def end(self):
+        """Waits for its end; returns the exit status."""
+        self.text += self.process.stdout.read()
+        self.errors = self.process.stderr.read().decode()
+        status = self.process.wait()
+        self.timer.cancel()
+        return status
+
+
+@pytest.fixture
+def start(kernel, tmp_path):
+    machines = []
+
+    def start_machine(script, *options, append=""):
+        initrd = kernel.initrd(tmp_path, script)
+        machine = Machine("--kernel", kernel.image, "--initrd", initrd, "--append", f"console=ttyS0 quiet {append}", *options)
+        machines.append(machine)
+        return machine
+
+    yield start_machine
+    for machine in machines:
+        machine.timer.cancel()
+        machine.process.kill()
+        machine.process.wait()
+
+
+def test_guest_sees_its_machine_and_switches_it_off(start):
+    machine = start("grep MemTotal /proc/meminfo; nproc; date +%s; echo SEEN; poweroff -f",
+                    "--cpus", 2, "--memory", "384M", "--net", "none")
+    machine.wait_for("GUEST-BEGINS")
+    seen = machine.wait_for("SEEN").split()
+    memory, cpus, date = int(seen[seen.index("MemTotal:") + 1]), int(seen[-2]), int(seen[-1])
+    assert 300 << 10 < memory <= 384 << 10
+    assert cpus == 2
+    assert abs(date - int(subprocess.check_output(["date", "+%s"]))) < TIMEOUT
+    assert machine.end() == 0
+
+
+def test_four_processors_run_at_once(start):
+    machine = start("for i in 1 2 3 4; do (md5sum /bin/busybox >/tmp$i) & done; wait; cat /tmp? | sort -u | wc -l; nproc;"
+                    "echo SEEN; poweroff -f", "--cpus", 4)
+    machine.wait_for("GUEST-BEGINS")
+    assert machine.wait_for("SEEN").split()[-2:] == ["1", "4"]
+    assert machine.end() == 0
+
+
+def test_characters_go_both_ways(start):
+    machine = start("echo READY; read line; echo GOT $line; poweroff -f", "--net", "none")
+    machine.wait_for("READY")
+    machine.send("some words\n")
+    machine.wait_for("GOT some words")
+    assert machine.end() == 0
+
+
+def test_reset_starts_again(start):
+    machine = start("reboot -f", "--net", "none")
+    machine.wait_for("GUEST-BEGINS")
+    machine.wait_for("GUEST-BEGINS")
+    machine.process.send_signal(signal.SIGTERM)  # nobody listens for the power button
+    assert machine.end() == 6
+
+
+@pytest.mark.parametrize("how", ["acpi", "kbd", "pci"])
+def test_reset_can_be_the_end(start, how):
+    assert start("reboot -f", "--no-reboot", append=f"reboot={how}").end() == 3
+
+
+def test_triple_fault(start):
+    machine = start("reboot -f", "--no-reboot", append="reboot=triple")
+    assert machine.end() == 4
+    assert "triple fault" in machine.errors
+
+
+def test_panic_is_told(start):
+    machine = start(f"load {' '.join(PANIC)}; echo c >/proc/sysrq-trigger")
+    assert machine.end() == 5
+    assert "panic" in machine.errors
+
+
+def test_signal_presses_the_power_button(start):
+    machine = start(f"load {' '.join(BUTTON)}; exec 3</dev/input/event0; echo LISTENS; head -c 1 <&3 >/dev/null; poweroff -f")
+    machine.wait_for("LISTENS")
+    machine.process.send_signal(signal.SIGTERM)
+    assert machine.end() == 0
+    assert "asked to switch off" in machine.errors
+
+
+def test_second_signal_ends_it(start):
+    machine = start(f"load {' '.join(BUTTON)}; echo LISTENS; sleep 1000000")
+    machine.wait_for("LISTENS")
+    machine.process.send_signal(signal.SIGINT)
+    machine.process.stderr.readline()
+    machine.process.send_signal(signal.SIGINT)
+    assert machine.end() == 6
+
+
+def test_disks(start, tmp_path):
+    """Written to one, thrown away of another, refused by a third."""
+    images = [tmp_path / name for name in ("a.img", "b.img", "c.img")]
+    for index, image in enumerate(images):
+        image.write_bytes(bytes([0x41 + index]) * 512 + bytes((1 << 20) - 512))
+    machine = start(f"load {' '.join(DISK)}; for d in a b c; do head -c 1 /dev/vd$d; "
+                    "printf new | dd of=/dev/vd$d conv=fsync 2>/dev/null; done; cat /sys/block/vdb/serial; "
+                    "head -c 3 /dev/vdb; echo SEEN; poweroff -f",
+                    "--disk", images[0], "--disk", f"{images[1]},snapshot,serial=second", "--disk", f"{images[2]},readonly")
+    machine.wait_for("GUEST-BEGINS")
+    seen = machine.wait_for("SEEN")
+    assert machine.end() == 0
+    assert "ABC" in seen
+    assert "secondnew" in seen
+    assert [image.read_bytes()[:3] for image in images] == [b"new", b"BBB", b"CCC"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_forwarded_port(start):
+    port = free_port()
+    machine = start(f"load {' '.join(DISK[:-1] + NET)}; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; "
+                    "ip route add default via 10.0.2.2; echo LISTENS; echo hello from the guest | nc -l -p 22; "
+                    "echo SERVED; poweroff -f", "--net", f"user,forward=tcp:127.0.0.1:{port}:22")
+    machine.wait_for("LISTENS")
+    text = b""
+    while b"guest" not in text:  # until nc listens, connections are reset
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+            try:
+                text = connection.recv(100)
+            except ConnectionResetError:
+                text = b""
+    assert text == b"hello from the guest\n"
+    machine.wait_for("SERVED")
+    assert machine.end() == 0
+
+
+def test_console_in_a_file(start, tmp_path):
+    machine = start("poweroff -f", "--console", f"file:{tmp_path}/log", "--net", "none")
+    assert machine.end() == 0
+    assert machine.text == b""
+    assert b"GUEST-BEGINS" in (tmp_path / "log").read_bytes()
