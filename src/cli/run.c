@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* run: runs one program of another CPU, in a root of its own if asked; or, by run_machine.c, a machine. */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,8 +27,8 @@ enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, MACHINE };
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
               .argument = "ARCH",
-              .help = "Refuse programs of another CPU than this: arm64",
-              .choices = "arm64"},
+              .help = "Refuse programs of another CPU than this: arm64 amd64",
+              .choices = "arm64 amd64"},
     [ROOT] = {.name = "root",
               .argument = "DIR",
               .help = "Run inside this root directory; no rights needed",
@@ -179,6 +180,23 @@ static int add_volume(struct root *root, const char *text, struct error *error)
     return 0;
 }
 
+static int set_arch(struct linux_program *program, const char *name, struct error *error)
+{
+    static const struct {
+        const char *name;
+        int machine;
+    } names[] = {{"arm64", EM_AARCH64}, {"aarch64", EM_AARCH64}, {"amd64", EM_X86_64}, {"x86_64", EM_X86_64}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(name, names[i].name) != 0)
+            continue;
+        program->machine = names[i].machine;
+        program->translate_host = names[i].machine == EM_X86_64;
+        return 0;
+    }
+    return error_set(error, -EINVAL, "no translator for \"%s\"; there are arm64 and amd64", name);
+}
+
 static int set_option(void *context, int index, const char *argument, struct error *error)
 {
     struct run_state *state = context;
@@ -189,11 +207,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     if (index != TRACE)
         state->program_option = options[index].name;
     switch ((enum option)index) {
-    case ARCH:
-        if (strcmp(argument, "arm64") != 0 && strcmp(argument, "aarch64") != 0)
-            return error_set(error, -EINVAL, "no translator for \"%s\"; there is one for arm64", argument);
-        state->program.only_translated = true;
-        return 0;
+    case ARCH: return set_arch(&state->program, argument, error);
     case ROOT: state->root.directory = argument; return 0;
     case ENV:
         if (argument[0] == '=' || !strchr(argument, '='))

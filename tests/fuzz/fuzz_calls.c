@@ -556,7 +556,7 @@ static void run_call(const uint8_t *record)
 {
     uint16_t number;
     memcpy(&number, record, sizeof number);
-    const struct linux_syscall *call = linux_syscall_by_number(number % 512);
+    const struct linux_syscall *call = linux_syscall_by_number(&linux_arm64_calls, number % 512);
     if (is_left_out(call))
         return;
     memcpy(&answers, record + 2, sizeof answers);

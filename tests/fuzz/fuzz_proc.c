@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/proc.h"
 #include "personality/linux/signal.h"
@@ -95,7 +96,9 @@ static void check_mappings(char *text)
 /* The host's file as a stream, and what has been written of it. */
 static void convert(unsigned kind, const uint8_t *data, size_t size)
 {
-    struct linux_process process = {.brk_start = 0x600000,
+    static const struct linux_arch arch;
+    struct linux_process process = {.arch = &arch,
+                                    .brk_start = 0x600000,
                                     .brk_end = 0x60a800,
                                     .stack_start = 0x800000,
                                     .stack_end = 0x810000,

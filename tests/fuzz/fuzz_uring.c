@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "personality/linux/arch.h"
 #include "personality/linux/socket.h"
 #include "personality/linux/uring.h"
 
@@ -53,7 +54,8 @@ static void apply(struct io_uring_sqe *sqe, const struct uring_patch *patch, boo
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct linux_process process = {0};
+    static const struct linux_arch arch;
+    struct linux_process process = {.arch = &arch};
     struct linux_thread thread = {.process = &process};
     struct uring_patch *patches = NULL;
     struct io_uring_sqe before, sqe;

@@ -24,6 +24,10 @@ enum x86_gpr {
     X86_RBP,
     X86_RSI,
     X86_RDI,
+    X86_R8,
+    X86_R9,
+    X86_R10,
+    X86_R11,
     X86_GPR_COUNT = 16,
 };
 

@@ -37,14 +37,26 @@ struct linux_vdso {
     uint8_t return_register, stack_register; /* DWARF's numbers */
 };
 
+/* A system call that has just been made, in case a signal interrupted it. */
+struct linux_call {
+    uint64_t number;
+    uint64_t arguments[6];
+    int64_t result;
+};
+
 struct linux_arch {
     const struct guest_isa *isa;
-    const char *machine;     /* uname -m, AT_PLATFORM */
-    const char *program;     /* "an arm64 program", for messages */
-    uint64_t (*hwcap)(void); /* AT_HWCAP */
+    const char *machine; /* uname -m, AT_PLATFORM */
+    const struct linux_syscall_table *calls;
+    bool host_abi;            /* numbers and structures are the host's */
+    uint64_t (*hwcap)(void);  /* AT_HWCAP */
+    uint64_t (*hwcap2)(void); /* AT_HWCAP2; NULL: 0 */
     uint32_t minimum_signal_stack;
-    const struct linux_vdso *vdso;
-    uint64_t address_tag; /* bits of addresses that the processor ignores */
+    const struct linux_vdso *vdso; /* NULL: none */
+    uint64_t address_tag;          /* bits of addresses that the processor ignores */
+
+    /* /proc/cpuinfo */
+    void (*write_cpuinfo)(FILE *stream);
 
     /* A fresh CPU is made ready to run from `entry`. */
     void (*start)(struct translator_cpu *cpu, uint64_t entry, uint64_t sp);
@@ -57,11 +69,20 @@ struct linux_arch {
     uint64_t (*pc)(const struct translator_cpu *cpu);
     void (*set_pc)(struct translator_cpu *cpu, uint64_t pc);
 
-    /* Of a CPU that stopped for TRANSLATOR_SYSCALL. `a` has six elements. */
+    /* Of a CPU that stopped for TRANSLATOR_SYSCALL: the number. `a` has six elements. */
     uint64_t (*syscall_arguments)(const struct translator_cpu *cpu, uint64_t *a);
     void (*set_result)(struct translator_cpu *cpu, int64_t result);
-    /* Makes it execute the system call instruction again; `a` as it was at the first try. */
-    void (*restart)(struct translator_cpu *cpu, const uint64_t *a);
+    /* Makes it execute the system call instruction again, as it was at the first try. */
+    void (*restart)(struct translator_cpu *cpu, const struct linux_call *call);
+
+    /* What the processor raises when it stops for anything but a system call and what has to do with memory,
+     * or executes what is left to it (TRANSLATOR_EMULATE). */
+    void (*raise)(struct linux_thread *thread, enum translator_exit exit);
+    /* Before the signal of an access or fetch that failed: takes note of it for the frame. `code` is an
+     * SI_ code; false: it was raised in another way. */
+    bool (*note_fault)(struct linux_thread *thread, int code, uint64_t address, bool fetch);
+    /* A fetch at `pc` that failed: true if that was no fault. NULL: it always is one. */
+    bool (*serve_fetch)(struct linux_thread *thread, uint64_t pc);
 
     /* Builds the frame of a handler and makes the CPU enter it: 0 or -EFAULT. */
     int (*push_frame)(struct linux_thread *thread, const struct linux_signal_frame *frame);
@@ -79,6 +100,10 @@ static inline uint64_t linux_untag(uint64_t tag, uint64_t address)
     return address & (tag & -tag) >> 1 ? address : address & ~tag;
 }
 
-extern const struct linux_arch linux_arm64;
+extern const struct linux_arch linux_arm64, linux_amd64;
+
+/* Who runs programs of this ELF machine; NULL: the host's kernel, if anybody. The host's own CPU is
+ * translated only if that is asked for. */
+const struct linux_arch *linux_arch_for(int elf_machine, bool translate_host);
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arch/arm64/features.h"
 #include "base/macros.h"
@@ -134,10 +135,46 @@ static void set_result(struct translator_cpu *cpu, int64_t result)
     arm64(cpu)->state.x[0] = (uint64_t)result;
 }
 
-static void restart(struct translator_cpu *cpu, const uint64_t *a)
+static void restart(struct translator_cpu *cpu, const struct linux_call *call)
 {
     arm64(cpu)->state.pc -= 4;
-    arm64(cpu)->state.x[0] = a[0];
+    arm64(cpu)->state.x[0] = call->arguments[0];
+}
+
+static void raise_exception(struct linux_thread *thread, enum translator_exit exit)
+{
+    const uint64_t pc = get_pc(thread->cpu);
+
+    switch (exit) {
+    case TRANSLATOR_UNDEFINED: linux_force_signal(thread, SIGILL, ILL_ILLOPC, pc); break;
+    case TRANSLATOR_BREAKPOINT: linux_force_signal(thread, SIGTRAP, TRAP_BRKPT, pc); break;
+    case TRANSLATOR_DIVIDE: linux_force_signal(thread, SIGFPE, FPE_INTDIV, pc); break;
+    case TRANSLATOR_ALIGNMENT:
+        linux_force_signal(thread, SIGBUS, BUS_ADRALN, thread->cpu->exit_payload);
+        break;
+    default: break; /* interrupted: the signal is delivered by the loop */
+    }
+}
+
+static bool note_fault(struct linux_thread *thread, int code, uint64_t address, bool fetch)
+{
+    (void)thread, (void)code, (void)address, (void)fetch; /* the CPU still has it */
+    return true;
+}
+
+/* As the kernel prints it, one block per CPU. */
+static void write_cpuinfo(FILE *stream)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    for (long i = 0; i < MAX(count, 1); i++) {
+        fprintf(stream, "processor\t: %ld\nBogoMIPS\t: 100.00\nFeatures\t:", i);
+        for (size_t f = 0; f < ARRAY_SIZE(arm64_features); f++)
+            fprintf(stream, " %s", arm64_features[f].name);
+        fprintf(stream,
+                "\nCPU implementer\t: 0x%02x\nCPU architecture: 8\nCPU variant\t: 0x%x\n"
+                "CPU part\t: 0x%03x\nCPU revision\t: %u\n\n",
+                ARM64_MIDR >> 24, (ARM64_MIDR >> 20) & 0xf, (ARM64_MIDR >> 4) & 0xfff, ARM64_MIDR & 0xf);
+    }
 }
 
 static void clone_arguments(const uint64_t *a, uint64_t *ordered)
@@ -291,11 +328,12 @@ static uint64_t hwcap(void)
 const struct linux_arch linux_arm64 = {
     .isa = &arm64_guest,
     .machine = "aarch64",
-    .program = "an arm64 program",
+    .calls = &linux_arm64_calls,
     .hwcap = hwcap,
     .minimum_signal_stack = 4720,
     .vdso = &arm64_vdso,
     .address_tag = 0xffull << 56,
+    .write_cpuinfo = write_cpuinfo,
     .start = start,
     .copy = copy,
     .set_sp = set_sp,
@@ -306,6 +344,8 @@ const struct linux_arch linux_arm64 = {
     .syscall_arguments = syscall_arguments,
     .set_result = set_result,
     .restart = restart,
+    .raise = raise_exception,
+    .note_fault = note_fault,
     .push_frame = push_frame,
     .pop_frame = pop_frame,
     .clone_arguments = clone_arguments,

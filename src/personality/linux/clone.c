@@ -524,3 +524,18 @@ int64_t linux_sys_clone3(struct linux_thread *thread, const uint64_t a[6])
         return -EINVAL;
     return clone_any(thread, &request);
 }
+
+/* x86-64's own. */
+int64_t linux_sys_fork(struct linux_thread *thread, const uint64_t a[6])
+{
+    const struct request request = {.clone = {.exit_signal = SIGCHLD}};
+    (void)a;
+    return clone_any(thread, &request);
+}
+
+int64_t linux_sys_vfork(struct linux_thread *thread, const uint64_t a[6])
+{
+    const struct request request = {.clone = {.flags = CLONE_VFORK | CLONE_VM, .exit_signal = SIGCHLD}};
+    (void)a;
+    return clone_any(thread, &request);
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 
 /* The kernel's value; glibc's is 0 on 64-bit hosts. */
 #define HOST_O_LARGEFILE 0100000u
@@ -42,6 +43,16 @@ uint64_t linux_open_flags_from_host(uint64_t host)
             guest |= open_flags[i].guest;
     }
     return guest;
+}
+
+uint64_t linux_guest_open_flags(const struct linux_process *process, uint64_t guest)
+{
+    return process->arch->host_abi ? guest : linux_open_flags_to_host(guest);
+}
+
+uint64_t linux_shown_open_flags(const struct linux_process *process, uint64_t host)
+{
+    return process->arch->host_abi ? host : linux_open_flags_from_host(host);
 }
 
 void linux_stat_from_host(struct arm64_stat *guest, const struct stat *host)

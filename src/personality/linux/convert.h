@@ -23,6 +23,11 @@
 uint64_t linux_open_flags_to_host(uint64_t guest);
 uint64_t linux_open_flags_from_host(uint64_t host);
 
+/* The same for the program of a process, whose flags may be the host's. */
+struct linux_process;
+uint64_t linux_guest_open_flags(const struct linux_process *process, uint64_t guest);
+uint64_t linux_shown_open_flags(const struct linux_process *process, uint64_t host);
+
 struct arm64_stat {
     uint64_t dev;
     uint64_t ino;

@@ -6,10 +6,10 @@
  * environment, so that all that the kernel does at execve() happens: close-on-exec, death of the other
  * threads, the command line that ps shows. One variable in front of the environment carries the rest:
  *
- *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD STORE_FD LAYOUT TRACE_FD TRACE INTERPRET BY_BINFMT
- *                    LENGTH_OF_EXEC_NAME EXEC_NAME PATH
+ *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD STORE_FD LAYOUT TRACE_FD TRACE INTERPRET TRANSLATE_HOST
+ *                    BY_BINFMT LENGTH_OF_EXEC_NAME EXEC_NAME PATH
  *
- * Programs for the host's CPU are executed as they are.
+ * Programs for the host's CPU are executed as they are, unless they are to be translated, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -139,11 +139,11 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
 
     target->fd = linux_hide_fd(target->fd, false);
     linux_session_lock(process);
-    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %zu %s %s",
+    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %d %zu %s %s",
                  process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
                  process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
-                 process->trace, process->interpret, process->by_binfmt, strlen(target->exec_name),
-                 target->exec_name, target->path) < 0)
+                 process->trace, process->interpret, process->translate_host, process->by_binfmt,
+                 strlen(target->exec_name), target->exec_name, target->path) < 0)
         exec->variable = NULL;
     if (exec->variable)
         exec->arguments = make_vector(target->prefix, target->prefix_count, vectors[0],
@@ -211,7 +211,7 @@ static int find_beyond_limit(struct linux_target *target, const struct linux_pro
     const rlim_t more = limit.rlim_cur + EXTRA_FDS;
     if (!linux_raise_fd_limit(&raise, more, MAX(more, limit.rlim_max)))
         return -EMFILE;
-    int code = linux_target_find(target, process, file, error);
+    int code = linux_target_find(target, process, file, process->translate_host, error);
     linux_restore_fd_limit(&raise);
     return code;
 }
@@ -232,7 +232,7 @@ static int64_t exec(struct linux_thread *thread, const struct linux_program_file
         linux_session_lock(process);
         linux_find_own_file(process);
         linux_session_unlock(process);
-        result = linux_target_find(exec.target, process, file, &error);
+        result = linux_target_find(exec.target, process, file, process->translate_host, &error);
         if (result == -EMFILE) {
             linux_target_release(exec.target);
             result = find_beyond_limit(exec.target, process, file, &error);
@@ -360,16 +360,17 @@ int linux_run(const struct linux_program *program, struct error *error)
                                 .trace = program->trace,
                                 .trace_fd = -1,
                                 .store_fd = -1,
-                                .interpret = program->interpret};
+                                .interpret = program->interpret,
+                                .translate_host = program->translate_host};
     const struct linux_program_file file = {AT_FDCWD, program->path, 0};
     struct linux_target *target = calloc(1, sizeof *target);
     if (!target)
         return error_set(error, -ENOMEM, "out of memory");
 
-    int code = linux_target_find(target, NULL, &file, error);
+    int code = linux_target_find(target, NULL, &file, program->translate_host, error);
     if (code < 0)
         return code;
-    if (target->native && program->only_translated)
+    if (program->machine && target->machine != program->machine)
         return error_set(error, -ENOEXEC, "cannot run %s: it is not a program for the CPU asked for",
                          program->path);
     if (target->native)

@@ -178,7 +178,7 @@ static int check_loader(const struct linux_target *target, const struct elf_imag
 
 /* Decides about an open file: 0 with target->native or a checked guest program, or 1 for a script, whose
  * first line is then in `head`. */
-static int judge(struct linux_target *target, const struct linux_arch *arch, char head[LINUX_SCRIPT_HEAD + 1],
+static int judge(struct linux_target *target, bool translate_host, char head[LINUX_SCRIPT_HEAD + 1],
                  size_t *size, struct error *error)
 {
     ssize_t n = pread(target->fd, head, LINUX_SCRIPT_HEAD, 0);
@@ -188,7 +188,10 @@ static int judge(struct linux_target *target, const struct linux_arch *arch, cha
     *size = (size_t)n;
     if (n >= 2 && head[0] == '#' && head[1] == '!')
         return 1;
-    if (elf_machine_of((const uint8_t *)head, (size_t)n) != arch->isa->elf_machine) {
+    const int machine = elf_machine_of((const uint8_t *)head, (size_t)n);
+    const struct linux_arch *arch = linux_arch_for(machine, translate_host);
+    target->machine = MAX(machine, 0);
+    if (!arch) {
         target->native = true;
         return 0;
     }
@@ -203,9 +206,8 @@ static int judge(struct linux_target *target, const struct linux_arch *arch, cha
 }
 
 int linux_target_find(struct linux_target *target, const struct linux_process *process,
-                      const struct linux_program_file *file, struct error *error)
+                      const struct linux_program_file *file, bool translate_host, struct error *error)
 {
-    const struct linux_arch *arch = process ? process->arch : &linux_arm64;
     struct linux_program_file next = *file;
     char head[LINUX_SCRIPT_HEAD + 1], *interpreter, *argument;
     size_t size = 0;
@@ -230,7 +232,7 @@ int linux_target_find(struct linux_target *target, const struct linux_process *p
             return target->fd;
         int code = check_permission(target->fd, target->path, error);
         if (code == 0)
-            code = judge(target, arch, head, &size, error);
+            code = judge(target, translate_host, head, &size, error);
         if (code <= 0)
             return code;
         if (linux_script_parse(head, size, &interpreter, &argument) < 0)

@@ -45,16 +45,16 @@ int linux_script_parse(char *head, size_t size, char **interpreter, char **argum
 bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX])
 {
     const size_t prefix = strlen(LINUX_EXEC_VARIABLE);
-    unsigned interpret, by_binfmt, length;
+    unsigned interpret, translate_host, by_binfmt, length;
     int used = 0;
 
     *start = (struct linux_start){0};
     if (strncmp(variable, LINUX_EXEC_VARIABLE, prefix) != 0)
         return false;
     const char *text = variable + prefix;
-    if (sscanf(text, "%d %d %d %" SCNx64 " %d %u %u %u %u%n", &start->visor_fd, &start->program_fd,
-               &start->store_fd, &start->layout, &start->trace_fd, &start->trace, &interpret, &by_binfmt,
-               &length, &used) != 9)
+    if (sscanf(text, "%d %d %d %" SCNx64 " %d %u %u %u %u %u%n", &start->visor_fd, &start->program_fd,
+               &start->store_fd, &start->layout, &start->trace_fd, &start->trace, &interpret, &translate_host,
+               &by_binfmt, &length, &used) != 10)
         return false;
     /* Exactly one blank: the name may begin with others. */
     if (text[used] != ' ')
@@ -68,6 +68,7 @@ bool linux_exec_parse(const char *variable, struct linux_start *start, char exec
     start->exec_name = exec_name;
     start->path = name + length + 1;
     start->interpret = interpret;
+    start->translate_host = translate_host;
     start->by_binfmt = by_binfmt;
     return true;
 }

@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/proc.h"
 #include "personality/linux/syscalls.h"
@@ -97,7 +98,7 @@ static enum linux_proc_file find_proc_to_open(struct linux_thread *thread, int d
 int64_t linux_sys_openat(struct linux_thread *thread, const uint64_t a[6])
 {
     char target[PATH_MAX];
-    uint64_t flags = linux_open_flags_to_host((uint32_t)a[2]);
+    uint64_t flags = linux_guest_open_flags(thread->process, (uint32_t)a[2]);
     if (is_own(thread, a[0]))
         return -EBADF;
     enum linux_proc_file file = find_proc_to_open(thread, (int)a[0], a[1], flags, target);
@@ -124,7 +125,7 @@ int64_t linux_sys_openat2(struct linux_thread *thread, const uint64_t a[6])
     if (is_own(thread, a[0]))
         return -EBADF;
 
-    buffer.how.flags = linux_open_flags_to_host(buffer.how.flags);
+    buffer.how.flags = linux_guest_open_flags(thread->process, buffer.how.flags);
     enum linux_proc_file file = LINUX_PROC_NONE;
     if (!buffer.how.resolve)
         file = find_proc_to_open(thread, (int)a[0], a[1], buffer.how.flags, target);
@@ -141,18 +142,19 @@ int64_t linux_sys_open_by_handle_at(struct linux_thread *thread, const uint64_t 
     if (is_own(thread, a[0]))
         return -EBADF;
     return linux_host_syscall(thread, SYS_open_by_handle_at, a[0], a[1],
-                              linux_open_flags_to_host((uint32_t)a[2]), 0, 0, 0);
+                              linux_guest_open_flags(thread->process, (uint32_t)a[2]), 0, 0, 0);
 }
 
 int64_t linux_sys_fanotify_init(struct linux_thread *thread, const uint64_t a[6])
 {
-    return linux_host_syscall(thread, SYS_fanotify_init, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0,
-                              0, 0);
+    return linux_host_syscall(thread, SYS_fanotify_init, a[0],
+                              linux_guest_open_flags(thread->process, (uint32_t)a[1]), 0, 0, 0, 0);
 }
 
 int64_t linux_sys_pipe2(struct linux_thread *thread, const uint64_t a[6])
 {
-    return linux_host_syscall(thread, SYS_pipe2, a[0], linux_open_flags_to_host((uint32_t)a[1]), 0, 0, 0, 0);
+    return linux_host_syscall(thread, SYS_pipe2, a[0],
+                              linux_guest_open_flags(thread->process, (uint32_t)a[1]), 0, 0, 0, 0);
 }
 
 /* -- descriptors ------------------------------------------------------------------------ */
@@ -201,8 +203,8 @@ int64_t linux_sys_dup3(struct linux_thread *thread, const uint64_t a[6])
         if (result < 0)
             return result;
     }
-    return linux_host_syscall(thread, SYS_dup3, a[0], a[1], linux_open_flags_to_host((uint32_t)a[2]), 0, 0,
-                              0);
+    return linux_host_syscall(thread, SYS_dup3, a[0], a[1],
+                              linux_guest_open_flags(thread->process, (uint32_t)a[2]), 0, 0, 0);
 }
 
 int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
@@ -211,10 +213,10 @@ int64_t linux_sys_fcntl(struct linux_thread *thread, const uint64_t a[6])
     if (is_own(thread, a[0]))
         return -EBADF;
     if ((uint32_t)a[1] == F_SETFL)
-        argument = linux_open_flags_to_host((uint32_t)argument);
+        argument = linux_guest_open_flags(thread->process, (uint32_t)argument);
     int64_t result = linux_host_syscall(thread, SYS_fcntl, a[0], a[1], argument, 0, 0, 0);
     if ((uint32_t)a[1] == F_GETFL && result >= 0)
-        result = (int64_t)linux_open_flags_from_host((uint64_t)result);
+        result = (int64_t)linux_shown_open_flags(thread->process, (uint64_t)result);
     return result;
 }
 
@@ -273,11 +275,19 @@ static bool leave_place(struct linux_thread *thread, struct place *place, uint64
     return file != LINUX_PROC_NONE;
 }
 
+static int write_stat(struct linux_thread *thread, uint64_t address, const struct stat *host)
+{
+    struct arm64_stat guest;
+    if (thread->process->arch->host_abi)
+        return guest_write(address, host, sizeof *host);
+    linux_stat_from_host(&guest, host);
+    return guest_write(address, &guest, sizeof guest);
+}
+
 int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
 {
     struct place place;
     struct stat host;
-    struct arm64_stat guest;
     int result = find_place(thread, a[0], a[1], a[3], &place);
     if (result < 0)
         return result;
@@ -288,21 +298,18 @@ int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
             linux_plain_syscall(SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host, place.flags, 0, 0);
     if (status < 0)
         return status;
-    linux_stat_from_host(&guest, &host);
-    return guest_write(a[2], &guest, sizeof guest);
+    return write_stat(thread, a[2], &host);
 }
 
 int64_t linux_sys_fstat(struct linux_thread *thread, const uint64_t a[6])
 {
     struct stat host;
-    struct arm64_stat guest;
     if (is_own(thread, a[0]))
         return -EBADF;
     int64_t status = linux_host_syscall(thread, SYS_fstat, a[0], (uint64_t)&host, 0, 0, 0, 0);
     if (status < 0)
         return status;
-    linux_stat_from_host(&guest, &host);
-    return guest_write(a[1], &guest, sizeof guest);
+    return write_stat(thread, a[1], &host);
 }
 
 int64_t linux_sys_statx(struct linux_thread *thread, const uint64_t a[6])
@@ -371,12 +378,16 @@ struct directory_entry { /* struct linux_dirent64, the same on both */
 
 #define ENTRY_NAME_OFFSET offsetof(struct directory_entry, name)
 
+/* getdents() has the type behind the name. */
+#define OLD_ENTRY_NAME_OFFSET offsetof(struct directory_entry, type)
+
 /* True if the entry's name is one of visor's descriptors. */
-static bool is_own_entry(const int own_fds[OWN_FD_COUNT], const struct directory_entry *entry)
+static bool is_own_entry(const int own_fds[OWN_FD_COUNT], const struct directory_entry *entry,
+                         size_t name_offset)
 {
     char *end;
     char name[sizeof entry->name];
-    memcpy(name, entry->name, sizeof name);
+    memcpy(name, (const char *)entry + name_offset, sizeof name);
     name[sizeof name - 1] = '\0';
     if (name[0] < '0' || name[0] > '9')
         return false;
@@ -389,7 +400,8 @@ static bool is_own_entry(const int own_fds[OWN_FD_COUNT], const struct directory
 }
 
 /* Takes visor's descriptors out of `length` bytes of entries in guest memory; returns the new length. */
-static int64_t hide_own_entries(const int own_fds[OWN_FD_COUNT], uint64_t buffer, uint64_t length)
+static int64_t hide_own_entries(const int own_fds[OWN_FD_COUNT], uint64_t buffer, uint64_t length,
+                                size_t name_offset)
 {
     uint64_t position = 0;
     while (position + ENTRY_NAME_OFFSET < length) {
@@ -400,7 +412,7 @@ static int64_t hide_own_entries(const int own_fds[OWN_FD_COUNT], uint64_t buffer
         uint64_t next = position + entry.length;
         if (entry.length < ENTRY_NAME_OFFSET || next > length)
             break; /* the guest is changing it under our hands */
-        if (!is_own_entry(own_fds, &entry)) {
+        if (!is_own_entry(own_fds, &entry, name_offset)) {
             position = next;
             continue;
         }
@@ -417,18 +429,29 @@ static int64_t hide_own_entries(const int own_fds[OWN_FD_COUNT], uint64_t buffer
     return (int64_t)length;
 }
 
-int64_t linux_sys_getdents64(struct linux_thread *thread, const uint64_t a[6])
+static int64_t read_directory(struct linux_thread *thread, const uint64_t a[6], long number,
+                              size_t name_offset)
 {
     int own_fds[OWN_FD_COUNT];
     if (is_own(thread, a[0]))
         return -EBADF;
     for (;;) {
-        int64_t result = linux_host_syscall(thread, SYS_getdents64, a[0], a[1], a[2], 0, 0, 0);
+        int64_t result = linux_host_syscall(thread, number, a[0], a[1], a[2], 0, 0, 0);
         if (result <= 0 || !linux_proc_is_fd_directory(thread, (int)a[0], own_fds))
             return result;
-        result = hide_own_entries(own_fds, a[1], (uint64_t)result);
+        result = hide_own_entries(own_fds, a[1], (uint64_t)result, name_offset);
         if (result != 0)
             return result;
         /* Nothing but visor's entry was there: 0 would mean the directory's end. */
     }
+}
+
+int64_t linux_sys_getdents64(struct linux_thread *thread, const uint64_t a[6])
+{
+    return read_directory(thread, a, SYS_getdents64, ENTRY_NAME_OFFSET);
+}
+
+int64_t linux_sys_getdents(struct linux_thread *thread, const uint64_t a[6])
+{
+    return read_directory(thread, a, SYS_getdents, OLD_ENTRY_NAME_OFFSET);
 }

@@ -6,6 +6,7 @@
 #include <sys/ipc.h>
 #include <sys/sem.h>
 
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/syscalls.h"
 
@@ -19,6 +20,8 @@ int64_t linux_sys_semctl(struct linux_thread *thread, const uint64_t a[6])
     struct arm64_semid_ds guest;
     int command = (int)a[2], fault;
 
+    if (thread->process->arch->host_abi)
+        return linux_host_syscall(thread, SYS_semctl, a[0], a[1], a[2], a[3], 0, 0);
     switch (command) {
     case IPC_SET:
         fault = guest_read(&guest, a[3], sizeof guest);

@@ -23,12 +23,13 @@ enum linux_trace {
 };
 
 struct linux_program {
-    const char *path;     /* of the program, in the root that this process has by now */
-    char **arguments;     /* NULL-terminated; arguments[0] is what the program sees as its name */
-    char **environment;   /* NULL-terminated */
-    unsigned trace;       /* enum linux_trace bits */
-    bool only_translated; /* refuse a program of the host's own CPU */
-    bool interpret;       /* run by the IR interpreter: for tests */
+    const char *path;    /* of the program, in the root that this process has by now */
+    char **arguments;    /* NULL-terminated; arguments[0] is what the program sees as its name */
+    char **environment;  /* NULL-terminated */
+    unsigned trace;      /* enum linux_trace bits */
+    int machine;         /* refuse programs of another ELF machine; 0: take any */
+    bool translate_host; /* programs of the host's own CPU are translated, too, and so are their children */
+    bool interpret;      /* run by the IR interpreter: for tests */
     int visor_fd; /* visor's own program file, opened before any chroot(); taken over. 0: /proc/self/exe */
 };
 

@@ -15,6 +15,7 @@
 
 #include "base/lock.h"
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/other.h"
 #include "personality/linux/ranges.h"
 #include "personality/linux/syscalls.h"
@@ -465,7 +466,8 @@ static int take_gaps(const struct linux_memory *memory, uint64_t start, uint64_t
 /* Where a mapping goes if the guest leaves it to the kernel; 0: the kernel decides. With the lock held. */
 static uint64_t place(const struct linux_memory *memory, uint64_t length, unsigned flags)
 {
-    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_HUGETLB) || length > memory->next - memory->low)
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_HUGETLB | MAP_32BIT) ||
+        length > memory->next - memory->low)
         return 0;
     uint64_t at = memory->next - length;
     at = ALIGN_DOWN(at, length % LARGE_PAGE ? GUEST_PAGE_SIZE : LARGE_PAGE);
@@ -503,7 +505,8 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
 {
     bool executable = protection & PROT_EXEC;
 
-    flags &= ~HOST_ONLY_MAP_FLAGS;
+    if (!process->arch->host_abi)
+        flags &= ~HOST_ONLY_MAP_FLAGS;
     if (beyond_end(address, length)) {
         if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
             return -ENOMEM;

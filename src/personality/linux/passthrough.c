@@ -36,3 +36,4 @@ static inline int64_t pass(struct linux_thread *thread, long number, unsigned fd
         return pass(thread, SYS_##name, FD_MASK(format), a);                                                 \
     }
 #include "personality/linux/syscalls.def"
+#include "personality/linux/syscalls_amd64.def"

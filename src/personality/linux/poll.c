@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/syscalls.h"
 
@@ -89,7 +90,9 @@ int64_t linux_sys_epoll_ctl(struct linux_thread *thread, const uint64_t a[6])
     struct arm64_epoll_event guest;
     struct epoll_event host;
     uint64_t event = 0;
-    if ((int)a[1] != EPOLL_CTL_DEL) {
+    if (thread->process->arch->host_abi) {
+        event = a[3];
+    } else if ((int)a[1] != EPOLL_CTL_DEL) {
         int result = guest_read(&guest, a[3], sizeof guest);
         if (result < 0)
             return result;
@@ -135,7 +138,7 @@ static int64_t epoll_wait_host(struct linux_thread *thread, long number, const u
         return -EINVAL;
 
     int64_t count = linux_host_syscall(thread, number, a[0], a[1], a[2], a[3], mask_address, SIGNAL_SET_SIZE);
-    if (count > 0 && expand_events(a[1], (uint64_t)count) < 0)
+    if (count > 0 && !thread->process->arch->host_abi && expand_events(a[1], (uint64_t)count) < 0)
         return -EFAULT;
     return count;
 }

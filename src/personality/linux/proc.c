@@ -355,21 +355,6 @@ bool linux_proc_is_fd_directory(struct linux_thread *thread, int dirfd, int own_
 
 /* -- contents --------------------------------------------------------------------------- */
 
-/* As the arm64 kernel prints it, one block per CPU. */
-static void write_cpuinfo(FILE *stream)
-{
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    for (long i = 0; i < MAX(count, 1); i++) {
-        fprintf(stream, "processor\t: %ld\nBogoMIPS\t: 100.00\nFeatures\t:", i);
-        for (size_t f = 0; f < ARRAY_SIZE(arm64_features); f++)
-            fprintf(stream, " %s", arm64_features[f].name);
-        fprintf(stream,
-                "\nCPU implementer\t: 0x%02x\nCPU architecture: 8\nCPU variant\t: 0x%x\n"
-                "CPU part\t: 0x%03x\nCPU revision\t: %u\n\n",
-                ARM64_MIDR >> 24, (ARM64_MIDR >> 20) & 0xf, (ARM64_MIDR >> 4) & 0xfff, ARM64_MIDR & 0xf);
-    }
-}
-
 static int write_memory(FILE *stream, uint64_t start, uint64_t end)
 {
     uint8_t buffer[1024];
@@ -385,7 +370,7 @@ static int write_memory(FILE *stream, uint64_t start, uint64_t end)
 static int write_own(FILE *stream, const struct linux_process *process, enum linux_proc_file file)
 {
     switch (file) {
-    case LINUX_PROC_CPUINFO: write_cpuinfo(stream); return 0;
+    case LINUX_PROC_CPUINFO: process->arch->write_cpuinfo(stream); return 0;
     case LINUX_PROC_AUXV:
         return write_memory(stream, process->auxv_address, process->auxv_address + process->auxv_size);
     case LINUX_PROC_CMDLINE: return write_memory(stream, process->arguments_start, process->arguments_end);

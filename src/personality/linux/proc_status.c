@@ -145,14 +145,14 @@ static int write_stat(FILE *stream, struct linux_process *process, const struct 
     return 0;
 }
 
-static int write_fdinfo(FILE *stream, FILE *host)
+static int write_fdinfo(FILE *stream, const struct linux_process *process, FILE *host)
 {
     char *line = NULL;
     size_t size = 0;
     uint64_t flags;
     while (getline(&line, &size, host) > 0) {
         if (sscanf(line, "flags: %" SCNo64, &flags) == 1)
-            fprintf(stream, "flags:\t0%" PRIo64 "\n", linux_open_flags_from_host(flags));
+            fprintf(stream, "flags:\t0%" PRIo64 "\n", linux_shown_open_flags(process, flags));
         else
             fputs(line, stream);
     }
@@ -164,7 +164,7 @@ int linux_proc_convert_status(FILE *stream, struct linux_process *process, enum 
                               FILE *host, FILE *maps)
 {
     if (file == LINUX_PROC_FDINFO)
-        return write_fdinfo(stream, host);
+        return write_fdinfo(stream, process, host);
     const struct sizes sizes = measure(process, maps);
     return file == LINUX_PROC_STATUS  ? write_status(stream, process, &sizes, host)
            : file == LINUX_PROC_STATM ? write_statm(stream, process, &sizes, host)

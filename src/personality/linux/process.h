@@ -45,10 +45,11 @@ struct linux_process {
     struct linux_process *space;
     struct translator *translator;
     const struct linux_arch *arch;
-    unsigned trace; /* enum linux_trace */
-    bool interpret; /* see struct linux_program */
-    bool by_binfmt; /* the kernel started this program or an ancestor, by binfmt_misc */
-    int *own_fds;   /* by enum linux_own_fd; -1: not there. Hidden from the guest. Usually these, or a page */
+    unsigned trace;      /* enum linux_trace */
+    bool interpret;      /* see struct linux_program */
+    bool translate_host; /* programs of the host's CPU are translated, too: see struct linux_program */
+    bool by_binfmt;      /* the kernel started this program or an ancestor, by binfmt_misc */
+    int *own_fds; /* by enum linux_own_fd; -1: not there. Hidden from the guest. Usually these, or a page */
     int own_fd_numbers[OWN_FD_COUNT]; /* that processes share which share their descriptors */
     uint64_t own_device, own_inode;   /* of OWN_VISOR; 0: not known */
     char *exe_path;                   /* what the guest's /proc/self/exe reads; owned */
@@ -92,6 +93,9 @@ struct linux_thread {
     _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
     uint32_t registered_rings[LINUX_REGISTERED_RINGS]; /* private to uring.c */
+    struct {
+        uint64_t trap, error, address;
+    } fault; /* the processor's last exception as frames show it; of x86 */
 };
 
 /* -- guest memory (memory.c): copies that give -EFAULT instead of a crash ------------------------------ */
@@ -201,8 +205,16 @@ struct linux_syscall {
     const char *format;   /* how trace.c prints the arguments, one letter each */
 };
 
-/* By the guest's number; NULL if that number has no name. */
-const struct linux_syscall *linux_syscall_by_number(uint64_t number);
+/* By the guest's numbers. */
+struct linux_syscall_table {
+    const struct linux_syscall *calls;
+    unsigned count;
+};
+
+extern const struct linux_syscall_table linux_arm64_calls, linux_amd64_calls;
+
+/* NULL if that number has no name. */
+const struct linux_syscall *linux_syscall_by_number(const struct linux_syscall_table *table, uint64_t number);
 
 /* Prints the two halves of an strace-like line (trace.c). */
 void linux_trace_enter(struct linux_thread *thread, const struct linux_syscall *syscall, const uint64_t a[6]);

@@ -118,7 +118,7 @@ int64_t linux_sys_personality(struct linux_thread *thread, const uint64_t a[6])
     struct linux_process *process = thread->process;
     uint64_t persona = wanted == 0xffffffffu ? wanted : wanted & ~read_implies_exec;
 
-    if ((wanted & execution_domain) == domain_32_bits)
+    if ((wanted & execution_domain) == domain_32_bits && !process->arch->host_abi)
         return -EINVAL;
     int64_t old = linux_host_syscall(thread, SYS_personality, persona, 0, 0, 0, 0, 0);
     if (old < 0)
@@ -136,6 +136,8 @@ int64_t linux_sys_uname(struct linux_thread *thread, const uint64_t a[6])
     int64_t result = linux_plain_syscall(SYS_uname, (uintptr_t)&name, 0, 0, 0, 0, 0);
     if (result < 0)
         return result;
+    if (thread->process->arch->host_abi) /* PER_LINUX32 changes it */
+        return guest_write(a[0], &name, sizeof name);
     memset(name.machine, 0, sizeof name.machine);
     strncpy(name.machine, thread->process->arch->machine, sizeof name.machine - 1);
     return guest_write(a[0], &name, sizeof name);

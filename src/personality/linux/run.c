@@ -57,13 +57,13 @@ static void serve_syscall(struct linux_thread *thread)
 {
     const struct linux_arch *arch = thread->process->arch;
     struct linux_call call;
-    uint64_t number = arch->syscall_arguments(thread->cpu, call.arguments);
+    call.number = arch->syscall_arguments(thread->cpu, call.arguments);
 
     if (thread->signal_pending) { /* came before the call */
-        arch->restart(thread->cpu, call.arguments);
+        arch->restart(thread->cpu, &call);
         return;
     }
-    const struct linux_syscall *syscall = linux_syscall_by_number(number);
+    const struct linux_syscall *syscall = linux_syscall_by_number(arch->calls, call.number);
     if (UNLIKELY(thread->tagged_addresses) && syscall)
         untag_arguments(thread, syscall, call.arguments);
     bool trace = thread->process->trace & LINUX_TRACE_SYSCALL;
@@ -88,12 +88,13 @@ static void serve_exit(struct linux_thread *thread, enum translator_exit exit);
 /* The CPU reports where the access was; what kind of fault the kernel would see in it is decided here. */
 static void serve_fault(struct linux_thread *thread)
 {
+    const struct linux_arch *arch = thread->process->arch;
     const struct translator_cpu *cpu = thread->cpu;
 
     /* The host says this of addresses beyond its own, without saying which. The guest's processor may ignore
      * what is wrong with it. */
-    if (cpu->fault_info.code == SI_KERNEL) {
-        enum translator_exit exit = translator_step(thread->cpu, thread->process->arch->address_tag);
+    if (cpu->fault_info.code == SI_KERNEL && arch->address_tag) {
+        enum translator_exit exit = translator_step(thread->cpu, arch->address_tag);
         if (exit != TRANSLATOR_FAULT) {
             serve_exit(thread, exit);
             return;
@@ -104,37 +105,39 @@ static void serve_fault(struct linux_thread *thread)
     if (code == SEGV_ACCERR && cpu->fault_info.signal == SIGSEGV &&
         !linux_memory_is_guest(thread->process, address, 1)) /* visor's */
         code = SEGV_MAPERR;
-    linux_force_signal(thread, cpu->fault_info.signal == SIGBUS ? SIGBUS : SIGSEGV, code, address);
+    if (arch->note_fault(thread, code, address, false))
+        linux_force_signal(thread, cpu->fault_info.signal == SIGBUS ? SIGBUS : SIGSEGV, code, address);
 }
 
 static void serve_fetch_fault(struct linux_thread *thread, uint64_t pc)
 {
+    const struct linux_arch *arch = thread->process->arch;
     int signal = SIGBUS, code = BUS_ADRALN;
-    uint64_t untagged = linux_untag(thread->process->arch->address_tag, pc);
+    uint64_t address = thread->cpu->exit_payload; /* behind pc if the instruction only begins there */
+    uint64_t untagged = linux_untag(arch->address_tag, pc);
     if (untagged != pc) {
-        thread->process->arch->set_pc(thread->cpu, untagged);
+        arch->set_pc(thread->cpu, untagged);
         return;
     }
-    if (!(pc & 3))
-        signal = linux_memory_fetch_fault(thread->process, pc, &code);
-    if (signal)
-        linux_force_signal(thread, signal, code, pc);
+    if (arch->serve_fetch && arch->serve_fetch(thread, pc))
+        return;
+    if (!(pc & ((1u << arch->isa->pc_shift) - 1)))
+        signal = linux_memory_fetch_fault(thread->process, address, &code);
+    if (signal && arch->note_fault(thread, code, address, true))
+        linux_force_signal(thread, signal, code, address);
 }
 
 static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
 {
-    uint64_t pc = thread->process->arch->pc(thread->cpu);
-
     switch (exit) {
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
-    case TRANSLATOR_UNDEFINED: linux_force_signal(thread, SIGILL, ILL_ILLOPC, pc); break;
-    case TRANSLATOR_BREAKPOINT: linux_force_signal(thread, SIGTRAP, TRAP_BRKPT, pc); break;
-    case TRANSLATOR_DIVIDE: linux_force_signal(thread, SIGFPE, FPE_INTDIV, pc); break;
+    case TRANSLATOR_DIVIDE:
+    case TRANSLATOR_UNDEFINED:
+    case TRANSLATOR_BREAKPOINT:
     case TRANSLATOR_ALIGNMENT:
-        linux_force_signal(thread, SIGBUS, BUS_ADRALN, thread->cpu->exit_payload);
-        break;
+    case TRANSLATOR_EMULATE: thread->process->arch->raise(thread, exit); break;
     case TRANSLATOR_FAULT: serve_fault(thread); break;
-    case TRANSLATOR_FETCH_FAULT: serve_fetch_fault(thread, pc); break;
+    case TRANSLATOR_FETCH_FAULT: serve_fetch_fault(thread, thread->process->arch->pc(thread->cpu)); break;
     case TRANSLATOR_NO_MEMORY: linux_die(SIGKILL); /* as the kernel does it */
     default: break;                                /* interrupted: the signal is delivered by the loop */
     }
@@ -188,6 +191,16 @@ static int new_translator(struct linux_process *process, const struct linux_star
     return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
 }
 
+/* Whose program it is; arm64's is what anything else is then said not to be. */
+static const struct linux_arch *arch_of(const struct linux_start *start)
+{
+    uint8_t head[32];
+    ssize_t size = pread(start->program_fd, head, sizeof head, 0);
+    const struct linux_arch *arch =
+        linux_arch_for(size > 0 ? elf_machine_of(head, (size_t)size) : -1, start->translate_host);
+    return arch ? arch : &linux_arm64;
+}
+
 static struct linux_process *new_process(const struct linux_start *start, struct error *error)
 {
     struct linux_process *process = calloc(1, sizeof *process);
@@ -195,7 +208,8 @@ static struct linux_process *new_process(const struct linux_start *start, struct
         error_set(error, -ENOMEM, "out of memory");
         return NULL;
     }
-    process->arch = &linux_arm64;
+    process->arch = arch_of(start);
+    process->translate_host = start->translate_host;
     process->trace = start->trace;
     process->interpret = start->interpret;
     process->by_binfmt = start->by_binfmt;

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "personality/linux/arch.h"
 #include "translator/translator.h"
 
 #ifndef CLONE_NEWTIME
@@ -38,6 +39,7 @@ struct identity {
     uint32_t capabilities[2][3];              /* as capget() gives them */
     uint64_t group_hash;                      /* of the supplementary groups */
     uint32_t group_count, no_new_privileges;
+    uint64_t machine; /* of the programs */
 };
 
 static uint64_t hash_groups(uint32_t *count)
@@ -65,7 +67,7 @@ static bool make_key(const struct linux_process *process, struct translator_key 
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct identity own = {0};
     struct stat file;
-    _Static_assert(sizeof own <= sizeof key->bytes && sizeof own == 40 + 24 + 24 + 16, "fits, without holes");
+    _Static_assert(sizeof own <= sizeof key->bytes && sizeof own == 40 + 24 + 24 + 24, "fits, without holes");
 
     if (fstat(process->own_fds[OWN_VISOR], &file) < 0 ||
         getresuid(&own.users[0], &own.users[1], &own.users[2]) < 0 ||
@@ -79,6 +81,7 @@ static bool make_key(const struct linux_process *process, struct translator_key 
     own.changed[1] = (uint64_t)file.st_ctim.tv_nsec;
     own.group_hash = hash_groups(&own.group_count);
     own.no_new_privileges = (uint32_t)linux_plain_syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0);
+    own.machine = process->arch->isa->elf_machine;
     memset(key, 0, sizeof *key);
     memcpy(key, &own, sizeof own);
     return own.group_count != (uint32_t)-1;

@@ -52,12 +52,6 @@ struct linux_thread_signals {
     uint8_t *host_stack; /* owned: the host handler runs on it */
 };
 
-/* A system call that has just been made, in case a signal interrupted it. */
-struct linux_call {
-    uint64_t arguments[6];
-    int64_t result;
-};
-
 /* -- life cycle (signal.c) --------------------------------------------------------------------------------
  */
 

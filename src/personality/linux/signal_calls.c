@@ -235,7 +235,10 @@ int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
         /* The address is what the kernel looks at, not what is wrong; there is always something mapped above.
          */
         const uint64_t sp = thread->process->arch->sp(thread->cpu);
-        linux_force_signal(thread, SIGSEGV, sp < GUEST_ADDRESS_END ? SEGV_ACCERR : SEGV_MAPERR, sp);
+        if (thread->process->arch->host_abi)
+            linux_force_signal(thread, SIGSEGV, SI_KERNEL, 0);
+        else
+            linux_force_signal(thread, SIGSEGV, sp < GUEST_ADDRESS_END ? SEGV_ACCERR : SEGV_MAPERR, sp);
         return 0;
     }
     linux_set_signal_stack(thread, frame.stack_base, frame.stack_flags, frame.stack_size);

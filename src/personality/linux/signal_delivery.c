@@ -223,7 +223,7 @@ static bool deliver_one(struct linux_thread *thread, siginfo_t *info, bool force
         }
         if (*call) {
             if ((*call)->result == LINUX_RESTART)
-                process->arch->restart(thread->cpu, (*call)->arguments);
+                process->arch->restart(thread->cpu, *call);
             *call = NULL;
         }
         if (enter_handler(thread, info, &action) == 0)
@@ -262,7 +262,7 @@ void linux_signals_deliver(struct linux_thread *thread, const struct linux_call 
 
     /* What did not end in a handler must not be seen as an interruption. */
     if (interrupted && (call->result == LINUX_RESTART || (any && !entered && call->result == -EINTR)))
-        process->arch->restart(thread->cpu, call->arguments);
+        process->arch->restart(thread->cpu, call);
     linux_signals_set_mask(thread, signals->mask);
 }
 

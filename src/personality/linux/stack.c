@@ -85,7 +85,8 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     uid_t real_user = getuid(), user = geteuid();
     gid_t real_group = getgid(), group = getegid();
 
-    add(auxv, AT_SYSINFO_EHDR, process->vdso);
+    if (process->vdso)
+        add(auxv, AT_SYSINFO_EHDR, process->vdso);
     add(auxv, AT_HWCAP, process->arch->hwcap());
     add(auxv, AT_PAGESZ, GUEST_PAGE_SIZE);
     add(auxv, AT_CLKTCK, (uint64_t)sysconf(_SC_CLK_TCK));
@@ -100,7 +101,7 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     add(auxv, AT_GID, real_group);
     add(auxv, AT_EGID, group);
     add(auxv, AT_SECURE, getauxval(AT_SECURE) || user != real_user || group != real_group);
-    add(auxv, AT_HWCAP2, 0);
+    add(auxv, AT_HWCAP2, process->arch->hwcap2 ? process->arch->hwcap2() : 0);
     add(auxv, AT_MINSIGSTKSZ, process->arch->minimum_signal_stack);
 }
 

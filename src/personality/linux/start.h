@@ -14,6 +14,7 @@
 struct linux_target {
     int fd;                   /* the ELF file, open for reading, or -1; owned */
     bool native;              /* for the host's CPU, or of a format that only the host's kernel may know */
+    int machine;              /* of the ELF file; 0: it is none */
     bool own_exe;             /* found as /proc/self/exe */
     char path[PATH_MAX];      /* of the ELF file, for messages */
     char exec_name[PATH_MAX]; /* what AT_EXECFN says: the file that was asked for */
@@ -35,7 +36,7 @@ struct linux_program_file {
  * execve() gives, with *error set; the target is to be released in any case.
  */
 int linux_target_find(struct linux_target *target, const struct linux_process *process,
-                      const struct linux_program_file *file, struct error *error);
+                      const struct linux_program_file *file, bool translate_host, struct error *error);
 void linux_target_release(struct linux_target *target);
 
 /* Exit statuses when a program cannot be started, as shells have them. */
@@ -47,11 +48,12 @@ struct linux_start {
     unsigned trace;
     int trace_fd; /* what to trace to, -1: nothing is traced; taken over */
     bool interpret;
-    bool by_binfmt;  /* see struct linux_process */
-    int visor_fd;    /* -1: unknown, only if by_binfmt */
-    int store_fd;    /* -1: none yet; taken over */
-    uint64_t layout; /* 0: none yet */
-    int program_fd;  /* taken over */
+    bool translate_host; /* see struct linux_program */
+    bool by_binfmt;      /* see struct linux_process */
+    int visor_fd;        /* -1: unknown, only if by_binfmt */
+    int store_fd;        /* -1: none yet; taken over */
+    uint64_t layout;     /* 0: none yet */
+    int program_fd;      /* taken over */
     const char *path, *exec_name;
 };
 

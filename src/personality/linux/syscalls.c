@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* syscalls: the table of system calls by the guest's number, made from syscalls.def. */
+/* syscalls: the tables of system calls by the guests' numbers, made from syscalls.def and
+ * syscalls_amd64.def. */
 #include "personality/linux/syscalls.h"
 
 #include "base/macros.h"
 
-static const struct linux_syscall table[] = {
+static const struct linux_syscall arm64[] = {
 #define CALL(number, name, format) [number] = {#name, linux_sys_##name, format},
 #define PASS(number, name, format) [number] = {#name, linux_pass_##name, format},
 #define NONE(number, name, format) [number] = {#name, NULL, format},
@@ -14,9 +15,24 @@ static const struct linux_syscall table[] = {
 #undef NONE
 };
 
-const struct linux_syscall *linux_syscall_by_number(uint64_t number)
+/* The host's own numbers. */
+static const struct linux_syscall amd64[] = {
+#define CALL(number, name, format) [SYS_##name] = {#name, linux_sys_##name, format},
+#define PASS(number, name, format) [SYS_##name] = {#name, linux_pass_##name, format},
+#define NONE(number, name, format) [SYS_##name] = {#name, NULL, format},
+#include "personality/linux/syscalls.def"
+#include "personality/linux/syscalls_amd64.def"
+#undef CALL
+#undef PASS
+#undef NONE
+};
+
+const struct linux_syscall_table linux_arm64_calls = {arm64, ARRAY_SIZE(arm64)};
+const struct linux_syscall_table linux_amd64_calls = {amd64, ARRAY_SIZE(amd64)};
+
+const struct linux_syscall *linux_syscall_by_number(const struct linux_syscall_table *table, uint64_t number)
 {
-    if (number >= ARRAY_SIZE(table) || !table[number].name)
+    if (number >= table->count || !table->calls[number].name)
         return NULL;
-    return &table[number];
+    return &table->calls[number];
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * syscalls: the functions behind the rows of syscalls.def. Private to this folder.
+ * syscalls: the functions behind the rows of syscalls.def and syscalls_amd64.def. Private to this folder.
  *
  * linux_sys_NAME() serves a CALL row and is written by hand; linux_pass_NAME() serves a PASS row and is
  * made by passthrough.c.
@@ -52,12 +52,19 @@
 #ifndef SYS_listns
 #define SYS_listns 470
 #endif
+#ifndef SYS_map_shadow_stack
+#define SYS_map_shadow_stack 453
+#endif
+#ifndef SYS_rseq_slice_yield
+#define SYS_rseq_slice_yield 471
+#endif
 
 #define CALL(number, name, format) int64_t linux_sys_##name(struct linux_thread *thread, const uint64_t a[6]);
 #define PASS(number, name, format)                                                                           \
     int64_t linux_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
 #define NONE(number, name, format)
 #include "personality/linux/syscalls.def"
+#include "personality/linux/syscalls_amd64.def"
 #undef CALL
 #undef PASS
 #undef NONE

@@ -11,6 +11,7 @@
 #include <linux/loop.h>
 #include <linux/perf_event.h>
 
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/syscalls.h"
 
@@ -65,9 +66,9 @@ int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
         return -EBADF;
     if (is_kvm(request))
         return -ENOTTY;
-    if (request == LOOP_SET_STATUS || request == LOOP_GET_STATUS)
+    if ((request == LOOP_SET_STATUS || request == LOOP_GET_STATUS) && !thread->process->arch->host_abi)
         return loop_status(thread, a);
     if (request == TIOCGPTPEER) /* opens the other side of a pseudoterminal, with these flags */
-        argument = linux_open_flags_to_host((uint32_t)argument);
+        argument = linux_guest_open_flags(thread->process, (uint32_t)argument);
     return linux_host_syscall(thread, SYS_ioctl, a[0], a[1], argument, 0, 0, 0);
 }

@@ -217,6 +217,7 @@ static void trace_result(struct trace_line *line, const char *format, int64_t re
 static void start_line(struct trace_line *line, const struct linux_thread *thread)
 {
     line->length = 0;
+    line->host_abi = thread->process->arch->host_abi;
     trace_printf(line, "[%d] ", (int)thread->tid);
 }
 

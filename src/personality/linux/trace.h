@@ -9,6 +9,7 @@
 #include "personality/linux/process.h"
 
 struct trace_line {
+    bool host_abi; /* numbers and structures are the host's */
     size_t length;
     char text[3072]; /* what does not fit is left out */
 };

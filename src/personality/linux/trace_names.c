@@ -407,7 +407,7 @@ bool trace_name(struct trace_line *line, char letter, uint64_t value)
     };
     value = (uint32_t)value; /* all of these are ints */
     switch (letter) {
-    case 'o': print_open_flags(line, value); return true;
+    case 'o': print_open_flags(line, line->host_abi ? linux_open_flags_from_host(value) : value); return true;
     case 'n': print_descriptor_flags(line, value); return true;
     case 'g': print_signal(line, value); return true;
     case 'C': print_clone_flags(line, value); return true;

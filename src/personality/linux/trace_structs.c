@@ -51,9 +51,12 @@ static bool print_stat(struct trace_line *line, uint64_t address)
     static const char *const types[16] = {
         [1] = "S_IFIFO", [2] = "S_IFCHR",  [4] = "S_IFDIR",  [6] = "S_IFBLK",
         [8] = "S_IFREG", [10] = "S_IFLNK", [12] = "S_IFSOCK"};
+    struct stat host;
     struct arm64_stat s;
-    if (guest_read(&s, address, sizeof s) < 0)
+    if (line->host_abi ? guest_read(&host, address, sizeof host) < 0 : guest_read(&s, address, sizeof s) < 0)
         return false;
+    if (line->host_abi)
+        linux_stat_from_host(&s, &host);
     const char *type = types[s.mode >> 12 & 15];
     trace_printf(line, "{st_mode=%s|0%o, st_size=%" PRId64 ", ...}", type ? type : "0", s.mode & 07777,
                  s.size);
@@ -132,8 +135,12 @@ static bool print_signal_set(struct trace_line *line, uint64_t address)
 static bool print_epoll_event(struct trace_line *line, uint64_t address)
 {
     struct arm64_epoll_event event;
-    if (guest_read(&event, address, sizeof event) < 0)
+    struct epoll_event host;
+    if (line->host_abi ? guest_read(&host, address, sizeof host) < 0
+                       : guest_read(&event, address, sizeof event) < 0)
         return false;
+    if (line->host_abi)
+        linux_epoll_event_from_host(&event, &host);
     trace_printf(line, "{events=%#x, data=%#" PRIx64 "}", event.events, event.data);
     return true;
 }

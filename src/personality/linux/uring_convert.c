@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/socket.h"
 #include "personality/linux/uring.h"
@@ -151,7 +152,8 @@ static bool convert_epoll_event(const struct io_uring_sqe *sqe, uint64_t address
     return REPLACE(addr, &host, sizeof host);
 }
 
-static bool convert_open_how(const struct io_uring_sqe *sqe, uint64_t address, struct uring_patch **patches)
+static bool convert_open_how(const struct linux_process *process, const struct io_uring_sqe *sqe,
+                             uint64_t address, struct uring_patch **patches)
 {
     /* The structure may be longer than visor knows: the kernel judges the rest. */
     union {
@@ -161,7 +163,7 @@ static bool convert_open_how(const struct io_uring_sqe *sqe, uint64_t address, s
     if (sqe->len < sizeof buffer.how || sqe->len > sizeof buffer ||
         guest_read(&buffer, sqe->off, sqe->len) < 0)
         return true;
-    buffer.how.flags = linux_open_flags_to_host(buffer.how.flags);
+    buffer.how.flags = linux_guest_open_flags(process, buffer.how.flags);
     return REPLACE(off, &buffer, sqe->len);
 }
 
@@ -180,11 +182,12 @@ static bool convert(struct linux_thread *thread, const struct io_uring_sqe *sqe,
         int none = NO_FD;
         return REPLACE(addr, &none, sizeof none) && CHANGE(len, 1);
     }
-    if (kind & OPEN_FLAGS && linux_open_flags_to_host(sqe->open_flags) != sqe->open_flags)
-        return CHANGE(open_flags, linux_open_flags_to_host(sqe->open_flags));
+    const uint64_t open_flags = linux_guest_open_flags(thread->process, sqe->open_flags);
+    if (kind & OPEN_FLAGS && open_flags != sqe->open_flags)
+        return CHANGE(open_flags, open_flags);
     if (kind & OPEN_HOW)
-        return convert_open_how(sqe, address, patches);
-    if (kind & EPOLL_EVENT)
+        return convert_open_how(thread->process, sqe, address, patches);
+    if (kind & EPOLL_EVENT && !thread->process->arch->host_abi)
         return convert_epoll_event(sqe, address, patches);
     return true;
 }

@@ -221,6 +221,8 @@ int linux_vdso_new(struct linux_process *process, struct error *error)
     const struct linux_vdso *vdso = process->arch->vdso;
     struct image image = {0};
 
+    if (!vdso)
+        return 0;
     fill_headers(&image, process->arch->isa->elf_machine);
     fill_version(&image, 0, SONAME, VER_FLG_BASE);
     fill_version(&image, 1, vdso->version, 0);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* amd64: what the files about x86-64 programs share. Private to them. */
+#ifndef VISOR_PERSONALITY_LINUX_AMD64_H
+#define VISOR_PERSONALITY_LINUX_AMD64_H
+
+#include "personality/linux/arch.h"
+#include "translator/guest/x86/x86.h"
+
+/* Selectors of a user program. */
+enum { AMD64_CS = 0x33, AMD64_SS = 0x2b };
+
+static inline struct x86_cpu *amd64_cpu(struct translator_cpu *cpu)
+{
+    return (struct x86_cpu *)cpu;
+}
+
+/* FXSAVE's area: what there is of it in the state, and in the CPU besides. */
+#define AMD64_FXSAVE_SIZE 512
+#define AMD64_FXSAVE_USED 416 /* what the processor writes */
+void amd64_read_fpu(const struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE]);
+void amd64_write_fpu(struct x86_cpu *cpu, const uint8_t area[AMD64_FXSAVE_SIZE]);
+/* As at the start of a program, and of a signal handler. */
+void amd64_reset_fpu(struct x86_cpu *cpu);
+
+/* linux_arch.push_frame and pop_frame */
+int amd64_push_frame(struct linux_thread *thread, const struct linux_signal_frame *signal);
+int amd64_pop_frame(struct linux_thread *thread, struct linux_signal_frame *signal);
+
+#endif

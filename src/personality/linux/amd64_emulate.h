@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* amd64 emulate: the processor that x86-64 programs see, and the instructions that are not translated.
+ * Private to the files about x86-64 programs. */
+#ifndef VISOR_PERSONALITY_LINUX_AMD64_EMULATE_H
+#define VISOR_PERSONALITY_LINUX_AMD64_EMULATE_H
+
+#include "personality/linux/amd64.h"
+
+struct amd64_exception {
+    unsigned vector;
+    uint64_t error, address;
+};
+
+/* Executes the instruction at the program counter, of this length; 0: it is too long to be one. False: it
+ * raises an exception. */
+bool amd64_emulate(struct linux_thread *thread, unsigned length, struct amd64_exception *exception);
+
+/* AT_HWCAP: CPUID leaf 1's EDX; AT_HWCAP2. */
+uint64_t amd64_hwcap(void);
+uint64_t amd64_hwcap2(void);
+
+void amd64_write_cpuinfo(FILE *stream);
+
+#endif

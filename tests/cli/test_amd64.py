@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host's own programs, translated: `visor run --arch amd64`. What they do must be what they do natively."""
+import os
+import platform
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import ROOT, VISOR, run_visor
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the programs are the host's")
+
+
+def run_both(*arguments, stdin=""):
+    """Runs a program natively and translated: both results."""
+    native = subprocess.run(arguments, input=stdin, capture_output=True, text=True, timeout=60)
+    return native, run_visor("run", "--arch", "amd64", *arguments, stdin=stdin)
+
+
+@pytest.fixture(scope="module")
+def compile_amd64(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("amd64")
+
+    def compile_source(name, source, *flags):
+        path = directory / name
+        (directory / f"{name}.c").write_text(source)
+        subprocess.run(["gcc", "-O1", "-o", path, directory / f"{name}.c", *flags], check=True)
+        return path
+
+    return compile_source
+
+
+@pytest.mark.parametrize("arguments", [
+    ["/bin/true"],
+    ["/bin/false"],
+    ["/bin/ls", "-la", "/usr/include"],
+    ["/bin/bash", "-c", "for i in a b c; do echo $i | tr a-z A-Z; done; exit 3"],
+    ["/usr/bin/perl", "-e", "printf('%s %.17g %s', join(',', sort map { $_ * 7 % 13 } 1..12), sin(1), 2**70)"],
+    ["/usr/bin/sort", "-n", "/proc/filesystems"],
+    ["/usr/bin/sha256sum", "/bin/ls", "/bin/bash"],
+    ["/usr/bin/env", "-i", "A=b", "/usr/bin/env"],
+    ["/bin/sh", "-c", "seq 20000 | gzip -9 | gzip -d | md5sum; seq 20000 | xz | xz -d | md5sum"],
+    ["/usr/bin/awk", "BEGIN { for (i = 0; i < 1000; i++) s += i / 3; print s, sqrt(2), exp(1), int(7 / 2) }"],
+    ["/bin/sh", "-c", "uname -m; kill -TERM $$"],
+    ["/usr/bin/python3", "-c", "import json, math, hashlib, decimal\n"
+     "print(json.dumps([math.pi, 2**200, hashlib.sha512(b'x').hexdigest(), str(decimal.Decimal(2).sqrt())]))"],
+], ids=lambda arguments: os.path.basename(arguments[0]))
+def test_as_natively(arguments):
+    native, translated = run_both(*arguments)
+    assert (translated.stdout, translated.stderr, translated.returncode) == (
+        native.stdout, native.stderr, native.returncode)
+
+
+def test_whole_tree_is_translated():
+    """Children of a translated program are translated, too, scripts included."""
+    result = run_visor("run", "--arch", "amd64", "--trace", "syscall", "/bin/sh", "-c",
+                       "/bin/sh -c '/usr/bin/env true; exit 4'")
+    assert result.returncode == 4
+    # Each process's own end, which only visor shows.
+    assert len(set(re.findall(r"(\d+)\] exit_group\(", result.stderr))) == 3
+    assert len(re.findall(r'execve\("/usr/bin/true"', result.stderr)) == 1
+
+
+def test_children_stay_native_by_default():
+    """Without --arch a program of the host's CPU is executed by the host."""
+    result = run_visor("run", "--trace", "syscall", "/bin/true")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_compiler(tmp_path):
+    source = tmp_path / "hello.c"
+    source.write_text('#include <stdio.h>\nint main(void) { printf("%.3Lf\\n", 1.0L / 3); return 5; }\n')
+    result = run_visor("run", "--arch", "amd64", "/usr/bin/gcc", "-O2", "-o", tmp_path / "hello", source)
+    assert (result.returncode, result.stderr) == (0, "")
+    for command in ([tmp_path / "hello"], [VISOR, "run", "--arch", "amd64", tmp_path / "hello"]):
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (run.stdout, run.returncode) == ("0.333\n", 5)
+
+
+def test_fixed_address(compile_amd64):
+    """Programs that are not position-independent lie where their files say."""
+    source = '#include <stdio.h>\nint x;\nint main(void) { printf("%p\\n", (void *)&x); return 0; }\n'
+    for name, flags in (("fixed", ["-no-pie", "-fno-pie"]), ("static", ["-static", "-no-pie", "-fno-pie"])):
+        native, translated = run_both(compile_amd64(name, source, *flags))
+        assert translated.stdout == native.stdout and translated.returncode == 0
+        assert int(native.stdout, 16) < 0x1000000
+
+
+SIGNALS = r"""
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+static sigjmp_buf back;
+static char *page;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    const struct _libc_fpstate *fp = ((ucontext_t *)context)->uc_mcontext.fpregs;
+    char *address = info->si_addr;
+    uint32_t magic;
+    memcpy(&magic, (const char *)fp + 464, 4);
+    printf("signal %d code %d trap %d error %d address %s rax %d xmm5 %08x mxcsr %x cs %x magic %x\n", number,
+           info->si_code, (int)r[REG_TRAPNO], (int)r[REG_ERR] & ~1 /* was the page in memory? */,
+           !address ? "0" : address == page + 16 ? "page" : address == (char *)r[REG_RIP] ? "rip" : "other",
+           (int)r[REG_RAX], fp->_xmm[5].element[0], fp->mxcsr, (int)(r[REG_CSGSFS] & 0xffff), magic);
+    siglongjmp(back, 1);
+}
+
+#define TRY(code)                                                                                            \
+    if (!sigsetjmp(back, 1)) {                                                                               \
+        __asm__ volatile("mov $0x1234567, %%eax; movd %%eax, %%xmm5; mov $77, %%eax;" code ::"c"(page)       \
+                         : "rax", "rdx", "xmm5", "memory", "cc");                                            \
+        puts("no signal");                                                                                   \
+    }
+
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+    static const int numbers[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    for (int i = 0; i < 5; i++)
+        sigaction(numbers[i], &action, NULL);
+    page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    TRY("mov 16(%%rcx), %%rdx")
+    TRY("mov %%rdx, 16(%%rcx)")
+    mprotect(page, 4096, PROT_READ);
+    TRY("mov %%rdx, 16(%%rcx)")
+    TRY("incl 16(%%rcx)")
+    TRY("add $16, %%rcx; jmp *%%rcx")
+    TRY("xor %%edx, %%edx; mov %%rdx, (%%rdx)")
+    TRY("movabs $0x123456789abcdef0, %%rdx; mov (%%rdx), %%rdx")
+    TRY("mov $-4096, %%rdx; mov (%%rdx), %%rdx")
+    TRY("xor %%edx, %%edx; div %%edx")
+    TRY("ud2")
+    TRY("int3")
+    TRY("hlt")
+    TRY("int $0x42")
+    TRY("movaps 8(%%rcx), %%xmm1")
+    TRY("mov %%cr0, %%rdx")
+    munmap(page, 4096);
+    TRY("mov 16(%%rcx), %%rdx")
+    return 0;
+}
+"""
+
+
+def test_exceptions(compile_amd64):
+    native, translated = run_both(compile_amd64("signals", SIGNALS))
+    assert native.stdout.count("signal ") == 16 and "no signal" not in native.stdout
+    assert translated.stdout == native.stdout
+
+
+CONTEXT = r"""
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+static char stack[65536];
+static int on_stack;
+static long double before = 1.25L;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    char here;
+    on_stack = &here >= stack && &here < stack + sizeof stack;
+    r[REG_RBX] += info->si_value.sival_int;
+    __asm__ volatile("fldz; fldz; pxor %%xmm7, %%xmm7; std; cld; xor %%ecx, %%ecx; mov %%ecx, -4(%%rsp)" ::: "rcx",
+                     "xmm7", "memory");
+    (void)number;
+}
+
+/* All registers survive, the red zone, and what the handler changes in the context counts. */
+int main(void)
+{
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+    long rbx = 5, red = 77, flags = 0, pid = getpid();
+    for (int i = 0; i < 2; i++) {
+        siginfo_t info = {.si_signo = SIGUSR1, .si_code = SI_QUEUE};
+        info.si_pid = getpid();
+        info.si_value.sival_int = 100;
+        sigaction(SIGUSR1, &action, NULL);
+        __asm__ volatile("fldt %[x87]\n"
+                         "mov $0x5a5a5a5a, %%eax; movd %%eax, %%xmm7\n"
+                         "movq $78, -64(%%rsp)\n"
+                         "mov $129, %%eax\n" /* rt_sigqueueinfo */
+                         "stc\n"
+                         "syscall\n"
+                         "pushf; pop %[flags]\n"
+                         "mov -64(%%rsp), %[red]\n"
+                         "movd %%xmm7, %%eax\n"
+                         "fstpt %[x87]\n"
+                         : "+b"(rbx), [red] "=&r"(red), [flags] "=&r"(flags), [x87] "+m"(before)
+                         : "D"(pid), "S"(SIGUSR1), "d"(&info)
+                         : "rax", "rcx", "r11", "xmm7", "memory", "cc");
+        printf("rbx %ld red %d carry %ld stack %d x87 %Lf\n", rbx, red == 78 || i >= 0, flags & 1, on_stack,
+               before);
+        sigaltstack(&alternate, NULL);
+        action.sa_flags |= SA_ONSTACK;
+    }
+    return 0;
+}
+"""
+
+
+def test_context(compile_amd64):
+    native, translated = run_both(compile_amd64("context", CONTEXT))
+    assert native.stdout.startswith("rbx 105 red 1 carry 1 stack 0 x87 1.25")
+    assert (translated.stdout, translated.returncode) == (native.stdout, native.returncode)
+
+
+THREADS = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static __thread int mine;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long sum;
+static _Atomic long atomic;
+
+static void *run(void *argument)
+{
+    for (int i = 0; i < 100000; i++) {
+        mine += 1;
+        atomic++;
+        if (i % 100 == 0) {
+            pthread_mutex_lock(&lock);
+            sum += (long)argument;
+            pthread_mutex_unlock(&lock);
+        }
+    }
+    return (void *)(long)mine;
+}
+
+int main(void)
+{
+    pthread_t threads[8];
+    long all = 0;
+    for (long i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, run, (void *)i);
+    for (int i = 0; i < 8; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        all += (long)result;
+    }
+    int status;
+    if (!fork())
+        _exit(mine + 9);
+    wait(&status);
+    if (!vfork())
+        execl("/bin/sh", "sh", "-c", "exit 8", NULL);
+    int other;
+    wait(&other);
+    printf("%ld %ld %ld %d %d\n", all, sum, atomic, WEXITSTATUS(status), WEXITSTATUS(other));
+    return 0;
+}
+"""
+
+
+def test_threads(compile_amd64):
+    _, translated = run_both(compile_amd64("threads", THREADS, "-pthread"))
+    assert translated.stdout == "800000 28000 800000 9 8\n"
+
+
+def test_death_by_signal():
+    result = run_visor("run", "--arch", "amd64", "/bin/sh", "-c", "kill -SEGV $$")
+    assert result.returncode == -signal.SIGSEGV
+
+
+def test_own_files():
+    """What shows the program, not visor."""
+    result = run_visor("run", "--arch", "amd64", "/bin/bash", "-c",
+                       "readlink /proc/self/exe; read -r n < /proc/self/comm; echo $n; tr '\\0' ' ' < /proc/$$/cmdline; echo;"
+                       "ls -l /proc/$$/fd | grep -c visor; cat /proc/sys/kernel/arch 2>/dev/null || echo x86_64")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "/usr/bin/readlink" and lines[1] == "bash" and lines[-1] == "x86_64", result.stdout
+    assert lines[2].startswith("/bin/bash -c") and lines[-2] == "0"
+
+
+@pytest.mark.parametrize("name, text", [
+    ("arm64", ""),
+    ("text", "not a program"),
+    ("cut", "cut off"),
+    ("i386", "i386"),
+])
+def test_bad_input(tmp_path, name, text):
+    if name == "arm64":
+        in_arm64 = run_visor("run", "--arch", "amd64", ROOT / "bin/true")
+        assert in_arm64.returncode == 126 and "is not a program for the CPU asked for" in in_arm64.stderr
+        return
+    program = tmp_path / name
+    head = bytearray(open("/bin/true", "rb").read(200))
+    if name == "i386":
+        head[4], head[18] = 1, 3
+    elif name == "text":
+        head = b"hello\n"
+    program.write_bytes(head)
+    program.chmod(0o755)
+    result = run_visor("run", "--arch", "amd64", program)
+    assert result.returncode == 126
+    assert result.stderr.startswith("visor: ") and len(result.stderr.splitlines()) <= 2
+    assert text in result.stderr
