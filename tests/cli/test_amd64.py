@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 
@@ -278,6 +279,68 @@ def test_threads(compile_amd64):
     assert translated.stdout == "800000 28000 800000 9 8\n"
 
 
+CHANGED_CODE = r"""
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <sys/mman.h>
+static uint8_t *p;
+static const uint8_t f[] = {0xb8, 1, 0, 0, 0, 0xc3}; /* mov eax, 1; ret */
+int main(void)
+{
+    p = mmap(NULL, 8192, 7, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long sum = 0;
+    memcpy(p, f, sizeof f);
+    int (*fn)(void) = (void *)p;
+    for (int i = 0; i < 1000; i++) { p[1] = (uint8_t)i; p[2] = (uint8_t)(i >> 8); sum += fn(); }
+    printf("%ld\n", sum);
+    /* code that changes itself: mov byte [rip+1-...]: */
+    static const uint8_t g[] = {0xc6, 0x05, 1, 0, 0, 0, 42, /* mov byte [rip+1], 42 -> patches imm */
+                                0xb8, 1, 0, 0, 0, 0xc3};
+    for (int i = 0; i < 100; i++) {
+        memcpy(p + 4090, g, sizeof g);
+        int r = ((int (*)(void))(p + 4090))();
+        if (r != 42) printf("bad %d\n", r);
+    }
+    /* the kernel writes */
+    int fd[2]; pipe(fd);
+    for (int i = 0; i < 100; i++) {
+        uint8_t h[] = {0xb8, (uint8_t)i, 0, 0, 0, 0xc3};
+        write(fd[1], h, 6); if (read(fd[0], p, 6) != 6) puts("read fails");
+        if (fn() != i) printf("bad read %d\n", i);
+    }
+    p = mremap(p, 8192, 16384, MREMAP_MAYMOVE); fn = (void *)p;
+    p[1] = 77; printf("%d\n", fn()); p[1] = 78; printf("%d\n", fn());
+    mprotect(p, 4096, 5); printf("%d\n", fn()); mprotect(p, 4096, 7); p[1]=79;  printf("%d\n", fn());
+    if (!fork()) { p[1]=80; _exit(fn() != 80); }
+    p[1]=81; printf("%d\n", fn());
+    return 0;
+}
+"""
+
+
+def test_changed_code(compile_amd64):
+    """Nothing announces it: written by the program, by itself, by the kernel, moved, in a child."""
+    native, translated = run_both(compile_amd64("changed", CHANGED_CODE, "-w"))
+    assert native.stdout.startswith("499500\n77\n78\n") and "bad" not in native.stdout
+    assert (translated.stdout, translated.returncode) == (native.stdout, native.returncode)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["node", "-e", "let s = 0; for (let i = 0; i < 3e6; i++) s += i % 7; console.log(s, JSON.stringify({a: [1.5]}))"],
+    ["luajit", "-e", "local s = 0 for i = 1, 3e6 do s = s + i % 7 end print(s, 2^0.5)"],
+    ["java", "-version"],
+], ids=lambda arguments: arguments[0])
+def test_just_in_time_compilers(arguments):
+    program = shutil.which(arguments[0])
+    if not program:
+        pytest.skip(f"no {arguments[0]} here")
+    native, translated = run_both(program, *arguments[1:])
+    assert (translated.stdout, translated.returncode) == (native.stdout, native.returncode)
+
+
 def test_death_by_signal():
     result = run_visor("run", "--arch", "amd64", "/bin/sh", "-c", "kill -SEGV $$")
     assert result.returncode == -signal.SIGSEGV
@@ -301,7 +364,7 @@ def test_own_files():
 ])
 def test_bad_input(tmp_path, name, text):
     if name == "arm64":
-        in_arm64 = run_visor("run", "--arch", "amd64", ROOT / "bin/true")
+        in_arm64 = run_visor("run", "--root", ROOT, "--arch", "amd64", "/bin/true")
         assert in_arm64.returncode == 126 and "is not a program for the CPU asked for" in in_arm64.stderr
         return
     program = tmp_path / name

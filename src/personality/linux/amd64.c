@@ -229,6 +229,7 @@ const struct linux_arch linux_amd64 = {
     .isa = &x86_guest,
     .machine = "x86_64",
     .calls = &linux_amd64_calls,
+    .coherent_code = true,
     .host_abi = true,
     .hwcap = amd64_hwcap,
     .hwcap2 = amd64_hwcap2,

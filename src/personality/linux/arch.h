@@ -48,6 +48,7 @@ struct linux_arch {
     const struct guest_isa *isa;
     const char *machine; /* uname -m, AT_PLATFORM */
     const struct linux_syscall_table *calls;
+    bool coherent_code;       /* the processor sees changed code at once */
     bool host_abi;            /* numbers and structures are the host's */
     uint64_t (*hwcap)(void);  /* AT_HWCAP */
     uint64_t (*hwcap2)(void); /* AT_HWCAP2; NULL: 0 */

@@ -19,6 +19,7 @@
 #include <ucontext.h>
 
 #include "base/macros.h"
+#include "personality/linux/memory.h"
 
 #ifndef __x86_64__
 #error "the Linux personality has no code for this host processor"
@@ -229,7 +230,11 @@ int guest_read(void *to, uint64_t from, size_t length)
 
 int guest_write(uint64_t to, const void *from, size_t length)
 {
-    return (int)host_copy((void *)to, from, length);
+    const struct linux_thread *thread = linux_current();
+    int code = (int)host_copy((void *)to, from, length);
+    if (UNLIKELY(code < 0) && thread && linux_memory_unwatch(thread->process, to, length))
+        code = (int)host_copy((void *)to, from, length);
+    return code;
 }
 
 ssize_t guest_strlen(uint64_t address, size_t max)

@@ -40,10 +40,12 @@ struct linux_memory {
     struct address_ranges executable;
     struct address_ranges lasting;    /* of these, what is as it was mapped from a file */
     struct address_ranges unreadable; /* of these, what the guest wants to execute only */
-    struct address_ranges left_out;   /* where the guest has advised that children do not get it */
-    uint64_t next, low;               /* memory without a wish goes below `next` and not below `low` */
-    struct address_ranges guest;      /* all that the guest has mapped; what else is mapped is visor's */
-    struct address_range *segments;   /* of System V shared memory, as they were attached; owned */
+    struct address_ranges writable;   /* of these, what the guest may write as well */
+    struct address_ranges watched;  /* of these, what the host may not, since there are translations of it */
+    struct address_ranges left_out; /* where the guest has advised that children do not get it */
+    uint64_t next, low;             /* memory without a wish goes below `next` and not below `low` */
+    struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
+    struct address_range *segments; /* of System V shared memory, as they were attached; owned */
     size_t segment_count;
     uint64_t changes; /* of the sets, so far */
     void *spares;     /* NULL: spent */
@@ -225,13 +227,68 @@ int linux_memory_fetch_fault(struct linux_process *process, uint64_t pc, int *co
     return SIGBUS;
 }
 
+/*
+ * For processors that see changed code at once: takes the host's permission to write from pages that
+ * translations are to be made of, before their bytes are read. False: they cannot be kept like that. With the
+ * lock held.
+ */
+static bool watch(struct linux_memory *memory, uint64_t start, uint64_t end)
+{
+    struct address_range range;
+    start = ALIGN_DOWN(start, GUEST_PAGE_SIZE), end = ALIGN_UP(end, GUEST_PAGE_SIZE);
+    for (; start < end && ranges_next(&memory->writable, start, &range) && range.start < end;
+         start = range.end) {
+        range.start = MAX(range.start, start);
+        range.end = MIN(range.end, end);
+        const uint64_t watched = ranges_end(&memory->watched, range.start);
+        if (watched >= range.end)
+            continue;
+        if (ranges_reserve(&memory->watched) < 0 ||
+            linux_plain_syscall(SYS_mprotect, range.start, range.end - range.start, PROT_READ, 0, 0, 0) < 0)
+            return false;
+        ranges_add(&memory->watched, range.start, range.end);
+    }
+    return true;
+}
+
+bool linux_memory_unwatch(struct linux_process *process, uint64_t start, uint64_t length)
+{
+    struct linux_memory *memory = process->memory;
+    struct address_range range;
+    bool any = false;
+
+    if (!memory->watched.count || start >= GUEST_ADDRESS_END)
+        return false;
+    const uint64_t end = ALIGN_UP(MIN(start + length, GUEST_ADDRESS_END), GUEST_PAGE_SIZE);
+    start = ALIGN_DOWN(start, GUEST_PAGE_SIZE);
+    linux_memory_lock(process);
+    for (; start < end && ranges_next(&memory->watched, start, &range) && range.start < end;
+         start = range.end) {
+        range.start = MAX(range.start, start);
+        range.end = MIN(range.end, end);
+        if (ranges_reserve(&memory->watched) < 0 ||
+            linux_plain_syscall(SYS_mprotect, range.start, range.end - range.start, PROT_READ | PROT_WRITE, 0,
+                                0, 0) < 0)
+            break;
+        ranges_remove(&memory->watched, range.start, range.end);
+        translator_invalidate(process->translator, range.start, range.end - range.start);
+        any = true;
+    }
+    linux_memory_unlock(process);
+    return any;
+}
+
 /* Another thread may unmap the code meanwhile, and a mapping may reach further than its file. */
 size_t linux_memory_fetch(void *context, uint64_t pc, void *bytes, size_t size)
 {
     struct linux_process *process = context;
+    const struct linux_thread *thread = linux_current();
 
     linux_memory_lock(process);
     uint64_t end = ranges_end(&process->memory->executable, pc);
+    if (end && process->arch->coherent_code && !(thread && thread->stepping) &&
+        !watch(process->memory, pc, MIN(pc + size, end)))
+        end = 0;
     linux_memory_unlock(process);
     if (!end)
         return 0;
@@ -259,6 +316,10 @@ static int reserve(struct linux_memory *memory)
         code = ranges_reserve(&memory->lasting);
     if (code == 0)
         code = ranges_reserve(&memory->unreadable);
+    if (code == 0)
+        code = ranges_reserve(&memory->writable);
+    if (code == 0)
+        code = ranges_reserve(&memory->watched);
     return code < 0 ? code : ranges_reserve(&memory->guest);
 }
 
@@ -278,6 +339,8 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
     if (was) {
         ranges_remove(&process->memory->lasting, start, end);
         ranges_remove(&process->memory->unreadable, start, end);
+        ranges_remove(&process->memory->writable, start, end);
+        ranges_remove(&process->memory->watched, start, end);
         translator_invalidate(process->translator, start, end - start);
     }
 }
@@ -287,8 +350,11 @@ static void note_executable(struct linux_process *process, uint64_t start, uint6
 static void note_protection(struct linux_process *process, uint64_t start, uint64_t length,
                             unsigned protection)
 {
+    const uint64_t end = start + ALIGN_UP(length, GUEST_PAGE_SIZE);
     if ((protection & PROTECTION_MASK) == PROT_EXEC)
-        ranges_add(&process->memory->unreadable, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
+        ranges_add(&process->memory->unreadable, start, end);
+    if (protection & PROT_EXEC && protection & PROT_WRITE)
+        ranges_add(&process->memory->writable, start, end);
 }
 
 /* As note_executable() for pages that the guest has mapped or unmapped. */
@@ -645,7 +711,7 @@ static void note_moved(struct linux_process *process, uint64_t old, uint64_t old
 {
     struct linux_memory *memory = process->memory;
     uint64_t end = ranges_end(&memory->executable, old);
-    bool all = end && end - old >= old_length;
+    bool all = end && end - old >= old_length, writable = ranges_overlap(&memory->writable, old, old + 1);
 
     bool left_out = ranges_overlap(&memory->left_out, old, old + MAX(old_length, GUEST_PAGE_SIZE));
 
@@ -658,9 +724,12 @@ static void note_moved(struct linux_process *process, uint64_t old, uint64_t old
     if (left_out) /* at least in part: see linux_memory_fork_child() */
         ranges_add(&memory->left_out, new, new + length);
     note_mapped(process, new, length, all);
-    if (all || !end || reserve(memory) < 0)
+    if (!end || reserve(memory) < 0)
         return;
-    note_executable(process, new, MIN(end - old, length), true); /* only its first part was */
+    if (!all)
+        note_executable(process, new, MIN(end - old, length), true); /* only its first part was */
+    if (writable)
+        ranges_add(&memory->writable, new, new + MIN(end - old, length));
 }
 
 /* Only the first page has to be there. */
@@ -687,6 +756,7 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
         return -EFAULT;
     if (old_length >= length && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return shrink(process, old, old_length, length);
+    linux_memory_unwatch(process, old, old_length); /* the permission goes along */
     linux_memory_lock(process);
     int64_t result = reserve(memory);
     const uint64_t needed =

@@ -57,6 +57,10 @@ void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t
 /* The kernel has changed what is in these pages, at the guest's wish: forgets translations of them. */
 void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length);
 
+/* The guest's pages in this range may be written again, and have no translations any more, as far as they had
+ * (where changed code need not be announced). False: none had. */
+bool linux_memory_unwatch(struct linux_process *process, uint64_t start, uint64_t length);
+
 /* The guest's limit of its address space, by RLIMIT_AS: what it may have mapped, in bytes. */
 void linux_memory_set_limit(struct linux_process *process, uint64_t limit);
 /* What the limit is at the start (process_calls.c). */

@@ -82,6 +82,7 @@ struct linux_thread {
     bool exiting;          /* linux_sys_exit() was called */
     bool tagged_addresses; /* PR_SET_TAGGED_ADDR_CTRL */
     bool keep_result;      /* the system call has set all registers itself */
+    bool stepping;         /* one instruction is executed whose translation is not kept */
     int exit_status;
     uint32_t lock_number;                 /* lock_self(), once it runs */
     bool outlived;                        /* its creator frees what it leaves behind */

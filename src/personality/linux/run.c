@@ -71,6 +71,8 @@ static void serve_syscall(struct linux_thread *thread)
         linux_trace_enter(thread, syscall, call.arguments);
     thread->keep_result = false;
     call.result = syscall && syscall->run ? syscall->run(thread, call.arguments) : -ENOSYS;
+    if (UNLIKELY(call.result == -EFAULT) && linux_memory_unwatch(thread->process, 0, GUEST_ADDRESS_END))
+        call.result = syscall->run(thread, call.arguments);
     if (trace)
         linux_trace_leave(thread, syscall, call.arguments, call.result);
 
@@ -84,6 +86,22 @@ static void serve_syscall(struct linux_thread *thread)
 }
 
 static void serve_exit(struct linux_thread *thread, enum translator_exit exit);
+
+/*
+ * A page that could not be written because there are translations of it can be now. The instruction may be on
+ * that page itself, so it is executed before it is translated again. False: that was not the reason.
+ */
+static bool code_changes(struct linux_thread *thread)
+{
+    if (!linux_memory_unwatch(thread->process, thread->cpu->exit_payload, 1))
+        return false;
+    thread->stepping = true;
+    enum translator_exit exit = translator_step(thread->cpu, 0);
+    thread->stepping = false;
+    if (exit != TRANSLATOR_NONE)
+        serve_exit(thread, exit);
+    return true;
+}
 
 /* The CPU reports where the access was; what kind of fault the kernel would see in it is decided here. */
 static void serve_fault(struct linux_thread *thread)
@@ -100,6 +118,8 @@ static void serve_fault(struct linux_thread *thread)
             return;
         }
     }
+    if (cpu->fault_info.write && code_changes(thread))
+        return;
     int code = cpu->fault_info.code > 0 ? cpu->fault_info.code : SEGV_MAPERR;
     uint64_t address = cpu->exit_payload;
     if (code == SEGV_ACCERR && cpu->fault_info.signal == SIGSEGV &&
