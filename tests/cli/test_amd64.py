@@ -341,6 +341,89 @@ def test_just_in_time_compilers(arguments):
     assert (translated.stdout, translated.returncode) == (native.stdout, native.returncode)
 
 
+STRINGS = r"""
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdint.h>
+static void movs(int size, void *d, const void *s, size_t n){ switch(size){
+ case 0: __asm__ volatile("rep movsb":"+D"(d),"+S"(s),"+c"(n)::"memory");break;
+ case 1: __asm__ volatile("rep movsw":"+D"(d),"+S"(s),"+c"(n)::"memory");break;
+ case 2: __asm__ volatile("rep movsl":"+D"(d),"+S"(s),"+c"(n)::"memory");break;
+ case 3: __asm__ volatile("rep movsq":"+D"(d),"+S"(s),"+c"(n)::"memory");break;}
+ if(n) puts("bad count");}
+static void stos(int size, void *d, uint64_t v, size_t n){ switch(size){
+ case 0: __asm__ volatile("rep stosb":"+D"(d),"+c"(n):"a"(v):"memory");break;
+ case 1: __asm__ volatile("rep stosw":"+D"(d),"+c"(n):"a"(v):"memory");break;
+ case 2: __asm__ volatile("rep stosl":"+D"(d),"+c"(n):"a"(v):"memory");break;
+ case 3: __asm__ volatile("rep stosq":"+D"(d),"+c"(n):"a"(v):"memory");break;}
+ if(n) puts("bad count");}
+static uint8_t a[40000], b[40000];
+
+static sigjmp_buf back;
+static uint8_t *page;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    printf("signal %d at %ld: rdi %ld, rcx %lld\n", number, (long)((uint8_t *)info->si_addr - page),
+           (long)(r[REG_RDI] - (greg_t)page), r[REG_RCX]);
+    siglongjmp(back, 1);
+}
+
+int main(void)
+{
+    unsigned long sum = 0;
+    srand(1);
+    for (int i = 0; i < 40000; i++)
+        a[i] = (uint8_t)rand();
+    for (int round = 0; round < 1000; round++) {
+        int size = rand() % 4;
+        size_t n = (size_t)rand() % (rand() % 4 ? 200 : 9000u >> size);
+        unsigned s = (unsigned)rand() % 20000, d = rand() % 8 ? (unsigned)rand() % 20000 : s + rand() % 100;
+        uint8_t *to = rand() % 2 ? a : b;
+        memcpy(b, a, 40000);
+        if (rand() % 3)
+            movs(size, to + d, a + s, n);
+        else
+            stos(size, to + d, (uint64_t)rand() * 0x123456789ull, n);
+        for (int i = 0; i < 40000; i += 7)
+            sum = sum * 31 + a[i] + b[i] * 3u;
+    }
+    printf("%lx\n", sum);
+
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    page = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(page + 8192, 4096, PROT_NONE);
+    for (int size = 0; size < 4; size++) {
+        if (!sigsetjmp(back, 1))
+            stos(size, page + 100, 0x5555, 10000);
+        if (!sigsetjmp(back, 1))
+            movs(size, page + 4096 + 3, page, 10000);
+        if (!sigsetjmp(back, 1))
+            movs(size, page, page + 4096 + 5, 10000);
+    }
+    for (int i = 0; i < 8192; i++)
+        sum = sum * 31 + page[i];
+    printf("%lx\n", sum);
+    return 0;
+}
+"""
+
+
+def test_strings(compile_amd64):
+    """REP MOVS and STOS of any length, overlapping or not, and into a page that cannot be written."""
+    native, translated = run_both(compile_amd64("strings", STRINGS))
+    assert native.stdout.count("signal 11") == 12
+    assert translated.stdout == native.stdout
+
+
 def test_death_by_signal():
     result = run_visor("run", "--arch", "amd64", "/bin/sh", "-c", "kill -SEGV $$")
     assert result.returncode == -signal.SIGSEGV

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "translator/ir/eval.h"
+#include "translator/tlb.h"
 
 #include "../random.h"
 #include "part_flags.h"
@@ -345,6 +346,54 @@ static void test_folding(void **state)
     assert_int_equal(run(), TRANSLATOR_NONE);
 }
 
+/* -- strings behind a TLB ------------------------------------------------------------------------------ */
+
+struct tlb_cpu {
+    struct test_cpu cpu;
+    struct tlb tlbs[2];
+};
+
+static uint64_t run_string(const struct guest_isa *with_tlb, struct tlb_cpu *vcpu, unsigned op, unsigned tlb,
+                           uint64_t to, uint64_t from, uint64_t bytes)
+{
+    const struct ir_insn insn = {.op = (uint16_t)op, .type = IR_I64, .aux = (uint16_t)tlb};
+    const union vector128 arguments[3] = {{.d = {to}}, {.d = {from}}, {.d = {bytes}}};
+    union vector128 result;
+    ir_eval_op(with_tlb, &vcpu->cpu.common, &insn, arguments, &result);
+    return result.d[0];
+}
+
+/* Only where both pages are at hand, in this TLB and for this kind of access. */
+static void test_strings(void **state)
+{
+    static struct tlb_cpu vcpu;
+    static uint8_t memory[2][4096];
+    struct guest_isa with_tlb = isa;
+    const uint64_t a = 0x5000, b = 0xffff800000007000;
+    (void)state;
+
+    with_tlb.tlb_offset = offsetof(struct tlb_cpu, tlbs);
+    tlb_flush(&vcpu.tlbs[0]);
+    tlb_flush(&vcpu.tlbs[1]);
+    for (unsigned i = 0; i < 4096; i++)
+        memory[0][i] = (uint8_t)(i * 7);
+    *tlb_entry(&vcpu.tlbs[1], a) =
+        (struct tlb_entry){.read = a, .write = TLB_NONE, .addend = (uintptr_t)memory[0] - a};
+    *tlb_entry(&vcpu.tlbs[1], b) =
+        (struct tlb_entry){.read = TLB_NONE, .write = b, .addend = (uintptr_t)memory[1] - b};
+    assert_int_equal(run_string(&with_tlb, &vcpu, IR_STRING_COPY, 0, b + 5, a + 9, 100), 0);
+    assert_int_equal(run_string(&with_tlb, &vcpu, IR_STRING_COPY, 1, a + 9, b + 5, 100), 0);
+    assert_int_equal(run_string(&with_tlb, &vcpu, IR_STRING_FILL, 1, a, 1, 100), 0);
+    assert_int_equal(run_string(&isa, &vcpu, IR_STRING_FILL, 1, b, 1, 100), 0);
+    assert_int_equal(run_string(&with_tlb, &vcpu, IR_STRING_COPY, 1, b + 5, a + 9, 100), 100);
+    assert_memory_equal(memory[1] + 5, memory[0] + 9, 100);
+    assert_int_equal(memory[1][4] | memory[1][105], 0);
+    assert_int_equal(run_string(&with_tlb, &vcpu, IR_STRING_FILL, 1, b + 200, 0x0102030401020304, 36), 36);
+    for (unsigned i = 0; i < 36; i++)
+        assert_int_equal(memory[1][200 + i], 4 - i % 4);
+    assert_int_equal(memory[1][199] | memory[1][236], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_exits),
         cmocka_unit_test(test_comparisons),
         cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_strings),
     };
     return cmocka_run_group_tests_name("ir for x86", tests, NULL, NULL);
 }

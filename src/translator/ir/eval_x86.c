@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* eval_x86: x86's integer arithmetic on parts of registers with all its flags, wide division, and UCOMISx. */
+#include <string.h>
+
+#include "base/macros.h"
 #include "translator/ir/evaluation.h"
+#include "translator/tlb.h"
 
 /* One PART_ operation being computed: operands and result are of `width` bits. */
 struct part {
@@ -223,6 +227,24 @@ static uint16_t compare_floats(enum ir_type type, bool signals, uint64_t a, uint
     return (uint16_t)((zero ? NZCV_Z : 0) | (parity ? NZCV_P : 0) | (carry ? NZCV_B : 0));
 }
 
+/* Behind a TLB, if it has both pages. Without one an access may fault, which is not to happen here. */
+static uint64_t string(const struct evaluation *e, uint64_t to, uint64_t from, uint64_t bytes)
+{
+    if (!e->isa->tlb_offset || !bytes)
+        return 0;
+    struct tlb *tlb = (struct tlb *)((uint8_t *)e->cpu + e->isa->tlb_offset) + e->insn->aux;
+    const struct tlb_entry *target = tlb_entry(tlb, to), *source = tlb_entry(tlb, from);
+    const bool copies = e->insn->op == IR_STRING_COPY;
+    if (target->write != tlb_page(to) || (copies && source->read != tlb_page(from)))
+        return 0;
+    uint8_t *at = (uint8_t *)(to + target->addend);
+    if (copies)
+        memcpy(at, (const uint8_t *)(from + source->addend), bytes);
+    for (uint64_t i = 0; !copies && i < bytes; i += sizeof from)
+        memcpy(at + i, &from, MIN(bytes - i, sizeof from));
+    return bytes;
+}
+
 void ir_evaluate_x86(const struct evaluation *e)
 {
     const struct ir_insn *n = e->insn;
@@ -239,6 +261,8 @@ void ir_evaluate_x86(const struct evaluation *e)
         e->r->h[0] =
             (c & NZCVPA_MASK & ~NZCV_B) | (a >> (b & (n->a_type == IR_I32 ? 31 : 63)) & 1 ? NZCV_B : 0);
         break;
+    case IR_STRING_COPY:
+    case IR_STRING_FILL: e->r->d[0] = string(e, a, b, e->c->d[0]); break;
     case IR_FLAGS_UCOM: e->r->h[0] = compare_floats(n->a_type, n->aux & 1, a, b); break;
     default: e->r->d[0] = ir_eval_part(n->op, n->aux, a, b, c, &flags); break;
     }

@@ -35,9 +35,14 @@ static void advance(struct x86_lift *l, enum x86_gpr n)
     x86_write_named(l, n, l->insn.address_size, ir_ubfx(l->ir, moved, 0, 8u << l->insn.address_size));
 }
 
+static void leave_if_to(struct x86_lift *l, ir_value condition, uint64_t target)
+{
+    ir_emit(l->ir, IR_EXIT_IF, IR_VOID, 0, condition, IR_NONE, IR_NONE, target, 0);
+}
+
 static void leave_if(struct x86_lift *l, ir_value condition)
 {
-    ir_emit(l->ir, IR_EXIT_IF, IR_VOID, 0, condition, IR_NONE, IR_NONE, l->next, 0);
+    leave_if_to(l, condition, l->next);
 }
 
 /* With REP: nothing more to do if the count is zero. */
@@ -47,8 +52,88 @@ static void begin(struct x86_lift *l)
         leave_if(l, ir_cmp(l->ir, IR_EQ, read_register(l, X86_RCX), ir_const(l->ir, IR_I64, 0)));
 }
 
+/* -- many elements at once ----------------------------------------------------------------------------- */
+
+/* From so many elements on. What is short is left to the loop. */
+#define MANY 64
+
+static ir_value least(struct x86_lift *l, ir_value a, ir_value b)
+{
+    return ir_select(l->ir, ir_cmp(l->ir, IR_ULT, a, b), a, b);
+}
+
+/* Bytes from an address to the end of its page. */
+static ir_value room(struct x86_lift *l, ir_value address)
+{
+    ir_value offset = ir_binary_imm(l->ir, IR_AND, address, 4095);
+    return ir_binary(l->ir, IR_SUB, ir_const(l->ir, IR_I64, 4096), offset);
+}
+
+/* How many bytes can be moved as a whole: whole elements, up, on one page each, and not to where others come
+ * from. `from`: IR_NONE for STOS. */
+static ir_value bytes_at_once(struct x86_lift *l, ir_value to, ir_value from)
+{
+    const unsigned size = l->insn.size;
+    ir_value bytes = room(l, to);
+    if (from) {
+        ir_value up = ir_binary(l->ir, IR_SUB, to, from), down = ir_binary(l->ir, IR_SUB, from, to);
+        bytes = least(l, bytes, room(l, from));
+        bytes = least(l, bytes, least(l, up, down)); /* of the distance and its negative, the distance */
+    }
+    ir_value count = least(l, read_register(l, X86_RCX), ir_const(l->ir, IR_I64, 4096));
+    bytes = least(l, bytes, ir_binary_imm(l->ir, IR_SHL, count, size));
+    bytes = ir_binary_imm(l->ir, IR_AND, bytes, ~0ull << size);
+    ir_value few = ir_cmp(l->ir, IR_ULT, bytes, ir_const(l->ir, IR_I64, 32));
+    bytes = ir_select(l->ir, few, ir_const(l->ir, IR_I64, 0), bytes);
+    ir_value backward = ir_binary_imm(l->ir, IR_SAR, ir_get(l->ir, X86_REGISTER_DF, IR_I64), 63);
+    return ir_binary(l->ir, IR_ANDN, bytes, backward);
+}
+
+static void move_register(struct x86_lift *l, enum x86_gpr n, enum ir_op op, ir_value by)
+{
+    const unsigned size = l->insn.address_size;
+    ir_value moved = ir_binary(l->ir, op, x86_gpr(l, n), by);
+    x86_write_named(l, n, size, ir_ubfx(l->ir, moved, 0, 8u << size));
+}
+
+/* Offsets must not wrap around within a page. */
+static bool can_be_many(const struct x86_lift *l)
+{
+    const unsigned size = l->insn.address_size;
+    return l->insn.repeat &&
+           (size == 3 || (size == 2 && !(l->mode & X86_MODE_SEGMENTED) && l->insn.segment < X86_FS));
+}
+
+/* After an element, so that its pages are likely to be at hand: those that follow, and the same again. */
+static void go_on(struct x86_lift *l, bool copies)
+{
+    ir_value left = read_register(l, X86_RCX);
+    leave_if_to(l, ir_cmp(l->ir, IR_ULT, left, ir_const(l->ir, IR_I64, MANY)), l->pc);
+    ir_emit(l->ir, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
+
+    ir_value to = destination(l).base, from = copies ? source(l).base : IR_NONE, done;
+    ir_value bytes = bytes_at_once(l, to, from);
+    if (copies) {
+        done = ir_emit(l->ir, IR_STRING_COPY, IR_I64, l->ir->tlb, to, from, bytes, 0, 0);
+        move_register(l, X86_RSI, IR_ADD, done);
+    } else {
+        static const uint64_t repeated[] = {0x0101010101010101, 0x0001000100010001, 0x0000000100000001, 1};
+        ir_value element = x86_zero_extend(l, x86_read_named(l, X86_RAX, l->insn.size), l->insn.size);
+        element = x86_convert(l, element, IR_I64);
+        element = ir_binary(l->ir, IR_MUL, element, ir_const(l->ir, IR_I64, repeated[l->insn.size]));
+        done = ir_emit(l->ir, IR_STRING_FILL, IR_I64, l->ir->tlb, to, element, bytes, 0, 0);
+    }
+    move_register(l, X86_RDI, IR_ADD, done);
+    move_register(l, X86_RCX, IR_SUB, ir_binary_imm(l->ir, IR_SHR, done, l->insn.size));
+    leave_if(l, ir_cmp(l->ir, IR_EQ, read_register(l, X86_RCX), ir_const(l->ir, IR_I64, 0)));
+}
+
+enum moves { NEITHER, COPIES, FILLS };
+
+/* -- ends of a pass ------------------------------------------------------------------------------------ */
+
 /* `stop`: whether the comparison ends the repetition, or IR_NONE. */
-static void end(struct x86_lift *l, ir_value stop)
+static void end(struct x86_lift *l, ir_value stop, enum moves moves)
 {
     if (!l->insn.repeat)
         return;
@@ -57,6 +142,8 @@ static void end(struct x86_lift *l, ir_value stop)
     leave_if(l, ir_cmp(l->ir, IR_EQ, count, ir_const(l->ir, IR_I64, 0)));
     if (stop)
         leave_if(l, stop);
+    else if (moves && can_be_many(l))
+        go_on(l, moves == COPIES);
     ir_emit(l->ir, IR_GOTO, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
     l->ended = true;
 }
@@ -66,7 +153,7 @@ static void end_comparison(struct x86_lift *l, ir_value flags)
 {
     ir_value stop = ir_cond(l->ir, flags, l->insn.repeat == 0xf3 ? IR_NE : IR_EQ);
     ir_set_flags(l->ir, flags);
-    end(l, stop);
+    end(l, stop, NEITHER);
 }
 
 bool x86_lift_movs(struct x86_lift *l)
@@ -75,7 +162,7 @@ bool x86_lift_movs(struct x86_lift *l)
     x86_store(l, l->insn.size, destination(l), load(l, source(l)));
     advance(l, X86_RSI);
     advance(l, X86_RDI);
-    end(l, IR_NONE);
+    end(l, IR_NONE, COPIES);
     return true;
 }
 
@@ -84,7 +171,7 @@ bool x86_lift_stos(struct x86_lift *l)
     begin(l);
     x86_store(l, l->insn.size, destination(l), x86_read_named(l, X86_RAX, l->insn.size));
     advance(l, X86_RDI);
-    end(l, IR_NONE);
+    end(l, IR_NONE, FILLS);
     return true;
 }
 
@@ -93,7 +180,7 @@ bool x86_lift_lods(struct x86_lift *l)
     begin(l);
     x86_write_named(l, X86_RAX, l->insn.size, load(l, source(l)));
     advance(l, X86_RSI);
-    end(l, IR_NONE);
+    end(l, IR_NONE, NEITHER);
     return true;
 }
 

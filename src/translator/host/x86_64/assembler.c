@@ -478,6 +478,12 @@ uint32_t asm_jmp_short(struct assembler *a)
     return asm_offset(a) - 1;
 }
 
+void asm_jcc_short_back(struct assembler *a, enum cc cc, uint32_t to)
+{
+    asm_byte(a, (uint8_t)(0x70 | cc));
+    asm_byte(a, (uint8_t)(to - (asm_offset(a) + 1)));
+}
+
 void asm_bind_short(struct assembler *a, uint32_t at)
 {
     a->start[at] = (uint8_t)(asm_offset(a) - at - 1);

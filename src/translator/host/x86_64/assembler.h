@@ -224,8 +224,9 @@ void asm_stmxcsr(struct assembler *a, struct mem dst);
 /* Forward jumps return the offset of the displacement, for asm_bind*() when the target is reached. */
 uint32_t asm_jcc_short(struct assembler *a, enum cc cc);
 uint32_t asm_jmp_short(struct assembler *a);
-void asm_bind_short(struct assembler *a, uint32_t at); /* here; at most 127 bytes on */
-uint32_t asm_jcc(struct assembler *a, enum cc cc);     /* rel32 */
+void asm_jcc_short_back(struct assembler *a, enum cc cc, uint32_t to); /* at most 126 bytes back */
+void asm_bind_short(struct assembler *a, uint32_t at);                 /* here; at most 127 bytes on */
+uint32_t asm_jcc(struct assembler *a, enum cc cc);                     /* rel32 */
 uint32_t asm_jmp(struct assembler *a);
 uint32_t asm_call(struct assembler *a);
 void asm_bind(struct assembler *a, uint32_t at);

@@ -173,7 +173,8 @@ void emit_save_rax_rcx(struct emit *e);
     X(PART_DEC, part_dec) X(PART_SHL, part_shl) X(PART_SHR, part_shr) X(PART_SAR, part_sar) \
     X(PART_ROL, part_rol) X(PART_ROR, part_ror) X(PART_RCL, part_rcl) X(PART_RCR, part_rcr) \
     X(PART_MUL, part_mul) X(UDIV_WIDE, udiv_wide) X(UREM_WIDE, urem_wide) X(SDIV_WIDE, sdiv_wide) \
-    X(SREM_WIDE, srem_wide) X(FLAGS_BIT, flags_bit) X(FLAGS_UCOM, flags_ucom)
+    X(SREM_WIDE, srem_wide) X(FLAGS_BIT, flags_bit) X(FLAGS_UCOM, flags_ucom) \
+    X(STRING_COPY, string_copy) X(STRING_FILL, string_fill)
 /* clang-format on */
 
 #define DECLARE(op, name) EMITTER(name);
