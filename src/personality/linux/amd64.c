@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "arch/x86/core.h"
+#include "arch/x86/interrupt.h"
 #include "base/macros.h"
 #include "personality/linux/amd64.h"
 #include "personality/linux/amd64_emulate.h"
@@ -43,7 +44,8 @@ static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
 
     memset(state, 0, sizeof *state);
     x86_eflags_set(state, X86_EFLAGS_IF);
-    state->rip = entry;
+    amd64_cpu(cpu)->pc = entry;
+    state->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE;
     state->gpr[X86_RSP] = sp;
     state->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP | X86_CR0_AM;
     state->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE | X86_CR4_FSGSBASE;
@@ -53,19 +55,21 @@ static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
     amd64_reset_fpu(amd64_cpu(cpu));
 }
 
-static void leave_syscall(struct x86_state *state, int64_t result)
+static void leave_syscall(struct x86_cpu *cpu, int64_t result)
 {
+    struct x86_state *state = &cpu->state;
     state->gpr[X86_RAX] = (uint64_t)result;
-    state->gpr[X86_RCX] = state->rip;
+    state->gpr[X86_RCX] = cpu->pc;
     state->gpr[X86_R11] = x86_eflags_get(state);
 }
 
 static void copy(struct translator_cpu *to, const struct translator_cpu *from)
 {
     amd64_cpu(to)->state = *state_of(from);
+    amd64_cpu(to)->pc = ((const struct x86_cpu *)from)->pc;
     amd64_cpu(to)->mode = ((const struct x86_cpu *)from)->mode;
     to->fp_control = from->fp_control;
-    leave_syscall(&amd64_cpu(to)->state, 0);
+    leave_syscall(amd64_cpu(to), 0);
 }
 
 static void set_sp(struct translator_cpu *cpu, uint64_t sp)
@@ -85,12 +89,12 @@ static uint64_t get_sp(const struct translator_cpu *cpu)
 
 static uint64_t get_pc(const struct translator_cpu *cpu)
 {
-    return state_of(cpu)->rip;
+    return ((const struct x86_cpu *)cpu)->pc;
 }
 
 static void set_pc(struct translator_cpu *cpu, uint64_t pc)
 {
-    amd64_cpu(cpu)->state.rip = pc;
+    amd64_cpu(cpu)->pc = pc;
 }
 
 /* -- system calls -------------------------------------------------------------------------------------- */
@@ -105,13 +109,13 @@ static uint64_t syscall_arguments(const struct translator_cpu *cpu, uint64_t *a)
 
 static void set_result(struct translator_cpu *cpu, int64_t result)
 {
-    leave_syscall(&amd64_cpu(cpu)->state, result);
+    leave_syscall(amd64_cpu(cpu), result);
 }
 
 static void restart(struct translator_cpu *cpu, const struct linux_call *call)
 {
     struct x86_state *state = &amd64_cpu(cpu)->state;
-    state->rip -= SYSCALL_LENGTH;
+    amd64_cpu(cpu)->pc -= SYSCALL_LENGTH;
     state->gpr[X86_RAX] = call->number;
 }
 
@@ -135,13 +139,13 @@ static void raise_vector(struct linux_thread *thread, unsigned vector, uint64_t 
         uint8_t signal, code;
         bool address; /* the instruction's, else 0 */
     } signals[] = {
-        [X86_DE] = {SIGFPE, FPE_INTDIV, true},  [X86_DB] = {SIGTRAP, TRAP_TRACE, true},
-        [X86_BP] = {SIGTRAP, SI_KERNEL, false}, [X86_OF] = {SIGSEGV, SI_KERNEL, false},
-        [X86_BR] = {SIGSEGV, SI_KERNEL, false}, [X86_UD] = {SIGILL, ILL_ILLOPN, true},
-        [X86_NM] = {SIGSEGV, SI_KERNEL, false}, [X86_TS] = {SIGSEGV, SI_KERNEL, false},
-        [X86_NP] = {SIGBUS, SI_KERNEL, false},  [X86_SS_FAULT] = {SIGBUS, SI_KERNEL, false},
-        [X86_GP] = {SIGSEGV, SI_KERNEL, false}, [X86_MF] = {SIGFPE, FPE_FLTINV, true},
-        [X86_AC] = {SIGBUS, BUS_ADRALN, false}, [X86_XM] = {SIGFPE, FPE_FLTINV, true},
+        [X86_DE] = {SIGFPE, FPE_INTDIV, true},       [X86_DB] = {SIGTRAP, TRAP_TRACE, true},
+        [X86_BP] = {SIGTRAP, SI_KERNEL, false},      [X86_OF] = {SIGSEGV, SI_KERNEL, false},
+        [X86_BR] = {SIGSEGV, SI_KERNEL, false},      [X86_UD] = {SIGILL, ILL_ILLOPN, true},
+        [X86_NM] = {SIGSEGV, SI_KERNEL, false},      [X86_TS] = {SIGSEGV, SI_KERNEL, false},
+        [X86_NP_FAULT] = {SIGBUS, SI_KERNEL, false}, [X86_SS_FAULT] = {SIGBUS, SI_KERNEL, false},
+        [X86_GP] = {SIGSEGV, SI_KERNEL, false},      [X86_MF] = {SIGFPE, FPE_FLTINV, true},
+        [X86_AC] = {SIGBUS, BUS_ADRALN, false},      [X86_XM] = {SIGFPE, FPE_FLTINV, true},
     };
     note(thread, vector, error);
     const bool known = vector < ARRAY_SIZE(signals) && signals[vector].signal;
@@ -170,7 +174,7 @@ static bool note_fault(struct linux_thread *thread, int code, uint64_t address, 
     return true;
 }
 
-static void raise_page_fault(struct linux_thread *thread, const struct amd64_exception *exception)
+static void raise_page_fault(struct linux_thread *thread, const struct x86_exception *exception)
 {
     int code = linux_memory_is_guest(thread->process, exception->address, 1) ? SEGV_ACCERR : SEGV_MAPERR;
     if (note_fault(thread, code, exception->address, false))
@@ -179,14 +183,20 @@ static void raise_page_fault(struct linux_thread *thread, const struct amd64_exc
 
 static void emulate(struct linux_thread *thread)
 {
-    struct amd64_exception exception;
+    struct x86_exception exception;
 
     if (amd64_emulate(thread, (unsigned)thread->cpu->exit_payload, &exception))
         return;
+    if (exception.kind == X86_EVENT_SOFTWARE && exception.vector != X86_BP && exception.vector != X86_OF) {
+        raise_vector(thread, X86_GP, (uint64_t)exception.vector << 3 | 2); /* INT n: no gate for programs */
+        return;
+    }
+    if (exception.kind == X86_EVENT_SOFTWARE || exception.kind == X86_EVENT_INT1) /* traps */
+        amd64_cpu(thread->cpu)->pc += exception.length;
     if (exception.vector == X86_PF)
         raise_page_fault(thread, &exception);
     else
-        raise_vector(thread, exception.vector, exception.error);
+        raise_vector(thread, exception.vector, exception.has_error ? exception.error : 0);
 }
 
 static void raise_exception(struct linux_thread *thread, enum translator_exit exit)
@@ -196,7 +206,7 @@ static void raise_exception(struct linux_thread *thread, enum translator_exit ex
     case TRANSLATOR_UNDEFINED: raise_vector(thread, X86_UD, 0); break;
     case TRANSLATOR_ALIGNMENT: raise_vector(thread, X86_GP, 0); break; /* of a vector's operand */
     case TRANSLATOR_BREAKPOINT:
-        amd64_cpu(thread->cpu)->state.rip++; /* a trap: behind INT3 */
+        amd64_cpu(thread->cpu)->pc++; /* a trap: behind INT3 */
         raise_vector(thread, X86_BP, 0);
         break;
     case TRANSLATOR_EMULATE: emulate(thread); break;
@@ -221,7 +231,7 @@ static bool serve_vsyscall(struct linux_thread *thread, uint64_t pc)
     state->gpr[X86_RAX] =
         (uint64_t)linux_plain_syscall(numbers[(pc - VSYSCALL_PAGE) / 1024], a[0], a[1], a[2], 0, 0, 0);
     state->gpr[X86_RSP] += sizeof back;
-    state->rip = back;
+    amd64_cpu(thread->cpu)->pc = back;
     return true;
 }
 

@@ -1,108 +1,142 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* amd64 emulate: see amd64_emulate.h. */
+/*
+ * amd64 emulate: see amd64_emulate.h. The processor is arch/x86's, at the privilege of a program: without
+ * ports, MSRs, and page tables.
+ */
 #include "personality/linux/amd64_emulate.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/x86/emulate.h"
 #include "base/macros.h"
-#include "translator/guest/x86/decode.h"
 
-enum { VECTOR_GP = 13, VECTOR_PF = 14 };
+#define MODEL_NAME      "x86-64-v2"
+#define MXCSR_MASKS     0x1f80u
+#define HWCAP2_FSGSBASE 2u
 
-/* x86-64-v2, AES, PCLMULQDQ. */
-static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+static const struct x86_model *model(void)
 {
-    memset(out, 0, 16);
-    switch (leaf) {
-    case 0:
-        out[0] = 7, memcpy(out + 1, "Genu", 4), memcpy(out + 3, "ineI", 4), memcpy(out + 2, "ntel", 4);
-        break;
-    case 1:
-        out[0] = 0x000106a5;
-        out[1] = 0x00010800;
-        out[2] =
-            1u << 0 | 1u << 1 | 1u << 9 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 | 1u << 25;
-        out[3] = 0x078bfbfd;
-        break;
-    case 7:
-        if (!subleaf)
-            out[1] = 1u << 0;
-        break;
-    case 0x80000000: out[0] = 0x80000008; break;
-    case 0x80000001: out[2] = 1, out[3] = 1u << 29 | 1u << 27 | 1u << 20 | 1u << 11; break;
-    case 0x80000008: out[0] = 0x3030; break;
-    default: break;
-    }
+    static struct x86_model only;
+    struct error error = ERROR_INIT;
+    if (!only.name[0])
+        x86_model_parse(&only, MODEL_NAME, &error); /* which is one of its names */
+    return &only;
 }
+
+static struct x86_topology topology(unsigned cpu)
+{
+    return (struct x86_topology){.apic_id = cpu,
+                                 .vcpu_count = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1)};
+}
+
+/* -- one instruction ----------------------------------------------------------------------------------- */
+
+/* Where in [address, address + size) the fault was is known by pages. */
+static int page_fault(struct x86_core *core, uint64_t address, unsigned size, bool write)
+{
+    uint8_t byte;
+    const uint64_t next = ALIGN_DOWN(address, GUEST_PAGE_SIZE) + GUEST_PAGE_SIZE;
+    if (next < address + size && guest_read(&byte, address, 1) == 0)
+        address = next;
+    x86_raise_error(core, X86_PF, write ? 2 : 0);
+    core->exception.address = address;
+    return X86_RAISED;
+}
+
+static int read_linear(struct x86_core *core, uint64_t linear, void *buffer, unsigned size, bool system)
+{
+    (void)system;
+    return guest_read(buffer, linear, size) < 0 ? page_fault(core, linear, size, false) : 0;
+}
+
+static int write_linear(struct x86_core *core, uint64_t linear, const void *buffer, unsigned size,
+                        bool system)
+{
+    (void)system;
+    return guest_write(linear, buffer, size) < 0 ? page_fault(core, linear, size, true) : 0;
+}
+
+static uint64_t read_tsc(void *opaque)
+{
+    (void)opaque;
+    return __builtin_ia32_rdtsc();
+}
+
+/* All exceptions are masked in the host's register; the guest's bits are kept. */
+static void to_state(struct x86_cpu *cpu)
+{
+    struct x86_state *s = &cpu->state;
+    s->rip = cpu->pc;
+    s->mxcsr = (cpu->common.fp_control & ~MXCSR_MASKS) | (s->mxcsr & MXCSR_MASKS);
+}
+
+static void from_state(struct x86_cpu *cpu)
+{
+    cpu->pc = cpu->state.rip;
+    cpu->common.fp_control = cpu->state.mxcsr | MXCSR_MASKS;
+}
+
+bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception)
+{
+    static const struct x86_linear linear = {read_linear, write_linear};
+    struct x86_cpu *cpu = amd64_cpu(thread->cpu);
+    struct x86_core core = {.state = &cpu->state, .linear = &linear, .owner = thread};
+    const struct x86_platform platform = {.model = model(), .topology = topology(0), .tsc = read_tsc};
+    uint8_t code[X86_INSTRUCTION_MAX];
+
+    *exception = (struct x86_exception){.vector = X86_GP, .has_error = true};
+    if (!length || guest_read(code, cpu->pc, length) < 0)
+        return false;
+    to_state(cpu);
+    const enum x86_emulated done = x86_emulate(&core, &platform, code, length);
+    from_state(cpu);
+    cpu->state.interrupt_shadow = false;
+    *exception = core.exception;
+    return done != X86_EMULATE_EXCEPTION;
+}
+
+/* -- what there is ------------------------------------------------------------------------------------- */
 
 uint64_t amd64_hwcap(void)
 {
     uint32_t out[4];
-    cpuid(1, 0, out);
+    const struct x86_topology first = topology(0);
+    x86_cpuid(model(), &first, NULL, 1, 0, out);
     return out[3];
 }
 
 uint64_t amd64_hwcap2(void)
 {
-    return 2; /* FSGSBASE */
+    return HWCAP2_FSGSBASE;
 }
 
+static const struct {
+    const char *name;
+    unsigned feature;
+} features[] = {
+#define FEATURE(word, bit, NAME, text, first) {text, X86_FEATURE(X86_FEATURES_##word, bit)},
+#include "arch/x86/features.def"
+#undef FEATURE
+};
+
+/* As the kernel prints it, one block per CPU. */
 void amd64_write_cpuinfo(FILE *stream)
 {
-    for (long i = 0; i < MAX(sysconf(_SC_NPROCESSORS_ONLN), 1); i++)
-        fprintf(stream, "processor\t: %ld\nvendor_id\t: GenuineIntel\n\n", i);
-}
-
-bool amd64_emulate(struct linux_thread *thread, unsigned length, struct amd64_exception *exception)
-{
-    struct x86_cpu *cpu = amd64_cpu(thread->cpu);
-    struct x86_state *s = &cpu->state;
-    struct x86_insn insn;
-    uint8_t code[16] = {0};
-
-    *exception = (struct amd64_exception){.vector = VECTOR_GP};
-    if (!length || guest_read(code, s->rip, length) < 0 ||
-        x86_decode(&insn, X86_CODE_64, code, length) != X86_DECODED)
-        return false;
-    if (insn.map == X86_MAP_BASE && insn.opcode == 0xcd) /* INT n: the gate is not for programs */
-        exception->error = (insn.imm & 0xff) << 3 | 2;
-    if (insn.map != X86_MAP_0F)
-        return false;
-    uint64_t address = (uint64_t)insn.disp + (insn.base < 16 ? s->gpr[insn.base] : 0) +
-                       (insn.base == X86_BASE_RIP ? s->rip + length : 0) +
-                       (insn.index < 16 ? s->gpr[insn.index] << insn.scale : 0) +
-                       (insn.segment >= X86_FS ? s->segment_base[insn.segment] : 0);
-    uint8_t area[AMD64_FXSAVE_SIZE];
-    uint32_t out[4];
-    uint64_t tsc = __builtin_ia32_rdtsc();
-    if (insn.opcode == 0xa2) {
-        cpuid((uint32_t)s->gpr[X86_RAX], (uint32_t)s->gpr[X86_RCX], out);
-        s->gpr[X86_RAX] = out[0], s->gpr[X86_RBX] = out[1], s->gpr[X86_RCX] = out[2],
-        s->gpr[X86_RDX] = out[3];
-    } else if (insn.opcode == 0x31 || (insn.opcode == 1 && code[length - 1] == 0xf9)) {
-        s->gpr[X86_RAX] = (uint32_t)tsc, s->gpr[X86_RDX] = tsc >> 32;
-        if (insn.opcode == 1)
-            s->gpr[X86_RCX] = 0;
-    } else if (insn.opcode == 0xae && insn.memory && insn.reg % 8 == 0) {
-        amd64_read_fpu(cpu, area);
-        *exception = (struct amd64_exception){.vector = VECTOR_PF, .address = address};
-        if (guest_write(address, area, AMD64_FXSAVE_USED) < 0)
-            return false;
-    } else if (insn.opcode == 0xae && insn.memory && insn.reg % 8 == 1) {
-        *exception = (struct amd64_exception){.vector = VECTOR_PF, .address = address};
-        if (guest_read(area, address, sizeof area) < 0)
-            return false;
-        amd64_write_fpu(cpu, area);
-    } else if (insn.opcode == 0xae && !insn.memory && insn.prefix == X86_F3) {
-        uint64_t *base = &s->segment_base[insn.reg & 1 ? X86_GS : X86_FS], *gpr = &s->gpr[insn.rm];
-        if (insn.reg & 2)
-            *base = insn.size == 3 ? *gpr : (uint32_t)*gpr;
-        else
-            *gpr = insn.size == 3 ? *base : (uint32_t)*base;
-    } else {
-        return false;
+    const struct x86_model *m = model();
+    const unsigned count = topology(0).vcpu_count;
+    for (unsigned i = 0; i < count; i++) {
+        fprintf(stream,
+                "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n"
+                "stepping\t: %u\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n"
+                "apicid\t\t: %u\nfpu\t\t: yes\nfpu_exception\t: yes\nwp\t\t: yes\nflags\t\t:",
+                i, m->vendor, m->family, m->model, m->brand, m->stepping, count, i, count, i);
+        for (size_t f = 0; f < ARRAY_SIZE(features); f++) {
+            if (x86_has(m, features[f].feature))
+                fprintf(stream, " %s", features[f].name);
+        }
+        fprintf(stream, " lm\nclflush size\t: 64\naddress sizes\t: %u bits physical, %u bits virtual\n\n",
+                m->physical_bits, m->linear_bits);
     }
-    s->rip += length;
-    return true;
 }

@@ -4,16 +4,12 @@
 #ifndef VISOR_PERSONALITY_LINUX_AMD64_EMULATE_H
 #define VISOR_PERSONALITY_LINUX_AMD64_EMULATE_H
 
+#include "arch/x86/core.h"
 #include "personality/linux/amd64.h"
-
-struct amd64_exception {
-    unsigned vector;
-    uint64_t error, address;
-};
 
 /* Executes the instruction at the program counter, of this length; 0: it is too long to be one. False: it
  * raises an exception. */
-bool amd64_emulate(struct linux_thread *thread, unsigned length, struct amd64_exception *exception);
+bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception);
 
 /* AT_HWCAP: CPUID leaf 1's EDX; AT_HWCAP2. */
 uint64_t amd64_hwcap(void);

@@ -102,7 +102,7 @@ static void fill_context(const struct linux_thread *thread, struct signal_contex
     context->rdi = gpr[X86_RDI], context->rsi = gpr[X86_RSI], context->rbp = gpr[X86_RBP];
     context->rbx = gpr[X86_RBX], context->rdx = gpr[X86_RDX], context->rax = gpr[X86_RAX];
     context->rcx = gpr[X86_RCX], context->rsp = gpr[X86_RSP];
-    context->rip = state->rip;
+    context->rip = ((const struct x86_cpu *)thread->cpu)->pc;
     context->eflags = x86_eflags_get(state);
     context->cs = state->segment[X86_CS].selector;
     context->ss = state->segment[X86_SS].selector;
@@ -160,7 +160,7 @@ int amd64_push_frame(struct linux_thread *thread, const struct linux_signal_fram
     state->gpr[X86_RSI] = address + offsetof(struct signal_frame, info);
     state->gpr[X86_RDX] = address + offsetof(struct signal_frame, uc);
     state->gpr[X86_RSP] = address;
-    state->rip = signal->handler;
+    cpu->pc = signal->handler;
     x86_eflags_set(state, x86_eflags_get(state) & ~(uint64_t)(X86_EFLAGS_DF | X86_EFLAGS_RF | X86_EFLAGS_TF));
     amd64_reset_fpu(cpu);
     return 0;
@@ -205,7 +205,7 @@ int amd64_pop_frame(struct linux_thread *thread, struct linux_signal_frame *sign
     gpr[X86_RDI] = context->rdi, gpr[X86_RSI] = context->rsi, gpr[X86_RBP] = context->rbp;
     gpr[X86_RBX] = context->rbx, gpr[X86_RDX] = context->rdx, gpr[X86_RAX] = context->rax;
     gpr[X86_RCX] = context->rcx, gpr[X86_RSP] = context->rsp;
-    state->rip = context->rip;
+    cpu->pc = context->rip;
     x86_eflags_set(state, (x86_eflags_get(state) & ~changed) | (context->eflags & changed));
 
     signal->mask = frame.uc.mask;
