@@ -42,7 +42,7 @@ enum translator_exit {
     TRANSLATOR_ALONE,       /* (internal) the instruction at pc must be executed by itself */
 };
 
-/* Direct-mapped by (pc >> guest_isa.pc_shift). Empty entries hold a pc that belongs elsewhere or, but for the
+/* Direct-mapped by guest_jump_index(). Empty entries hold a pc that belongs elsewhere or, but for the
  * first, 0, which belongs in the first: so fresh memory is nearly an empty cache. */
 struct jump_cache_entry {
     uint64_t pc;

@@ -80,6 +80,18 @@ struct guest_isa {
     void (*disassemble)(unsigned mode, uint64_t pc, const uint8_t *code, char *text, size_t size);
 };
 
+/*
+ * Where a guest address is looked up in the jump cache. Guests behind a TLB have known targets in other pages
+ * there as well, most of them functions, which begin at multiples of 16: their bits are mixed.
+ */
+#define GUEST_JUMP_FACTOR 0x9e3779b1u
+static inline unsigned guest_jump_index(const struct guest_isa *isa, uint64_t pc)
+{
+    if (isa->tlb_offset)
+        return (uint32_t)pc * GUEST_JUMP_FACTOR >> (32 - JUMP_CACHE_BITS);
+    return (unsigned)(pc >> isa->pc_shift) & ((1u << JUMP_CACHE_BITS) - 1);
+}
+
 /* The bits of its flags that mean something. */
 static inline uint16_t guest_flags_mask(const struct guest_isa *isa)
 {

@@ -28,11 +28,6 @@
 
 typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
 
-static unsigned jump_index(const struct translator *t, uint64_t pc)
-{
-    return (pc >> t->isa->pc_shift) & ((1u << JUMP_CACHE_BITS) - 1);
-}
-
 /* Only the guest addresses: a thread that is using the cache may have compared one already and go on to its
  * code. Pages that were never used are not touched: neither here nor by the fork of the process. */
 static void clear_jumps(struct jump_cache_entry *cache)
@@ -394,7 +389,7 @@ static bool deserves_jump(struct translator_cpu *cpu, struct code_block *block, 
 static void use_jump_cache(struct translator_cpu *cpu, uint32_t block)
 {
     uint64_t pc = guest_pc(cpu);
-    unsigned index = jump_index(cpu->translator, pc);
+    unsigned index = guest_jump_index(cpu->translator->isa, pc);
     struct jump_cache_entry *entry = &cpu->own_jump_cache[index];
     if (!cpu->system && !deserves_jump(cpu, &cpu->cache->blocks[block], index))
         return;
@@ -548,7 +543,7 @@ enum translator_exit translator_run(struct translator_cpu *cpu)
 static void forget_jumps(void *context, const struct code_block *block)
 {
     struct translator *t = context;
-    unsigned i = jump_index(t, block->pc);
+    unsigned i = guest_jump_index(t->isa, block->pc);
     const unsigned ignored = t->options.system ? 64 - JUMP_KEY_SHIFT : 0; /* of any key */
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
         if ((cpu->own_jump_cache[i].pc ^ block->pc) << ignored == 0)

@@ -22,6 +22,12 @@ static inline const struct ir_insn *emit_insn(const struct emit *e, ir_value v)
 static inline struct mem jump_cache_entry_of(struct assembler *a, const struct guest_isa *isa)
 {
     const unsigned shift = isa->pc_shift;
+    if (isa->tlb_offset) {
+        asm_imul_imm(a, false, RCX, rm_reg(RAX), (int32_t)GUEST_JUMP_FACTOR);
+        asm_shift(a, SHIFT_SHR, false, rm_reg(RCX), 32 - JUMP_CACHE_BITS);
+        asm_alu(a, ALU_ADD, false, RCX, rm_reg(RCX));
+        return mem_index(RDX, RCX, 3, 0);
+    }
     asm_mov(a, false, RCX, RAX);
     asm_alu_imm(a, ALU_AND, false, rm_reg(RCX), ((1 << JUMP_CACHE_BITS) - 1) << shift);
     if (shift == 0) /* an entry has 16 bytes */

@@ -51,8 +51,7 @@ static bool leaves_page(const struct emit *e, uint64_t target)
 /* Jumps to the block at a known guest address by way of the jump cache. Changes EFLAGS. */
 static void probe_known(struct emit *e, uint64_t target)
 {
-    const uint64_t index = target >> e->isa->pc_shift & ((1u << JUMP_CACHE_BITS) - 1);
-    const int32_t entry = (int32_t)(index * sizeof(struct jump_cache_entry));
+    const int32_t entry = (int32_t)(guest_jump_index(e->isa, target) * sizeof(struct jump_cache_entry));
     uint32_t start = asm_offset(e->a);
     asm_load(e->a, true, RDX, CPU(jump_cache));
     asm_mov_imm(e->a, RAX, target);
