@@ -425,6 +425,24 @@ static void link_exit(struct translator_cpu *cpu, uint32_t from, uint32_t block)
         code_cache_link(cpu->cache, from, block, &cpu->translator->interrupts);
 }
 
+/* Runs code of the CPU's cache. With the lock held, which it gives up meanwhile. */
+static enum translator_exit enter_code(struct translator_cpu *cpu, const void *code)
+{
+    enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
+    lock_release(&cpu->translator->lock);
+    enter(cpu, code);
+    lock_take(&cpu->translator->lock);
+    return (enum translator_exit)cpu->exit_reason;
+}
+
+/* What the jump cache has for the CPU's pc, or NULL. */
+static const void *known_code(const struct translator_cpu *cpu)
+{
+    uint64_t pc = guest_pc(cpu);
+    const struct jump_cache_entry *entry = &cpu->own_jump_cache[guest_jump_index(cpu->translator->isa, pc)];
+    return entry->pc == (pc ^ cpu->jump_key) ? entry->code : NULL;
+}
+
 /*
  * One stay in generated code, from the CPU's pc on. `from` is the exit that brought the thread here, to be
  * linked, or NO_EXIT. Called and returns with the lock held.
@@ -434,6 +452,12 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
     adopt_mode(cpu);
+    if (cpu->system && from == NO_EXIT) { /* behind an instruction of the owner's, most of the time */
+        const void *code = cpu->cache == t->cache ? known_code(cpu) : NULL;
+        if (code)
+            return enter_code(cpu, code);
+        indirect = true;
+    }
     const bool careful = from != NO_EXIT && cpu->cache->exits[from].careful;
     uint32_t block = cpu->system ? system_find(cpu, careful, &exit) : find_or_translate(cpu, &exit);
     if (block == NO_BLOCK)
@@ -448,13 +472,7 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     }
     if (indirect)
         use_jump_cache(cpu, block);
-
-    enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
-    const void *code = code_cache_code(cpu->cache, block);
-    lock_release(&t->lock);
-    enter(cpu, code);
-    lock_take(&t->lock);
-    return (enum translator_exit)cpu->exit_reason;
+    return enter_code(cpu, code_cache_code(cpu->cache, block));
 }
 
 /* One instruction, where a block does not do. With the lock held. */
