@@ -347,6 +347,56 @@ kernel_count_step:
     popq %rax
     iretq
 
+/* -- breakpoints and watchpoints --------------------------------------------------------------------------------------- */
+
+ENTRY(stores):
+    movl $1, SCRATCH
+    movl $2, SCRATCH + 8
+    movl SCRATCH, %eax
+    addl SCRATCH + 8, %eax
+    FINISH
+
+/* The same by the debug registers: DR0 is an instruction's, DR1 a write's, DR2 an access's. */
+ENTRY(registers):
+    movl $AT(2f), %eax
+    movq %rax, %dr0
+    movl $SCRATCH + 8, %eax
+    movq %rax, %dr1
+    movl $SCRATCH, %eax
+    movq %rax, %dr2
+    movl $0x0fd0002a, %eax            /* global; execute, 4 bytes written, 4 bytes accessed */
+    movq %rax, %dr7
+    movl $1, SCRATCH + 4              /* none */
+    movl $7, SCRATCH + 9              /* DR1, in part */
+    movl SCRATCH + 8, %ecx            /* none: read */
+    movl SCRATCH, %ecx                /* DR2 */
+2:  movl $3, %eax                     /* DR0 */
+    xorl %ecx, %ecx
+    movq %rcx, %dr7
+    FINISH
+
+/* Vector 1 of that test: logs DR6 and rip, and sets RF if a breakpoint was there. */
+    .global kernel_log_debug
+kernel_log_debug:
+    pushq %rax
+    pushq %rbx
+    movl LOG, %ebx
+    incl LOG
+    shll $4, %ebx
+    movq %dr6, %rax
+    movq %rax, LOG + 64(%rbx)
+    movq 16(%rsp), %rax
+    movq %rax, LOG + 72(%rbx)
+    movq %dr6, %rax
+    andl $1, %eax
+    shll $16, %eax
+    orl %eax, 32(%rsp)
+    xorl %eax, %eax
+    movq %rax, %dr6
+    popq %rbx
+    popq %rax
+    iretq
+
 /* -- x87 and SSE while CR0.TS is set ------------------------------------------------------------------------------------ */
 
 ENTRY(task_switched):

@@ -23,7 +23,7 @@
 enum { VCPUS = 2 };
 
 extern const uint8_t kernel_begin[], kernel_end[], kernel_stubs[], kernel_interrupt[], kernel_int80[],
-    kernel_count_step[], kernel_trampoline[], kernel_trampoline_end[];
+    kernel_count_step[], kernel_log_debug[], kernel_trampoline[], kernel_trampoline_end[];
 
 enum {
     PRESENT = 1,
@@ -379,6 +379,7 @@ static void *run_timers(void *opaque)
 static void run(void)
 {
     pthread_t timers;
+    m.ended = false;
     pthread_create(&timers, NULL, run_timers, NULL);
     for (unsigned i = 0; i < VCPUS; i++)
         pthread_create(&m.threads[i], NULL, run_vcpu, (void *)(uintptr_t)i);
@@ -592,6 +593,84 @@ static void test_step(void **state)
     assert_int_equal(s.dr[6] & 1 << 14, 1 << 14);
 }
 
+static void set_debug(const struct engine_breakpoint *breakpoints, unsigned count, bool step)
+{
+    const struct engine_debug debug = {breakpoints, count, step};
+    assert_int_equal(engine_translate.vcpu_set_debug(m.vcpus[0], &debug, NULL), 0);
+}
+
+static void test_breakpoint(void **state)
+{
+    extern const uint8_t kernel_add[];
+    const struct engine_breakpoint here = {.address = kernel(kernel_add) + 5, .kind = ENGINE_BREAK_EXECUTE};
+    (void)state;
+    set_debug(&here, 1, false);
+    start_long(kernel_add);
+    run();
+    assert_int_equal(m.exits[0], ENGINE_DEBUG);
+    assert_int_equal(registers().rip, here.address);
+    assert_int_equal(registers().gpr[X86_RAX], 40);
+    run();
+    assert_int_equal(m.exits[0], ENGINE_STOPPED);
+    assert_int_equal(m.result, 42);
+}
+
+static void test_debugger_steps(void **state)
+{
+    extern const uint8_t kernel_add[];
+    (void)state;
+    set_debug(NULL, 0, true);
+    start_long(kernel_add);
+    run();
+    assert_int_equal(m.exits[0], ENGINE_DEBUG);
+    assert_int_equal(registers().rip, kernel(kernel_add) + 5);
+    run();
+    assert_int_equal(registers().rip, kernel(kernel_add) + 8);
+    assert_int_equal(registers().gpr[X86_RAX], 42);
+    set_debug(NULL, 0, false);
+    run();
+    assert_int_equal(m.exits[0], ENGINE_STOPPED);
+    assert_int_equal(m.result, 42);
+}
+
+static void test_watchpoint(void **state)
+{
+    extern const uint8_t kernel_stores[];
+    static const struct engine_breakpoint points[] = {
+        {.address = SCRATCH + 8, .length = 4, .kind = ENGINE_BREAK_WRITE},
+        {.address = SCRATCH, .length = 2, .kind = ENGINE_BREAK_ACCESS},
+    };
+    static const unsigned stops[] = {11, 22, 29};
+    (void)state;
+    set_debug(points, ARRAY_SIZE(points), false);
+    start_long(kernel_stores);
+    for (unsigned i = 0; i < ARRAY_SIZE(stops); i++) {
+        run();
+        assert_int_equal(m.exits[0], ENGINE_DEBUG);
+        assert_int_equal(registers().rip - kernel(kernel_stores), stops[i]);
+    }
+    assert_int_equal(word(SCRATCH + 8), 2);
+    run();
+    assert_int_equal(m.exits[0], ENGINE_STOPPED);
+    assert_int_equal(m.result, 3);
+}
+
+static void test_registers(void **state)
+{
+    const struct {
+        uint64_t dr6, rip;
+    } *log = (const void *)(m.ram->host + LOG + 64);
+    (void)state;
+    gate(1, kernel(kernel_log_debug), 0);
+    RUN(registers);
+    assert_int_equal(m.result, 3);
+    assert_int_equal(word(LOG), 3);
+    assert_int_equal(log[0].dr6 & 0xf, 2);
+    assert_int_equal(log[1].dr6 & 0xf, 4);
+    assert_int_equal(log[2].dr6 & 0xf, 1);
+    assert_int_equal(log[1].rip, log[2].rip); /* a trap behind one, a fault of the next */
+}
+
 static void test_task_switched(void **state)
 {
     (void)state;
@@ -645,9 +724,11 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(add),     TEST(faults),        TEST(write_protect), TEST(smap),  TEST(flush),  TEST(user),
-        TEST(devices), TEST(changes),       TEST(generates),     TEST(timer), TEST(spin),   TEST(shadow),
-        TEST(step),    TEST(task_switched), TEST(smp),           TEST(boot),  TEST(triple),
+        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),    TEST(registers), TEST(add),
+        TEST(faults),     TEST(write_protect),  TEST(smap),          TEST(flush),     TEST(user),
+        TEST(devices),    TEST(changes),        TEST(generates),     TEST(timer),     TEST(spin),
+        TEST(shadow),     TEST(step),           TEST(task_switched), TEST(smp),       TEST(boot),
+        TEST(triple),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

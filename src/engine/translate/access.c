@@ -188,6 +188,20 @@ static bool update(struct engine_vcpu *v, struct memory_access *access, const st
     return true;
 }
 
+/* Whether an access, which can be done, may be done now as far as watchpoints are concerned. */
+static bool watch(struct engine_vcpu *v, const struct memory_access *access)
+{
+    const unsigned hits =
+        engine_watch_hits(v, access->address, 1u << access->size, access->kind != ACCESS_LOAD);
+    struct translator_cpu *cpu = &v->cpu->x86.common;
+    if (!hits)
+        return true;
+    if (!v->watching && !cpu->single_step)
+        return refuse(cpu, TRANSLATOR_EMULATE, ENGINE_PAYLOAD_WATCH);
+    v->hits |= hits;
+    return true;
+}
+
 bool engine_memory(struct translator_cpu *cpu, struct memory_access *access)
 {
     struct engine_vcpu *v = cpu->owner;
@@ -199,6 +213,8 @@ bool engine_memory(struct translator_cpu *cpu, struct memory_access *access)
         return refuse(cpu, TRANSLATOR_FAULT, access->address);
     if (access->kind == ACCESS_FILL_LOAD || access->kind == ACCESS_FILL_STORE)
         return true;
+    if (UNLIKELY(v->watch_count) && !watch(v, access))
+        return false;
     if (write && !may_write(v, access, &span))
         return false;
     switch (access->kind) {
@@ -271,6 +287,8 @@ static int linear_read(struct x86_core *core, uint64_t linear, void *buffer, uns
     }
     if (!reach_span(v, tlb, linear, size, false, &span))
         return raise_fault(core, v);
+    if (UNLIKELY(v->watch_count) && !system)
+        v->hits |= engine_watch_hits(v, linear, size, false);
     span_read(v, &span, buffer);
     return 0;
 }
@@ -289,6 +307,8 @@ static int linear_write(struct x86_core *core, uint64_t linear, const void *buff
     }
     if (!reach_span(v, tlb, linear, size, true, &span))
         return raise_fault(core, v);
+    if (UNLIKELY(v->watch_count) && !system)
+        v->hits |= engine_watch_hits(v, linear, size, true);
     span_write(v, &span, buffer);
     return 0;
 }

@@ -291,6 +291,8 @@ bool engine_reach(struct engine_vcpu *v, enum engine_tlb tlb, uint64_t linear, b
         return true;
     if (write && target->writable)
         mark_dirty(target);
+    if (UNLIKELY(v->watch_count) && engine_page_is_watched(v, linear))
+        return true;
     fill(v, tlb, linear, &page, target);
     return true;
 }
@@ -345,6 +347,15 @@ bool engine_locate(struct translator_cpu *cpu, uint64_t pc, struct code_page *ou
         return false;
     }
     *out = (struct code_page){.physical = fetch->key, .bytes = fetch->host, .global = fetch->global};
+    if (LIKELY(!v->break_count) || !engine_page_has_breaks(v, pc))
+        return true;
+    out->uncached = true;
+    v->hits = pc == v->cpu->x86.pc ? engine_break_hits(v, pc) : 0;
+    if (v->hits) {
+        cpu->exit_reason = TRANSLATOR_EMULATE;
+        cpu->exit_payload = ENGINE_PAYLOAD_BREAK;
+        return false;
+    }
     return true;
 }
 

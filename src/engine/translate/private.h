@@ -45,6 +45,8 @@ enum {
 
 /* Beyond the lengths of instructions in the payload of TRANSLATOR_EMULATE: see engine_step_update(). */
 #define ENGINE_PAYLOAD_UPDATE 0x100
+#define ENGINE_PAYLOAD_WATCH  0x101 /* it hits a watchpoint */
+#define ENGINE_PAYLOAD_BREAK  0x102 /* it has a breakpoint: v->hits */
 
 enum { FETCH_BITS = 6, FETCH_SIZE = 1 << FETCH_BITS, FILLED_MOST = 256 };
 #define LARGE_SIZE (UINT64_C(2) << 20)
@@ -97,6 +99,15 @@ static inline _Atomic uint8_t *engine_page_flags(const struct engine_target *tar
     return &target->backing->page_flags[target->backing_offset >> MEMORY_PAGE_SHIFT];
 }
 
+/* A breakpoint or watchpoint. */
+struct engine_point {
+    uint64_t address;
+    unsigned length; /* 0: of code */
+    bool reads;      /* reads count, too */
+    unsigned hit;    /* DR6's bit, or: */
+};
+#define ENGINE_HIT_DEBUGGER (1u << 31)
+
 struct engine_vm {
     struct engine_machine machine; /* a copy */
     struct translator *translator;
@@ -144,7 +155,13 @@ struct engine_vcpu {
 
     struct engine_debug debug;
     struct engine_breakpoint *breakpoints; /* owned: debug.breakpoints */
-    bool resumed; /* a breakpoint at pc was reported; the instruction is executed now */
+    struct engine_point *breaks, *watches; /* owned: the debugger's and those of the debug registers, */
+    unsigned break_count, watch_count;
+    uint64_t known_dr[8]; /* as they were when the lists were made */
+    bool resumed;         /* the debugger's breakpoint at pc was reported; the instruction is executed now */
+    bool watching;        /* an instruction is executed by itself: watchpoints are noted in hits */
+    bool blocked;         /* it was MOV to SS or the like: traps wait */
+    unsigned hits;        /* of struct engine_point; become a trap when the instruction is done */
 };
 
 static inline struct x86_state *engine_state(const struct engine_vcpu *v)
@@ -210,6 +227,18 @@ enum translator_exit engine_step_update(struct engine_vcpu *v);
 void engine_update_mode(struct engine_vcpu *v);
 void engine_to_rip(struct engine_vcpu *v);
 void engine_from_rip(struct engine_vcpu *v);
+
+/* -- debug.c --------------------------------------------------------------------------------------------- */
+
+int engine_set_debug(struct engine_vcpu *v, const struct engine_debug *debug, struct error *error);
+void engine_debug_free(struct engine_vcpu *v);
+/* The debug registers may be new. */
+void engine_debug_check(struct engine_vcpu *v);
+bool engine_page_has_breaks(const struct engine_vcpu *v, uint64_t linear);
+bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear);
+/* What stops the instruction at pc; what an access hits. */
+unsigned engine_break_hits(const struct engine_vcpu *v, uint64_t pc);
+unsigned engine_watch_hits(const struct engine_vcpu *v, uint64_t linear, unsigned size, bool write);
 
 /* -- events.c -------------------------------------------------------------------------------------------- */
 

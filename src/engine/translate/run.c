@@ -13,6 +13,8 @@ enum { DR6_SINGLE_STEP = 1 << 14, MXCSR_MASKS = 0x1f80, SYSCALL_LENGTH = 2 };
 /* What becomes of the vCPU after an exit of generated code. */
 enum outcome {
     GO_ON,
+    COMPLETED, /* an instruction by itself */
+    STOP,      /* for the debugger */
     SHUT_DOWN,
     FAILED,
 };
@@ -46,6 +48,7 @@ static void from_state(struct engine_vcpu *v)
     engine_from_rip(v);
     engine_paging_check(v);
     engine_update_mode(v);
+    engine_debug_check(v);
 }
 
 void engine_state_changed(struct engine_vcpu *v)
@@ -62,6 +65,7 @@ static enum outcome deliver(struct engine_vcpu *v, struct x86_event event)
     struct x86_state *s = engine_state(v);
     s->activity = X86_ACTIVE;
     s->interrupt_shadow = false;
+    v->hits = 0;
     const enum x86_delivery delivery = x86_deliver(&v->core, event);
     from_state(v);
     return delivery == X86_SHUTDOWN ? SHUT_DOWN : GO_ON;
@@ -93,10 +97,31 @@ static enum outcome breakpoint(struct engine_vcpu *v)
     return deliver(v, (struct x86_event){.kind = X86_EVENT_SOFTWARE, .vector = X86_BP, .length = 1});
 }
 
-/* The trap after an instruction that began with TF set. */
-static enum outcome trap_step(struct engine_vcpu *v)
+/* Behind an instruction: the traps of TF, which was set when it began, and of watchpoints. */
+static enum outcome trap(struct engine_vcpu *v)
 {
-    engine_state(v)->dr[6] |= DR6_SINGLE_STEP;
+    const unsigned hits = v->hits;
+    if (v->blocked)
+        return GO_ON;
+    v->hits = 0;
+    if (hits & ENGINE_HIT_DEBUGGER)
+        return STOP;
+    if (!hits && !v->stepping)
+        return GO_ON;
+    engine_state(v)->dr[6] |= hits | (v->stepping ? DR6_SINGLE_STEP : 0);
+    return raise_plain(v, X86_DB);
+}
+
+/* A breakpoint at pc. */
+static enum outcome stop_before(struct engine_vcpu *v)
+{
+    const unsigned hits = v->hits;
+    v->hits = 0;
+    if (hits & ENGINE_HIT_DEBUGGER) {
+        v->resumed = true;
+        return STOP;
+    }
+    engine_state(v)->dr[6] |= hits;
     return raise_plain(v, X86_DB);
 }
 
@@ -134,17 +159,25 @@ static bool is_prefix(const struct engine_vcpu *v, uint8_t byte)
     }
 }
 
-/* IRET ends an NMI's handler. RF, which it may have set, is for instruction breakpoints only. */
+/* What an instruction that was done means besides. */
 static void note_instruction(struct engine_vcpu *v, const uint8_t *code, unsigned length)
 {
     struct x86_state *s = engine_state(v);
     unsigned i = 0;
     while (i + 1 < length && is_prefix(v, code[i]))
         i++;
-    if (code[i] != 0xcf)
-        return;
-    s->nmi_blocked = 0;
-    s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF;
+    switch (code[i]) {
+    case 0xcf: /* IRET ends an NMI's handler; RF matters where there are breakpoints */
+        s->nmi_blocked = 0;
+        if (!v->break_count)
+            s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF;
+        break;
+    case 0x0f: /* after SYSCALL and SYSRET, TF is looked at as it is now */
+        if (i + 1 < length && (code[i + 1] == 0x05 || code[i + 1] == 0x07))
+            v->stepping = s->eflags_system & X86_EFLAGS_TF;
+        break;
+    default: break;
+    }
 }
 
 /* An address that is not canonical is #SS if the stack is there: which of the two, the instruction says. */
@@ -202,7 +235,6 @@ static enum translator_exit step_float(struct engine_vcpu *v, enum x86_float_uni
 static enum outcome emulate(struct engine_vcpu *v, unsigned length)
 {
     struct x86_state *s = engine_state(v);
-    const bool step = s->eflags_system & X86_EFLAGS_TF;
     uint8_t code[X86_INSTRUCTION_MAX];
 
     if (length == 0) /* it is too long */
@@ -212,21 +244,20 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     if (v->cpu->x86.mode & X86_MODE_NO_FPU) {
         const enum x86_float_unit unit = float_unit(v, code, length);
         const enum translator_exit exit = unit ? step_float(v, unit) : TRANSLATOR_EMULATE;
-        if (exit == TRANSLATOR_NONE && step)
-            return trap_step(v);
         if (exit != TRANSLATOR_EMULATE)
             return handle(v, exit);
     }
     engine_to_state(v);
     switch (x86_emulate(&v->core, &v->platform, code, length)) {
     case X86_EMULATE_EXCEPTION: return deliver(v, x86_exception_event(&v->core));
-    case X86_EMULATE_AGAIN: from_state(v); return GO_ON;
+    case X86_EMULATE_AGAIN: from_state(v); return COMPLETED;
     case X86_EMULATE_HALT: s->activity = X86_HALTED; break;
     case X86_EMULATED: break;
     }
     note_instruction(v, code, length);
+    v->blocked = s->interrupt_shadow == X86_SHADOW_STACK;
     from_state(v);
-    return step && s->interrupt_shadow != X86_SHADOW_STACK ? trap_step(v) : GO_ON;
+    return COMPLETED;
 }
 
 /* -- guest code ------------------------------------------------------------------------------------------ */
@@ -239,22 +270,40 @@ static enum outcome system_call(struct engine_vcpu *v)
         engine_state(v)->rip -= SYSCALL_LENGTH;
         return deliver(v, x86_exception_event(&v->core));
     }
+    v->stepping = engine_state(v)->eflags_system & X86_EFLAGS_TF;
     from_state(v);
-    return GO_ON;
+    return COMPLETED;
+}
+
+/* An access that hits a watchpoint. */
+static enum translator_exit step_watch(struct engine_vcpu *v)
+{
+    v->watching = true;
+    const enum translator_exit exit = translator_step(&v->cpu->x86.common, 0);
+    v->watching = false;
+    return exit;
+}
+
+static enum outcome emulate_payload(struct engine_vcpu *v, uint64_t payload)
+{
+    switch (payload) {
+    case ENGINE_PAYLOAD_UPDATE: return handle(v, engine_step_update(v));
+    case ENGINE_PAYLOAD_WATCH: return handle(v, step_watch(v));
+    case ENGINE_PAYLOAD_BREAK: return stop_before(v);
+    default: return emulate(v, (unsigned)payload);
+    }
 }
 
 static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
 {
     const struct translator_cpu *cpu = &v->cpu->x86.common;
     switch (exit) {
-    case TRANSLATOR_NONE:
     case TRANSLATOR_INTERRUPTED: return GO_ON;
-    case TRANSLATOR_STEPPED: return v->stepping ? trap_step(v) : GO_ON;
+    case TRANSLATOR_NONE: /* of translator_step() */
+    case TRANSLATOR_LOOKUP:
+    case TRANSLATOR_STEPPED: return COMPLETED;
     case TRANSLATOR_SYSCALL: return system_call(v);
-    case TRANSLATOR_EMULATE:
-        if (cpu->exit_payload == ENGINE_PAYLOAD_UPDATE)
-            return handle(v, engine_step_update(v));
-        return emulate(v, (unsigned)cpu->exit_payload);
+    case TRANSLATOR_EMULATE: return emulate_payload(v, cpu->exit_payload);
     case TRANSLATOR_UNDEFINED: return raise_plain(v, X86_UD);
     case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
     case TRANSLATOR_BREAKPOINT: return breakpoint(v);
@@ -265,24 +314,41 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     }
 }
 
+/* Whether the next instruction is executed by itself. */
+static bool runs_alone(const struct engine_vcpu *v)
+{
+    const struct x86_state *s = engine_state(v);
+    /* An interrupt that comes meanwhile finds pc where it was, and waits as well. */
+    const bool shadow = s->interrupt_shadow && (v->cpu->x86.waiting || s->nmi_pending);
+    return v->stepping || shadow || v->debug.step || v->resumed || v->hits ||
+           (v->break_count && s->eflags_system & X86_EFLAGS_RF);
+}
+
 static enum outcome run_code(struct engine_vcpu *v)
 {
     struct x86_state *s = engine_state(v);
     struct translator_cpu *cpu = &v->cpu->x86.common;
-
     const uint64_t pc = v->cpu->x86.pc;
 
     engine_look_waiting(v);
     v->stepping = s->eflags_system & X86_EFLAGS_TF;
-    /* An interrupt that comes meanwhile finds pc where it was, and waits as well. */
-    cpu->single_step = v->stepping || (s->interrupt_shadow && (v->cpu->x86.waiting || s->nmi_pending));
+    v->blocked = false;
+    cpu->single_step = runs_alone(v);
     if (!engine_go_inside(v))
         return GO_ON;
     const enum translator_exit exit = translator_run(cpu);
     engine_go_outside(v);
-    if (exit != TRANSLATOR_INTERRUPTED || pc != v->cpu->x86.pc)
-        s->interrupt_shadow = false; /* the emulator may set it now */
-    return handle(v, exit);
+    if (exit == TRANSLATOR_INTERRUPTED && pc == v->cpu->x86.pc)
+        return GO_ON;
+    s->interrupt_shadow = false; /* the emulator may set it now */
+    if (cpu->single_step && !(exit == TRANSLATOR_EMULATE && cpu->exit_payload == ENGINE_PAYLOAD_BREAK)) {
+        v->resumed = false;
+        s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF; /* what a fault pushes has it set nevertheless */
+    }
+    enum outcome outcome = handle(v, exit);
+    if (outcome == COMPLETED)
+        outcome = trap(v);
+    return outcome == GO_ON && v->debug.step ? STOP : outcome;
 }
 
 /* -- the loop -------------------------------------------------------------------------------------------- */
@@ -340,9 +406,9 @@ enum engine_exit engine_run(struct engine_vcpu *v)
         }
         const enum outcome outcome = one_round(v);
         pass(v);
-        if (outcome == GO_ON)
+        if (LIKELY(outcome == GO_ON))
             continue;
-        exit = outcome == SHUT_DOWN ? ENGINE_SHUTDOWN : ENGINE_FAILED;
+        exit = outcome == SHUT_DOWN ? ENGINE_SHUTDOWN : outcome == STOP ? ENGINE_DEBUG : ENGINE_FAILED;
         break;
     }
     v->range = NULL;

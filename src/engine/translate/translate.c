@@ -199,7 +199,7 @@ static void vcpu_free(struct engine_vcpu *v)
     engine_detach(v);
     if (v->cpu)
         translator_cpu_free(&v->cpu->x86.common);
-    free(v->breakpoints);
+    engine_debug_free(v);
     free(v);
 }
 
@@ -228,12 +228,16 @@ static int vcpu_new(struct engine_vcpu **out, struct engine_vm *vm, unsigned ind
     v->index = index;
     v->lapic = vm->machine.lapics[index];
     struct translator_cpu *cpu;
-    const int code = translator_cpu_new(vm->translator, &cpu, error);
+    int code = translator_cpu_new(vm->translator, &cpu, error);
+    if (code == 0) {
+        v->cpu = (struct x86_system_cpu *)cpu;
+        cpu->owner = v;
+        code = engine_set_debug(v, &(struct engine_debug){0}, error);
+    }
     if (code < 0) {
         vcpu_free(v);
         return code;
     }
-    v->cpu = (struct x86_system_cpu *)cpu;
     begin(v);
     memory_reader_add(vm->machine.memory, &v->reader);
     memory_reader_sleep(&v->reader);
@@ -266,25 +270,6 @@ static void vcpu_set_state(struct engine_vcpu *v, const struct x86_state *state)
 }
 
 /* -- debugging ------------------------------------------------------------------------------------------- */
-
-static int vcpu_set_debug(struct engine_vcpu *v, const struct engine_debug *debug, struct error *error)
-{
-    struct engine_breakpoint *copy = NULL;
-    for (unsigned i = 0; i < debug->count; i++)
-        if (debug->breakpoints[i].kind != ENGINE_BREAK_EXECUTE)
-            return error_set(error, -ENOTSUP, "the translator cannot watch memory yet");
-    if (debug->count) {
-        copy = malloc(debug->count * sizeof *copy);
-        if (!copy)
-            return error_set(error, -ENOMEM, "cannot set breakpoints: out of memory");
-        memcpy(copy, debug->breakpoints, debug->count * sizeof *copy);
-    }
-    free(v->breakpoints);
-    v->breakpoints = copy;
-    v->debug = *debug;
-    v->debug.breakpoints = copy;
-    return 0;
-}
 
 /* Copies page by page; `out` or `in`. */
 static int copy(struct engine_vcpu *v, uint64_t linear, uint8_t *out, const uint8_t *in, size_t size)
@@ -333,7 +318,7 @@ const struct engine engine_translate = {
     .vcpu_stop = vcpu_stop,
     .vcpu_get_state = vcpu_get_state,
     .vcpu_set_state = vcpu_set_state,
-    .vcpu_set_debug = vcpu_set_debug,
+    .vcpu_set_debug = engine_set_debug,
     .vcpu_read = vcpu_read,
     .vcpu_write = vcpu_write,
 };

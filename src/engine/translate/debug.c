@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * debug: breakpoints and watchpoints, the guest's own in DR0 to DR7 (Intel SDM volume 3, chapter 17) and the
+ * debugger's.
+ *
+ * Neither costs anything elsewhere: code on a page with a breakpoint is fetched instruction by instruction,
+ * and engine_locate() sees each; a page with a watchpoint is in no TLB, so that the memory function sees each
+ * access. One that hits is refused, and its instruction executed by itself, with the trap behind it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "engine/translate/private.h"
+
+enum { DR7_ENABLED = 0xff, DR_COUNT = 4, DR_EXECUTE = 0, DR_WRITE = 1, DR_ACCESS = 3 };
+
+static bool same_page(uint64_t a, uint64_t b)
+{
+    return tlb_page(a) == tlb_page(b);
+}
+
+/* -- lists ----------------------------------------------------------------------------------------------- */
+
+static void add_point(struct engine_vcpu *v, struct engine_point point)
+{
+    if (point.length)
+        v->watches[v->watch_count++] = point;
+    else
+        v->breaks[v->break_count++] = point;
+}
+
+static void add_registers(struct engine_vcpu *v)
+{
+    static const uint8_t lengths[] = {1, 2, 8, 4};
+    const struct x86_state *s = engine_state(v);
+    for (unsigned i = 0; i < DR_COUNT; i++) {
+        const unsigned control = (unsigned)(s->dr[7] >> (16 + 4 * i)) & 15, kind = control & 3;
+        if (!(s->dr[7] >> 2 * i & 3) || kind == 2) /* off, or of ports */
+            continue;
+        const unsigned length = kind == DR_EXECUTE ? 0 : lengths[control >> 2];
+        add_point(v, (struct engine_point){.address = length ? s->dr[i] & ~(uint64_t)(length - 1) : s->dr[i],
+                                           .length = length,
+                                           .reads = kind == DR_ACCESS,
+                                           .hit = 1u << i});
+    }
+}
+
+static void add_debugger(struct engine_vcpu *v)
+{
+    for (unsigned i = 0; i < v->debug.count; i++) {
+        const struct engine_breakpoint *b = &v->debug.breakpoints[i];
+        add_point(v, (struct engine_point){.address = b->address,
+                                           .length = b->kind == ENGINE_BREAK_EXECUTE ? 0 : b->length,
+                                           .reads = b->kind == ENGINE_BREAK_ACCESS,
+                                           .hit = ENGINE_HIT_DEBUGGER});
+    }
+}
+
+static void make_lists(struct engine_vcpu *v)
+{
+    const struct x86_state *s = engine_state(v);
+    v->break_count = v->watch_count = 0;
+    memcpy(v->known_dr, s->dr, sizeof v->known_dr);
+    add_registers(v);
+    add_debugger(v);
+    engine_tlb_flush(v);
+}
+
+void engine_debug_check(struct engine_vcpu *v)
+{
+    const struct x86_state *s = engine_state(v);
+    if (s->dr[7] == v->known_dr[7] &&
+        (!(s->dr[7] & DR7_ENABLED) || memcmp(s->dr, v->known_dr, DR_COUNT * sizeof s->dr[0]) == 0))
+        return;
+    make_lists(v);
+}
+
+int engine_set_debug(struct engine_vcpu *v, const struct engine_debug *debug, struct error *error)
+{
+    const unsigned most = debug->count + DR_COUNT;
+    struct engine_breakpoint *copy = calloc(debug->count + 1, sizeof *copy);
+    struct engine_point *breaks = calloc(most, sizeof *breaks), *watches = calloc(most, sizeof *watches);
+    if (!copy || !breaks || !watches) {
+        free(copy);
+        free(breaks);
+        free(watches);
+        return error_set(error, -ENOMEM, "cannot set breakpoints: out of memory");
+    }
+    memcpy(copy, debug->breakpoints, debug->count * sizeof *copy);
+    engine_debug_free(v);
+    v->breakpoints = copy;
+    v->breaks = breaks;
+    v->watches = watches;
+    v->debug = *debug;
+    v->debug.breakpoints = copy;
+    make_lists(v);
+    return 0;
+}
+
+void engine_debug_free(struct engine_vcpu *v)
+{
+    free(v->breakpoints);
+    free(v->breaks);
+    free(v->watches);
+}
+
+/* -- looking --------------------------------------------------------------------------------------------- */
+
+bool engine_page_has_breaks(const struct engine_vcpu *v, uint64_t linear)
+{
+    for (unsigned i = 0; i < v->break_count; i++)
+        if (same_page(v->breaks[i].address, linear))
+            return true;
+    return false;
+}
+
+bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear)
+{
+    for (unsigned i = 0; i < v->watch_count; i++)
+        if (same_page(v->watches[i].address, linear) ||
+            same_page(v->watches[i].address + v->watches[i].length - 1, linear))
+            return true;
+    return false;
+}
+
+unsigned engine_break_hits(const struct engine_vcpu *v, uint64_t pc)
+{
+    const bool resumes = engine_state(v)->eflags_system & X86_EFLAGS_RF;
+    unsigned hits = 0;
+    for (unsigned i = 0; i < v->break_count; i++)
+        if (v->breaks[i].address == pc && (v->breaks[i].hit == ENGINE_HIT_DEBUGGER ? !v->resumed : !resumes))
+            hits |= v->breaks[i].hit;
+    return hits;
+}
+
+unsigned engine_watch_hits(const struct engine_vcpu *v, uint64_t linear, unsigned size, bool write)
+{
+    unsigned hits = 0;
+    for (unsigned i = 0; i < v->watch_count; i++) {
+        const struct engine_point *w = &v->watches[i];
+        if ((write || w->reads) && linear < w->address + w->length && w->address < linear + size)
+            hits |= w->hit;
+    }
+    return hits;
+}
