@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "engine/translate/private.h"
 
-enum { DR6_SINGLE_STEP = 1 << 14, MXCSR_MASKS = 0x1f80, SYSCALL_LENGTH = 2 };
+enum { DR6_HITS = 15, DR6_SINGLE_STEP = 1 << 14, MXCSR_MASKS = 0x1f80, SYSCALL_LENGTH = 2 };
 
 /* What becomes of the vCPU after an exit of generated code. */
 enum outcome {
@@ -65,10 +65,14 @@ static enum outcome deliver(struct engine_vcpu *v, struct x86_event event)
     struct x86_state *s = engine_state(v);
     s->activity = X86_ACTIVE;
     s->interrupt_shadow = false;
-    v->hits = 0;
+    /* Watchpoints that a MOV to SS has hit: INT n is an instruction behind which they are told of. */
+    const bool software = event.kind == X86_EVENT_SOFTWARE;
+    if (!software)
+        v->hits = 0;
+    v->stepping = false;
     const enum x86_delivery delivery = x86_deliver(&v->core, event);
     from_state(v);
-    return delivery == X86_SHUTDOWN ? SHUT_DOWN : GO_ON;
+    return delivery == X86_SHUTDOWN ? SHUT_DOWN : software ? COMPLETED : GO_ON;
 }
 
 /* An exception of the instruction at pc. */
@@ -97,6 +101,13 @@ static enum outcome breakpoint(struct engine_vcpu *v)
     return deliver(v, (struct x86_event){.kind = X86_EVENT_SOFTWARE, .vector = X86_BP, .length = 1});
 }
 
+/* What hit is told anew; the rest stays until software clears it. */
+static void set_dr6(struct engine_vcpu *v, unsigned bits)
+{
+    struct x86_state *s = engine_state(v);
+    s->dr[6] = (s->dr[6] & ~(uint64_t)DR6_HITS) | bits;
+}
+
 /* Behind an instruction: the traps of TF, which was set when it began, and of watchpoints. */
 static enum outcome trap(struct engine_vcpu *v)
 {
@@ -108,7 +119,7 @@ static enum outcome trap(struct engine_vcpu *v)
         return STOP;
     if (!hits && !v->stepping)
         return GO_ON;
-    engine_state(v)->dr[6] |= hits | (v->stepping ? DR6_SINGLE_STEP : 0);
+    set_dr6(v, hits | (v->stepping ? DR6_SINGLE_STEP : 0));
     return raise_plain(v, X86_DB);
 }
 
@@ -121,7 +132,7 @@ static enum outcome stop_before(struct engine_vcpu *v)
         v->resumed = true;
         return STOP;
     }
-    engine_state(v)->dr[6] |= hits;
+    set_dr6(v, hits);
     return raise_plain(v, X86_DB);
 }
 
