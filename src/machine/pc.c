@@ -199,6 +199,21 @@ static int make_timers(struct pc *pc, const struct pc_config *config, struct err
     return code ? code : pc_add(pc, &hpet_type, "hpet", &pc->hpet, error);
 }
 
+/* For kernels that test the machine. */
+static int make_test_device(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    enum { DRIVER = 7 };
+    struct machine *machine = pc->machine;
+    struct irq_line lines[TEST_DEVICE_LINE_COUNT];
+    for (unsigned i = 0; i < TEST_DEVICE_LINE_COUNT; i++)
+        lines[i] = pc_isa_line(pc, i, DRIVER);
+    test_device_init(&pc->test_device, lines);
+    int code = debug_exit_attach(&pc->debug_exit, &machine->io, config->debug_exit, error);
+    if (!code)
+        code = test_device_attach(&pc->test_device, &machine->io, &machine->memory, error);
+    return code ? code : pc_add(pc, &test_device_type, "test", &pc->test_device, error);
+}
+
 /* Line A20 is always open, as on PCs of today: nothing here is connected to the votes on it. Port CF9h is
  * reached through the PCI host bridge. */
 static int make_control(struct pc *pc, const struct pc_config *config, struct error *error)
@@ -228,7 +243,7 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
     if (!code)
         code = pc_add(pc, &pvpanic_type, "pvpanic", &pc->pvpanic, error);
     if (!code && config->debug_exit)
-        code = debug_exit_attach(&pc->debug_exit, &machine->io, config->debug_exit, error);
+        code = make_test_device(pc, config, error);
     if (!code && config->debug_console.write)
         code = debug_console_attach(&pc->debug_console, &machine->io, error);
     return code;

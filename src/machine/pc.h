@@ -20,6 +20,7 @@
 #include "device/misc/i8042.h"
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
+#include "device/misc/test_device.h"
 #include "device/pci/pci.h"
 #include "device/timer/hpet.h"
 #include "device/timer/pit8254.h"
@@ -59,7 +60,7 @@ struct pc_config {
     bool nets_optional; /* nobody has asked for them: if there can be none, the machine goes without */
     struct char_options console;       /* of the virtio console; none: there is none */
     const char *vsock;                 /* path of the socket; NULL: there is none */
-    uint16_t debug_exit;               /* port; 0: there is none */
+    uint16_t debug_exit;               /* port; 0: there is none, and no test_device either */
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
 
@@ -100,6 +101,7 @@ struct pc {
     struct acpi_pm pm;
     struct pvpanic pvpanic;
     struct debug_exit debug_exit;
+    struct test_device test_device; /* beside it */
     struct char_backend debug_console;
     struct pci_bus pci;
     struct pc_disk *disks;

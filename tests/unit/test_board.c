@@ -17,6 +17,7 @@
 #include "device/misc/i8042.h"
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
+#include "device/misc/test_device.h"
 
 static struct io_space io;
 static struct memory_map map;
@@ -30,6 +31,7 @@ static struct acpi_pm pm;
 static bool lines[16], a20[2];
 static struct pvpanic pvpanic;
 static struct debug_exit debug_exit;
+static struct test_device test_device;
 static struct char_backend debug_console;
 static unsigned resets, power_offs, sleep_type, panics;
 static uint32_t told;
@@ -345,13 +347,43 @@ static void test_debug_ports(void **state)
     assert_int_equal(told, 'x');
 }
 
+static void test_test_device(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct irq_line wires[TEST_DEVICE_LINE_COUNT];
+    uint64_t value;
+    (void)state;
+    for (unsigned i = 0; i < TEST_DEVICE_LINE_COUNT; i++)
+        wires[i] = (struct irq_line){set_line, NULL, i};
+    test_device_init(&test_device, wires);
+    assert_int_equal(test_device_attach(&test_device, &io, &map, &error), 0);
+    set(0xe0, 4, 0x12345678);
+    set(0xe1, 1, 0xab);
+    assert_int_equal(get(0xe0, 4), 0x1234ab78);
+    assert_int_equal(get(0xe2, 2), 0x1234);
+    set(0x200b, 4, 1); /* wider than the port */
+    assert_true(lines[11]);
+    assert_false(lines[10]);
+    set(0x200b, 1, 0);
+    assert_false(lines[11]);
+    value = 0x1122334455667788;
+    assert_int_equal(memory_write(&map, 0xff00fff8, &value, 8), 0);
+    value = 0;
+    assert_int_equal(memory_read(&map, 0xff00fffc, &value, 4), 0);
+    assert_int_equal(value, 0x11223344);
+    set(0x2003, 1, 1);
+    test_device_type.reset(&test_device);
+    assert_false(lines[3]);
+    assert_int_equal(get(0xe0, 4), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_keyboard_controller), TEST(test_resets),  TEST(test_fw_cfg),      TEST(test_acpi_timer),
-        TEST(test_acpi_events),         TEST(test_pvpanic), TEST(test_debug_ports),
+        TEST(test_acpi_events),         TEST(test_pvpanic), TEST(test_debug_ports), TEST(test_test_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
