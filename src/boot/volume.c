@@ -193,19 +193,70 @@ static int lookup(struct volume *volume, const char *path, ext2_ino_t *number, s
     return !code ? 0 : code == EXT2_ET_FILE_NOT_FOUND || code == EXT2_ET_NO_DIRECTORY ? -ENOENT : -EIO;
 }
 
-static int read_file(struct boot_file *file, uint64_t offset, void *buffer, size_t length,
-                     struct error *error)
+/* By libext2fs, block by block: what is no plain extent. */
+static errcode_t read_blocks(ext2_file_t handle, uint64_t offset, uint8_t *buffer, uint64_t length)
 {
     const unsigned most = 1 << 30;
-    ext2_file_t handle = file->opaque;
     errcode_t code = ext2fs_file_llseek(handle, offset, EXT2_SEEK_SET, NULL);
-    for (size_t done = 0; !code && done < length;) {
+    for (uint64_t done = 0; !code && done < length;) {
         unsigned got = 0;
-        code = ext2fs_file_read(handle, (char *)buffer + done, (unsigned)MIN(length - done, most), &got);
+        code = ext2fs_file_read(handle, buffer + done, (unsigned)MIN(length - done, most), &got);
         if (!code && !got)
             code = EXT2_ET_SHORT_READ;
         done += got;
     }
+    return code;
+}
+
+/* The bytes from `offset` on, at most `length`, that are in one piece on the disk; 0: libext2fs is to see to
+ * a block. */
+static uint64_t find_run(ext2_extent_handle_t extents, unsigned block_size, uint64_t offset, uint64_t length,
+                         uint64_t *place)
+{
+    struct ext2fs_extent extent;
+    uint64_t block = offset / block_size, within = offset % block_size;
+    if (!extents || ext2fs_extent_goto(extents, block) ||
+        ext2fs_extent_get(extents, EXT2_EXTENT_CURRENT, &extent) ||
+        extent.e_flags & EXT2_EXTENT_FLAGS_UNINIT || block < extent.e_lblk ||
+        block - extent.e_lblk >= extent.e_len)
+        return 0;
+    uint64_t skipped = block - extent.e_lblk;
+    *place = (extent.e_pblk + skipped) * block_size + within;
+    return MIN(length, (extent.e_len - skipped) * block_size - within);
+}
+
+static errcode_t read_runs(ext2_file_t handle, uint64_t offset, uint8_t *buffer, uint64_t length)
+{
+    ext2_filsys fs = ext2fs_file_get_fs(handle);
+    const struct source *source = fs->io->private_data;
+    struct ext2_inode *inode = ext2fs_file_get_inode(handle);
+    ext2_extent_handle_t extents = NULL;
+    errcode_t code = 0;
+    if (inode->i_flags & EXT4_EXTENTS_FL)
+        code = ext2fs_extent_open2(fs, ext2fs_file_get_inode_num(handle), inode, &extents);
+    while (!code && length) {
+        uint64_t place, run = find_run(extents, fs->blocksize, offset, length, &place);
+        if (!run) {
+            run = MIN(length, extents ? fs->blocksize - offset % fs->blocksize : length);
+            code = read_blocks(handle, offset, buffer, run);
+        } else if (place > source->size || run > source->size - place) {
+            code = EXT2_ET_SHORT_READ;
+        } else if (boot_file_read(source->disk, source->start + place, buffer, run, NULL)) {
+            code = EIO;
+        }
+        offset += run;
+        buffer += run;
+        length -= run;
+    }
+    if (extents)
+        ext2fs_extent_free(extents);
+    return code;
+}
+
+static int read_file(struct boot_file *file, uint64_t offset, void *buffer, size_t length,
+                     struct error *error)
+{
+    errcode_t code = read_runs(file->opaque, offset, buffer, length);
     return code ? error_set(error, -EIO, "cannot read %s: %s", file->name, error_message(code)) : 0;
 }
 

@@ -176,7 +176,8 @@ static void test_disk(void **unused)
     struct error error;
     char want[256];
     shell("mkdir -p root/boot && head -c 3000000 /dev/urandom >root/boot/vmlinuz-6.1 && "
-          "head -c 700 /dev/urandom >root/boot/initrd.img-6.1 && ln -s boot/vmlinuz-6.1 root/vmlinuz && "
+          "printf begin >root/boot/initrd.img-6.1 && truncate -s 700000 root/boot/initrd.img-6.1 && "
+          "head -c 70000 /dev/urandom >>root/boot/initrd.img-6.1 && ln -s boot/vmlinuz-6.1 root/vmlinuz && "
           "ln -s boot/initrd.img-6.1 root/initrd.img");
     for (unsigned i = 0; i < 4; i++) {
         shell("rm -f disk && mke2fs -q -t %s -U 01234567-89ab-cdef-0123-456789abcdef -d root disk 16M",
