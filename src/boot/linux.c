@@ -145,13 +145,12 @@ static int place_kernel(struct loader *load, const struct linux_header *h, uint6
 
 static uint64_t initrd_size(const struct boot_config *config)
 {
+    const uint64_t most = UINT64_C(1) << 62; /* more does not fit anywhere either */
     uint64_t size = 0;
     for (unsigned i = 0; i < config->module_count; i++) {
         uint64_t one = config->modules[i].file->size;
-        if (one > LAYOUT_RAM_MAX || size > LAYOUT_RAM_MAX)
-            size = LAYOUT_RAM_MAX + 1;
-        else
-            size = ALIGN_UP(size, 4) + one;
+        size = ALIGN_UP(size, 4);
+        size = one > most - size ? most : size + one;
     }
     return size;
 }
