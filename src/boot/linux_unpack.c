@@ -170,12 +170,13 @@ static bool relocate32(struct unpacked *u, uint64_t address)
     return start && start == u->file_end && relocate(u, start, u->size, 4, address - u->linked);
 }
 
-/* Whether one of the words of the command line is this. */
-static bool has_word(const char *line, const char *word)
+/* Whether one of the words of the command line is this, or begins with it if it ends with an equals sign. */
+static bool has_option(const char *line, const char *option)
 {
-    size_t length = strlen(word);
-    for (const char *at = line; at && (at = strstr(at, word)); at += length)
-        if ((at == line || at[-1] == ' ') && (!at[length] || at[length] == ' '))
+    size_t length = strlen(option);
+    bool begins = option[length - 1] == '=';
+    for (const char *at = line; at && (at = strstr(at, option)); at += length)
+        if ((at == line || at[-1] == ' ') && (begins || !at[length] || at[length] == ' '))
             return true;
     return false;
 }
@@ -185,7 +186,11 @@ bool linux_unpack(struct loader *load, const struct linux_header *h, uint64_t in
 {
     struct unpacked u = {.linked = h->preferred};
     unsigned claims = load->claim_count;
-    bool wide = h->flags & XLF_KERNEL_64, random = !has_word(load->config->command_line, "nokaslr");
+    const char *line = load->config->command_line;
+    bool wide = h->flags & XLF_KERNEL_64, random = !has_option(line, "nokaslr");
+    /* What the kernel is told of its memory decides where it may be: it sees to that itself. */
+    if (has_option(line, "mem=") || has_option(line, "memmap="))
+        return false;
     if (!h->relocatable || h->preferred >= (wide ? VIRTUAL_SIZE : LOW_SIZE) ||
         !choose_place(load, h, initrd_size, random, &kernel->address))
         return false;

@@ -287,6 +287,14 @@ static void test_left_to_kernel(void **unused)
     assert_int_equal(m.state.rip, LINKED + ENTRY);
     m.config.command_line = NULL;
 
+    make_kernel(&m, true, make_vmlinux(true, 6, three_lists), 3);
+    m.config.command_line = "quiet mem=32M"; /* it is to find its place itself */
+    assert_packed(&m);
+    m.config.command_line = "memmap=exactmap";
+    assert_packed(&m);
+    m.config.command_line = "xmem=32M";
+    boot_moved(&m, true, true);
+    m.config.command_line = NULL;
     make_kernel(&m, true, make_vmlinux(true, 6, three_lists), 0);
     boot_moved(&m, true, true);
     image[TEST_SETUP_SIZE + 0x300 + 400] ^= 1; /* damaged */
