@@ -103,6 +103,40 @@ static void test_e820(void **unused)
     free(image);
 }
 
+static void test_layout(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint64_t size, below, above;
+        unsigned pieces;
+    } cases[] = {
+        {2 * MIB, 2 * MIB, 0, 2},
+        {0xb0000000, 0xb0000000, 0, 2},
+        {0xb0001000, 0xb0000000, 0x1000, 3},
+        {512 * GIB, 0xb0000000, 512 * GIB - 0xb0000000, 3},
+    };
+    struct ram_layout layout;
+    struct ram_piece pieces[RAM_PIECES_MAX];
+    struct error error = ERROR_INIT;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t sum = 0x20000; /* what is left out below 1 MiB */
+        assert_int_equal(ram_layout_init(&layout, cases[i].size, &error), 0);
+        assert_int_equal(layout.below, cases[i].below);
+        assert_int_equal(layout.above, cases[i].above);
+        unsigned count = ram_layout_pieces(&layout, pieces);
+        assert_int_equal(count, cases[i].pieces);
+        for (unsigned k = 0; k < count; k++) {
+            assert_int_equal(pieces[k].backing_offset, k < 2 ? pieces[k].base : 0xb0000000);
+            sum += pieces[k].size;
+        }
+        assert_int_equal(sum, cases[i].size);
+    }
+    assert_int_equal(ram_layout_init(&layout, 2 * MIB - 0x1000, &error), -EINVAL);
+    assert_int_equal(ram_layout_init(&layout, 512 * GIB + 0x1000, &error), -EINVAL);
+    assert_int_equal(ram_layout_init(&layout, 3 * MIB + 1, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "no multiple of 4 KiB"));
+}
+
 static void test_initrd(void **unused)
 {
     (void)unused;
@@ -338,10 +372,12 @@ static void test_files(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linux64), cmocka_unit_test(test_identity_map), cmocka_unit_test(test_e820),
-        cmocka_unit_test(test_initrd),  cmocka_unit_test(test_initrd_above), cmocka_unit_test(test_linux32),
-        cmocka_unit_test(test_placing), cmocka_unit_test(test_refusals),     cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_debian),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_linux64),  cmocka_unit_test(test_identity_map),
+        cmocka_unit_test(test_e820),     cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_initrd),   cmocka_unit_test(test_initrd_above),
+        cmocka_unit_test(test_linux32),  cmocka_unit_test(test_placing),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_debian),   cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
