@@ -19,11 +19,13 @@ void *arena_take(struct arena *arena, size_t size)
 {
     const size_t usual = 4000;
     struct arena_block *block = arena->blocks;
-    if (size > SIZE_MAX / 2) {
+    if (size <= ARENA_MAX)
+        size = ALIGN_UP(size, 16);
+    if (size > ARENA_MAX - arena->taken) {
         arena->failed = true;
         return NULL;
     }
-    size = ALIGN_UP(size, 16);
+    arena->taken += size;
     if (!block || size > block->size - block->used) {
         size_t room = MAX(size, usual);
         block = calloc(1, sizeof *block + room);

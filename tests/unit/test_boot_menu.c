@@ -213,6 +213,28 @@ static void test_grub_odd(void **unused)
     arena_free(&f.arena);
 }
 
+/* A configuration of bad will does not take all of the host's memory: a megabyte of words in a menu in a menu
+ * in a menu, which is read again for each. */
+static void test_grub_greedy(void **unused)
+{
+    (void)unused;
+    struct fixture f;
+    const size_t size = 1 << 20;
+    char *text = malloc(size);
+    assert_non_null(text);
+    for (size_t i = 0; i < size; i++)
+        text[i] = i & 1 ? ' ' : 'x';
+    for (size_t i = 0; i < 20; i++)
+        memcpy(text + i * 12, "submenu a {\n", 12);
+    text[size - 1] = '\0';
+    set_up(&f, files, 9, "/boot/grub");
+    assert_int_equal(grub_choose(&f.place, text, &f.entry), -ENOENT);
+    assert_true(f.arena.failed);
+    assert_true(f.arena.taken <= ARENA_MAX);
+    arena_free(&f.arena);
+    free(text);
+}
+
 static void test_grub_bls(void **unused)
 {
     (void)unused;
@@ -238,7 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extlinux), cmocka_unit_test(test_bls),      cmocka_unit_test(test_grub),
-        cmocka_unit_test(test_grub_odd), cmocka_unit_test(test_grub_bls),
+        cmocka_unit_test(test_grub_odd), cmocka_unit_test(test_grub_bls), cmocka_unit_test(test_grub_greedy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
