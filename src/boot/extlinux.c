@@ -10,7 +10,7 @@
 #include "boot/menu.h"
 
 #define LABELS_MAX 64
-#define INCLUDES   4
+#define INCLUDES   16 /* files in all: one that includes itself does so again and again */
 
 struct label {
     const char *name, *title, *kernel, *append, *initrd;
@@ -19,24 +19,24 @@ struct label {
 struct extlinux {
     const struct menu_place *place;
     struct label labels[LABELS_MAX + 1]; /* the first has what comes before all labels */
-    unsigned count;
+    unsigned count, includes;
     const char *default_label;
 };
 
-static void parse(struct extlinux *e, const char *text, unsigned depth);
+static void parse(struct extlinux *e, const char *text);
 
-static void include(struct extlinux *e, const char *name, unsigned depth)
+static void include(struct extlinux *e, const char *name)
 {
     const struct menu_place *place = e->place;
-    if (depth >= INCLUDES)
+    if (e->includes++ >= INCLUDES)
         return;
     const char *text = place->disk->read_text(place->disk->opaque, place->volume,
                                               menu_join(place, place->directory, name), place->arena);
     if (text)
-        parse(e, text, depth + 1);
+        parse(e, text);
 }
 
-static void parse_menu(struct extlinux *e, struct label *label, char *rest, unsigned depth)
+static void parse_menu(struct extlinux *e, struct label *label, char *rest)
 {
     const char *what = menu_word(&rest);
     if (!strcasecmp(what, "default") && label->name)
@@ -44,10 +44,10 @@ static void parse_menu(struct extlinux *e, struct label *label, char *rest, unsi
     else if (!strcasecmp(what, "label"))
         label->title = rest;
     else if (!strcasecmp(what, "include"))
-        include(e, menu_word(&rest), depth);
+        include(e, menu_word(&rest));
 }
 
-static void parse_line(struct extlinux *e, char *line, unsigned depth)
+static void parse_line(struct extlinux *e, char *line)
 {
     struct label *label = &e->labels[e->count];
     const char *word = menu_word(&line);
@@ -63,18 +63,18 @@ static void parse_line(struct extlinux *e, char *line, unsigned depth)
     } else if (!strcasecmp(word, "initrd")) {
         label->initrd = line;
     } else if (!strcasecmp(word, "include")) {
-        include(e, menu_word(&line), depth);
+        include(e, menu_word(&line));
     } else if (!strcasecmp(word, "menu")) {
-        parse_menu(e, label, line, depth);
+        parse_menu(e, label, line);
     }
 }
 
-static void parse(struct extlinux *e, const char *text, unsigned depth)
+static void parse(struct extlinux *e, const char *text)
 {
     char *line;
     while ((line = menu_line(e->place->arena, &text)))
         if (*line && *line != '#')
-            parse_line(e, line, depth);
+            parse_line(e, line);
 }
 
 /* initrd=a,b in the arguments is for the boot loader; the kernel does not mind to see it. */
@@ -120,7 +120,7 @@ int extlinux_choose(const struct menu_place *place, const char *text, struct men
     if (!e)
         return -ENOENT;
     e->place = place;
-    parse(e, text, 0);
+    parse(e, text);
     for (unsigned i = 0; i <= e->count && e->default_label; i++)
         if (e->labels[i].name && !strcmp(e->labels[i].name, e->default_label) &&
             try_label(e, &e->labels[i], out))

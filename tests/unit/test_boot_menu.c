@@ -80,6 +80,19 @@ static void test_extlinux(void **unused)
     assert_int_equal(extlinux_choose(&f.place, "label x\nkernel /boot\n", &f.entry), -ENOENT);
     assert_int_equal(extlinux_choose(&f.place, "", &f.entry), -ENOENT);
     arena_free(&f.arena);
+
+    /* What is included, and that a file which includes itself many times does not take long. */
+    static const struct fake_file loop[] = {
+        {0, "/c",
+         "include c\ninclude /c\ninclude c\ninclude c\ninclude c\ninclude c\ninclude c\ninclude c\n"
+         "label x\nkernel /k\nappend included\n"},
+        {0, "/k", "k"},
+    };
+    set_up(&f, loop, 2, "");
+    assert_int_equal(extlinux_choose(&f.place, "include /c\nmenu include c\n", &f.entry), 0);
+    assert_string_equal(f.entry.command_line, "included");
+    assert_in_range(f.arena.taken, 1, 100000);
+    arena_free(&f.arena);
 }
 
 static void test_bls(void **unused)
