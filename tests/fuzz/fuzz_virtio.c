@@ -521,7 +521,7 @@ static void begin(struct machine *machine, unsigned slot, uint32_t without, unsi
 static void put(struct machine *machine, unsigned slot, unsigned queue, struct reader *reader)
 {
     static const uint64_t places[8] = {
-        0x18000, 0x1a010, 0xfff0 /* the border */, 0x19000, RAM_SIZE - 8, 0, 0xc0000000, 0xb0000000};
+        0x28000, 0x2a010, HALF - 16 /* the border */, 0x29000, RAM_SIZE - 8, 0, 0xc0000000, 0xb0000000};
     static const uint32_t lengths[8] = {16, 1, 512, 513, 12, 64, 2, 0x8000};
     uint64_t page = (5 * slot + queue) * 0x1000u, index = 0;
     uint8_t what = (uint8_t)reader_take_integer(reader, 1), how = (uint8_t)reader_take_integer(reader, 1);
@@ -601,7 +601,8 @@ static void operate(struct machine *machine, uint8_t kind, uint8_t what, struct 
     uint64_t value = 0;
     struct error error = ERROR_INIT;
     current = machine;
-    machine->takes = what & 0x20 ? 3 : 1000;
+    static const uint8_t few[4] = {0, 1, 3, 2};
+    machine->takes = what & 0x20 ? few[what >> 6] : 1000;
     switch (kind) {
     case 0:
         begin(machine, slot, (uint32_t)reader_take_integer(reader, what & 0x40 ? 4 : 1), what >> 5);
@@ -623,7 +624,7 @@ static void operate(struct machine *machine, uint8_t kind, uint8_t what, struct 
         break;
     case 9: /* any byte of guest memory: headers, indirect tables, rings */
         value = reader_take_integer(reader, 2);
-        poke(machine, value * 2 % RAM_SIZE, size, reader_take_integer(reader, size));
+        poke(machine, (value * 4 + (what & 3)) % RAM_SIZE, size, reader_take_integer(reader, size));
         break;
     case 10: put_header(machine, what, reader); break;
     case 11:
