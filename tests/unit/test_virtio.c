@@ -56,7 +56,6 @@ static bool dummy_reset(struct virtio_device *unused)
 }
 
 static const struct virtio_ops ops = {
-    .name = "dummy",
     .id = 42,
     .pci_class = 0x078000,
     .notify = dummy_notify,

@@ -80,7 +80,8 @@ int pci_bar_add(struct pci_device *device, unsigned index, unsigned flags, uint6
     return 0;
 }
 
-uint64_t pci_bar_address(const struct pci_device *device, unsigned index)
+/* What a BAR's registers say. */
+static uint64_t bar_address(const struct pci_device *device, unsigned index)
 {
     const struct pci_bar *bar = &device->bars[index];
     uint64_t address = pci_config_get(device, PCI_BAR0 + 4 * index, 4);
@@ -98,7 +99,7 @@ static void place_bars(struct pci_device *device)
         struct pci_bar *bar = &device->bars[i];
         if (!bar->size)
             continue;
-        uint64_t address = pci_bar_address(device, i);
+        uint64_t address = bar_address(device, i);
         bool enabled = address && (command & (bar->flags & PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY));
         memory_region_place(bar->region, enabled ? address : 0, enabled, NULL);
     }

@@ -5,8 +5,6 @@
 
 #include "device/pci/pci.h"
 
-/* What a BAR's registers say. */
-uint64_t pci_bar_address(const struct pci_device *device, unsigned index);
 /* Sends messages that waited and need not any more. */
 void pci_messages_unmasked(struct pci_device *device);
 

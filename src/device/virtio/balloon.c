@@ -230,7 +230,6 @@ static const struct device_type balloon_type = {
 };
 
 static const struct virtio_ops balloon_ops = {
-    .name = "virtio-balloon",
     .id = 5,
     .pci_class = 0x00ff00,
     .notify = balloon_notify,

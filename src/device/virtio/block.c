@@ -68,7 +68,6 @@ struct job {
     uint32_t type;
     uint64_t sector;
     unsigned range; /* of those to discard or zero, the next */
-    bool flushing;  /* the write is done, its flush is not */
     uint8_t *status;
     uint64_t status_address;
     struct virtio_chain chain; /* what is left of it without header and status */
@@ -107,7 +106,6 @@ static struct job *job_take(struct virtio_block *block)
         job->block = block;
         job->epoch = block->epoch;
         job->range = 0;
-        job->flushing = false;
     }
     return job;
 }
@@ -228,7 +226,6 @@ static void job_succeeded(struct job *job)
     switch (job->request.operation) {
     case BLOCK_WRITE:
         if (writes_through(job->block)) {
-            job->flushing = true;
             job_submit(job, BLOCK_FLUSH, 0, 0);
             return;
         }
@@ -449,7 +446,6 @@ static const struct device_type block_type = {
 };
 
 static const struct virtio_ops block_ops = {
-    .name = "virtio-block",
     .id = 2,
     .pci_class = 0x010000,
     .notify = block_notify,

@@ -155,7 +155,6 @@ static const struct device_type console_type = {
 };
 
 static const struct virtio_ops console_ops = {
-    .name = "virtio-console",
     .id = 3,
     .pci_class = 0x078000,
     .notify = console_notify,

@@ -306,7 +306,6 @@ static const struct device_type net_type = {
 };
 
 static const struct virtio_ops net_ops = {
-    .name = "virtio-net",
     .id = 1,
     .pci_class = 0x020000,
     .notify = net_notify,

@@ -61,7 +61,6 @@ static const struct device_type rng_type = {
 };
 
 static const struct virtio_ops rng_ops = {
-    .name = "virtio-rng",
     .id = 4,
     .pci_class = 0x00ff00,
     .notify = rng_notify,

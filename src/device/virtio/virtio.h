@@ -57,7 +57,6 @@ struct virtio_place {
 struct virtio_device;
 
 struct virtio_ops {
-    const char *name;
     uint16_t id;        /* "Device Types" */
     uint32_t pci_class; /* as in 0x010000 */
     /* The guest has put something into a queue. Only between DRIVER_OK and a reset. */

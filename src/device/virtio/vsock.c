@@ -579,7 +579,6 @@ static const struct device_type vsock_type = {
 };
 
 static const struct virtio_ops vsock_ops = {
-    .name = "virtio-vsock",
     .id = 19,
     .pci_class = 0x078000,
     .notify = vsock_notify,
