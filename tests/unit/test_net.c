@@ -8,10 +8,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,9 +63,11 @@ static int teardown(void **state)
 
 /* Servers and clients on the host. */
 
+static uint32_t host_address = INADDR_LOOPBACK;
+
 static int listen_here(uint16_t *port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host_address)};
     socklen_t size = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -182,7 +188,6 @@ static void stream_out(unsigned offloads)
     struct host host;
     uint16_t port;
     int listener = listen_here(&port);
-    network_open("user", offloads);
     learn_gateway();
     host_start(&host, listener, -1, AMOUNT);
     guest_connect(&guest, GATEWAY_IP, port);
@@ -204,19 +209,92 @@ static void stream_out(unsigned offloads)
 static void test_stream_plain(void **state)
 {
     (void)state;
+    network_open("user", 0);
     stream_out(0);
 }
 
 static void test_stream_offloads(void **state)
 {
     (void)state;
+    network_open("user", ALL_OFFLOADS);
     stream_out(ALL_OFFLOADS);
 }
 
 static void test_stream_checksum(void **state)
 {
     (void)state;
+    network_open("user", NET_OFFLOAD_CHECKSUM);
     stream_out(NET_OFFLOAD_CHECKSUM);
+}
+
+/* In network and mount namespaces of its own. */
+static bool alone(int what)
+{
+    if (!geteuid() && !unshare(what) &&
+        (!(what & CLONE_NEWNS) || !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)))
+        return true;
+    print_message("needs root, for a namespace of its own\n");
+    return false;
+}
+
+/* Gives the host's end of a tap device the gateway's address. */
+static void tap_configure(const char *name)
+{
+    struct ifreq request = {0};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(GATEWAY_IP)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    strcpy(request.ifr_name, name);
+    memcpy(&request.ifr_addr, &address, sizeof address);
+    assert_int_equal(ioctl(fd, SIOCSIFADDR, &request), 0);
+    address.sin_addr.s_addr = htonl(0xffffff00);
+    memcpy(&request.ifr_netmask, &address, sizeof address);
+    assert_int_equal(ioctl(fd, SIOCSIFNETMASK, &request), 0);
+    request.ifr_flags = IFF_UP | IFF_RUNNING;
+    assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+    close(fd);
+}
+
+static void test_tap(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    if (access("/dev/net/tun", F_OK) || !alone(CLONE_NEWNET))
+        skip();
+    host_address = GATEWAY_IP;
+    for (unsigned offloads = 0; offloads <= ALL_OFFLOADS; offloads += ALL_OFFLOADS) {
+        network_open("tap=visor0", offloads);
+        tap_configure("visor0");
+        struct net_backend *first = net;
+        assert_int_equal(net_try("tap=visor0", &error), -EBUSY);
+        assert_string_equal(error.message, "cannot use the tap device visor0: Device or resource busy");
+        net = first;
+        stream_out(offloads);
+        net_close(net);
+        net = NULL;
+    }
+    host_address = INADDR_LOOPBACK;
+    assert_int_equal(net_try("tap=lo", &error), -EINVAL);
+    assert_int_equal(seteuid(65534), 0);
+    int code = net_try("tap=visor0", &error);
+    assert_int_equal(seteuid(0), 0);
+    assert_true(code == -EPERM || code == -EACCES);
+    assert_true(error.hint[0]);
+}
+
+/* A host without the library. */
+static void test_no_library(void **state)
+{
+    (void)state;
+    static const char library[] = "/usr/lib/x86_64-linux-gnu/libslirp.so.0";
+    struct error error = ERROR_INIT;
+    if (access(library, F_OK) || !alone(CLONE_NEWNS))
+        skip();
+    assert_int_equal(mount("/dev/null", library, NULL, MS_BIND, NULL), 0);
+    assert_int_equal(net_try("user", &error), -ENOENT);
+    assert_memory_equal(error.message, "the user network needs the library libslirp.so.0", 48);
+    assert_non_null(strstr(error.hint, "libslirp0"));
+    assert_int_equal(umount2(library, MNT_DETACH), 0);
+    network_open("user", 0);
 }
 
 /* A port of the host that is one of the guest's. */
@@ -527,7 +605,9 @@ int main(int argc, char **argv)
         TEST(test_restrict),
         TEST(test_stall),
         TEST(test_death),
+        TEST(test_no_library),
         TEST(test_orphan),
+        TEST(test_tap), /* the last, without the host's network from then on */
     };
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
