@@ -499,7 +499,6 @@ static void test_parse(void **state)
     static const char *const bad[] = {"", "std", "stdio,", "unix", "unix:", "file:", "pty:1", "Stdio"};
     struct char_options options;
     struct error error;
-    uint8_t escape;
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
         assert_int_equal(char_options_parse(&options, bad[i], &error), -EINVAL);
     char text[5000] = "unix:";
@@ -509,15 +508,25 @@ static void test_parse(void **state)
     assert_int_equal(options.kind, CHAR_NONE);
     assert_int_equal(char_options_parse(&options, "unix:/a,b:c", &error), 0);
     assert_true(options.kind == CHAR_UNIX && !strcmp(options.path, "/a,b:c"));
-    assert_int_equal(char_escape_parse(&escape, "^]", &error), 0);
-    assert_int_equal(escape, 0x1d);
-    assert_int_equal(char_escape_parse(&escape, "^a", &error), 0);
-    assert_int_equal(escape, 1);
-    assert_int_equal(char_escape_parse(&escape, "none", &error), 0);
-    assert_int_equal(escape, 0);
-    assert_int_equal(char_escape_parse(&escape, "a", &error), -EINVAL);
-    assert_int_equal(char_escape_parse(&escape, "^@", &error), -EINVAL);
-    assert_int_equal(char_escape_parse(&escape, "^", &error), -EINVAL);
+    static const struct {
+        const char *text;
+        int code;
+        uint8_t key;
+    } keys[] = {
+        {"stdio", 0, 0x1d},
+        {"stdio,escape=^]", 0, 0x1d},
+        {"stdio,escape=^a", 0, 1},
+        {"stdio,escape=none", 0, 0},
+        {"stdio,escape=a", -EINVAL, 0},
+        {"stdio,escape=^@", -EINVAL, 0},
+        {"stdio,escape=^", -EINVAL, 0},
+        {"stdio,escape=", -EINVAL, 0},
+        {"stdio,escape=^]x", -EINVAL, 0},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+        assert_int_equal(char_options_parse(&options, keys[i].text, &error), keys[i].code);
+        assert_true(keys[i].code || options.escape == keys[i].key);
+    }
 }
 
 int main(void)

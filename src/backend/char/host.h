@@ -29,8 +29,6 @@ struct char_options {
 
 /* What follows --console and --serial. */
 int char_options_parse(struct char_options *options, const char *text, struct error *error);
-/* A key's name: "^]", "^A", "none". */
-int char_escape_parse(uint8_t *escape, const char *text, struct error *error);
 
 /* What the menu of stdio does. All of it under the machine's lock, from the loop. */
 struct char_menu {
