@@ -40,6 +40,7 @@ struct guest {
     unsigned frames_sent, frames_received;
     bool blocked, bad; /* the data received are not the stream's, or a checksum is wrong */
     bool stalled;      /* takes no frames */
+    unsigned link_changes;
     /* After each event. */
     void (*event)(struct guest *guest);
     uint8_t memory[NET_FRAME_MAX];
@@ -341,6 +342,14 @@ static inline void guest_send_ready(void *opaque)
     guest_pump(guest);
 }
 
+static inline void guest_link_changed(void *opaque)
+{
+    struct guest *guest = opaque;
+    guest->link_changes++;
+    if (guest->event)
+        guest->event(guest);
+}
+
 static inline void guest_attach(struct guest *guest, struct net_backend *net, struct loop *loop,
                                 unsigned offloads)
 {
@@ -349,7 +358,7 @@ static inline void guest_attach(struct guest *guest, struct net_backend *net, st
     memset(guest, 0, sizeof *guest);
     guest->net = net;
     guest->loop = loop;
-    guest->client = (struct net_client){guest_receive, guest_send_ready, guest};
+    guest->client = (struct net_client){guest_receive, guest_send_ready, guest_link_changed, guest};
     guest->offloads = offloads & net->offloads;
     memcpy(guest->mac, mac, 6);
     memcpy(guest->gateway_mac, broadcast, 6);

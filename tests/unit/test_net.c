@@ -399,11 +399,9 @@ static void test_stall(void **state)
 
 /* The process dies: the guest's cable is out, and nothing else happens. */
 
-static void check_link(void *opaque)
+static void until_unplugged(struct guest *g)
 {
-    if (net->link_up)
-        loop_post(loop, opaque);
-    else
+    if (g->link_changes)
         loop_stop(loop);
 }
 
@@ -422,13 +420,11 @@ static pid_t child_pid(void)
 static void test_death(void **state)
 {
     (void)state;
-    struct loop_call call = {.function = check_link};
-    call.opaque = &call;
     network_open("user", 0);
     learn_gateway();
     kill(child_pid(), SIGKILL);
-    loop_post(loop, &call);
-    loop_run(loop);
+    guest_run(until_unplugged);
+    assert_false(net->link_up);
     guest_dhcp_discover(&guest); /* goes nowhere */
     net_close(net);
     network_open("user", 0);

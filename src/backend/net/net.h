@@ -24,7 +24,8 @@ struct net_client {
     /* A frame for the guest. False: there is no room; it stays the backend's, which goes on at
      * receive_ready(). */
     bool (*receive)(void *opaque, const struct iovec *iov, unsigned count, size_t size);
-    void (*send_ready)(void *opaque); /* after send() has refused a frame: there is room again */
+    void (*send_ready)(void *opaque);   /* after send() has refused a frame: there is room again */
+    void (*link_changed)(void *opaque); /* link_up is another; may be NULL */
     void *opaque;
 };
 

@@ -52,6 +52,8 @@ static void user_broken(struct user *user)
     loop_watch_change(user->wake_watch, 0);
     kill(user->pid, SIGKILL);
     fprintf(stderr, "visor: the user network has failed; the machine goes on without it\n");
+    if (user->net.client && user->net.client->link_changed)
+        user->net.client->link_changed(user->net.client->opaque);
 }
 
 /* Frames. */

@@ -273,6 +273,11 @@ void virtio_net_link_changed(struct virtio_net *net)
     net->virtio.initial[CONFIG_STATUS] &= (uint8_t)~STATUS_ANNOUNCE;
 }
 
+static void client_link_changed(void *opaque)
+{
+    virtio_net_link_changed(opaque);
+}
+
 void virtio_net_announce(struct virtio_net *net)
 {
     if (!virtio_has(&net->virtio, F_ANNOUNCE) || !virtio_running(&net->virtio))
@@ -347,7 +352,7 @@ int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
         free(net);
         return code;
     }
-    net->client = (struct net_client){client_receive, client_send_ready, net};
+    net->client = (struct net_client){client_receive, client_send_ready, client_link_changed, net};
     net->backend->client = &net->client;
     *out = net;
     return 0;
