@@ -554,6 +554,48 @@ static void test_full(void **state)
     rmdir(mount_point);
 }
 
+/* The descriptor of the disk's file. */
+static int disk_descriptor(void)
+{
+    char link[64], target[200];
+    for (int fd = 3; fd < 200; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t size = readlink(link, target, sizeof target - 1);
+        target[MAX(size, 0)] = '\0';
+        if (!strcmp(target, path))
+            return fd;
+    }
+    fail();
+    return -1;
+}
+
+/* Errors of the host, here because the file is suddenly another: each is the request's; that of a flush
+ * lasts, because what was lost remains so. */
+static void test_errors(void **state)
+{
+    (void)state;
+    static uint8_t data[4096];
+    int broken = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (unsigned threads = 0; threads < 2; threads++) {
+        model_make();
+        disk_open(threads ? ",aio=threads" : "");
+        int fd = disk_descriptor(), saved = dup(fd);
+        assert_int_equal(dup2(broken, fd), fd);
+        assert_int_equal(transfer(BLOCK_WRITE, 0, data, 4096), -EBADF);
+        assert_int_equal(dup2(saved, fd), fd);
+        assert_int_equal(transfer(BLOCK_WRITE, 0, data, 4096), 0);
+        assert_int_equal(transfer(BLOCK_FLUSH, 0, NULL, 0), 0);
+        assert_int_equal(dup2(broken, fd), fd);
+        assert_int_equal(transfer(BLOCK_FLUSH, 0, NULL, 0), -EINVAL);
+        assert_int_equal(dup2(saved, fd), fd);
+        assert_int_equal(transfer(BLOCK_FLUSH, 0, NULL, 0), -EINVAL);
+        assert_int_equal(transfer(BLOCK_READ, 0, data, 4096), 0);
+        close(saved);
+        block_close(disk);
+    }
+    close(broken);
+}
+
 static void test_parse(void **state)
 {
     (void)state;
@@ -600,6 +642,7 @@ int main(void)
         TEST(test_refused),
         TEST(test_unwritable),
         TEST(test_locks),
+        TEST(test_errors),
         TEST(test_full),
     };
     if (!mkdtemp(directory))
