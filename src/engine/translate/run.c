@@ -64,7 +64,7 @@ static enum outcome deliver(struct engine_vcpu *v, struct x86_event event)
 {
     struct x86_state *s = engine_state(v);
     s->activity = X86_ACTIVE;
-    s->interrupt_shadow = false;
+    s->interrupt_shadow = X86_SHADOW_NONE;
     /* Watchpoints that a MOV to SS has hit: INT n is an instruction behind which they are told of. */
     const bool software = event.kind == X86_EVENT_SOFTWARE;
     if (!software)
@@ -351,7 +351,7 @@ static enum outcome run_code(struct engine_vcpu *v)
     engine_go_outside(v);
     if (exit == TRANSLATOR_INTERRUPTED && pc == v->cpu->x86.pc)
         return GO_ON;
-    s->interrupt_shadow = false; /* the emulator may set it now */
+    s->interrupt_shadow = X86_SHADOW_NONE; /* the emulator may set it now */
     if (cpu->single_step && !(exit == TRANSLATOR_EMULATE && cpu->exit_payload == ENGINE_PAYLOAD_BREAK)) {
         v->resumed = false;
         s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF; /* what a fault pushes has it set nevertheless */
