@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "base/size.h"
 #include "cli/command.h"
+#include "machine/machine_gdb.h"
 #include "machine/pc.h"
 
 #define MEMORY_DEFAULT (UINT64_C(1) << 30)
@@ -35,6 +36,8 @@ static struct {
     struct block_options disks[DISKS_MAX];
     bool snapshot;
     struct net_options nets[NETS_MAX];
+    uint16_t gdb_port; /* 0: no debugger */
+    bool gdb_wait;
     bool asked; /* the guest has been asked to switch off */
 } state = {
     .machine = {.vcpu_count = 1, .memory = MEMORY_DEFAULT},
@@ -140,6 +143,17 @@ static int add_image(const char *path, struct error *error)
     return 0;
 }
 
+static int set_gdb(const char *text, struct error *error)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    state.gdb_wait = !strcmp(end, ",wait");
+    if (end == text || (*end && !state.gdb_wait) || !port || port > UINT16_MAX)
+        return error_set(error, -EINVAL, "--gdb \"%s\" is not PORT or PORT,wait", text);
+    state.gdb_port = (uint16_t)port;
+    return 0;
+}
+
 int run_machine_option(enum run_machine_option option, const char *argument, struct error *error)
 {
     switch (option) {
@@ -160,6 +174,7 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     case RUN_VSOCK: state.pc.vsock = argument; return 0;
     case RUN_CONSOLE: return add_console(argument, error);
     case RUN_NO_REBOOT: state.machine.no_reboot = true; return 0;
+    case RUN_GDB: return set_gdb(argument, error);
     case RUN_DEBUG_EXIT: return set_port(argument, &state.pc.debug_exit, error);
     case RUN_DEBUG_CONSOLE: state.pc.debug_console.write = write_debug_console; return 0;
     }
@@ -247,17 +262,13 @@ static void signals_block(sigset_t *signals)
 /* -- running
  * ------------------------------------------------------------------------------------------------- */
 
-static int status_of(enum machine_end end, int told)
+static int status_number(enum machine_end end, int told)
 {
     switch (end) {
     case MACHINE_OFF: return STATUS_OK;
     case MACHINE_RESET: return STATUS_MACHINE_RESET;
-    case MACHINE_SHUTDOWN:
-        fprintf(stderr, "visor: the guest has crashed: triple fault\n");
-        return STATUS_MACHINE_SHUTDOWN;
-    case MACHINE_PANIC:
-        fprintf(stderr, "visor: the guest's kernel has panicked\n");
-        return STATUS_MACHINE_PANIC;
+    case MACHINE_SHUTDOWN: return STATUS_MACHINE_SHUTDOWN;
+    case MACHINE_PANIC: return STATUS_MACHINE_PANIC;
     case MACHINE_TOLD: return told;
     case MACHINE_ENDED: return STATUS_MACHINE_ENDED;
     case MACHINE_FAILED: break;
@@ -265,17 +276,31 @@ static int status_of(enum machine_end end, int told)
     return STATUS_FAILED;
 }
 
+/* The exit status, and what else there is to say. */
+static int status_report(enum machine_end end, int told)
+{
+    if (end == MACHINE_SHUTDOWN)
+        fprintf(stderr, "visor: the guest has crashed: triple fault\n");
+    if (end == MACHINE_PANIC)
+        fprintf(stderr, "visor: the guest's kernel has panicked\n");
+    return status_number(end, told);
+}
+
 /* The machine is there, and not yet on. */
 static int machine_run_until_end(struct machine *machine, const sigset_t *signals)
 {
     struct error error = ERROR_INIT;
-    int fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     struct loop_watch *watch = NULL;
+    struct machine_gdb *gdb = NULL;
+    int code = 0, fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
-        error_set(&error, -errno, "cannot wait for signals: %s", strerror(errno));
-    else
+        code = error_set(&error, -errno, "cannot wait for signals: %s", strerror(errno));
+    if (!code && state.gdb_port)
+        code = machine_gdb_new(&gdb, machine, state.gdb_port, state.gdb_wait, &error);
+    if (!code)
         watch = loop_watch_add(machine->loop, fd, LOOP_READ, signal_came, &fd, &error);
     if (!watch) {
+        machine_gdb_free(gdb, STATUS_CANNOT_RUN);
         machine_free(machine);
         error_report(&error);
         return STATUS_CANNOT_RUN;
@@ -285,8 +310,9 @@ static int machine_run_until_end(struct machine *machine, const sigset_t *signal
     int told = machine->status;
     loop_watch_remove(watch);
     close(fd);
+    machine_gdb_free(gdb, (unsigned)status_number(end, told));
     machine_free(machine); /* which gives the terminal back */
-    return status_of(end, told);
+    return status_report(end, told);
 }
 
 /* Whether the options and the words after them say what to start. */

@@ -22,6 +22,7 @@ enum run_machine_option {
     RUN_VIRTIO_CONSOLE,
     RUN_VSOCK,
     RUN_NO_REBOOT,
+    RUN_GDB,
     RUN_DEBUG_EXIT,
     RUN_DEBUG_CONSOLE,
 };

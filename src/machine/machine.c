@@ -110,17 +110,24 @@ static void vcpus_hold(struct machine *machine)
         pthread_cond_wait(&machine->idle, &machine->lock);
 }
 
-static bool vcpu_may_run(const struct machine *machine)
+static bool vcpu_may_run(const struct machine_vcpu *vcpu)
 {
-    return !machine->held && !machine->paused && !(machine->requests & STOPPING);
+    const struct machine *machine = vcpu->machine;
+    return !machine->held && !machine->paused && !(machine->requests & STOPPING) &&
+           (!machine->only || vcpu == &machine->vcpus[machine->only - 1]);
 }
 
-static void vcpu_left(struct machine *machine, enum engine_exit reason)
+static void vcpu_left(struct machine_vcpu *vcpu, enum engine_exit reason)
 {
+    struct machine *machine = vcpu->machine;
     switch (reason) {
     case ENGINE_STOPPED: break;
     case ENGINE_SHUTDOWN: machine_request(machine, MACHINE_REQUEST_SHUTDOWN); break;
-    case ENGINE_DEBUG: machine_pause(machine, MACHINE_PAUSE_DEBUGGER); break;
+    case ENGINE_DEBUG:
+        if (!machine->debugged)
+            machine->debugged = (unsigned)(vcpu - machine->vcpus) + 1;
+        machine_pause(machine, MACHINE_PAUSE_DEBUGGER);
+        break;
     case ENGINE_FAILED: machine_request(machine, MACHINE_REQUEST_FAILED); break;
     }
 }
@@ -131,7 +138,7 @@ static void *vcpu_thread(void *opaque)
     struct machine *machine = vcpu->machine;
     pthread_mutex_lock(&machine->lock);
     while (!machine->ended) {
-        if (!vcpu_may_run(machine)) {
+        if (!vcpu_may_run(vcpu)) {
             pthread_cond_wait(&machine->go, &machine->lock);
             continue;
         }
@@ -139,7 +146,7 @@ static void *vcpu_thread(void *opaque)
         pthread_mutex_unlock(&machine->lock);
         enum engine_exit reason = machine->engine->vcpu_run(vcpu->vcpu);
         pthread_mutex_lock(&machine->lock);
-        vcpu_left(machine, reason);
+        vcpu_left(vcpu, reason);
         if (!--machine->running)
             pthread_cond_signal(&machine->idle);
     }
@@ -207,6 +214,8 @@ static int machine_reset(struct machine *machine)
     if (code) {
         error_prefix(&error, "reset: ");
         error_report(&error);
+    } else if (machine->debugger.vcpus_made) {
+        machine->debugger.vcpus_made(machine->debugger.opaque);
     }
     return code;
 }
@@ -214,12 +223,11 @@ static int machine_reset(struct machine *machine)
 static void machine_serve_pauses(struct machine *machine)
 {
     bool pause = machine->pauses != 0;
-    if (pause == machine->paused)
-        return;
+    if (pause != machine->paused)
+        (pause ? clock_freeze : clock_go_on)(machine);
     machine->paused = pause;
-    (pause ? clock_freeze : clock_go_on)(machine);
-    if (machine->pause_changed)
-        machine->pause_changed(machine->pause_opaque, pause);
+    if ((machine->pauses & MACHINE_PAUSE_DEBUGGER) && machine->debugger.stopped)
+        machine->debugger.stopped(machine->debugger.opaque);
 }
 
 static void machine_serve_end(struct machine *machine, unsigned requests)
@@ -256,7 +264,7 @@ static void machine_serve(void *opaque)
         machine_request(machine, MACHINE_REQUEST_END);
     if (requests & ENDS)
         machine_serve_end(machine, requests);
-    if (!machine->ended)
+    if (!machine->ended && (requests & MACHINE_REQUEST_PAUSES))
         machine_serve_pauses(machine);
     machine->held = false;
     pthread_cond_broadcast(&machine->go);

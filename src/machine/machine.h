@@ -86,6 +86,13 @@ struct machine_type {
     unsigned (*pending)(struct machine *machine);
 };
 
+/* Both may be NULL, and are called on the loop's thread, under the lock. */
+struct machine_debugger {
+    void (*stopped)(void *opaque);    /* the machine stands still, MACHINE_PAUSE_DEBUGGER among the reasons */
+    void (*vcpus_made)(void *opaque); /* after a reset: what the old vCPUs were told is to be told again */
+    void *opaque;
+};
+
 struct machine_vcpu {
     struct machine *machine;
     struct engine_vcpu *vcpu;
@@ -132,9 +139,9 @@ struct machine {
     struct machine_vcpu *vcpus;
     pthread_mutex_t vcpus_lock; /* innermost: that a vCPU is not freed while another thread stops it */
 
-    /* Told on the loop's thread, under the lock, of each start and end of a pause; may be NULL. */
-    void (*pause_changed)(void *opaque, bool paused);
-    void *pause_opaque;
+    struct machine_debugger debugger;
+    unsigned only;     /* vCPU that alone may run, counted from 1; 0: all may */
+    unsigned debugged; /* likewise, that has come to what the debugger waits for; 0: none */
 };
 
 /* A machine that has not been switched on yet, with its kernel loaded. -errno with error: nothing is left. */
