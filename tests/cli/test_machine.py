@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whole machines: Debian's kernel boots, sees what it was given, and ends in all the ways there are."""
+import hashlib
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -22,8 +24,8 @@ def kernel():
 class Machine:
     """A machine that runs; its console is our pipe."""
 
-    def __init__(self, *options):
-        self.process = subprocess.Popen([VISOR, "run", *map(str, options)], stdin=subprocess.PIPE,
+    def __init__(self, *options, command=None):
+        self.process = subprocess.Popen(command or [VISOR, "run", *map(str, options)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.text = b""
         self.timer = threading.Timer(TIMEOUT, self.process.kill)
@@ -184,3 +186,25 @@ def test_console_in_a_file(start, tmp_path):
     assert machine.end() == 0
     assert machine.text == b""
     assert b"GUEST-BEGINS" in (tmp_path / "log").read_bytes()
+
+
+def test_full_host_disk(kernel, tmp_path):
+    """The guest is paused while its disk's file cannot grow, goes on when it can, and nothing is lost."""
+    script = (f"load {' '.join(DISK)}; head -c 3145728 /dev/urandom >/tmp/data; dd if=/tmp/data of=/dev/vda bs=1M "
+              "conv=fsync 2>/dev/null; echo SUM $(md5sum </tmp/data) WRITTEN; read line; poweroff -f")
+    initrd = kernel.initrd(tmp_path, script)
+    host = tmp_path / "host"
+    host.mkdir()
+    small = (f"mount -t tmpfs -o size=4m none {host} && truncate -s 8M {host}/disk && head -c 2M /dev/zero >{host}/filler && "
+             f"exec {VISOR} run --kernel {kernel.image} --initrd {initrd} --append 'console=ttyS0 quiet' --net none "
+             f"--disk {host}/disk")
+    machine = Machine(command=["unshare", "-Urm", "sh", "-c", small])
+    line = machine.process.stderr.readline().decode()
+    assert "disk" in line and "paused until there is room" in line
+    inside = pathlib.Path(f"/proc/{machine.process.pid}/root{host}")
+    (inside / "filler").unlink()
+    assert "goes on" in machine.process.stderr.readline().decode()
+    total = machine.wait_for("WRITTEN").split("SUM")[-1].split()[0]
+    assert hashlib.md5((inside / "disk").read_bytes()[:3145728]).hexdigest() == total
+    machine.send("end\n")
+    assert machine.end() == 0
