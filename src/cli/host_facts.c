@@ -139,8 +139,8 @@ static void check_translator(struct gathering *g)
 {
     struct error error = ERROR_INIT;
     bool ok = host_probe(&error) == 0;
-    add(g, "translate", "translation of arm64", ok ? VERDICT_YES : VERDICT_NO, "%s",
-        ok ? "engine \"translate\": Linux programs" : error.message);
+    add(g, "translate", "translation", ok ? VERDICT_YES : VERDICT_NO, "%s",
+        ok ? "engine \"translate\": Linux programs of arm64, whole x86 machines" : error.message);
 }
 
 /* The name that a hypervisor gives itself in CPUID leaf 0x40000000. */
