@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "translator/ir/eval.h"
 #include "translator/ir/host_float.h"
+#include "translator/ir/x87.h"
 #include "translator/runtime.h"
 
 struct step_recovery {
@@ -40,6 +41,8 @@ enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignore
     struct step_recovery recovery;
     enum translator_exit exit;
 
+    if (cpu->x87_live) /* who comes back by siglongjmp() finds an empty unit */
+        ir_x87_settle(cpu->translator->isa, cpu);
     if (cpu->system)
         return system_step(cpu, ignored_bits);
     if (!lift_region(cpu, &(const struct code_source){.pc = pc}, 1)) {

@@ -39,6 +39,7 @@ static void load_mxcsr(struct engine_vcpu *v)
 void engine_to_state(struct engine_vcpu *v)
 {
     engine_to_rip(v);
+    x86_x87_settle(&v->cpu->x86);
     store_mxcsr(v);
 }
 
@@ -423,6 +424,7 @@ enum engine_exit engine_run(struct engine_vcpu *v)
         break;
     }
     v->range = NULL;
+    x86_x87_settle(&v->cpu->x86); /* other threads look at the registers of a vCPU that does not run */
     memory_reader_sleep(&v->reader);
     return exit;
 }

@@ -63,8 +63,9 @@ static void leave_syscall(struct x86_cpu *cpu, int64_t result)
     state->gpr[X86_R11] = x86_eflags_get(state);
 }
 
-static void copy(struct translator_cpu *to, const struct translator_cpu *from)
+static void copy(struct translator_cpu *to, struct translator_cpu *from)
 {
+    x86_x87_settle((struct x86_cpu *)from);
     amd64_cpu(to)->state = *state_of(from);
     amd64_cpu(to)->pc = ((const struct x86_cpu *)from)->pc;
     amd64_cpu(to)->mode = ((const struct x86_cpu *)from)->mode;

@@ -17,7 +17,7 @@ static inline struct x86_cpu *amd64_cpu(struct translator_cpu *cpu)
 /* FXSAVE's area: what there is of it in the state, and in the CPU besides. */
 #define AMD64_FXSAVE_SIZE 512
 #define AMD64_FXSAVE_USED 416 /* what the processor writes */
-void amd64_read_fpu(const struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE]);
+void amd64_read_fpu(struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE]);
 void amd64_write_fpu(struct x86_cpu *cpu, const uint8_t area[AMD64_FXSAVE_SIZE]);
 /* As at the start of a program, and of a signal handler. */
 void amd64_reset_fpu(struct x86_cpu *cpu);

@@ -68,6 +68,7 @@ static uint64_t read_tsc(void *opaque)
 static void to_state(struct x86_cpu *cpu)
 {
     struct x86_state *s = &cpu->state;
+    x86_x87_settle(cpu);
     s->rip = cpu->pc;
     s->mxcsr = (cpu->common.fp_control & ~MXCSR_MASKS) | (s->mxcsr & MXCSR_MASKS);
 }

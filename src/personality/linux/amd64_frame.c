@@ -65,9 +65,10 @@ _Static_assert(offsetof(struct fpu_frame, header) == AMD64_FXSAVE_SIZE, "FXSAVE'
 
 enum { AREA_MXCSR = 24, AREA_MXCSR_MASK = 28, AREA_X87_END = 160, AREA_XMM = 160 };
 
-void amd64_read_fpu(const struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE])
+void amd64_read_fpu(struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE])
 {
     const uint32_t mask = MXCSR_BITS;
+    x86_x87_settle(cpu);
     memset(area, 0, AMD64_FXSAVE_SIZE);
     memcpy(area, cpu->state.x87, AREA_X87_END);
     memcpy(area + AREA_MXCSR, &cpu->common.fp_control, sizeof cpu->common.fp_control);
@@ -77,6 +78,7 @@ void amd64_read_fpu(const struct x86_cpu *cpu, uint8_t area[AMD64_FXSAVE_SIZE])
 
 void amd64_write_fpu(struct x86_cpu *cpu, const uint8_t area[AMD64_FXSAVE_SIZE])
 {
+    x86_x87_settle(cpu);
     memcpy(cpu->state.x87, area, AREA_X87_END);
     memset(cpu->state.x87 + AREA_MXCSR, 0, 8);
     memcpy(&cpu->common.fp_control, area + AREA_MXCSR, sizeof cpu->common.fp_control);
@@ -112,7 +114,7 @@ static void fill_context(const struct linux_thread *thread, struct signal_contex
 }
 
 /* Its address, or 0: it cannot be written. */
-static uint64_t push_fpu(const struct x86_cpu *cpu, uint64_t sp)
+static uint64_t push_fpu(struct x86_cpu *cpu, uint64_t sp)
 {
     struct fpu_frame fpu = {0};
     const uint64_t address = ALIGN_DOWN(sp - sizeof fpu, 64ul);

@@ -62,7 +62,7 @@ struct linux_arch {
     /* A fresh CPU is made ready to run from `entry`. */
     void (*start)(struct translator_cpu *cpu, uint64_t entry, uint64_t sp);
     /* The registers of a new thread or process: those of its creator, with result 0. */
-    void (*copy)(struct translator_cpu *to, const struct translator_cpu *from);
+    void (*copy)(struct translator_cpu *to, struct translator_cpu *from);
     void (*set_sp)(struct translator_cpu *cpu, uint64_t sp);
     void (*set_thread_pointer)(struct translator_cpu *cpu, uint64_t value);
 

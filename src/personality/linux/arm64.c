@@ -89,7 +89,7 @@ static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
     state->sp = sp;
 }
 
-static void copy(struct translator_cpu *to, const struct translator_cpu *from)
+static void copy(struct translator_cpu *to, struct translator_cpu *from)
 {
     const struct arm64_cpu *source = (const struct arm64_cpu *)from;
     arm64(to)->state = source->state;

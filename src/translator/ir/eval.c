@@ -187,7 +187,11 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
         e.fp = ir_fp_mode(isa, cpu);
 
     result->d[0] = result->d[1] = 0;
-    if (op >= IR_X86V)
+    if (op >= IR_STRING_COPY)
+        ir_evaluate_x86(&e);
+    else if (op >= IR_X87_ENTER)
+        ir_evaluate_x87(&e);
+    else if (op >= IR_X86V)
         ir_evaluate_x86_vector(&e);
     else if (op >= IR_AESE)
         ir_evaluate_crypto(&e);

@@ -3,6 +3,7 @@
 #include "arch/x86/requires.h"
 #include "translator/guest/x86/lift.h"
 #include "translator/guest/x86/private.h"
+#include "translator/ir/x87.h"
 
 #define ELF_MACHINE_X86_64 62
 
@@ -77,6 +78,7 @@ static const struct guest_register registers[] = {
     {"mode", IR_I64, 0, offsetof(struct x86_cpu, mode)},
     {"waiting", IR_I64, 0, offsetof(struct x86_cpu, waiting)},
     {"tsc", IR_I64, 0, offsetof(struct x86_cpu, tsc)},
+    {"x87", IR_I64, 0, offsetof(struct x86_cpu, state.x87)},
 };
 _Static_assert(sizeof registers / sizeof registers[0] == X86_REGISTER_COUNT,
                "the order is enum x86_register's");
@@ -153,6 +155,11 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
         ir_finish_reaches(region);
 }
 
+void x86_x87_settle(struct x86_cpu *cpu)
+{
+    ir_x87_settle(&x86_guest, &cpu->common);
+}
+
 static unsigned mode_of(const struct translator_cpu *cpu)
 {
     return (unsigned)((const struct x86_cpu *)cpu)->mode << IR_MODE_SHIFT;
@@ -168,8 +175,9 @@ static const char *register_name(unsigned index)
     .name = "amd64", .elf_machine = ELF_MACHINE_X86_64, .registers = registers,                              \
     .register_count = X86_REGISTER_COUNT, .instruction_bytes = X86_INSTRUCTION_MAX,                          \
     .pc_offset = offsetof(struct x86_cpu, pc), .flags_offset = offsetof(struct x86_cpu, state.flags),        \
-    .more_flags = NZCV_P | NZCV_A, .mode = mode_of, .lift = lift_region, .flags_use = x86_flags_use,         \
-    .register_name = register_name, .disassemble = x86_disassemble
+    .more_flags = NZCV_P | NZCV_A, .x87_offset = offsetof(struct x86_cpu, state.x87), .mode = mode_of,       \
+    .lift = lift_region, .flags_use = x86_flags_use, .register_name = register_name,                         \
+    .disassemble = x86_disassemble
 
 const struct guest_isa x86_guest = {
     X86_GUEST,

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * lift_x87: instructions of the x87, each a call of x87.c. Intel SDM volume 2, tables A-7 to A-22.
- *
- * What writes to memory does so before it executes, so that a fault finds the stack as it was.
- */
+/* lift_x87: instructions of the x87, which the host's executes (ir/x87.h). Intel SDM volume 2, tables A-7 to
+ * A-22. */
 #include "translator/guest/x86/lift.h"
-#include "translator/guest/x86/x87.h"
+#include "translator/ir/x87.h"
 
 /* What the instruction does with its operand in memory; from LOAD_16 and STORE_16 on the size goes up. */
 enum access {
@@ -49,7 +46,15 @@ static const uint64_t register_forms[8] = {
     0x00ffff01ffffffff, /* DF */
 };
 
-enum { FNSTSW_AX = 0xdfe0 };
+enum {
+    FNINIT = 0xdbe3,
+    FNSTSW_AX = 0xdfe0,
+    CONTROL_INIT = 0x37f,
+    CONTROL_KEPT = 0x1f3f, /* of the control word; bit 6 is always one */
+    CONTROL_ONE = 0x40,
+    EXCEPTIONS = 0x3f,
+    PENDING = 0x8080, /* ES and B */
+};
 
 static unsigned code_of(const struct x86_lift *l)
 {
@@ -57,9 +62,68 @@ static unsigned code_of(const struct x86_lift *l)
     return (unsigned)l->insn.opcode << 8 | (l->insn.memory ? 0 : 0xc0) | (l->insn.reg & 7) << 3 | rm;
 }
 
-static ir_value call(struct x86_lift *l, ir_helper helper, uint64_t code, ir_value operand)
+static ir_value x87(struct x86_lift *l, enum ir_op op, enum ir_type type, ir_value a, ir_value b,
+                    uint64_t imm)
 {
-    return ir_call(l->ir, helper, ir_const(l->ir, IR_I64, code), operand);
+    return ir_emit(l->ir, op, type, 0, a, b, IR_NONE, imm, 0);
+}
+
+/* The guest's registers are in the host's unit from here to the region's end. */
+static void enter(struct x86_lift *l)
+{
+    if (!l->x87_entered)
+        x87(l, IR_X87_ENTER, IR_VOID, IR_NONE, IR_NONE, 0);
+    l->x87_entered = true;
+}
+
+/* -- the control word and the status word -------------------------------------------------------------- */
+
+/* The control word is the low 16 bits of this register. */
+static ir_value get_control(struct x86_lift *l)
+{
+    return ir_ubfx(l->ir, ir_get(l->ir, X86_REGISTER_X87, IR_I64), 0, 16);
+}
+
+static void set_control(struct x86_lift *l, ir_value v)
+{
+    ir_set(l->ir, X86_REGISTER_X87, ir_bfi(l->ir, ir_get(l->ir, X86_REGISTER_X87, IR_I64), v, 0, 16));
+}
+
+static void load_control(struct x86_lift *l)
+{
+    ir_value v = x86_load(l, IR_I64, 1, x86_operand_address(l));
+    v = ir_binary_imm(l->ir, IR_AND, v, CONTROL_KEPT);
+    v = ir_binary_imm(l->ir, IR_OR, v, CONTROL_ONE);
+    enter(l);
+    set_control(l, v);
+    x87(l, IR_X87_CONTROL, IR_VOID, v, IR_NONE, 0);
+}
+
+/* An exception that the guest has not masked is pending. */
+static ir_value status(struct x86_lift *l)
+{
+    enter(l);
+    ir_value v = x87(l, IR_X87_STATUS, IR_I64, IR_NONE, IR_NONE, 0);
+    ir_value open = ir_binary_imm(l->ir, IR_AND, ir_binary(l->ir, IR_ANDN, v, get_control(l)), EXCEPTIONS);
+    ir_value none = ir_cmp(l->ir, IR_EQ, open, ir_const(l->ir, IR_I64, 0));
+    ir_value pending = ir_select(l->ir, none, ir_const(l->ir, IR_I64, 0), ir_const(l->ir, IR_I64, PENDING));
+    return ir_binary(l->ir, IR_OR, v, pending);
+}
+
+/* -- registers only ------------------------------------------------------------------------------------ */
+
+/* FCOMI, FUCOMI and those that pop */
+static bool sets_flags(unsigned code)
+{
+    const unsigned opcode = code >> 8, modrm = code & 255;
+    return (opcode == 0xdb || opcode == 0xdf) && modrm >= 0xe8 && modrm < 0xf8;
+}
+
+/* FCMOV */
+static bool depends_on_flags(unsigned code)
+{
+    const unsigned opcode = code >> 8, modrm = code & 255;
+    return (opcode == 0xda || opcode == 0xdb) && modrm < 0xe0;
 }
 
 static bool lift_register_form(struct x86_lift *l)
@@ -68,12 +132,26 @@ static bool lift_register_form(struct x86_lift *l)
 
     if (!(register_forms[l->insn.opcode & 7] >> (code & 63) & 1))
         return false;
-    if (code == FNSTSW_AX)
-        x86_write_named(l, X86_RAX, 1, ir_call(l->ir, x87_get_status, IR_NONE, IR_NONE));
-    else
-        call(l, x87_run, code, IR_NONE);
+    if (code == FNSTSW_AX) {
+        x86_write_named(l, X86_RAX, 1, status(l));
+        return true;
+    }
+    enter(l);
+    if (sets_flags(code)) {
+        ir_set_flags(l->ir, x87(l, IR_X87_FLAGS, IR_FLAGS, IR_NONE, IR_NONE, code));
+        return true;
+    }
+    if (depends_on_flags(code)) {
+        x87(l, IR_X87_IF, IR_VOID, ir_get_flags(l->ir), IR_NONE, code);
+        return true;
+    }
+    if (code == FNINIT)
+        set_control(l, ir_const(l->ir, IR_I64, CONTROL_INIT));
+    x87(l, IR_X87, IR_VOID, IR_NONE, IR_NONE, code);
     return true;
 }
+
+/* -- with an operand in memory ------------------------------------------------------------------------- */
 
 static struct x86_address beyond(struct x86_address address, unsigned bytes)
 {
@@ -83,26 +161,35 @@ static struct x86_address beyond(struct x86_address address, unsigned bytes)
 
 static void lift_load(struct x86_lift *l, unsigned access, struct x86_address address)
 {
-    ir_value code = ir_const(l->ir, IR_I64, code_of(l));
-    ir_value operand = x86_load(l, IR_I64, access == LOAD_80 ? 3 : access - LOAD_16 + 1, address);
-    if (access == LOAD_80) {
-        ir_value high = x86_load(l, IR_I64, 1, beyond(address, 8));
-        code = ir_bfi(l->ir, code, high, 16, 16);
-    }
-    ir_call(l->ir, x87_run, code, operand);
+    ir_value low = x86_load(l, IR_I64, access == LOAD_80 ? 3 : access - LOAD_16 + 1, address), high = IR_NONE;
+    if (access == LOAD_80)
+        high = x86_load(l, IR_I64, 1, beyond(address, 8));
+    enter(l);
+    x87(l, IR_X87_LOAD, IR_VOID, low, high, code_of(l));
 }
 
-static void lift_store(struct x86_lift *l, unsigned access)
+/* FST, FIST: the form of the instruction that does not pop. 0: there is none. */
+static unsigned form_without_pop(unsigned code)
 {
-    const unsigned code = code_of(l);
-    ir_value high = access == STORE_80 ? call(l, x87_peek_high, code, IR_NONE) : IR_NONE;
-    ir_value low = call(l, x87_peek, code, IR_NONE);
-    /* A call may change registers: only now. */
-    struct x86_address address = x86_operand_address(l);
-    if (access == STORE_80)
+    const unsigned reg = code >> 3 & 7;
+    const bool has_one = code >> 8 != 0xdf || reg <= 3;
+    return reg == 2 ? code : reg == 3 && has_one ? (code & ~0x38u) | 2 << 3 : 0;
+}
+
+/* What is popped goes only when the value is in memory: a fault finds the stack as it was. */
+static void lift_store(struct x86_lift *l, unsigned access, struct x86_address address)
+{
+    const unsigned code = code_of(l), plain = form_without_pop(code);
+    enter(l);
+    ir_value low =
+        x87(l, IR_X87_STORE, IR_I64, IR_NONE, IR_NONE, plain ? plain : (uint64_t)code | IR_X87_KEEP);
+    if (access == STORE_80) {
+        ir_value high = x87(l, IR_X87_STORE_HIGH, IR_I64, IR_NONE, IR_NONE, 0);
         x86_store(l, 1, beyond(address, 8), high);
+    }
     x86_store(l, access == STORE_80 ? 3 : access - STORE_16 + 1, address, low);
-    call(l, x87_run, code, IR_NONE);
+    if (plain != code)
+        x87(l, IR_X87_STORE, IR_I64, IR_NONE, IR_NONE, code);
 }
 
 bool x86_lift_x87(struct x86_lift *l)
@@ -111,24 +198,17 @@ bool x86_lift_x87(struct x86_lift *l)
         return lift_register_form(l);
 
     const unsigned access = accesses[l->insn.opcode & 7][l->insn.reg & 7];
-    ir_value v;
     switch (access) {
     case UNDEFINED: return false;
     case OWNER: return x86_lift_emulate(l);
-    case LOAD_CONTROL:
-        v = x86_load(l, IR_I64, 1, x86_operand_address(l));
-        ir_call(l->ir, x87_set_control, v, IR_NONE);
-        return true;
-    case STORE_CONTROL:
-    case STORE_STATUS:
-        v = ir_call(l->ir, access == STORE_CONTROL ? x87_get_control : x87_get_status, IR_NONE, IR_NONE);
-        x86_store(l, 1, x86_operand_address(l), v);
-        return true;
+    case LOAD_CONTROL: load_control(l); return true;
+    case STORE_CONTROL: x86_store(l, 1, x86_operand_address(l), get_control(l)); return true;
+    case STORE_STATUS: x86_store(l, 1, x86_operand_address(l), status(l)); return true;
     default: break;
     }
     if (access < STORE_16)
         lift_load(l, access, x86_operand_address(l));
     else
-        lift_store(l, access);
+        lift_store(l, access, x86_operand_address(l));
     return true;
 }

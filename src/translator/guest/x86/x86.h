@@ -18,6 +18,10 @@ struct x86_cpu {
     uint64_t (*tsc)(const struct x86_cpu *cpu); /* RDTSC; NULL: it is the owner's */
 };
 
+/* The x87's registers are in state.x87 from here on, not in the host's unit: before anybody looks at them
+ * there or changes them. To be called on the CPU's thread. */
+void x86_x87_settle(struct x86_cpu *cpu);
+
 /* The TLBs of a CPU in system mode, by who accesses. */
 enum x86_tlb {
     X86_TLB_USER,
@@ -43,6 +47,7 @@ enum x86_register {
     X86_REGISTER_MODE,
     X86_REGISTER_WAITING,
     X86_REGISTER_TSC, /* whether RDTSC may be executed here */
+    X86_REGISTER_X87, /* its low 16 bits: the x87's control word */
     X86_REGISTER_COUNT,
 };
 

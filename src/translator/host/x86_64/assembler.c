@@ -390,6 +390,11 @@ void asm_store_imm(struct assembler *a, unsigned log2_bytes, struct mem dst, int
     a->p += bytes;
 }
 
+void asm_x87(struct assembler *a, unsigned opcode, unsigned reg, struct mem m)
+{
+    legacy(a, MAP_ONE, false, 0xd8 + opcode, reg, rm_mem(m), 0);
+}
+
 void asm_movzx(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src)
 {
     if (log2_bytes == 2)

@@ -159,6 +159,7 @@ void asm_store8(struct assembler *a, struct mem dst, unsigned src);
 void asm_store16(struct assembler *a, struct mem dst, unsigned src);
 void asm_store_imm(struct assembler *a, unsigned log2_bytes, struct mem dst, int32_t imm);
 /* From log2_bytes 0, 1 or 2; movzx always writes all 64 bits. */
+void asm_x87(struct assembler *a, unsigned opcode, unsigned reg, struct mem m); /* opcode: D8 + so many */
 void asm_movzx(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_movsx(struct assembler *a, bool wide, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_lea(struct assembler *a, bool wide, unsigned dst, struct mem src);

@@ -180,7 +180,10 @@ void emit_save_rax_rcx(struct emit *e);
     X(PART_ROL, part_rol) X(PART_ROR, part_ror) X(PART_RCL, part_rcl) X(PART_RCR, part_rcr) \
     X(PART_MUL, part_mul) X(UDIV_WIDE, udiv_wide) X(UREM_WIDE, urem_wide) X(SDIV_WIDE, sdiv_wide) \
     X(SREM_WIDE, srem_wide) X(FLAGS_BIT, flags_bit) X(FLAGS_UCOM, flags_ucom) \
-    X(STRING_COPY, string_copy) X(STRING_FILL, string_fill)
+    X(STRING_COPY, string_copy) X(STRING_FILL, string_fill) \
+    X(X87_ENTER, x87_enter) X(X87, x87) X(X87_IF, x87_if) X(X87_FLAGS, x87_flags) X(X87_LOAD, x87_load) \
+    X(X87_STORE, x87_store) X(X87_STORE_HIGH, x87_store_high) X(X87_STATUS, x87_status) \
+    X(X87_CONTROL, x87_control)
 /* clang-format on */
 
 #define DECLARE(op, name) EMITTER(name);
