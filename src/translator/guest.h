@@ -49,6 +49,7 @@ struct guest_isa {
     uint16_t flags_offset;      /* uint16_t, packed as NZCV_* */
     uint16_t more_flags;        /* beyond N Z C V: NZCV_P | NZCV_A, or 0 */
     uint16_t qc_offset;         /* uint32_t made non-zero by saturating vector operations */
+    bool host_alignment; /* an access to a vector that is not aligned may fault on the host: see run.c */
     uint32_t x87_offset; /* of x87 registers as FXSAVE writes them, for a guest that has any (ir/x87.h) */
     uint32_t tlb_offset; /* of its TLBs (tlb.h), by region->tlb; 0: guest address = host address */
 

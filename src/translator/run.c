@@ -684,7 +684,10 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
         cpu->fault_info.signal = signal;
         cpu->fault_info.code = info->si_code;
         cpu->fault_info.write = host_context_is_write(ucontext);
-        cpu->exit_reason = TRANSLATOR_FAULT;
+        /* The host says the same of a vector that is not aligned as of an address that cannot be. */
+        const bool possible = (uint64_t)((int64_t)(address << 16) >> 16) == address;
+        const bool misaligned = info->si_code == SI_KERNEL && possible && address & 15;
+        cpu->exit_reason = misaligned ? TRANSLATOR_ALIGNMENT : TRANSLATOR_FAULT;
         cpu->exit_payload = address;
     }
     host_context_set_pc(ucontext, (uintptr_t)code_cache_routine(cpu->cache, HOST_LEAVE));

@@ -273,6 +273,7 @@ enum {
     V_MOVDQU_STORE = VEX_0F | VEX_F3 | 0x7f,
     V_MOVUPS_LOAD = VEX_0F | 0x10,
     V_MOVUPS_STORE = VEX_0F | 0x11,
+    V_MOVAPS_STORE = VEX_0F | 0x29,
     V_MOVAPS_LOAD = VEX_0F | 0x28,
     V_MOVSS_LOAD = VEX_0F | VEX_F3 | 0x10, /* from memory: zeroes the rest; r,r: needs vvvv */
     V_MOVSS_STORE = VEX_0F | VEX_F3 | 0x11,

@@ -221,12 +221,19 @@ static void store_done(struct emit *e, struct cold *miss, unsigned value, uint64
 
 /* -- the operand of an access, with all that must come before it ------------------------------- */
 
+/* The host's own instructions for aligned vectors fault if they are not: translator_fault() knows it. */
+static bool host_checks_alignment(const struct emit *e, const struct ir_insn *insn)
+{
+    return e->isa->host_alignment && insn->aux & IR_MEM_ALIGNED && ACCESS_SIZE(insn) == 4 && !has_tlb(e) &&
+           (insn->op == IR_LOAD || insn->op == IR_STORE);
+}
+
 /* *miss: the cold code of an access behind a TLB, or NULL. */
 static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool indexed, bool changes_flags,
                             enum access_kind kind, struct cold **miss)
 {
     unsigned size = ACCESS_SIZE(insn);
-    bool aligned = insn->aux & IR_MEM_ALIGNED && size;
+    bool aligned = insn->aux & IR_MEM_ALIGNED && size && !host_checks_alignment(e, insn);
     *miss = NULL;
     if (aligned || changes_flags || is_behind_tlb(e, insn))
         flags_before_atomic(e);
@@ -334,11 +341,12 @@ static void load_integer(struct emit *e, unsigned dst, struct mem m, unsigned si
         asm_movzx(e->a, size, dst, rm_mem(m));
 }
 
-static void load_vector(struct emit *e, unsigned dst, struct mem m, unsigned size, unsigned type)
+static void load_vector(struct emit *e, unsigned dst, struct mem m, const struct ir_insn *insn)
 {
+    const unsigned size = ACCESS_SIZE(insn), type = insn->type;
     struct rm rm = rm_mem(m);
     if (size == 4)
-        asm_vex(e->a, V_MOVUPS_LOAD, dst, 0, rm);
+        asm_vex(e->a, host_checks_alignment(e, insn) ? V_MOVAPS_LOAD : V_MOVUPS_LOAD, dst, 0, rm);
     else if (size == 3)
         asm_vex(e->a, type == IR_V128 ? V_MOVQ_LOAD : V_MOVSD_LOAD, dst, 0, rm);
     else
@@ -361,20 +369,21 @@ EMITTER(load)
         asm_movzx(e->a, size, t, rm_mem(m));
         asm_vex(e->a, V_MOVD_FROM_GPR, emit_def_xmm_last(e, v), 0, rm_reg(t));
     } else {
-        load_vector(e, emit_def_xmm_last(e, v), m, size, insn->type);
+        load_vector(e, emit_def_xmm_last(e, v), m, insn);
     }
     emit_set_upper_zero(e, v);
 }
 
-static void store_vector(struct emit *e, struct mem m, unsigned reg, unsigned size)
+static void store_vector(struct emit *e, struct mem m, unsigned reg, const struct ir_insn *insn)
 {
+    const uint32_t whole = host_checks_alignment(e, insn) ? V_MOVAPS_STORE : V_MOVUPS_STORE;
     struct rm rm = rm_mem(m);
-    switch (size) {
+    switch (ACCESS_SIZE(insn)) {
     case 0: asm_vex_imm(e->a, V_PEXTRB, reg, 0, rm, 0); break;
     case 1: asm_vex_imm(e->a, V_PEXTRW, reg, 0, rm, 0); break;
     case 2: asm_vex(e->a, V_MOVSS_STORE, reg, 0, rm); break;
     case 3: asm_vex(e->a, V_MOVSD_STORE, reg, 0, rm); break;
-    default: asm_vex(e->a, V_MOVUPS_STORE, reg, 0, rm); break;
+    default: asm_vex(e->a, whole, reg, 0, rm); break;
     }
 }
 
@@ -423,7 +432,7 @@ EMITTER(store)
     if (!behind_tlb)
         value = vector ? emit_use_xmm(e, insn->c) : emit_use_gpr(e, insn->c);
     if (vector) {
-        store_vector(e, m, value, size);
+        store_vector(e, m, value, insn);
     } else if (ordered) {
         unsigned t = emit_tmp_gpr(e);
         asm_mov(e->a, true, t, value);
@@ -589,7 +598,7 @@ EMITTER(load_excl)
     struct mem m = access(e, insn, false, false);
     if (type_is_vector(insn->type)) {
         unsigned dst = emit_def_xmm(e, v);
-        load_vector(e, dst, m, size, insn->type);
+        load_vector(e, dst, m, insn);
         asm_vex(e->a, V_MOVUPS_STORE, dst, 0, rm_mem(CPU(exclusive_value)));
     } else {
         unsigned dst = emit_def_gpr(e, v);
