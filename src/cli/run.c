@@ -27,7 +27,7 @@ enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, MACHINE };
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
               .argument = "ARCH",
-              .help = "Refuse programs of another CPU than this: arm64 amd64",
+              .help = "Refuse programs of another CPU: arm64 or amd64 (which then is translated, too)",
               .choices = "arm64 amd64"},
     [ROOT] = {.name = "root",
               .argument = "DIR",
