@@ -49,7 +49,7 @@ static void device_write(struct engine_vcpu *v, const struct engine_target *targ
 {
     struct engine_machine *m = &v->vm->machine;
     if (atomic_load(&v->requests) & ENGINE_REQUEST_CODE) /* before others can see what this CPU does */
-        engine_code_flush(v);
+        engine_code_flush(v, true);
     for (unsigned at = 0; at < size;) {
         const unsigned most = MIN(size - at, 8u), step = most < 8 ? most & -most : 8;
         uint64_t value = 0;

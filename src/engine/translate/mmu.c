@@ -363,7 +363,7 @@ bool engine_locate(struct translator_cpu *cpu, uint64_t pc, struct code_page *ou
 
 /* Takes the write entries of pages that have code. `key`: of one page, which the caller knows about, or
  * ENGINE_KEY_ALL: pages that others have made code of, and that this CPU may have written meanwhile. */
-static void take_write_entries(struct engine_vcpu *v, uint64_t key)
+static void take_write_entries(struct engine_vcpu *v, uint64_t key, bool in_block)
 {
     const struct memory_backing *ram = v->vm->machine.ram;
     for (unsigned tlb = 0; tlb < X86_TLB_COUNT; tlb++) {
@@ -375,16 +375,17 @@ static void take_write_entries(struct engine_vcpu *v, uint64_t key)
             if (key != ENGINE_KEY_ALL ? page != key
                                       : !(ram->page_flags[page >> MEMORY_PAGE_SHIFT] & MEMORY_PAGE_CODE))
                 continue;
-            entry->write = TLB_NONE;
             if (key == ENGINE_KEY_ALL)
                 translator_invalidate(v->vm->translator, page, MEMORY_PAGE_SIZE);
+            if (!in_block)
+                entry->write = TLB_NONE;
         }
     }
 }
 
-void engine_code_flush(struct engine_vcpu *v)
+void engine_code_flush(struct engine_vcpu *v, bool in_block)
 {
-    take_write_entries(v, ENGINE_KEY_ALL);
+    take_write_entries(v, ENGINE_KEY_ALL, in_block);
 }
 
 void engine_code_page(void *context, struct translator_cpu *cpu, uint64_t key, bool has_code)
@@ -401,7 +402,7 @@ void engine_code_page(void *context, struct translator_cpu *cpu, uint64_t key, b
     if (atomic_fetch_or(flags, MEMORY_PAGE_CODE) & MEMORY_PAGE_CODE)
         return;
     if (own)
-        take_write_entries(own, key);
+        take_write_entries(own, key, false);
     for (unsigned i = 0; i < vm->machine.vcpu_count; i++) {
         struct engine_vcpu *v = atomic_load(&vm->vcpus[i]);
         if (v && v != own)

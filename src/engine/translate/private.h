@@ -193,8 +193,9 @@ const struct engine_fetch *engine_fetch(struct engine_vcpu *v, uint64_t linear);
 /* The translator's callbacks. */
 bool engine_locate(struct translator_cpu *cpu, uint64_t pc, struct code_page *out);
 void engine_code_page(void *context, struct translator_cpu *cpu, uint64_t key, bool has_code);
-/* Serves ENGINE_REQUEST_CODE. */
-void engine_code_flush(struct engine_vcpu *v);
+/* Serves ENGINE_REQUEST_CODE. `in_block`: the block that is running may go on to store by what it has looked
+ * up: the TLB's entries stay, so that this is done again behind it. */
+void engine_code_flush(struct engine_vcpu *v, bool in_block);
 /* For the debugger: no bits are set, nothing is filled. */
 bool engine_reach_silently(struct engine_vcpu *v, uint64_t linear, uint64_t *physical);
 

@@ -372,7 +372,7 @@ static bool serve_requests(struct engine_vcpu *v)
     if (requests & ENGINE_REQUEST_FLUSH)
         engine_tlb_flush(v);
     if (requests & ENGINE_REQUEST_CODE)
-        engine_code_flush(v);
+        engine_code_flush(v, false);
     return requests & ENGINE_REQUEST_STOP;
 }
 

@@ -107,7 +107,7 @@ void engine_space_enter(struct engine_vcpu *v, unsigned pcid, bool keep)
     }
     /* What was written by entries that are put aside is looked after now. */
     if (atomic_load(&v->requests) & ENGINE_REQUEST_CODE)
-        engine_code_flush(v);
+        engine_code_flush(v, false);
     for (unsigned tlb = 0; tlb < X86_TLB_COUNT; tlb++)
         take_local(v, tlb, &v->spaces[v->space].saved[tlb]);
     if (!keep)
