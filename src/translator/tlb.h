@@ -16,7 +16,7 @@
 #include "translator/cpu.h"
 
 #define TLB_PAGE_BITS 12
-#define TLB_BITS      10
+#define TLB_BITS      12
 #define TLB_SIZE      (1u << TLB_BITS)
 
 /* No guest page: pages are aligned. */
