@@ -97,8 +97,8 @@ static int transfer(enum block_operation operation, uint64_t offset, void *data,
     };
     last_result = 1;
     block_submit(disk, &request);
-    block_kick(disk);
     assert_int_equal(disk->pending, 1);
+    block_kick(disk);
     loop_run(loop);
     assert_int_equal(disk->pending, 0);
     return last_result;

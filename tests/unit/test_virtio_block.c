@@ -11,7 +11,7 @@ static struct block_backend backend;
 static uint8_t content[DISK_SIZE];
 static struct block_request *first, **end;
 static unsigned kicks, submitted, flushes, discards, blocks;
-static bool hold;   /* requests wait for finish() */
+static bool eager;  /* requests are done within the kick */
 static int outcome; /* of those that are finished now */
 static struct driver card;
 static struct driver *const driver = &card;
@@ -69,6 +69,8 @@ static void backend_kick(struct block_backend *unused)
 {
     (void)unused;
     kicks++;
+    if (eager)
+        finish();
 }
 
 static const struct block_ops backend_ops = {backend_submit, backend_kick, NULL};
@@ -101,7 +103,7 @@ static int set_up(void **state)
     first = NULL;
     end = &first;
     kicks = submitted = flushes = discards = blocks = 0;
-    hold = false;
+    eager = false;
     outcome = 0;
     backend = (struct block_backend){.ops = &backend_ops,
                                      .name = "fake",
@@ -154,8 +156,7 @@ static unsigned serve(uint32_t type, uint64_t sector, uint32_t length)
     unsigned head = put(0, 0, type, sector, length);
     uint32_t used, written;
     driver_kick(driver, 0);
-    if (!hold)
-        finish();
+    finish();
     assert_true(driver_take(driver, 0, &used, &written));
     assert_int_equal(used, head);
     if (type == 0 && !get(STATUS, 1))
@@ -375,6 +376,43 @@ static void test_full(void **state)
     assert_int_equal(serve(0, 0, 512), 0);
 }
 
+/* A backend that has what is asked for at hand. */
+static void test_at_once(void **state)
+{
+    (void)state;
+    begin();
+    eager = true;
+    for (unsigned i = 0; i < 3; i++)
+        put(1, i, 0, i, 512);
+    driver_kick(driver, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(driver_take(driver, 1, NULL, NULL));
+        assert_int_equal(get(STATUS + i * 0x2000, 1), 0);
+    }
+    set(driver->structures[4] + 32, 1, 0);
+    put(0, 0, 1, 3, 512);
+    driver_kick(driver, 0);
+    assert_true(driver_take(driver, 0, NULL, NULL));
+    assert_int_equal(flushes, 1);
+    put_range(0, 8, 8, 0);
+    put_range(1, 64, 64, 0);
+    put(0, 0, 11, 0, 32);
+    driver_kick(driver, 0);
+    assert_true(driver_take(driver, 0, NULL, NULL));
+    assert_int_equal(discards, 2);
+    outcome = -ENOSPC;
+    put(0, 0, 1, 3, 512);
+    put(0, 1, 1, 4, 512);
+    driver_kick(driver, 0);
+    virtio_block_resume(disk);
+    assert_int_equal(blocks, 2);
+    assert_false(driver_take(driver, 0, NULL, NULL));
+    outcome = 0;
+    virtio_block_resume(disk);
+    assert_true(driver_take(driver, 0, NULL, NULL) && driver_take(driver, 0, NULL, NULL));
+    assert_int_equal(virtio_block_pending(disk), 0);
+}
+
 /* A driver's reset waits for what is under way in its memory. */
 static void test_reset(void **state)
 {
@@ -460,9 +498,9 @@ static void test_read_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_identity), TEST(test_read_write), TEST(test_bounds), TEST(test_batch),
-        TEST(test_cache),    TEST(test_discard),    TEST(test_full),   TEST(test_reset),
-        TEST(test_save),     OTHER(test_read_only),
+        TEST(test_identity), TEST(test_read_write), TEST(test_bounds),     TEST(test_batch),
+        TEST(test_cache),    TEST(test_discard),    TEST(test_full),       TEST(test_at_once),
+        TEST(test_reset),    TEST(test_save),       OTHER(test_read_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

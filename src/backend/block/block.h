@@ -3,8 +3,9 @@
  * block: where the blocks of a disk are: a file, a block device, later an image format or a server.
  *
  * All of it is asynchronous: block_submit() takes requests, block_kick() lets the host begin, done() comes
- * later from the machine's loop thread, in any order. All under the machine's lock. A request that is done
- * with 0 by a FLUSH after it is on stable storage; nothing else promises that.
+ * later from the machine's loop thread, in any order; or from within block_kick(), if it was done at once.
+ * All under the machine's lock. A request that is done with 0 by a FLUSH after it is on stable storage;
+ * nothing else promises that.
  */
 #ifndef VISOR_BACKEND_BLOCK_BLOCK_H
 #define VISOR_BACKEND_BLOCK_BLOCK_H

@@ -3,7 +3,7 @@
  * io: reads, writes and the like that do not block: by io_uring, or where the host has none of it (an old
  * kernel, a container that forbids it) by threads.
  *
- * All under the machine's lock; done() comes from the loop.
+ * All under the machine's lock; done() comes from the loop, or from within io_kick().
  */
 #ifndef VISOR_BACKEND_BLOCK_IO_H
 #define VISOR_BACKEND_BLOCK_IO_H

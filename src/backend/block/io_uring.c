@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "backend/block/io.h"
 
@@ -16,6 +19,8 @@ struct uring {
     unsigned under_way; /* at most ENTRIES, so that completions have room */
     struct io_task *waiting, **waiting_end;
     struct loop_call again; /* when the kernel took nothing */
+    int event_fd;           /* written by the kernel when something is done */
+    bool reaping;
 };
 
 static void uring_prepare(struct io_uring_sqe *sqe, const struct io_task *task)
@@ -54,35 +59,59 @@ static void uring_submit(struct io *io, struct io_task *task)
     uring->waiting_end = &task->next;
 }
 
-static void uring_kick(struct io *io)
+/* Hands out what is done, but not for ever: what that starts may be done at once too. */
+static void uring_reap(struct uring *uring)
 {
-    struct uring *uring = (struct uring *)io;
-    uring_fill(uring);
-    while (io_uring_sq_ready(&uring->ring)) {
-        int code = io_uring_submit(&uring->ring);
-        if (code < 0 && code != -EINTR) { /* no memory or the like: in a moment */
-            loop_post(uring->loop, &uring->again);
-            return;
-        }
-        uring_fill(uring);
-    }
-}
-
-static void uring_completed(void *opaque, unsigned events)
-{
-    struct uring *uring = opaque;
     struct io_uring_cqe *cqe;
-    (void)events;
-    /* As many as there are now; what they start comes later. */
-    for (unsigned left = io_uring_cq_ready(&uring->ring); left; left--) {
-        if (io_uring_peek_cqe(&uring->ring, &cqe))
-            break;
+    uring->reaping = true;
+    for (unsigned left = ENTRIES; left && !io_uring_peek_cqe(&uring->ring, &cqe); left--) {
         struct io_task *task = io_uring_cqe_get_data(cqe);
         int64_t result = cqe->res;
         io_uring_cqe_seen(&uring->ring, cqe);
         uring->under_way--;
         task->done(task, result);
     }
+    uring->reaping = false;
+}
+
+/* False: the kernel takes nothing now, for want of memory or the like. */
+static bool uring_enter(struct uring *uring)
+{
+    uring_fill(uring);
+    while (io_uring_sq_ready(&uring->ring)) {
+        int code = io_uring_submit(&uring->ring);
+        if (code < 0 && code != -EINTR)
+            return false;
+        uring_fill(uring);
+    }
+    return true;
+}
+
+/* Much is done when the system call comes back: all that is in the host's cache. Nobody is woken for that. */
+static void uring_kick(struct io *io)
+{
+    struct uring *uring = (struct uring *)io;
+    if (uring->reaping) { /* who is at it goes on with what is done at once */
+        if (!uring_enter(uring))
+            loop_post(uring->loop, &uring->again);
+        return;
+    }
+    io_uring_cq_eventfd_toggle(&uring->ring, false);
+    bool taken = uring_enter(uring);
+    uring_reap(uring);
+    io_uring_cq_eventfd_toggle(&uring->ring, true);
+    atomic_thread_fence(memory_order_seq_cst); /* the wish first, then the look at what is done */
+    if (!taken || io_uring_cq_ready(&uring->ring) || (uring->waiting && uring->under_way < ENTRIES))
+        loop_post(uring->loop, &uring->again);
+}
+
+static void uring_completed(void *opaque, unsigned events)
+{
+    struct uring *uring = opaque;
+    eventfd_t count;
+    (void)events;
+    eventfd_read(uring->event_fd, &count);
+    uring_reap(uring);
     uring_kick(&uring->io);
 }
 
@@ -98,6 +127,8 @@ static void uring_close(struct io *io)
     if (uring->watch)
         loop_watch_remove(uring->watch);
     io_uring_queue_exit(&uring->ring);
+    if (uring->event_fd >= 0)
+        close(uring->event_fd);
     free(uring);
 }
 
@@ -130,11 +161,14 @@ int io_uring_open(struct io **out, struct loop *loop, struct error *error)
     uring->loop = loop;
     uring->waiting_end = &uring->waiting;
     uring->again = (struct loop_call){.function = uring_again, .opaque = uring};
-    code = uring_check(uring);
+    uring->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    code = uring->event_fd < 0 ? -errno : uring_check(uring);
+    if (!code)
+        code = io_uring_register_eventfd(&uring->ring, uring->event_fd);
     if (code)
         error_set(error, code, "the host's io_uring is too old");
     else
-        uring->watch = loop_watch_add(loop, uring->ring.ring_fd, LOOP_READ, uring_completed, uring, error);
+        uring->watch = loop_watch_add(loop, uring->event_fd, LOOP_READ, uring_completed, uring, error);
     if (!uring->watch) {
         uring_close(&uring->io);
         return code ? code : -ENOMEM;

@@ -253,9 +253,10 @@ static void block_feed(struct virtio_block *block)
 
 static void block_kick_submitted(struct virtio_block *block)
 {
-    if (block->submitted)
-        block_kick(block->backend);
+    bool submitted = block->submitted;
     block->submitted = false;
+    if (submitted)
+        block_kick(block->backend);
 }
 
 static void job_done(struct block_request *request, int result)
