@@ -185,7 +185,8 @@ static int set_up(void **state)
 {
     (void)state;
     memset(scripts, 0, sizeof scripts);
-    boots = made = there = 0;
+    boots = 0;
+    made = there = 0;
     fail_at = UINT32_MAX;
     pc_config = (struct pc_config){.debug_exit = 0xf4, .serial_count = PC_SERIALS};
     config = (struct machine_config){.type = &machine_pc,
