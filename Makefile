@@ -4,7 +4,7 @@
 BUILD := build
 PREFIX ?= /usr/local
 
-.PHONY: all run check check-long bench bench-all fuzz format install clean setup
+.PHONY: all run run-arm64 check check-long bench bench-all fuzz format install clean setup
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -17,9 +17,14 @@ setup:
 	@scripts/setup build root image check bench
 
 run:
-	@scripts/setup build root
+	@scripts/setup build image
 	@$(MAKE) --no-print-directory all
 	@scripts/run
+
+run-arm64:
+	@scripts/setup build root
+	@$(MAKE) --no-print-directory all
+	@scripts/run-arm64
 
 check:
 	@scripts/setup build root image check

@@ -43,7 +43,8 @@ static const char set_up[] =
     "chroot \"$root\" systemctl enable -q systemd-networkd systemd-resolved\n"
     "rm -f \"$root/etc/resolv.conf\" \"$root/etc/machine-id\" \"$root/var/lib/dbus/machine-id\"\n"
     "ln -s ../run/systemd/resolve/stub-resolv.conf \"$root/etc/resolv.conf\"\n"
-    "echo uninitialized >\"$root/etc/machine-id\"\n"
+    ": >\"$root/etc/machine-id\"\n" /* made at the first boot; "uninitialized" would want to write presets,
+                                       too */
     "cat >\"$root/boot/extlinux/extlinux.conf\" <<END\n"
     "default linux\n"
     "label linux\n"
