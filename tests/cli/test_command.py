@@ -103,7 +103,7 @@ def test_bash_completes_commands_options_and_choices():
 
     assert complete("visor ch") == ["check"]
     assert complete("visor run --ro") == ["--root"]
-    assert complete("visor run --arch a") == ["arm64"]
+    assert complete("visor run --arch ar") == ["arm64"]
     assert complete("visor help ver") == ["version"]
 
 
