@@ -25,10 +25,13 @@ static const struct x86_model *model(void)
     return &only;
 }
 
+/* Counting the host's processors takes some system calls, and programs execute CPUID many times at once. */
 static struct x86_topology topology(unsigned cpu)
 {
-    return (struct x86_topology){.apic_id = cpu,
-                                 .vcpu_count = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1)};
+    static _Atomic unsigned count;
+    if (!count)
+        count = (unsigned)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1);
+    return (struct x86_topology){.apic_id = cpu, .vcpu_count = count};
 }
 
 /* -- one instruction ----------------------------------------------------------------------------------- */
