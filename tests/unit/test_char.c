@@ -172,7 +172,7 @@ struct terminal {
 };
 
 /* The session's leader lives on when the machine dies, as a script without job control does. */
-static void terminal_start(struct terminal *terminal)
+static void terminal_start_in(struct terminal *terminal, bool controlling)
 {
     got_size = 0;
     terminal->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -185,7 +185,8 @@ static void terminal_start(struct terminal *terminal)
     terminal->shell = fork();
     if (!terminal->shell) {
         setsid();
-        ioctl(terminal->slave, TIOCSCTTY, 0);
+        if (controlling)
+            ioctl(terminal->slave, TIOCSCTTY, 0);
         for (int fd = 0; fd < 3; fd++)
             dup2(terminal->slave, fd);
         terminal->machine = fork();
@@ -206,6 +207,11 @@ static void terminal_start(struct terminal *terminal)
     assert_int_equal(tcgetattr(terminal->slave, &now), 0);
     assert_false(now.c_lflag & (ICANON | ECHO | ISIG));
     terminal->machine = report[0]; /* from here on the pipe with its status */
+}
+
+static void terminal_start(struct terminal *terminal)
+{
+    terminal_start_in(terminal, true);
 }
 
 static void terminal_end(struct terminal *terminal, int *status)
@@ -258,6 +264,20 @@ static void test_menu(void **state)
     type(terminal.master, "\035q");
     terminal_end(&terminal, &status);
     assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
+}
+
+/* As under a program that gives it a terminal but no session of its own. */
+static void test_terminal_of_no_session(void **state)
+{
+    (void)state;
+    struct terminal terminal;
+    int status;
+    terminal_start_in(&terminal, false);
+    type(terminal.master, "hello \003\r");
+    expect(terminal.master, "HELLO \003\r");
+    type(terminal.master, "$"); /* crashes */
+    terminal_end(&terminal, &status);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
 /* Even if the guest takes nothing the menu is there. */
@@ -532,10 +552,16 @@ static void test_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),      cmocka_unit_test(test_menu),
-        cmocka_unit_test(test_menu_stuck), cmocka_unit_test(test_terminal_restored),
-        cmocka_unit_test(test_pipes),      cmocka_unit_test(test_end_of_input),
-        cmocka_unit_test(test_file),       cmocka_unit_test(test_pty),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_menu),
+        cmocka_unit_test(test_menu_stuck),
+        cmocka_unit_test(test_terminal_of_no_session),
+        cmocka_unit_test(test_terminal_of_no_session),
+        cmocka_unit_test(test_terminal_restored),
+        cmocka_unit_test(test_pipes),
+        cmocka_unit_test(test_end_of_input),
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_pty),
         cmocka_unit_test(test_unix),
     };
     signal(SIGPIPE, SIG_IGN);

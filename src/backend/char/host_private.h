@@ -60,6 +60,9 @@ void char_pty_hang_up(struct char_host *host);
 int char_unix_open(struct char_host *host, struct error *error);
 void char_unix_hang_up(struct char_host *host);
 
+/* Whether a process group may use a terminal: in the background it would be stopped. One that controls no
+ * session stops nobody. */
+bool char_terminal_is_ours(int fd, pid_t group);
 /* Raw mode for visor's terminal. */
 int char_terminal_take(int fd, struct error *error);
 void char_terminal_give_back(void);

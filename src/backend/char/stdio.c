@@ -43,8 +43,8 @@ int char_stdio_open(struct char_host *host, struct error *error)
 {
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away is not the machine's end */
     host->connected = true;
-    /* In the background visor would be stopped for reading or setting it. */
-    bool is_terminal = isatty(STDIN_FILENO), foreground = is_terminal && tcgetpgrp(STDIN_FILENO) == getpgrp();
+    bool is_terminal = isatty(STDIN_FILENO),
+         foreground = is_terminal && char_terminal_is_ours(STDIN_FILENO, getpgrp());
     if (foreground) {
         int code = char_terminal_take(STDIN_FILENO, error);
         if (code)

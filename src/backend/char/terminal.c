@@ -29,6 +29,12 @@ static struct {
     bool taken, registered;
 } terminal;
 
+bool char_terminal_is_ours(int fd, pid_t group)
+{
+    const pid_t foreground = tcgetpgrp(fd);
+    return foreground < 0 ? errno == ENOTTY : foreground == group;
+}
+
 /* The keeper: `fd` and the pipe become its only descriptors, since others are locks, or what somebody waits
  * for the end of. */
 static void keeper_main(int fd, int pipe, pid_t group)
@@ -45,7 +51,7 @@ static void keeper_main(int fd, int pipe, pid_t group)
     close_range((unsigned)pipe + 1, ~0u, 0);
     while (read(pipe, &byte, 1) < 0 && errno == EINTR) {
     }
-    if (tcgetpgrp(fd) == group)
+    if (char_terminal_is_ours(fd, group))
         tcsetattr(fd, TCSANOW, &terminal.before);
     _exit(0);
 }
