@@ -45,8 +45,7 @@ static void add(struct gathering *g, const char *id, const char *label, enum ver
     va_end(arguments);
 }
 
-/* -- reading
- * ------------------------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
 
 /* The first bytes of a file as a string; empty if it cannot be read. */
 static void read_text(const char *path, char *text, size_t size)
@@ -112,8 +111,7 @@ static long meminfo(const char *key)
     return line ? strtol(line + strlen(key) + 1, NULL, 10) : -1;
 }
 
-/* -- processor
- * ------------------------------------------------------------------------------------------------- */
+/* -- processor ------------------------------------------------------------------------------------------- */
 
 static void check_architecture(struct gathering *g)
 {
@@ -236,8 +234,7 @@ static void check_kvm(struct gathering *g)
     close(fd);
 }
 
-/* -- kernel
- * -------------------------------------------------------------------------------------------------------- */
+/* -- kernel ---------------------------------------------------------------------------------------------- */
 
 /* Tries in a child, as a process cannot come back from a namespace. 0 or a positive errno. */
 static int try_user_namespace(void)
@@ -332,9 +329,7 @@ static void check_kernel(struct gathering *g)
                 : "not in the kernel (only \"visor binfmt\" needs it)");
 }
 
-/* -- memory
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- memory ---------------------------------------------------------------------------------------------- */
 
 static void check_memory(struct gathering *g)
 {

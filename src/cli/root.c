@@ -30,8 +30,7 @@ static int enter_namespaces(struct error *error)
     return 0;
 }
 
-/* -- mounts
- * -------------------------------------------------------------------------------------------------- */
+/* -- mounts ---------------------------------------------------------------------------------------------- */
 
 /* root + path, resolved inside root is the caller's business: only used for paths that are no symbolic links.
  */

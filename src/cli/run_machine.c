@@ -43,8 +43,7 @@ static struct {
     .machine = {.vcpu_count = 1, .memory = MEMORY_DEFAULT},
 };
 
-/* -- options
- * ------------------------------------------------------------------------------------------------- */
+/* -- options --------------------------------------------------------------------------------------------- */
 
 static size_t write_debug_console(void *opaque, const uint8_t *data, size_t size)
 {
@@ -181,8 +180,7 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     return error_set(error, -EINVAL, "unknown option");
 }
 
-/* -- what is an image
- * ------------------------------------------------------------------------------------------------- */
+/* -- what is an image ------------------------------------------------------------------------------------ */
 
 /* What files that machines are made of have in them. */
 static const struct {
@@ -229,8 +227,7 @@ static bool is_kernel(const char *path)
     return is;
 }
 
-/* -- signals
- * ------------------------------------------------------------------------------------------------- */
+/* -- signals --------------------------------------------------------------------------------------------- */
 
 /* The first signal asks the guest to switch off, the second one ends the machine. */
 static void signal_came(void *opaque, unsigned events)
@@ -259,8 +256,7 @@ static void signals_block(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* -- running
- * ------------------------------------------------------------------------------------------------- */
+/* -- running --------------------------------------------------------------------------------------------- */
 
 static int status_number(enum machine_end end, int told)
 {

@@ -129,8 +129,7 @@ static void report_stop(struct gdb_session *s)
     reply_format(s, "T%02xthread:%x;%s", (unsigned)signal, stop->thread, why);
 }
 
-/* -- registers
- * ------------------------------------------------------------------------------------------------ */
+/* -- registers ------------------------------------------------------------------------------------------- */
 
 union any_state {
     uint8_t bytes[STATE_MAX];
@@ -268,8 +267,7 @@ static void write_binary(struct gdb_session *s, const char *text, const char *en
         write_bytes(s, address, bytes, size);
 }
 
-/* -- breakpoints
- * --------------------------------------------------------------------------------------------- */
+/* -- breakpoints ----------------------------------------------------------------------------------------- */
 
 static unsigned find_breakpoint(const struct gdb_session *s, const struct gdb_breakpoint *wanted)
 {
@@ -325,8 +323,7 @@ static void change_breakpoint(struct gdb_session *s, const char *text, bool inse
     reply_code(s, apply_breakpoints(s));
 }
 
-/* -- threads
- * ---------------------------------------------------------------------------------------------------- */
+/* -- threads --------------------------------------------------------------------------------------------- */
 
 /* -1 and 0 mean all and any; 0 is kept for both. */
 static bool scan_thread(struct gdb_session *s, const char *text, unsigned *thread)
@@ -444,8 +441,7 @@ static void read_description(struct gdb_session *s, const char *text)
     send_packet(s, s->reply, size + 1);
 }
 
-/* -- running
- * ---------------------------------------------------------------------------------------------------- */
+/* -- running --------------------------------------------------------------------------------------------- */
 
 static void resume(struct gdb_session *s, unsigned step)
 {
@@ -493,8 +489,7 @@ static void continue_plainly(struct gdb_session *s, const char *packet)
         resume(s, !step ? 0 : s->step_thread ? s->step_thread : s->stop.thread);
 }
 
-/* -- packets
- * ------------------------------------------------------------------------------------------------------ */
+/* -- packets --------------------------------------------------------------------------------------------- */
 
 static bool skip(const char **text, const char *word)
 {
@@ -640,8 +635,7 @@ static void feed_byte(struct gdb_session *s, uint8_t byte)
     }
 }
 
-/* -- the session
- * ------------------------------------------------------------------------------------------------ */
+/* -- the session ----------------------------------------------------------------------------------------- */
 
 void gdb_begin(struct gdb_session *session, const struct gdb_target *target,
                void (*send)(void *opaque, const void *data, size_t size), void *opaque)

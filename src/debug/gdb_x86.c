@@ -7,8 +7,7 @@
 #include "base/macros.h"
 #include "debug/gdb.h"
 
-/* -- getters and setters, by what their argument is
- * ---------------------------------------------------------- */
+/* -- getters and setters, by what their argument is ------------------------------------------------------ */
 
 #define STATE(member) offsetof(struct x86_state, member)
 
@@ -103,8 +102,7 @@ static bool set_tags(void *state, unsigned argument, const uint8_t *value)
     return true;
 }
 
-/* -- the table
- * ------------------------------------------------------------------------------------------------------ */
+/* -- the table ------------------------------------------------------------------------------------------- */
 
 enum { CORE, SSE, SEGMENTS };
 

@@ -12,8 +12,7 @@
 /* Those for which the vCPUs leave the engine. */
 #define STOPPING (ENDS | MACHINE_REQUEST_PAUSES)
 
-/* -- the clock
- * ------------------------------------------------------------------------------------------------- */
+/* -- the clock ------------------------------------------------------------------------------------------- */
 
 static uint64_t host_now(void)
 {
@@ -43,8 +42,7 @@ static void clock_go_on(struct machine *machine)
     timers_stand_still(&machine->timers, false);
 }
 
-/* -- vCPUs
- * ------------------------------------------------------------------------------------------------- */
+/* -- vCPUs ----------------------------------------------------------------------------------------------- */
 
 static void vcpus_free(struct machine *machine)
 {
@@ -169,8 +167,7 @@ static int vcpus_start(struct machine *machine, struct error *error)
     return 0;
 }
 
-/* -- requests
- * ------------------------------------------------------------------------------------------------- */
+/* -- requests -------------------------------------------------------------------------------------------- */
 
 void machine_request(struct machine *machine, enum machine_request request)
 {
@@ -270,8 +267,7 @@ static void machine_serve(void *opaque)
     pthread_cond_broadcast(&machine->go);
 }
 
-/* -- making one, and its end
- * ------------------------------------------------------------------------------------------------- */
+/* -- making one, and its end ----------------------------------------------------------------------------- */
 
 static int machine_make_parts(struct machine *machine, const struct machine_config *config,
                               struct error *error)

@@ -27,8 +27,7 @@ struct machine_gdb {
     struct gdb_session session;
 };
 
-/* -- what is debugged
- * ------------------------------------------------------------------------------------------------- */
+/* -- what is debugged ------------------------------------------------------------------------------------ */
 
 static struct engine_vcpu *vcpu_of(const struct machine_gdb *gdb, unsigned thread)
 {
@@ -139,8 +138,7 @@ static void kill_machine(void *opaque)
     machine_request(gdb->machine, MACHINE_REQUEST_END);
 }
 
-/* -- the connection
- * ------------------------------------------------------------------------------------------------- */
+/* -- the connection -------------------------------------------------------------------------------------- */
 
 static void flush(struct machine_gdb *gdb)
 {
@@ -250,8 +248,7 @@ static void connected(void *opaque, unsigned events)
         machine_pause(gdb->machine, MACHINE_PAUSE_DEBUGGER);
 }
 
-/* -- the whole
- * ------------------------------------------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------------------------------------- */
 
 static int listen_at(struct machine_gdb *gdb, uint16_t port, struct error *error)
 {

@@ -11,8 +11,7 @@
 #include "base/macros.h"
 #include "machine/pc_private.h"
 
-/* -- wires
- * ------------------------------------------------------------------------------------------------- */
+/* -- wires ----------------------------------------------------------------------------------------------- */
 
 static const struct device_field isa_fields[] = {
     DEVICE_ARRAY(struct pc_isa, drivers),
@@ -79,8 +78,7 @@ static void end_of_interrupt(void *opaque, uint8_t vector)
     pthread_mutex_unlock(&machine->lock);
 }
 
-/* -- what devices ask of the board
- * ------------------------------------------------------------------------------------------------- */
+/* -- what devices ask of the board ----------------------------------------------------------------------- */
 
 static void asked_reset(void *opaque)
 {
@@ -110,8 +108,7 @@ static bool pc_power_button(struct machine *machine)
     return acpi_pm_power_button(&pc->pm);
 }
 
-/* -- making it
- * ------------------------------------------------------------------------------------------------- */
+/* -- making it ------------------------------------------------------------------------------------------- */
 
 int pc_add(struct pc *pc, const struct device_type *type, const char *name, void *state, struct error *error)
 {

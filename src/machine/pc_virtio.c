@@ -27,8 +27,7 @@ static struct virtio_place place_of(struct pc *pc, const char *name)
                                  .broken = told_broken};
 }
 
-/* -- disks
- * ------------------------------------------------------------------------------------------------- */
+/* -- disks ----------------------------------------------------------------------------------------------- */
 
 static void retry_set(struct pc *pc, bool on)
 {
@@ -124,8 +123,7 @@ unsigned pc_pending(struct machine *machine)
     return pending;
 }
 
-/* -- networks
- * ------------------------------------------------------------------------------------------------- */
+/* -- networks -------------------------------------------------------------------------------------------- */
 
 /* The same address each time for what is named alike, lest the guest take it for another card; of those that
  * are administered locally. */
@@ -184,8 +182,7 @@ static int make_nets(struct pc *pc, const struct pc_config *config, struct error
     return 0;
 }
 
-/* -- the others
- * ------------------------------------------------------------------------------------------------- */
+/* -- the others ------------------------------------------------------------------------------------------ */
 
 static int make_console(struct pc *pc, const struct pc_config *config, struct error *error)
 {

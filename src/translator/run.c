@@ -342,8 +342,7 @@ void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number)
     free_cpu_parts(cpu);
 }
 
-/* -- the loop
- * ------------------------------------------------------------------------------------------------- */
+/* -- the loop -------------------------------------------------------------------------------------------- */
 
 /* The block for the CPU's pc in the current cache, translated if need be. NO_BLOCK: *exit says why. */
 static uint32_t find_or_translate(struct translator_cpu *cpu, enum translator_exit *exit)
@@ -555,8 +554,7 @@ enum translator_exit translator_run(struct translator_cpu *cpu)
     return exit;
 }
 
-/* -- changed code
- * ---------------------------------------------------------------------------------------------- */
+/* -- changed code ---------------------------------------------------------------------------------------- */
 
 static void forget_jumps(void *context, const struct code_block *block)
 {
@@ -588,8 +586,7 @@ void translator_invalidate(struct translator *t, uint64_t start, uint64_t length
     lock_release(&t->lock);
 }
 
-/* -- signals
- * ------------------------------------------------------------------------------------------------------ */
+/* -- signals --------------------------------------------------------------------------------------------- */
 
 /*
  * The block that the interrupted thread is in or will come back to from C. NO_BLOCK: it is in the run time,
@@ -694,9 +691,7 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     return true;
 }
 
-/* -- fork
- * ------------------------------------------------------------------------------------------------------------
- */
+/* -- fork ------------------------------------------------------------------------------------------------ */
 
 void translator_fork_prepare(struct translator *t)
 {

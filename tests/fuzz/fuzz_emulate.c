@@ -23,8 +23,7 @@ static uint8_t memory[MEMORY];
 static struct x86_state state;
 static struct x86_model models[5];
 
-/* -- memory: its upper half is read-only, and what is beyond faults
- * ------------------------------------------- */
+/* -- memory: its upper half is read-only, and what is beyond faults -------------------------------------- */
 
 static int access_memory(struct x86_core *core, uint64_t linear, unsigned size, uint32_t error)
 {
@@ -55,8 +54,7 @@ static int write_memory(struct x86_core *core, uint64_t linear, const void *buff
     return 0;
 }
 
-/* -- what surrounds it
- * --------------------------------------------------------------------------------------- */
+/* -- what surrounds it ----------------------------------------------------------------------------------- */
 
 static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 {
@@ -98,8 +96,7 @@ static void flush(void *opaque, enum x86_flush what, uint64_t linear)
     (void)opaque, (void)what, (void)linear;
 }
 
-/* -- the CPU
- * -------------------------------------------------------------------------------------------------- */
+/* -- the CPU --------------------------------------------------------------------------------------------- */
 
 enum mode { REAL, VM86, PROTECTED, PROTECTED16, PAE, LONG, COMPATIBLE, COMPATIBLE16 };
 

@@ -279,8 +279,7 @@ static void test_causality(void)
         }
 }
 
-/* -- 128 bits: both halves are always the same
- * --------------------------------------------------------------- */
+/* -- 128 bits: both halves are always the same ----------------------------------------------------------- */
 
 struct pair {
     _Alignas(16) unsigned long low;

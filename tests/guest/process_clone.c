@@ -169,8 +169,7 @@ static void test_vfork(void)
     CHECK(sigaction(SIGUSR2, NULL, &action) == 0 && action.sa_handler == handler);
 }
 
-/* -- forks of a program with threads: the child must find nothing locked
- * --------------------------------------- */
+/* -- forks of a program with threads: the child must find nothing locked --------------------------------- */
 
 static volatile int stop;
 

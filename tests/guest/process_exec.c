@@ -146,8 +146,7 @@ static void test_descriptors(void)
     CHECK_ERROR(syscall(SYS_execveat, AT_FDCWD, "x", NULL, NULL, 0x80000), EINVAL);
 }
 
-/* -- refusals
- * ------------------------------------------------------------------------------------------------ */
+/* -- refusals -------------------------------------------------------------------------------------------- */
 
 static void test_refusals(void)
 {
@@ -261,8 +260,7 @@ static void test_landlock(void)
     unlink("allowed");
 }
 
-/* -- what survives
- * ------------------------------------------------------------------------------------------- */
+/* -- what survives --------------------------------------------------------------------------------------- */
 
 static void nothing(int signal)
 {

@@ -52,8 +52,7 @@ static struct timespec after_ms(clockid_t clock, long ms)
     return time;
 }
 
-/* -- owners that die
- * ----------------------------------------------------------------------------------------- */
+/* -- owners that die ------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t *shared_mutex(int protocol)
 {
@@ -187,8 +186,7 @@ static void test_requeue_pi(void)
     CHECK(pi_word == 0);
 }
 
-/* -- several, and the newer calls
- * ------------------------------------------------------------------------------ */
+/* -- several, and the newer calls ------------------------------------------------------------------------ */
 
 static void *wake_second(void *unused)
 {

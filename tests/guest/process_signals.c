@@ -179,8 +179,7 @@ static void test_waiting(void)
     CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
 }
 
-/* -- flags and stacks
- * ---------------------------------------------------------------------------------------- */
+/* -- flags and stacks ------------------------------------------------------------------------------------ */
 
 /* What is sent to a child in its first moments is not lost, SIGSEGV and SIGBUS neither. */
 static void test_new_children(void)
@@ -302,8 +301,7 @@ static void test_bad_frame(void)
 }
 #endif
 
-/* -- the flood
- * ----------------------------------------------------------------------------------------------- */
+/* -- the flood ------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static volatile bool stop;

@@ -101,8 +101,7 @@ static void test_profiling(int rounds)
     CHECK(ticks > 0);
 }
 
-/* -- leaving handlers by siglongjmp()
- * ------------------------------------------------------------------------ */
+/* -- leaving handlers by siglongjmp() -------------------------------------------------------------------- */
 
 static sigjmp_buf back;
 static volatile bool may_jump;
@@ -141,8 +140,7 @@ static void test_jumps(void)
     start_timer(ITIMER_REAL, 0);
 }
 
-/* -- faults that the handler repairs
- * -------------------------------------------------------------------------- */
+/* -- faults that the handler repairs --------------------------------------------------------------------- */
 
 #define PAGE 65536
 
@@ -185,8 +183,7 @@ static void test_repairs(void)
     signal(SIGSEGV, SIG_DFL);
 }
 
-/* -- nested handlers on another stack
- * ------------------------------------------------------------------------- */
+/* -- nested handlers on another stack -------------------------------------------------------------------- */
 
 static char *alternate;
 static volatile int depth_now, depth_most, outside;
@@ -223,8 +220,7 @@ static void test_nesting(void)
     free(alternate);
 }
 
-/* -- children
- * ---------------------------------------------------------------------------------------------------- */
+/* -- children -------------------------------------------------------------------------------------------- */
 
 static volatile int reaped;
 

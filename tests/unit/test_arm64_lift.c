@@ -624,8 +624,7 @@ static void test_literals(void **state)
     assert_u64(s->v[2].d[0], 0x7fffffff80000001);
 }
 
-/* -- exclusive, ordered, atomic
- * -------------------------------------------------------------------------------- */
+/* -- exclusive, ordered, atomic -------------------------------------------------------------------------- */
 
 static void test_exclusives(void **state)
 {
@@ -734,8 +733,7 @@ static void test_ordered(void **state)
     assert_int_equal(fences[3], IR_FENCE_FULL);
 }
 
-/* -- branches, exceptions
- * ------------------------------------------------------------------------------------------ */
+/* -- branches, exceptions -------------------------------------------------------------------------------- */
 
 static void test_branches(void **state)
 {
@@ -795,9 +793,7 @@ static void test_exceptions(void **state)
     assert_undefined(0xd61f0800); /* braaz x0 */
 }
 
-/* -- system
- * ------------------------------------------------------------------------------------------------------------
- */
+/* -- system ---------------------------------------------------------------------------------------------- */
 
 static void test_flags_register(void **state)
 {
@@ -902,9 +898,7 @@ static void test_hints(void **state)
     assert_u64(s->x[30], 0x1234);
 }
 
-/* -- regions
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* -- regions --------------------------------------------------------------------------------------------- */
 
 static unsigned count_instructions(void)
 {

@@ -599,8 +599,7 @@ VECTOR_TEST(move)
 VECTOR_TEST(scalar_float)
 VECTOR_TEST(crypto)
 
-/* -- general registers and flags
- * ------------------------------------------------------------------------------ */
+/* -- general registers and flags ------------------------------------------------------------------------- */
 
 #define D(x)                                                                                                 \
     ((union {                                                                                                \
@@ -722,8 +721,7 @@ static void test_conditional_select(void **state)
     assert_v(0, 7, 0);
 }
 
-/* -- structure loads and stores
- * ---------------------------------------------------------------------------------- */
+/* -- structure loads and stores -------------------------------------------------------------------------- */
 
 #define BYTES_MAX 64
 static uint8_t memory[BYTES_MAX];
@@ -859,8 +857,7 @@ static void test_half(void **state)
     assert_v(0, (uint64_t)26 << 32 | 2, 0);
 }
 
-/* -- reserved encodings
- * -------------------------------------------------------------------------------------------- */
+/* -- reserved encodings ---------------------------------------------------------------------------------- */
 
 static void test_reserved(void **state)
 {

@@ -22,8 +22,7 @@
 #include "../isa/x86/operands.h"
 #include "vector_harness.h"
 
-/* -- regions
- * ---------------------------------------------------------------------------------------------------- */
+/* -- regions --------------------------------------------------------------------------------------------- */
 
 static ir_value op(enum ir_op op_code, enum ir_type type, unsigned aux, ir_value a, ir_value b, ir_value c,
                    unsigned imm)
@@ -209,8 +208,7 @@ static void check_region(unsigned times)
     }
 }
 
-/* -- tests
- * ---------------------------------------------------------------------------------------------------- */
+/* -- tests ----------------------------------------------------------------------------------------------- */
 
 /* Whether the shape has an immediate. */
 static bool has_immediate(unsigned row)

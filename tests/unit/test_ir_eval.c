@@ -454,8 +454,7 @@ static void test_polynomials(void **state)
     assert_hex(r.b[0], 0x55);
 }
 
-/* -- floating point
- * -------------------------------------------------------------------------------------------- */
+/* -- floating point -------------------------------------------------------------------------------------- */
 
 #define QNAN_A 0x7fc11111u
 #define QNAN_B 0xffc22222u
@@ -730,8 +729,7 @@ static void test_tiny_results(void **state)
     assert_int_equal(raised, 0);
 }
 
-/* -- running regions
- * ------------------------------------------------------------------------------------------ */
+/* -- running regions ------------------------------------------------------------------------------------- */
 
 static struct ir_region region;
 static struct ir_region *const r = &region;

@@ -15,8 +15,7 @@
 #include "base/macros.h"
 #include "machine/pc.h"
 
-/* -- the engine
- * ------------------------------------------------------------------------------------------------- */
+/* -- the engine ------------------------------------------------------------------------------------------ */
 
 #define VCPUS 4
 #define BOOTS 4
@@ -175,8 +174,7 @@ static const struct engine fake_engine = {
     .vcpu_set_state = fake_set_state,
 };
 
-/* -- making machines
- * ------------------------------------------------------------------------------------------------- */
+/* -- making machines ------------------------------------------------------------------------------------- */
 
 static struct pc_config pc_config;
 static struct machine_config config;
@@ -237,8 +235,7 @@ static enum machine_end join(pthread_t thread)
     return (enum machine_end)(uintptr_t)end;
 }
 
-/* -- ends
- * ------------------------------------------------------------------------------------------------- */
+/* -- ends ------------------------------------------------------------------------------------------------ */
 
 static void test_power_off(void **state)
 {
@@ -367,8 +364,7 @@ static void test_end_from_outside(void **state)
     machine_free(machine);
 }
 
-/* -- pauses
- * ------------------------------------------------------------------------------------------------- */
+/* -- pauses ---------------------------------------------------------------------------------------------- */
 
 static void *wait_paused(struct machine *machine, bool paused)
 {
@@ -480,8 +476,7 @@ static void test_many_requests(void **state)
     machine_free(machine);
 }
 
-/* -- what cannot be made
- * ------------------------------------------------------------------------------------------------- */
+/* -- what cannot be made --------------------------------------------------------------------------------- */
 
 static void test_failures(void **state)
 {
@@ -513,8 +508,7 @@ static void test_reset_fails(void **state)
     assert_int_equal(run(), MACHINE_FAILED);
 }
 
-/* -- wires
- * ------------------------------------------------------------------------------------------------- */
+/* -- wires ----------------------------------------------------------------------------------------------- */
 
 static void io_set(struct machine *machine, uint16_t port, uint8_t value)
 {

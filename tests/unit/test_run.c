@@ -75,8 +75,7 @@ static void on_interrupt(int signal, siginfo_t *info, void *context)
         translator_interrupt(&current->common, context);
 }
 
-/* -- the guest's code
- * ----------------------------------------------------------------------------------------- */
+/* -- the guest's code ------------------------------------------------------------------------------------ */
 
 static uint64_t entry(unsigned word)
 {
@@ -148,8 +147,7 @@ static void make_code(void)
     memcpy(&code[LOAD], load, sizeof load);
 }
 
-/* -- a thread's work
- * ------------------------------------------------------------------------------------------- */
+/* -- a thread's work ------------------------------------------------------------------------------------- */
 
 struct worker {
     pthread_t host;
@@ -315,8 +313,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* -- what disturbs it
- * ------------------------------------------------------------------------------------------- */
+/* -- what disturbs it ------------------------------------------------------------------------------------ */
 
 static void *interrupt(void *argument)
 {

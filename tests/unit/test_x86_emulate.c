@@ -181,8 +181,7 @@ static void test_debug(void **state)
     FAULTS(X86_GP, 0, 0x0f, 0x21, 0xc3);
 }
 
-/* -- MSRs, CPUID, time
- * ---------------------------------------------------------------------------------------- */
+/* -- MSRs, CPUID, time ----------------------------------------------------------------------------------- */
 
 static void set_msr(uint32_t msr, uint64_t value)
 {
@@ -287,8 +286,7 @@ static void test_cpuid(void **state)
     assert_true(RDX & 1 << 9);
 }
 
-/* -- descriptor tables, segments
- * ------------------------------------------------------------------------------ */
+/* -- descriptor tables, segments ------------------------------------------------------------------------- */
 
 static void test_tables(void **state)
 {
@@ -420,8 +418,7 @@ static void test_descriptor_checks(void **state)
     FAULTS(X86_UD, -1, 0x63, 0xc8);
 }
 
-/* -- system calls and interrupts
- * ------------------------------------------------------------------------------ */
+/* -- system calls and interrupts ------------------------------------------------------------------------- */
 
 static void test_system_calls(void **state)
 {
@@ -558,8 +555,7 @@ static void test_bound_enter(void **state)
     assert_int_equal(memory_get(STACK - 16, 4), STACK - 4);
 }
 
-/* -- ports
- * ---------------------------------------------------------------------------------------------------- */
+/* -- ports ----------------------------------------------------------------------------------------------- */
 
 static void test_ports(void **state)
 {
@@ -638,8 +634,7 @@ static void test_port_strings(void **state)
     assert_int_equal(around.port_count, 2);
 }
 
-/* -- the rest
- * ------------------------------------------------------------------------------------------------- */
+/* -- the rest -------------------------------------------------------------------------------------------- */
 
 static void test_group7(void **state)
 {

@@ -253,8 +253,7 @@ static void test_from_vm86(void **state)
     STACK_IS(4, CONFORMING0, RIP - 2);
 }
 
-/* -- what is refused
- * ------------------------------------------------------------------------------------------ */
+/* -- what is refused ------------------------------------------------------------------------------------- */
 
 /* The event leads to exception `vector` with an error code; the frame has `rip`. */
 static void refused(struct x86_event event, unsigned vector, uint32_t error, uint64_t rip)
@@ -384,8 +383,7 @@ static void test_inner_stack_refused(void **state)
     handler_is(CODE1, HANDLER);
 }
 
-/* -- RF
- * ------------------------------------------------------------------------------------------------------- */
+/* -- RF -------------------------------------------------------------------------------------------------- */
 
 static void test_resume_flag(void **state)
 {
@@ -410,8 +408,7 @@ static void test_resume_flag(void **state)
     }
 }
 
-/* -- long mode
- * ------------------------------------------------------------------------------------------------ */
+/* -- long mode ------------------------------------------------------------------------------------------- */
 
 static void test_long_same(void **state)
 {
@@ -527,8 +524,7 @@ static void test_long_stack_refused(void **state)
     STACK_IS(8, 1, RIP, CODE64);
 }
 
-/* -- faults on the way: table 6-5
- * ------------------------------------------------------------------------------ */
+/* -- faults on the way: table 6-5 ------------------------------------------------------------------------ */
 
 /* Which exception's handler is entered when `first` cannot be delivered for want of its gate (#NP) or for a
  * page fault in it. */

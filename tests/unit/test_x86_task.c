@@ -212,8 +212,7 @@ static void test_refused(void **state)
     RAISES(x86_far_jump(CORE, OTHER_TASK, 0, 4), X86_GP, OTHER_TASK);
 }
 
-/* -- what is wrong is found in the new task
- * ------------------------------------------------------------------ */
+/* -- what is wrong is found in the new task -------------------------------------------------------------- */
 
 static void test_segments_refused(void **state)
 {
@@ -309,8 +308,7 @@ static void test_trap_bit(void **state)
     check_loaded(NEW_FLAGS);
 }
 
-/* -- by the IDT
- * ------------------------------------------------------------------------------------------------ */
+/* -- by the IDT ------------------------------------------------------------------------------------------ */
 
 static void interrupt_task(uint16_t task)
 {

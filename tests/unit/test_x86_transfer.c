@@ -85,8 +85,7 @@ static void test_vm86(void **state)
     RAISES(x86_iret(CORE, 2), X86_GP, 0);
 }
 
-/* -- code segments
- * -------------------------------------------------------------------------------------------- */
+/* -- code segments --------------------------------------------------------------------------------------- */
 
 static void test_jump(void **state)
 {
@@ -172,8 +171,7 @@ static void test_long(void **state)
     RAISES(x86_far_call(CORE, CODE64, 0, 8), X86_SS_FAULT, 0);
 }
 
-/* -- call gates
- * ------------------------------------------------------------------------------------------------ */
+/* -- call gates ------------------------------------------------------------------------------------------ */
 
 static void test_gate_same(void **state)
 {
@@ -313,8 +311,7 @@ static void test_gate_long(void **state)
     refused_by_both(GATE, X86_GP, GATE);
 }
 
-/* -- far returns
- * ------------------------------------------------------------------------------------------------ */
+/* -- far returns ----------------------------------------------------------------------------------------- */
 
 static void test_return_outer(void **state)
 {
@@ -381,8 +378,7 @@ static void test_return_refused(void **state)
     RAISES(x86_iret(CORE, 4), X86_PF, 0);
 }
 
-/* -- IRET
- * ------------------------------------------------------------------------------------------------------- */
+/* -- IRET ------------------------------------------------------------------------------------------------ */
 
 static void test_iret_same(void **state)
 {
@@ -538,8 +534,7 @@ static void test_iret_long_refused(void **state)
     RAISES(x86_far_return(CORE, 8, 0), X86_SS_FAULT, 0);
 }
 
-/* -- fast system calls
- * --------------------------------------------------------------------------------------------- */
+/* -- fast system calls ----------------------------------------------------------------------------------- */
 
 static void flat(enum x86_segment segment, unsigned attributes)
 {

@@ -46,8 +46,7 @@ const char *x86_feature_name(unsigned index)
     return index < ARRAY_SIZE(features) ? features[index].name : NULL;
 }
 
-/* -- what the host must have for it
- * -------------------------------------------------------------------------- */
+/* -- what the host must have for it ---------------------------------------------------------------------- */
 
 /* Some instructions are executed by the host's own. */
 static bool host_has(unsigned feature)
@@ -69,8 +68,7 @@ static bool host_has(unsigned feature)
 #endif
 }
 
-/* -- by name
- * ------------------------------------------------------------------------------------------------- */
+/* -- by name --------------------------------------------------------------------------------------------- */
 
 static void set_feature(struct x86_model *model, unsigned feature, bool on)
 {

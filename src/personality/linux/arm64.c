@@ -186,8 +186,7 @@ static void clone_arguments(const uint64_t *a, uint64_t *ordered)
     ordered[4] = a[3];
 }
 
-/* -- signal frames
- * ------------------------------------------------------------------------------------------- */
+/* -- signal frames --------------------------------------------------------------------------------------- */
 
 /* The exception syndrome that the hardware would have given for a fault of user code, ESR_EL1 (Arm ARM
  * D17.2.37). */

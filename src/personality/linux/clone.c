@@ -58,8 +58,7 @@ static void set_registers(struct linux_thread *thread, const struct request *req
         arch->set_thread_pointer(thread->cpu, clone->tls);
 }
 
-/* -- processes in the same memory
- * ----------------------------------------------------------------------------- */
+/* -- processes in the same memory ------------------------------------------------------------------------ */
 
 /* One that runs beside its creator. */
 struct linux_child {
@@ -145,8 +144,7 @@ static void discard_process(struct linux_process *process)
     free(process);
 }
 
-/* -- tasks in the same memory
- * ---------------------------------------------------------------------------------- */
+/* -- tasks in the same memory ---------------------------------------------------------------------------- */
 
 static void thread_main(void *thread)
 {
@@ -283,8 +281,7 @@ static int64_t clone_shared(struct linux_thread *thread, const struct request *r
     return result;
 }
 
-/* -- copies
- * --------------------------------------------------------------------------------------------------- */
+/* -- copies ---------------------------------------------------------------------------------------------- */
 
 /*
  * CLONE_VFORK with memory of its own: the creator may not wait in the kernel, since it holds all locks there.
@@ -460,8 +457,7 @@ static int64_t clone_copy(struct linux_thread *thread, const struct request *req
     return child;
 }
 
-/* -- the calls
- * ------------------------------------------------------------------------------------------------ */
+/* -- the calls ------------------------------------------------------------------------------------------- */
 
 static int64_t clone_any(struct linux_thread *thread, const struct request *request)
 {

@@ -18,8 +18,7 @@
 #define ALIGNMENT_MAX     (1ull << 30)
 #define PROGRAM_PATH_SIZE 4096
 
-/* -- names
- * --------------------------------------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------------------------------------- */
 
 int elf_machine_of(const uint8_t *bytes, size_t size)
 {
@@ -62,8 +61,7 @@ const char *elf_machine_name(int machine)
     return "a program for an unknown CPU";
 }
 
-/* -- parsing
- * --------------------------------------------------------------------------------------------------- */
+/* -- parsing --------------------------------------------------------------------------------------------- */
 
 static int check_identification(const uint8_t *bytes, size_t size, uint16_t machine, struct error *error)
 {
@@ -211,8 +209,7 @@ int elf_parse(const uint8_t *bytes, size_t size, uint64_t file_size, struct elf_
     return elf_parse_for(bytes, size, file_size, MACHINE_ANY, image, error);
 }
 
-/* -- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------------------------------------- */
 
 static int read_at(int fd, void *buffer, size_t size, uint64_t offset, struct error *error)
 {

@@ -34,8 +34,7 @@
 #define ARGUMENTS_MAX (1u << 20)
 #define EXTRA_FDS     64 /* more than looking for a program opens at once */
 
-/* -- the guest's vectors
- * ---------------------------------------------------------------------------------------- */
+/* -- the guest's vectors --------------------------------------------------------------------------------- */
 
 /* Number of pointers before the NULL at a guest address, or a negative errno. */
 static int64_t count_pointers(uint64_t address)
@@ -75,8 +74,7 @@ static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t a
     return vector;
 }
 
-/* -- execve
- * ------------------------------------------------------------------------------------------------------ */
+/* -- execve ---------------------------------------------------------------------------------------------- */
 
 /* The host's call, with the signal state that the new program is to find. Returns only on failure. */
 static int64_t host_exec(struct linux_thread *thread, int directory, const char *path, uint64_t arguments,
@@ -276,8 +274,7 @@ int64_t linux_sys_execveat(struct linux_thread *thread, const uint64_t a[6])
     return exec(thread, &file, a + 2);
 }
 
-/* -- the other side
- * ---------------------------------------------------------------------------------------------- */
+/* -- the other side -------------------------------------------------------------------------------------- */
 
 /* A program that executes visor by its path can set the variable, too, perhaps without knowing; only visor
  * executes it by that descriptor. */

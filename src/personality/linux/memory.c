@@ -811,8 +811,7 @@ int64_t linux_sys_brk(struct linux_thread *thread, const uint64_t a[6])
     return end;
 }
 
-/* -- System V shared memory
- * ------------------------------------------------------------------------------------- */
+/* -- System V shared memory ------------------------------------------------------------------------------ */
 
 int64_t linux_sys_shmget(struct linux_thread *thread, const uint64_t a[6])
 {

@@ -152,8 +152,7 @@ int64_t linux_sys_rseq(struct linux_thread *thread, const uint64_t a[6])
     return -ENOSYS;
 }
 
-/* -- prctl
- * -------------------------------------------------------------------------------------------------------- */
+/* -- prctl ----------------------------------------------------------------------------------------------- */
 
 #ifndef PR_GET_AUXV
 #define PR_GET_AUXV 0x41555856
@@ -250,8 +249,7 @@ int64_t linux_sys_prctl(struct linux_thread *thread, const uint64_t a[6])
     }
 }
 
-/* -- resource limits
- * ------------------------------------------------------------------------------------------- */
+/* -- resource limits ------------------------------------------------------------------------------------- */
 
 /*
  * Visor lives in the guest's address space: two caches of code with their tables at most, and for each thread

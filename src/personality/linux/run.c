@@ -35,8 +35,7 @@
 /* The name that programs see comes from here, as after execve(). */
 #define COMMAND_SIZE 16
 
-/* -- the loop of a thread
- * ------------------------------------------------------------------------------------ */
+/* -- the loop of a thread -------------------------------------------------------------------------------- */
 
 /* After PR_SET_TAGGED_ADDR_CTRL the kernel ignores tags of pointers that it is given, except for places where
  * it is to map something. Pointers in the guest's memory are the guest's matter. */
@@ -173,8 +172,7 @@ void linux_thread_run(struct linux_thread *thread)
     }
 }
 
-/* -- start
- * ------------------------------------------------------------------------------------------------------- */
+/* -- start ----------------------------------------------------------------------------------------------- */
 
 /* Memory that a program asks for without saying where goes below a random address. Processes that share
  * translations have it in common: the same program finds its libraries, and itself, at the same addresses

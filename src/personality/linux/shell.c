@@ -30,8 +30,7 @@ int linux_shells_new(struct linux_process *process)
     return process->shells ? 0 : -ENOMEM;
 }
 
-/* -- making
- * --------------------------------------------------------------------------------------------------- */
+/* -- making ---------------------------------------------------------------------------------------------- */
 
 struct creation {
     struct linux_shell *shell;
@@ -111,8 +110,7 @@ static struct linux_shell *make_stack(void)
     return shell;
 }
 
-/* -- using
- * ---------------------------------------------------------------------------------------------------- */
+/* -- using ----------------------------------------------------------------------------------------------- */
 
 /* The ids of another process may be those of another PID namespace. */
 static bool is_free(struct linux_shell *shell)

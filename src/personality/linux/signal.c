@@ -56,8 +56,7 @@ void linux_signals_set_mask(struct linux_thread *thread, uint64_t mask)
     set_host_mask(thread->signals->mask);
 }
 
-/* -- the host's handler
- * --------------------------------------------------------------------------------------- */
+/* -- the host's handler ---------------------------------------------------------------------------------- */
 
 /* Says what happened, and lets the faulting instruction run again under the default action. */
 static void report_own_fault(int signal, const siginfo_t *info, const void *ucontext)
@@ -126,8 +125,7 @@ int linux_action_install(struct linux_actions *actions, int signal)
     return host_sigaction(signal, &host, NULL);
 }
 
-/* -- life cycle
- * ------------------------------------------------------------------------------------------------- */
+/* -- life cycle ------------------------------------------------------------------------------------------ */
 
 int linux_signals_new_process(struct linux_process *process)
 {

@@ -36,8 +36,7 @@ void linux_die(int signal)
     _exit(128 + signal); /* not reached: it was a signal that kills */
 }
 
-/* -- the alternate stack
- * ------------------------------------------------------------------------------------- */
+/* -- the alternate stack --------------------------------------------------------------------------------- */
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM ((int32_t)(1u << 31))
@@ -69,8 +68,7 @@ int linux_set_signal_stack(struct linux_thread *thread, uint64_t base, int32_t f
     return 0;
 }
 
-/* -- taking
- * --------------------------------------------------------------------------------------------------- */
+/* -- taking ---------------------------------------------------------------------------------------------- */
 
 void linux_signal_put_back(const siginfo_t *info)
 {

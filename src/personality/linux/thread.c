@@ -18,8 +18,7 @@
 #include "personality/linux/syscalls.h"
 #include "personality/linux/thread.h"
 
-/* -- beginning
- * ------------------------------------------------------------------------------------------------ */
+/* -- beginning ------------------------------------------------------------------------------------------- */
 
 struct linux_thread *linux_thread_new(const struct linux_thread *creator, struct linux_process *process)
 {
@@ -61,8 +60,7 @@ void linux_thread_main(struct linux_thread *thread)
     linux_thread_finish(thread);
 }
 
-/* -- the end
- * -------------------------------------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------------------------------------- */
 
 static _Noreturn void exit_task(int status)
 {

@@ -203,8 +203,7 @@ uint64_t ir_fp_multiply_add(const struct evaluation *e, enum ir_type type, uint6
     return sum(e, type, product_of(type, a, b), term_of(type, c), -(int)halvings);
 }
 
-/* -- products
- * ------------------------------------------------------------------------------------------------ */
+/* -- products -------------------------------------------------------------------------------------------- */
 
 uint64_t ir_fp_multiply(const struct evaluation *e, enum ir_type type, uint64_t a, uint64_t b)
 {

@@ -301,8 +301,7 @@ static void evaluate_shift(const struct evaluation *e)
     store(e->r, r);
 }
 
-/* -- strings: PCMPxSTRx, SDM volume 2, 4.1
- * ------------------------------------------------------------------- */
+/* -- strings: PCMPxSTRx, SDM volume 2, 4.1 --------------------------------------------------------------- */
 
 struct string_compare {
     bool is_words, is_signed;
@@ -413,8 +412,7 @@ static void evaluate_index(const struct evaluation *e)
             e->insn->imm & 0x40 ? 31 - (uint32_t)__builtin_clz(s.result) : (uint32_t)__builtin_ctz(s.result);
 }
 
-/* -- integers and flags
- * --------------------------------------------------------------------------------------- */
+/* -- integers and flags ---------------------------------------------------------------------------------- */
 
 static void evaluate_flags(const struct evaluation *e)
 {

@@ -122,8 +122,7 @@ bool lift_float_convert(struct lift *l, const struct arm64_float_convert *f)
     return true;
 }
 
-/* -- compare and select
- * -------------------------------------------------------------------------------------- */
+/* -- compare and select ---------------------------------------------------------------------------------- */
 
 static ir_value float_zero(struct lift *l, unsigned ft)
 {
@@ -202,8 +201,7 @@ bool lift_float_select(struct lift *l, const struct arm64_float_select *f)
     return true;
 }
 
-/* -- general registers: conversions to and from integers and fixed point, moves
- * ------------------------------- */
+/* -- general registers: conversions to and from integers and fixed point, moves -------------------------- */
 
 /* The number of fraction bits, or -1 if the scale is not one of a 32-bit register. */
 static int float_fraction_bits(unsigned fixed, unsigned sf, unsigned scale)

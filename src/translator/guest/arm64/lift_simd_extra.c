@@ -61,8 +61,7 @@ bool lift_simd_element_dot(struct lift *l, const struct arm64_simd_element_dot *
     return true;
 }
 
-/* -- FMLAL, FMLSL: products of halves added to singles
- * ------------------------------------------------------- */
+/* -- FMLAL, FMLSL: products of halves added to singles --------------------------------------------------- */
 
 /* Of a 64-bit form two halves count, which are doubled as by simd_read_float(). */
 static ir_value widen_part(struct lift *l, unsigned q, unsigned part, ir_value v)
@@ -98,8 +97,7 @@ bool lift_simd_element_multiply_half(struct lift *l, const struct arm64_simd_ele
     return true;
 }
 
-/* -- FCADD, FCMLA: even elements are real parts, odd ones imaginary
- * ------------------------------------------- */
+/* -- FCADD, FCMLA: even elements are real parts, odd ones imaginary -------------------------------------- */
 
 /* v with the sign of the real parts changed, of the imaginary ones, or of both. */
 static ir_value negate_parts(struct lift *l, unsigned esize, bool real, bool imaginary, ir_value v)

@@ -78,8 +78,7 @@ bool lift_simd_float_widen(struct lift *l, const struct arm64_simd_float_widen *
     return true;
 }
 
-/* -- conversions to and from integers and fixed point
- * ----------------------------------------------------------- */
+/* -- conversions to and from integers and fixed point ---------------------------------------------------- */
 
 /* What converts: a vector or a scalar of 2^esize bytes. */
 struct conversion {
@@ -160,8 +159,7 @@ bool lift_simd_float_to_fixed(struct lift *l, const struct arm64_simd_float_to_f
     return float_to_int(l, &c);
 }
 
-/* -- across lanes, scalar pairwise: op 0 FMAXNM, 1 FMINNM, 2 FADD, 3 FMAX, 4 FMIN
- * --------------------------------- */
+/* -- across lanes, scalar pairwise: op 0 FMAXNM, 1 FMINNM, 2 FADD, 3 FMAX, 4 FMIN ------------------------ */
 
 static const uint8_t reductions[][2] = {{IR_VFMAXNM, IR_FMAXNM},
                                         {IR_VFMINNM, IR_FMINNM},

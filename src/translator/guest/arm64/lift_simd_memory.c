@@ -40,8 +40,7 @@ static void memory_store(struct lift *l, ir_value base, unsigned offset, unsigne
         ir_store(l->ir, 3, base, offset, simd_float_lane(l, 1, v, 0));
 }
 
-/* -- multiple structures
- * ------------------------------------------------------------------------------------------ */
+/* -- multiple structures --------------------------------------------------------------------------------- */
 
 /* LD1, ST1 of one to four registers. */
 bool lift_simd_consecutive(struct lift *l, const struct arm64_simd_consecutive *f)
@@ -207,8 +206,7 @@ bool lift_simd_interleaved(struct lift *l, const struct arm64_simd_interleaved *
     return true;
 }
 
-/* -- single structures
- * ------------------------------------------------------------------------------------------------ */
+/* -- single structures ----------------------------------------------------------------------------------- */
 
 /* The lane is Q:S:size without the bits that the element's size takes away; registers: opcode<0>:R + 1. */
 bool lift_simd_lane(struct lift *l, const struct arm64_simd_lane *f)

@@ -102,8 +102,7 @@ bool lift_simd_shift_left_long_full(struct lift *l, const struct arm64_simd_shif
     return true;
 }
 
-/* -- across lanes, scalar pairwise
- * ------------------------------------------------------------------------------ */
+/* -- across lanes, scalar pairwise ----------------------------------------------------------------------- */
 
 /* By U:opcode. Of a 64-bit vector the surplus half is zeroed for sums, doubled for the others. */
 bool lift_simd_across(struct lift *l, const struct arm64_simd_across *f)

@@ -6,8 +6,7 @@
 #include "arm64_decode.h"
 #include "translator/guest/arm64/lift_simd.h"
 
-/* -- modified immediate
- * ---------------------------------------------------------------------------------------- */
+/* -- modified immediate ---------------------------------------------------------------------------------- */
 
 /* AdvSIMDExpandImm of the manual, as 64 bits. */
 static uint64_t immediate_expand(const struct arm64_simd_immediate *f)
@@ -41,8 +40,7 @@ bool lift_simd_immediate(struct lift *l, const struct arm64_simd_immediate *f)
     return true;
 }
 
-/* -- copy: the lowest one of imm5 gives the element size, the bits above it the index
- * ------------------------------ */
+/* -- copy: the lowest one of imm5 gives the element size, the bits above it the index -------------------- */
 
 static bool copy_element(unsigned imm5, unsigned *esize, unsigned *index)
 {
@@ -120,8 +118,7 @@ bool lift_simd_insert_element(struct lift *l, const struct arm64_simd_insert_ele
     return true;
 }
 
-/* -- permute, extract, table
- * -------------------------------------------------------------------------------------------- */
+/* -- permute, extract, table ----------------------------------------------------------------------------- */
 
 bool lift_simd_permute(struct lift *l, const struct arm64_simd_permute *f)
 {

@@ -135,8 +135,7 @@ bool lift_simd_logic(struct lift *l, const struct arm64_simd_logic *f)
     return true;
 }
 
-/* -- three same: floating point
- * --------------------------------------------------------------------------------- */
+/* -- three same: floating point -------------------------------------------------------------------------- */
 
 enum float_form {
     FLOAT_PLAIN,
@@ -248,8 +247,7 @@ bool lift_simd_three_float(struct lift *l, const struct arm64_simd_three_float *
     return true;
 }
 
-/* -- three different
- * -------------------------------------------------------------------------------------------------- */
+/* -- three different ------------------------------------------------------------------------------------- */
 
 enum long_form {
     LONG_WIDEN,        /* both operands, then op */
@@ -341,8 +339,7 @@ bool lift_simd_narrow_high(struct lift *l, const struct arm64_simd_narrow_high *
     return true;
 }
 
-/* -- vector x indexed element
- * ------------------------------------------------------------------------------------------ */
+/* -- vector x indexed element ---------------------------------------------------------------------------- */
 
 /* Element H:L:M of V0..V15 (halfwords), H:L of V0..V31 (words), repeated over a vector. */
 static ir_value element_splat(struct lift *l, unsigned size, unsigned rm, unsigned h, unsigned low,

@@ -45,8 +45,7 @@ static ir_value emit_vector(struct x86_lift *l, unsigned row, ir_value a, ir_val
     return ir_emit(l->ir, op, IR_V128, row, a, b, c, immediate_of(l, row), 0);
 }
 
-/* -- strings
- * ------------------------------------------------------------------------------------------------- */
+/* -- strings --------------------------------------------------------------------------------------------- */
 
 /* A length of 64 bits as one of 32, which says as much. */
 static ir_value narrow_length(struct x86_lift *l, enum x86_gpr n)
@@ -82,8 +81,7 @@ static void lift_string(struct x86_lift *l, unsigned row)
     ir_set_flags(l->ir, ir_emit(l->ir, IR_X86V_FLAGS, IR_FLAGS, row, a, b, lengths, imm, 0));
 }
 
-/* -- rows
- * ------------------------------------------------------------------------------------------------------ */
+/* -- rows ------------------------------------------------------------------------------------------------ */
 
 static bool is_zero_idiom(const struct x86_lift *l, unsigned row)
 {

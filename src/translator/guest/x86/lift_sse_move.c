@@ -39,8 +39,7 @@ bool x86_lift_vector_store(struct x86_lift *l)
     return true;
 }
 
-/* -- the low element
- * ----------------------------------------------------------------------------------------- */
+/* -- the low element ------------------------------------------------------------------------------------- */
 
 /* MOVSS, MOVSD: from memory the rest becomes zero, from a register it stays. */
 bool x86_lift_scalar_load(struct x86_lift *l)
@@ -82,8 +81,7 @@ bool x86_lift_quad_store(struct x86_lift *l)
     return true;
 }
 
-/* -- halves
- * ---------------------------------------------------------------------------------------------------- */
+/* -- halves ---------------------------------------------------------------------------------------------- */
 
 /* MOVLPx, MOVHPx; between registers MOVHLPS and MOVLHPS, from the other half. */
 bool x86_lift_half_load(struct x86_lift *l)
@@ -104,8 +102,7 @@ bool x86_lift_half_store(struct x86_lift *l)
     return true;
 }
 
-/* -- integer registers
- * ------------------------------------------------------------------------------------------ */
+/* -- integer registers ----------------------------------------------------------------------------------- */
 
 /* log2 of the bytes of the lane that the instruction names. */
 static unsigned lane_size(const struct x86_lift *l)
@@ -164,8 +161,7 @@ bool x86_lift_lane_from_rm(struct x86_lift *l)
     return true;
 }
 
-/* -- MXCSR: that of the guest is translator_cpu.fp_control
- * -------------------------------------------------------- */
+/* -- MXCSR: that of the guest is translator_cpu.fp_control ----------------------------------------------- */
 
 enum { MXCSR_RESERVED = 0xffff0000, MXCSR_MASKS = 0x1f80 };
 

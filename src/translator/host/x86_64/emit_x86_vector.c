@@ -73,8 +73,7 @@ static void emit_with_xmm0(struct emit *e, const struct ir_insn *insn, const str
     return_xmm0(e, borrowed);
 }
 
-/* -- strings
- * -------------------------------------------------------------------------------------------------- */
+/* -- strings --------------------------------------------------------------------------------------------- */
 
 /* eax and edx from the two halves of `lengths`; changes the flags. */
 static void load_lengths(struct emit *e, unsigned lengths)
@@ -122,8 +121,7 @@ static void emit_string(struct emit *e, const struct ir_insn *insn, const struct
     asm_vex_imm(e->a, given ? VPCMPESTRI : VPCMPISTRI, a, 0, b, (uint8_t)insn->imm);
 }
 
-/* -- operations
- * ------------------------------------------------------------------------------------------------ */
+/* -- operations ------------------------------------------------------------------------------------------ */
 
 void emit_x86_vector(struct emit *e, const struct ir_insn *insn, ir_value v)
 {
