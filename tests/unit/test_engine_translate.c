@@ -5,7 +5,9 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -49,6 +51,7 @@ static struct {
     struct engine_vcpu *vcpus[VCPUS];
     pthread_t threads[VCPUS];
     enum engine_exit exits[VCPUS];
+    atomic_bool signal_stack_left; /* a run has changed the thread's */
     _Atomic bool ended;
     uint64_t next_table;
     uint32_t result;
@@ -359,7 +362,13 @@ static void start_long(const uint8_t *label)
 static void *run_vcpu(void *opaque)
 {
     const unsigned i = (unsigned)(uintptr_t)opaque;
+    /* The thread is as it was before, whoever frees the vCPU. */
+    stack_t before, after;
+    sigaltstack(NULL, &before);
     m.exits[i] = engine_translate.vcpu_run(m.vcpus[i]);
+    sigaltstack(NULL, &after);
+    if (before.ss_sp != after.ss_sp || before.ss_flags != after.ss_flags)
+        m.signal_stack_left = true;
     return NULL;
 }
 
@@ -390,6 +399,7 @@ static void run(void)
     }
     m.ended = true;
     pthread_join(timers, NULL);
+    assert_false(m.signal_stack_left);
 }
 
 static struct x86_state registers(void)

@@ -88,7 +88,8 @@ int engine_set_debug(struct engine_vcpu *v, const struct engine_debug *debug, st
         free(watches);
         return error_set(error, -ENOMEM, "cannot set breakpoints: out of memory");
     }
-    memcpy(copy, debug->breakpoints, debug->count * sizeof *copy);
+    if (debug->count)
+        memcpy(copy, debug->breakpoints, debug->count * sizeof *copy);
     engine_debug_free(v);
     v->breakpoints = copy;
     v->breaks = breaks;

@@ -73,19 +73,18 @@ static void set_mask(void)
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
+/* Only while it runs: between two runs the thread may end, or the vCPU be freed. */
 bool engine_attach(struct engine_vcpu *v)
 {
-    if (current == v)
-        return true;
     if (!v->signal_stack) {
-        void *stack =
+        void *memory =
             mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (stack == MAP_FAILED)
+        if (memory == MAP_FAILED)
             return false;
-        v->signal_stack = stack;
+        v->signal_stack = memory;
     }
     const stack_t stack = {.ss_sp = v->signal_stack, .ss_size = SIGNAL_STACK_SIZE};
-    if (sigaltstack(&stack, NULL) < 0)
+    if (sigaltstack(&stack, &v->signal_stack_before) < 0)
         return false;
     current = v;
     handle_signals();
@@ -96,11 +95,12 @@ bool engine_attach(struct engine_vcpu *v)
 
 void engine_detach(struct engine_vcpu *v)
 {
-    if (current == v) {
-        const stack_t none = {.ss_flags = SS_DISABLE};
-        sigaltstack(&none, NULL);
-        current = NULL;
-    }
+    current = NULL;
+    sigaltstack(&v->signal_stack_before, NULL);
+}
+
+void engine_free_signals(struct engine_vcpu *v)
+{
     if (v->signal_stack)
         munmap(v->signal_stack, SIGNAL_STACK_SIZE);
 }

@@ -9,6 +9,8 @@
 #ifndef VISOR_ENGINE_TRANSLATE_PRIVATE_H
 #define VISOR_ENGINE_TRANSLATE_PRIVATE_H
 
+#include <signal.h>
+
 #include "arch/x86/emulate.h"
 #include "arch/x86/interrupt.h"
 #include "engine/engine.h"
@@ -150,8 +152,9 @@ struct engine_vcpu {
     _Atomic uint32_t requests;
     _Atomic uint32_t kicked; /* also the futex that it sleeps on */
     _Atomic uint32_t place;
-    _Atomic int tid;    /* of its thread; 0: it has not run yet */
-    void *signal_stack; /* owned */
+    _Atomic int tid;             /* of its thread; 0: it has not run yet */
+    void *signal_stack;          /* owned */
+    stack_t signal_stack_before; /* of the thread, while it runs this vCPU */
 
     struct engine_debug debug;
     struct engine_breakpoint *breakpoints; /* owned: debug.breakpoints */
@@ -245,7 +248,9 @@ unsigned engine_watch_hits(const struct engine_vcpu *v, uint64_t linear, unsigne
 
 /* Makes this thread the vCPU's, and installs the process's signal handlers. False: the host has no memory. */
 bool engine_attach(struct engine_vcpu *v);
+/* The thread has its own signal stack again. */
 void engine_detach(struct engine_vcpu *v);
+void engine_free_signals(struct engine_vcpu *v);
 
 /* From any thread: the vCPU looks again, and does that, before it runs more code. */
 void engine_kick(struct engine_vcpu *v);

@@ -77,7 +77,7 @@ static enum outcome deliver(struct engine_vcpu *v, struct x86_event event)
 }
 
 /* An exception of the instruction at pc. */
-static enum outcome raise(struct engine_vcpu *v, struct x86_exception exception)
+static enum outcome raise_exception(struct engine_vcpu *v, struct x86_exception exception)
 {
     engine_to_state(v);
     v->core.exception = exception;
@@ -86,12 +86,12 @@ static enum outcome raise(struct engine_vcpu *v, struct x86_exception exception)
 
 static enum outcome raise_plain(struct engine_vcpu *v, unsigned vector)
 {
-    return raise(v, (struct x86_exception){.vector = (uint8_t)vector});
+    return raise_exception(v, (struct x86_exception){.vector = (uint8_t)vector});
 }
 
 static enum outcome raise_protection(struct engine_vcpu *v)
 {
-    return raise(v, (struct x86_exception){.vector = X86_GP, .has_error = true});
+    return raise_exception(v, (struct x86_exception){.vector = X86_GP, .has_error = true});
 }
 
 /* INT3 at pc. */
@@ -252,7 +252,7 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     if (length == 0) /* it is too long */
         return raise_protection(v);
     if (!fetch_bytes(v, v->cpu->x86.pc, code, length))
-        return raise(v, v->fault);
+        return raise_exception(v, v->fault);
     if (v->cpu->x86.mode & X86_MODE_NO_FPU) {
         const enum x86_float_unit unit = float_unit(v, code, length);
         const enum translator_exit exit = unit ? step_float(v, unit) : TRANSLATOR_EMULATE;
@@ -320,8 +320,8 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
     case TRANSLATOR_BREAKPOINT: return breakpoint(v);
     case TRANSLATOR_ALIGNMENT: return raise_protection(v);
-    case TRANSLATOR_FAULT: name_stack_fault(v); return raise(v, v->fault);
-    case TRANSLATOR_FETCH_FAULT: return raise(v, v->fault);
+    case TRANSLATOR_FAULT: name_stack_fault(v); return raise_exception(v, v->fault);
+    case TRANSLATOR_FETCH_FAULT: return raise_exception(v, v->fault);
     default: return FAILED;
     }
 }
@@ -426,5 +426,6 @@ enum engine_exit engine_run(struct engine_vcpu *v)
     v->range = NULL;
     x86_x87_settle(&v->cpu->x86); /* other threads look at the registers of a vCPU that does not run */
     memory_reader_sleep(&v->reader);
+    engine_detach(v);
     return exit;
 }

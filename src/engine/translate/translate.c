@@ -196,7 +196,7 @@ static void vcpu_free(struct engine_vcpu *v)
         atomic_store(&v->vm->vcpus[v->index], NULL);
         memory_reader_remove(v->vm->machine.memory, &v->reader);
     }
-    engine_detach(v);
+    engine_free_signals(v);
     if (v->cpu)
         translator_cpu_free(&v->cpu->x86.common);
     engine_debug_free(v);
