@@ -14,14 +14,22 @@ struct protocol {
     bool (*detect)(struct boot_file *kernel, const uint8_t *head, size_t size);
     enum boot_protocol (*variant)(const uint8_t *head, size_t size);
     int (*load)(struct loader *load, const uint8_t *head, size_t size);
+    struct {
+        uint64_t start, end;
+    } own[2]; /* what no kernel can have: interrupt vectors, and what its loader writes */
 };
+
+/* clang-format off */
+#define OWN_ALL       {{0, LOADER_OWN_END}}
+#define OWN_MULTIBOOT {{0, LOADER_GDT + 0x1000}, {LOADER_INFO, LOADER_INFO + LOADER_INFO_SIZE}}
+/* clang-format on */
 
 /* In the order in which they are tried. */
 static const struct protocol protocols[] = {
-    {multiboot2_detect, multiboot2_protocol, multiboot2_load},
-    {multiboot_detect, multiboot_protocol, multiboot_load},
-    {linux_detect, linux_protocol, linux_load},
-    {pvh_detect, pvh_protocol, pvh_load},
+    {multiboot2_detect, multiboot2_protocol, multiboot2_load, OWN_MULTIBOOT},
+    {multiboot_detect, multiboot_protocol, multiboot_load, OWN_MULTIBOOT},
+    {linux_detect, linux_protocol, linux_load, OWN_ALL},
+    {pvh_detect, pvh_protocol, pvh_load, OWN_ALL},
 };
 
 static const char *const names[] = {
@@ -147,6 +155,9 @@ int boot_load(const struct boot_config *config, struct memory_map *memory, struc
     if (result)
         return result;
     const struct protocol *protocol = find_protocol(config->kernel, head, size);
+    for (unsigned i = 0; protocol && i < ARRAY_SIZE(protocol->own); i++)
+        if (protocol->own[i].end)
+            loader_claim(&load, protocol->own[i].start, protocol->own[i].end - protocol->own[i].start);
     result = protocol ? protocol->load(&load, head, size) : refuse_foreign(config->kernel, head, size, error);
     free(head);
     if (!result)

@@ -27,7 +27,7 @@ int loader_refuse(struct loader *load, const char *hint, const char *format, ...
 static void places(const struct loader *load, struct ram_piece out[PLACES])
 {
     const struct ram_layout *layout = &load->config->layout;
-    out[0] = (struct ram_piece){LOADER_LOW_KERNEL, LAYOUT_LOW_END - LOADER_LOW_KERNEL, 0};
+    out[0] = (struct ram_piece){0, LAYOUT_LOW_END, 0};
     out[1] = (struct ram_piece){LAYOUT_HIGH_START, layout->below - LAYOUT_HIGH_START, 0};
     out[2] = (struct ram_piece){LAYOUT_ABOVE, layout->above, 0};
 }

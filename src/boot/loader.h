@@ -9,7 +9,8 @@
 #include "base/buffer.h"
 #include "boot/boot.h"
 
-/* Guest-physical addresses of the loaders' own. Kernels may be put from LOADER_LOW_KERNEL on. */
+/* Guest-physical addresses of the loaders' own. A protocol needs some of them: the rest below 640 KiB is free
+ * for its kernels. */
 #define LOADER_GDT          UINT64_C(0x1000)
 #define LOADER_BOOT_PARAMS  UINT64_C(0x2000)
 #define LOADER_SETUP_DATA   UINT64_C(0x3000)
@@ -17,7 +18,7 @@
 #define LOADER_COMMAND_LINE UINT64_C(0x20000)
 #define LOADER_INFO         UINT64_C(0x30000) /* of PVH and multiboot */
 #define LOADER_INFO_SIZE    0x10000
-#define LOADER_LOW_KERNEL   UINT64_C(0x40000)
+#define LOADER_OWN_END      UINT64_C(0x40000)
 #define LOADER_COMMAND_MAX  0x10000 /* with the zero at its end */
 #define LOADER_CLAIMS       128
 
@@ -28,7 +29,7 @@ struct loader {
     struct error *error;
     struct {
         uint64_t start, end;
-    } claims[LOADER_CLAIMS]; /* what kernel and modules occupy */
+    } claims[LOADER_CLAIMS]; /* what kernel, modules and the loader's own occupy */
     unsigned claim_count;
 };
 

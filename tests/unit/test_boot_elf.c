@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "arch/x86/paging.h"
+#include "base/macros.h"
 
 #define IMAGE_SIZE 0x4000
 #define CODE       0x2000 /* offset of what is loaded */
@@ -228,6 +229,38 @@ static void test_multiboot(void **unused)
     }
 }
 
+/* Below 640 KiB, all but interrupt vectors and what is written for the kernel. */
+static void test_multiboot_low(void **unused)
+{
+    static const struct {
+        uint32_t address, size;
+        bool fits;
+    } cases[] = {
+        {0x8000, 0x2000, true},    {0x2000, 0x2e000, true},  {0x40000, 0x60000, true},
+        {0x40000, 0x60001, false}, {0x2000, 0x2e001, false}, {0x3fff0, 0x100, false},
+        {0, 0x100, false},         {0x1ff0, 0x100, false},
+    };
+    (void)unused;
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct boot_machine m;
+        make_elf(false);
+        put_header(0x1000, 3);
+        put_segment(false, 0, PT_LOAD, CODE, cases[i].address, 0x100, cases[i].size);
+        bytes_put(image + offsetof(Elf32_Ehdr, e_entry), cases[i].address + 0x10, 4);
+        machine_set_up(&m, 32 * MIB);
+        machine_kernel(&m, image, sizeof image);
+        if (cases[i].fits) {
+            assert_int_equal(machine_boot(&m), 0);
+            assert_entered(&m, cases[i].address + 0x10);
+            machine_has(&m, cases[i].address, image + CODE, 0x100);
+            machine_has(&m, machine_get(&m, m.state.gpr[X86_RBX] + 16, 4), "test.kernel ", 13);
+        } else {
+            machine_refuses(&m, "no free memory");
+        }
+        machine_tear_down(&m);
+    }
+}
+
 static void put_addresses(unsigned at, uint32_t header, uint32_t load, uint32_t load_end, uint32_t bss_end,
                           uint32_t entry)
 {
@@ -381,7 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pvh),        cmocka_unit_test(test_elf_refusals),
         cmocka_unit_test(test_multiboot),  cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_multiboot2),
+        cmocka_unit_test(test_multiboot2), cmocka_unit_test(test_multiboot_low),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
