@@ -375,7 +375,23 @@ ENTRY(registers):
     movq %rcx, %dr7
     FINISH
 
-/* Vector 1 of that test: logs DR6 and rip, and sets RF if a breakpoint was there. */
+/* Two breakpoints behind a load of SS, which puts off the first one's for good. */
+ENTRY(shadowed_breakpoint):
+    movl $AT(3f), %eax
+    movq %rax, %dr0
+    movl $AT(2f), %eax
+    movq %rax, %dr1
+    movl $0xa, %eax
+    movq %rax, %dr7
+    movl %ss, %eax
+    movl %eax, %ss
+2:  movl $1, %ecx                     /* DR1 */
+3:  movl $5, %eax                     /* DR0 */
+    xorl %ecx, %ecx
+    movq %rcx, %dr7
+    FINISH
+
+/* Vector 1 of these tests: logs DR6 and rip, and sets RF if a breakpoint may have been there. */
     .global kernel_log_debug
 kernel_log_debug:
     pushq %rax
@@ -388,8 +404,10 @@ kernel_log_debug:
     movq 16(%rsp), %rax
     movq %rax, LOG + 72(%rbx)
     movq %dr6, %rax
-    andl $1, %eax
-    shll $16, %eax
+    andl $3, %eax
+    negl %eax
+    sbbl %eax, %eax
+    andl $0x10000, %eax
     orl %eax, 32(%rsp)
     xorl %eax, %eax
     movq %rax, %dr6

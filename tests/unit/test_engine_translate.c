@@ -681,6 +681,17 @@ static void test_registers(void **state)
     assert_int_equal(log[1].rip, log[2].rip); /* a trap behind one, a fault of the next */
 }
 
+static void test_shadowed_breakpoint(void **state)
+{
+    const uint64_t *dr6 = (const void *)(m.ram->host + LOG + 64);
+    (void)state;
+    gate(1, kernel(kernel_log_debug), 0);
+    RUN(shadowed_breakpoint);
+    assert_int_equal(m.result, 5);
+    assert_int_equal(word(LOG), 1);
+    assert_int_equal(dr6[0] & 0xf, 1);
+}
+
 static void test_task_switched(void **state)
 {
     (void)state;
@@ -734,10 +745,27 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),    TEST(registers), TEST(add),
-        TEST(faults),     TEST(write_protect),  TEST(smap),          TEST(flush),     TEST(user),
-        TEST(devices),    TEST(changes),        TEST(generates),     TEST(timer),     TEST(spin),
-        TEST(shadow),     TEST(step),           TEST(task_switched), TEST(smp),       TEST(boot),
+        TEST(breakpoint),
+        TEST(debugger_steps),
+        TEST(watchpoint),
+        TEST(registers),
+        TEST(shadowed_breakpoint),
+        TEST(add),
+        TEST(faults),
+        TEST(write_protect),
+        TEST(smap),
+        TEST(flush),
+        TEST(user),
+        TEST(devices),
+        TEST(changes),
+        TEST(generates),
+        TEST(timer),
+        TEST(spin),
+        TEST(shadow),
+        TEST(step),
+        TEST(task_switched),
+        TEST(smp),
+        TEST(boot),
         TEST(triple),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

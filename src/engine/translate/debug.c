@@ -128,7 +128,8 @@ bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear)
 
 unsigned engine_break_hits(const struct engine_vcpu *v, uint64_t pc)
 {
-    const bool resumes = engine_state(v)->eflags_system & X86_EFLAGS_RF;
+    const struct x86_state *s = engine_state(v);
+    const bool resumes = s->eflags_system & X86_EFLAGS_RF || s->interrupt_shadow == X86_SHADOW_STACK;
     unsigned hits = 0;
     for (unsigned i = 0; i < v->break_count; i++)
         if (v->breaks[i].address == pc && (v->breaks[i].hit == ENGINE_HIT_DEBUGGER ? !v->resumed : !resumes))

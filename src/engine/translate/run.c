@@ -333,7 +333,7 @@ static bool runs_alone(const struct engine_vcpu *v)
     /* An interrupt that comes meanwhile finds pc where it was, and waits as well. */
     const bool shadow = s->interrupt_shadow && (v->cpu->x86.waiting || s->nmi_pending);
     return v->stepping || shadow || v->debug.step || v->resumed || v->hits ||
-           (v->break_count && s->eflags_system & X86_EFLAGS_RF);
+           (v->break_count && (s->eflags_system & X86_EFLAGS_RF || s->interrupt_shadow == X86_SHADOW_STACK));
 }
 
 static enum outcome run_code(struct engine_vcpu *v)
