@@ -190,6 +190,10 @@ static void test_ipi(void **state)
     send(0, 3, 0x4400);
     send(0, 3, 0x4200);
     assert_int_equal(lapic_take_events(&lapics[3]), LAPIC_NMI | LAPIC_SMI);
+    for (unsigned i = 0; i < 3; i++)
+        send(0, 3, 0x4400);
+    assert_int_equal(lapic_take_events(&lapics[3]), LAPIC_NMI | LAPIC_NMI_AGAIN);
+    assert_int_equal(lapic_take_events(&lapics[3]), 0);
 
     send(0, 1, 0x400f); /* an illegal vector is an error of the sender */
     assert_int_equal(read_register(0, 0x280), 0);

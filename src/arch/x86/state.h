@@ -97,7 +97,7 @@ struct x86_state {
     uint8_t x87[512] __attribute__((aligned(16))); /* as FXSAVE writes it, but for MXCSR and XMM */
 
     uint8_t activity;                 /* enum x86_activity */
-    uint8_t nmi_pending, nmi_blocked; /* 1: an NMI waits; waits for IRET */
+    uint8_t nmi_pending, nmi_blocked; /* NMIs that wait; 1: they wait for IRET */
 
     uint64_t segment_base[X86_SEGMENT_COUNT];
     struct x86_segment_register segment[X86_SEGMENT_COUNT];

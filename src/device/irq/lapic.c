@@ -106,6 +106,13 @@ static void lapic_add_event(struct lapic *lapic, uint32_t event)
     lapic_kick(lapic);
 }
 
+static void add_nmi(struct lapic *lapic)
+{
+    if (atomic_fetch_or(&lapic->events, LAPIC_NMI) & LAPIC_NMI)
+        atomic_fetch_or(&lapic->events, LAPIC_NMI_AGAIN);
+    lapic_kick(lapic);
+}
+
 /* "Task and Processor Priorities". */
 unsigned lapic_processor_priority(const struct lapic *lapic)
 {
@@ -184,7 +191,7 @@ bool lapic_deliver(struct lapic *lapic, unsigned mode, uint8_t vector, bool leve
         lapic_kick(lapic);
         return true;
     case MODE_SMI: lapic_add_event(lapic, LAPIC_SMI); return true;
-    case MODE_NMI: lapic_add_event(lapic, LAPIC_NMI); return true;
+    case MODE_NMI: add_nmi(lapic); return true;
     case MODE_INIT: lapic_add_event(lapic, LAPIC_INIT); return true;
     case MODE_STARTUP:
         lapic->sipi_vector = vector;
@@ -215,7 +222,7 @@ static void lint_update(struct lapic *lapic, unsigned pin, bool rises)
     uint32_t lvt = lapic->lvt[entry];
     if (!lapic_enabled(lapic)) {
         if (rises && pin)
-            lapic_add_event(lapic, LAPIC_NMI); /* the pins are INTR and NMI then */
+            add_nmi(lapic); /* the pins are INTR and NMI then */
         else
             lapic_kick(lapic);
         return;

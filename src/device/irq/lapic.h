@@ -31,6 +31,7 @@ enum lapic_event {
     LAPIC_INIT = 4,
     LAPIC_SIPI = 8,            /* starts at lapic->sipi_vector << 12, if the processor waits for it */
     LAPIC_EXTINT_MESSAGE = 16, /* the lapic's own: see lapic_pending() */
+    LAPIC_NMI_AGAIN = 32,      /* another one came before the first was taken */
 };
 
 #define LAPIC_BASE_BSP     (UINT64_C(1) << 8) /* IA32_APIC_BASE */

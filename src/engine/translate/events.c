@@ -186,6 +186,14 @@ static void startup(struct engine_vcpu *v, uint8_t vector)
     engine_state_changed(v);
 }
 
+/* A processor holds one NMI while the handler of another runs. Two that come between two instructions, or
+ * where a vCPU does not look, count as if it had taken the first when it came. */
+static void take_nmis(struct engine_vcpu *v, unsigned count)
+{
+    struct x86_state *s = engine_state(v);
+    s->nmi_pending = (uint8_t)MIN(s->nmi_pending + count, s->nmi_blocked ? 1u : 2u);
+}
+
 /* System management interrupts are lost: there is no firmware that would have asked for any. */
 void engine_take_events(struct engine_vcpu *v)
 {
@@ -194,8 +202,7 @@ void engine_take_events(struct engine_vcpu *v)
         init(v);
     if (events & LAPIC_SIPI)
         startup(v, (uint8_t)atomic_load(&v->lapic->sipi_vector));
-    if (events & LAPIC_NMI)
-        engine_state(v)->nmi_pending = 1;
+    take_nmis(v, ((events & LAPIC_NMI) != 0) + ((events & LAPIC_NMI_AGAIN) != 0));
 }
 
 /* -- interrupts ------------------------------------------------------------------------------------------ */
@@ -222,7 +229,7 @@ bool engine_next_event(struct engine_vcpu *v, struct x86_event *event)
         return false;
     *event = (struct x86_event){.kind = X86_EVENT_EXTERNAL};
     if (s->nmi_pending && !s->nmi_blocked) {
-        s->nmi_pending = 0;
+        s->nmi_pending--;
         s->nmi_blocked = 1;
         event->vector = X86_NMI;
         return true;
