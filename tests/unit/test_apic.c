@@ -108,7 +108,7 @@ static void test_reset_state(void **state)
     uint64_t address;
     lapic_init(&lapic, &bus, 0, 7, 40, &timers);
     assert_int_equal(lapic_mmio_read(&lapic, 0x20, 4), 7 << 24);
-    assert_int_equal(lapic_mmio_read(&lapic, 0x30, 4) & 0xff00ff, 0x50015);
+    assert_int_equal(lapic_mmio_read(&lapic, 0x30, 4) & 0xff00ff, 0x50014);
     assert_int_equal(lapic_mmio_read(&lapic, 0xe0, 4), 0xffffffff);
     assert_int_equal(lapic_mmio_read(&lapic, 0xf0, 4), 0xff);
     for (unsigned offset = 0x320; offset <= 0x370; offset += 16)
