@@ -121,10 +121,15 @@ def test_triple_fault(start):
     assert "triple fault" in machine.errors
 
 
-def test_panic_is_told(start):
-    machine = start(f"load {' '.join(PANIC)}; echo c >/proc/sysrq-trigger")
+@pytest.mark.parametrize("after", [0, -1])
+def test_panic_is_told(start, after):
+    machine = start(f"load {' '.join(PANIC)}; echo c >/proc/sysrq-trigger", append=f"panic={after}")
     assert machine.end() == 5
     assert "panic" in machine.errors
+
+
+def test_panic_that_nobody_tells_resets(start):
+    assert start("echo c >/proc/sysrq-trigger", "--no-reboot", append="panic=-1").end() == 3
 
 
 def test_signal_presses_the_power_button(start):
