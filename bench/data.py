@@ -7,10 +7,10 @@ import subprocess
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def make_unit():
+def make_unit(first=0, count=160):
     """A C file that gives a compiler real work and needs no headers."""
     lines = ["typedef unsigned long size; void *memcpy(void *, const void *, size); double sqrt(double);"]
-    for i in range(160):
+    for i in range(first, first + count):
         lines.append(f"""
 struct s{i} {{ int a[{4 + i % 5}]; double x; struct s{i} *next; unsigned char tag; }};
 static int rank{i}(const struct s{i} *s, int k) {{
@@ -37,7 +37,14 @@ double work{i}(struct s{i} *s, int n, double *out, const char *text) {{
     return "\n".join(lines)
 
 
-def make_data(directory, java):
+def make_units(directory):
+    """The same in several files."""
+    for part in range(8):
+        (directory / f"part{part}.c").write_text(make_unit(part * 20, 20))
+
+
+def make_texts(directory):
+    """What takes no other program to make."""
     for source in (HERE / "workloads").iterdir():
         shutil.copy(source, directory)
     state, words = 12345, []
@@ -50,6 +57,10 @@ def make_data(directory, java):
     (directory / "small").write_bytes(text[: 1 << 20])
     (directory / "big").write_bytes(text * 12)
     (directory / "unit.c").write_text(make_unit())
+
+
+def make_data(directory, java):
+    make_texts(directory)
     (directory / "many").write_text("i=0\nwhile [ $i -lt 200 ]; do /bin/true; i=$((i + 1)); done\n")
     subprocess.run(["openssl", "genrsa", "-out", directory / "key.pem", "2048"], check=True, capture_output=True)
     if java:

@@ -74,3 +74,37 @@ def write_svg(rows, path):
         y += gap
     out.append("</svg>\n")
     pathlib.Path(path).write_text("\n".join(out))
+
+
+def print_machine_mean(name, rows):
+    mean = {clock: geometric_mean([r[f"{clock}_speedup"] for r in rows]) for clock in ("cpu", "wall")}
+    least = min(rows, key=lambda r: r["cpu_speedup"])
+    print(f"{name:37}   {mean['cpu']:7.2f}   {'':17}   {mean['wall']:7.2f}"
+          f"  least: {least['cpu_speedup']:.2f}, {least['name']}")
+
+
+def print_machine_rows(rows):
+    """What bench/machine has measured in seconds."""
+    if not rows:
+        return
+    print(f"{'':20} {'processor seconds':^27}   {'seconds of the clock':^27}")
+    print(f"{'':20}" + 2 * f" {'QEMU':>7} {'visor':>8}   {'ratio':>7}  ")
+    for row in rows:
+        print(f"{row['name']:20}" + "  ".join(
+            f" {row[c]['qemu']:7.3f} {row[c]['visor']:8.3f}   {row[c + '_speedup']:7.2f}" for c in ("cpu", "wall")))
+    print("geometric means")
+    for group in dict.fromkeys(r["group"] for r in rows):
+        members = [r for r in rows if r["group"] == group]
+        print_machine_mean(f"  {group} ({len(members)})", members)
+
+
+def print_machine_figures(figures):
+    """What bench/machine has measured otherwise."""
+    def line(name, value, what):
+        print(f"{name:20} QEMU {value('qemu')}, visor {value('visor')} {what}")
+    if "idle" in figures:
+        line("idle", lambda e: f"{figures['idle'][e]:.2f}", "% of a processor")
+    if "memory" in figures:
+        line("memory", lambda e: f"{figures['memory'][e] / (1 << 20):.1f}", "MiB over the guest's own")
+    if "build" in figures:
+        line("2 CPUs, make -j2", lambda e: f"{figures['build'][e]['gain']:.2f}", "times as fast as 1 CPU")
