@@ -35,9 +35,10 @@ check-long:
 	@scripts/check long
 
 bench:
-	@scripts/setup build root bench
+	@scripts/setup build root image bench
 	@$(MAKE) --no-print-directory all
 	@bench/run --svg build/bench.svg
+	@bench/machine --json build/bench-machine.json
 
 bench-all:
 	@scripts/setup build root bench wide

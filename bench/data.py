@@ -38,9 +38,9 @@ double work{i}(struct s{i} *s, int n, double *out, const char *text) {{
 
 
 def make_units(directory):
-    """The same in several files."""
+    """The same in several files, which are smaller."""
     for part in range(8):
-        (directory / f"part{part}.c").write_text(make_unit(part * 20, 20))
+        (directory / f"part{part}.c").write_text(make_unit(part * 8, 8))
 
 
 def make_texts(directory):

@@ -31,7 +31,7 @@ def qemu_command(program, model, hardware):
                "-cpu", model, "-m", "1G", "-smp", str(hardware.cpus),
                "-kernel", hardware.kernel, "-initrd", hardware.initrd, "-append", hardware.append]
     for path, throw_away in hardware.disks:
-        command += ["-drive", f"if=virtio,format=raw,cache=writeback,aio=io_uring,file={path}"
+        command += ["-drive", f"if=virtio,format=raw,cache=writeback,aio=io_uring,file={path},file.locking=off"
                     + (",snapshot=on" if throw_away else "")]
     if hardware.net:
         command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
@@ -104,7 +104,7 @@ class Machine:
         """What a shell command in the guest prints, one word."""
         self.process.stdin.write(f'echo "@SAYS $({line})"\n'.encode())
         self.process.stdin.flush()
-        said = self.wait_for(rb"@SAYS (\S*)\r?\n")[1].decode()
+        said = self.wait_for(rb"@SAYS (\S*).*\n")[1].decode()
         self.wait_for(DONE)
         return said
 
