@@ -11,23 +11,16 @@
 
 #include "device/irq/ioapic.h"
 #include "device/irq/lapic.h"
+#include "fake_clock.h"
 
 #define CPUS 4
 
-static uint64_t now;
-static struct timers timers;
 static struct lapic lapics[CPUS];
 static struct lapic *pointers[CPUS];
 static struct lapic_bus bus;
 static struct ioapic ioapic;
 static unsigned kicks[CPUS];
 static unsigned eois;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void kick(void *opaque, unsigned vcpu)
 {
@@ -59,22 +52,11 @@ static uint32_t read_register(unsigned cpu, unsigned offset)
     return (uint32_t)lapic_mmio_read(&lapics[cpu], offset, 4);
 }
 
-static void advance(uint64_t nanoseconds)
-{
-    uint64_t end = now + nanoseconds;
-    while (timers_next(&timers) <= end) {
-        now = timers_next(&timers);
-        timers_run(&timers);
-    }
-    now = end;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    now = 1000;
     eois = 0;
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    fake_clock_start(1000);
     bus =
         (struct lapic_bus){.lapics = pointers, .count = CPUS, .host = {kick, broadcast_eoi, tsc_time, NULL}};
     for (unsigned i = 0; i < CPUS; i++) {

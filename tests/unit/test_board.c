@@ -18,12 +18,11 @@
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
 #include "device/misc/test_device.h"
+#include "fake_clock.h"
 
 static struct io_space io;
 static struct memory_map map;
 static struct memory_backing *ram;
-static struct timers timers;
-static uint64_t now;
 static struct i8042 i8042;
 static struct system_control control;
 static struct fw_cfg fw_cfg;
@@ -35,12 +34,6 @@ static struct test_device test_device;
 static struct char_backend debug_console;
 static unsigned resets, power_offs, sleep_type, panics;
 static uint32_t told;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -97,8 +90,8 @@ static int set_up(void **state)
     struct error error = ERROR_INIT;
     const struct board board = {reset, power_off, sleep_now, panic, NULL};
     memset(lines, 0, sizeof lines);
-    now = resets = power_offs = sleep_type = panics = 0;
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    resets = power_offs = sleep_type = panics = 0;
+    fake_clock_start(0);
     ram = memory_backing_create("ram", 0x10000, &error);
     if (!ram || memory_map_init(&map, 0xffffffff, &error) || io_space_init(&io, &error) ||
         !memory_add_ram(&map, "ram", 0x10000, 0x10000, 0, ram, 0, &error))

@@ -236,34 +236,6 @@ static bool build(const struct subject *s, struct ir_insn *insn)
     return true;
 }
 
-static bool flags_live(void *context, uint64_t pc)
-{
-    (void)context;
-    (void)pc;
-    return false;
-}
-
-static void translate(void)
-{
-    host_emit(&isa, &region, flags_live, NULL, &code);
-    assert_false(code.overflow);
-    for (unsigned i = 0; i < code.reloc_count; i++) {
-        uint32_t at = code.relocs[i].offset;
-        uint32_t displacement = routines[code.relocs[i].routine] - ((uint32_t)routines_size + at + 4);
-        memcpy(code.bytes + at, &displacement, 4);
-    }
-    memcpy(cache + routines_size, code.bytes, code.size);
-}
-
-static void run(void)
-{
-    void (*enter)(struct translator_cpu *, const void *);
-    void *address = cache + routines[HOST_ENTER];
-    memcpy(&enter, &address, sizeof enter);
-    enter(&cpu.common, cache + routines_size);
-    assert_int_equal(cpu.common.exit_reason, TRANSLATOR_BREAKPOINT);
-}
-
 /* -- comparing ------------------------------------------------------------------------------------- */
 
 enum {

@@ -9,20 +9,13 @@
 #include <string.h>
 
 #include "device/timer/hpet.h"
+#include "fake_clock.h"
 
 static struct hpet hpet;
-static struct timers timers;
-static uint64_t now;
 static bool lines[32], legacy[2], legacy_mode;
 static unsigned edges[32], legacy_edges[2], messages;
 static uint64_t message_address;
 static uint32_t message_data;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -56,12 +49,11 @@ static bool send(void *opaque, uint64_t address, uint32_t data)
 static int set_up(void **state)
 {
     (void)state;
-    now = 12340; /* a tick begins */
     memset(lines, 0, sizeof lines);
     memset(edges, 0, sizeof edges);
     legacy[0] = legacy[1] = legacy_mode = false;
     legacy_edges[0] = legacy_edges[1] = messages = 0;
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    fake_clock_start(12340); /* a tick begins */
     const struct irq_line two[2] = {{set_legacy, NULL, 0}, {set_legacy, NULL, 1}};
     hpet_init(&hpet, &timers, (struct irq_line){set_line, NULL, 0}, two, (struct irq_line){set_mode, NULL, 0},
               (struct msi_port){send, NULL});
@@ -73,16 +65,6 @@ static int tear_down(void **state)
     (void)state;
     timers_destroy(&timers);
     return 0;
-}
-
-static void advance(uint64_t nanoseconds)
-{
-    uint64_t end = now + nanoseconds;
-    while (timers_next(&timers) <= end) {
-        now = timers_next(&timers);
-        timers_run(&timers);
-    }
-    now = end;
 }
 
 static uint64_t get(uint64_t offset)

@@ -11,19 +11,12 @@
 #include <time.h>
 
 #include "device/timer/rtc.h"
+#include "fake_clock.h"
 
 static struct rtc rtc;
 static struct io_space io;
-static struct timers timers;
-static uint64_t now;
 static bool line;
 static unsigned rises;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -36,10 +29,9 @@ static int set_up(void **state)
 {
     (void)state;
     struct error error = ERROR_INIT;
-    now = 0;
     line = false;
     rises = 0;
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    fake_clock_start(0);
     rtc_init(&rtc, &timers, (struct irq_line){set_line, NULL, 0});
     return io_space_init(&io, &error) ? -1 : rtc_attach(&rtc, &io, &error);
 }
@@ -50,16 +42,6 @@ static int tear_down(void **state)
     io_space_destroy(&io);
     timers_destroy(&timers);
     return 0;
-}
-
-static void advance(uint64_t nanoseconds)
-{
-    uint64_t end = now + nanoseconds;
-    while (timers_next(&timers) <= end) {
-        now = timers_next(&timers);
-        timers_run(&timers);
-    }
-    now = end;
 }
 
 static uint8_t get(uint8_t index)

@@ -10,22 +10,15 @@
 #include <string.h>
 
 #include "device/char/serial16550.h"
+#include "fake_clock.h"
 
 static struct serial16550 serial;
 static struct io_space io;
-static struct timers timers;
-static uint64_t now;
 static bool line;
 static uint8_t sent[256];
 static size_t sent_size, takes;
 static int breaks;
 static unsigned readable;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -59,10 +52,10 @@ static int set_up(void **state)
 {
     (void)state;
     struct error error = ERROR_INIT;
-    now = sent_size = breaks = readable = 0;
+    sent_size = breaks = readable = 0;
     takes = 256;
     line = false;
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    fake_clock_start(0);
     serial16550_init(&serial, &timers, (struct irq_line){set_line, NULL, 4},
                      (struct char_backend){backend_write, backend_readable, backend_break, NULL});
     return io_space_init(&io, &error) ? -1 : serial16550_attach(&serial, &io, 0x3f8, &error);

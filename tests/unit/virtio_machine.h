@@ -21,6 +21,7 @@
 
 #include "device/pci/pci.h"
 #include "device/virtio/virtio.h"
+#include "fake_clock.h"
 
 #define RAM_SIZE 0x100000
 #define HALF     (RAM_SIZE / 2)
@@ -31,8 +32,6 @@ static struct memory_map map;
 static struct memory_backing *ram[2];
 static struct io_space io;
 static struct devices devices;
-static struct timers timers;
-static uint64_t now;
 static struct pci_bus bus;
 static bool lines[24];
 static unsigned messages;
@@ -40,12 +39,6 @@ static uint64_t message_address;
 static uint32_t message_data;
 static uint32_t message_counts[64]; /* by data */
 static const char *broken_reason;
-
-static uint64_t fake_now(void *opaque)
-{
-    (void)opaque;
-    return now;
-}
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -74,13 +67,12 @@ static void note_broken(void *opaque, const char *name, const char *reason)
 static void machine_set_up(void)
 {
     struct error error = ERROR_INIT;
-    now = 0;
     messages = 0;
     memset(lines, 0, sizeof lines);
     memset(message_counts, 0, sizeof message_counts);
     broken_reason = NULL;
     devices = (struct devices){0};
-    timers_init(&timers, (struct clock){fake_now, NULL});
+    fake_clock_start(0);
     assert_int_equal(memory_map_init(&map, UINT64_C(0xffffffffff), &error), 0);
     assert_int_equal(io_space_init(&io, &error), 0);
     for (unsigned i = 0; i < 2; i++) {
