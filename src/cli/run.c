@@ -295,7 +295,7 @@ static int start(struct run_state *state, char **arguments, struct error *error)
     }
     char path[PATH_MAX];
     if (!find_program(arguments[0], path)) {
-        error_set(error, -ENOENT, "%s: not found in PATH", arguments[0]);
+        error_set(error, -ENOENT, "%s: no such file here, and no such program in PATH", arguments[0]);
         error_hint(error, "PATH is %s", getenv("PATH") ? getenv("PATH") : DEFAULT_PATH);
         return -ENOENT;
     }
