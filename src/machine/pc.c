@@ -255,8 +255,8 @@ static void pc_destroy(struct machine *machine)
 {
     struct pc *pc = machine->board;
     pc_close_serials(pc);
+    pc_close_kernel(pc); /* which reads from a disk */
     pc_free_virtio(pc);
-    pc_close_kernel(pc);
     fw_cfg_destroy(&pc->fw_cfg);
     free(pc->lapic_pointers);
     free(pc->lapics);

@@ -104,8 +104,6 @@ int pc_open_kernel(struct pc *pc, const struct pc_config *config, struct error *
     int code = 0;
     if (config->kernel)
         code = boot_file_open(&pc->kernel, config->kernel, error);
-    else if (config->disk_count)
-        code = boot_file_open(&pc->disk, config->disks[0].path, error);
     if (!code && config->initrd)
         code = boot_file_open(&pc->initrd, config->initrd, error);
     if (!code && config->command_line) {
@@ -147,6 +145,25 @@ static int load_kernel(struct pc *pc, struct boot_config *config, struct x86_sta
     return boot_load(config, &pc->machine->memory, state, error);
 }
 
+static int disk_read(struct boot_file *file, uint64_t offset, void *buffer, size_t length,
+                     struct error *error)
+{
+    int code = block_read_now(file->opaque, offset, buffer, length);
+    return code ? error_set(error, code, "cannot read the disk %s: %s", file->name, strerror(-code)) : 0;
+}
+
+/* The first disk as the guest has it, which with --snapshot is not what the file has. */
+static int open_disk(struct pc *pc, struct error *error)
+{
+    struct block_backend *backend = pc->disks[0].backend;
+    pc->disk = boot_file_of_memory(backend->name, NULL, backend->size);
+    if (!pc->disk)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    pc->disk->read = disk_read;
+    pc->disk->opaque = backend;
+    return 0;
+}
+
 /* What the guest has made of its disk since the last start counts. */
 static int load_from_disk(struct pc *pc, struct boot_config *config, struct x86_state *state,
                           struct error *error)
@@ -156,7 +173,9 @@ static int load_from_disk(struct pc *pc, struct boot_config *config, struct x86_
     char *line = NULL;
     disk_kernel_close(found);
     *found = (struct disk_kernel){0};
-    int code = disk_kernel_open(found, pc->disk, error);
+    int code = pc->disk ? 0 : open_disk(pc, error);
+    if (!code)
+        code = disk_kernel_open(found, pc->disk, error);
     if (code)
         return code;
     for (unsigned i = 0; i < found->initrd_count; i++)
@@ -181,7 +200,7 @@ int pc_load(struct machine *machine, struct x86_state *state, struct error *erro
     struct boot_config config = {.layout = pc->layout,
                                  .no_long_mode = !x86_has(&machine->model, FEATURE_LONG_MODE)};
     int code = start_board(pc, &config.acpi_rsdp, error);
-    if (code || (!pc->kernel && !pc->disk))
+    if (code || (!pc->kernel && !pc->disk_count))
         return code;
     return (pc->kernel ? load_kernel : load_from_disk)(pc, &config, state, error);
 }

@@ -325,7 +325,7 @@ static void operate_sockets(struct machine *machine, uint16_t value)
     }
 }
 
-static const struct block_ops disk_ops = {disk_submit, disk_kick, NULL};
+static const struct block_ops disk_ops = {.submit = disk_submit, .kick = disk_kick};
 static const struct net_ops wire_ops = {wire_send, NULL, wire_ready, wire_offloads, NULL};
 
 static void machine_add_devices(struct machine *machine)

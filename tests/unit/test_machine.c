@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -508,6 +509,99 @@ static void test_reset_fails(void **state)
     assert_int_equal(run(), MACHINE_FAILED);
 }
 
+/* -- kernels of the disk --------------------------------------------------------------------------------- */
+
+static bool shell(const char *format, const char *folder)
+{
+    char command[1200], text[1024];
+    snprintf(text, sizeof text, format, folder);
+    snprintf(command, sizeof command, "export PATH=\"$PATH:/usr/sbin:/sbin\"; %s", text);
+    return system(command) == 0;
+}
+
+/* A disk with a kernel and a boot configuration. */
+static void make_disk(const char *folder)
+{
+    const uint32_t magic = 0x1badb002, flags = 0x10000, at = 0x100000;
+    const uint32_t header[] = {magic, flags, -(magic + flags), at, at, 0, 0, at};
+    char path[128];
+    snprintf(path, sizeof path, "%s/kernel", folder);
+    FILE *kernel = fopen(path, "w");
+    assert_non_null(kernel);
+    assert_int_equal(fwrite(header, sizeof header, 1, kernel), 1);
+    assert_int_equal(fclose(kernel), 0);
+    assert_true(shell("cd %s && mkdir -p root/extlinux && mv kernel root/vmlinuz && "
+                      "printf 'label a\nkernel /vmlinuz\nappend state=one\n' >root/extlinux/extlinux.conf && "
+                      "mke2fs -q -t ext4 -b 1024 -d root disk 8M",
+                      folder));
+}
+
+static _Atomic bool written;
+
+static void write_done(struct block_request *request, int result)
+{
+    (void)request;
+    assert_int_equal(result, 0);
+    written = true;
+}
+
+/* As a guest does that changes its boot configuration. */
+static void write_disk(struct machine *machine, const char *old, const char *new)
+{
+    struct block_backend *disk = ((struct pc *)machine->board)->disks[0].backend;
+    static uint8_t bytes[8 << 20];
+    struct iovec iov;
+    struct block_request request = {
+        .operation = BLOCK_WRITE, .length = 512, .iov = &iov, .iov_count = 1, .done = write_done};
+    assert_int_equal(block_read_now(disk, 0, bytes, sizeof bytes), 0);
+    uint8_t *place = memmem(bytes, sizeof bytes, old, strlen(old));
+    assert_non_null(place);
+    memcpy(place, new, strlen(new));
+    request.offset = (uint64_t)(place - bytes) & ~UINT64_C(511);
+    iov = (struct iovec){bytes + request.offset, 512};
+    written = false;
+    pthread_mutex_lock(&machine->lock);
+    block_submit(disk, &request);
+    block_kick(disk);
+    pthread_mutex_unlock(&machine->lock);
+    while (!written)
+        step_sleep();
+}
+
+/* After a reset it is the disk as the guest left it that is started from, be it in the overlay of a snapshot.
+ */
+static void test_reset_from_disk(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/visor-machine-XXXXXX", path[128];
+    if (!shell("command -v mke2fs >/dev/null%s", ""))
+        skip();
+    assert_non_null(mkdtemp(folder));
+    make_disk(folder);
+    snprintf(path, sizeof path, "%s/disk", folder);
+    for (int snapshot = 1; snapshot >= 0; snapshot--) {
+        struct block_options disk = {.path = path, .snapshot = snapshot};
+        set_up(NULL);
+        pc_config.disks = &disk;
+        pc_config.disk_count = 1;
+        struct machine *machine = machine_make();
+        const struct pc *pc = machine->board;
+        assert_string_equal(pc->disk_kernel.command_line, "state=one");
+        pthread_t thread = start(machine);
+        while (!there)
+            step_sleep();
+        write_disk(machine, "state=one", "state=two");
+        machine_request(machine, MACHINE_REQUEST_RESET);
+        while (there < 2)
+            step_sleep();
+        assert_string_equal(pc->disk_kernel.command_line, "state=two");
+        machine_request(machine, MACHINE_REQUEST_END);
+        assert_int_equal(join(thread), MACHINE_ENDED);
+        machine_free(machine);
+    }
+    assert_true(shell("rm -r %s", folder));
+}
+
 /* -- wires ----------------------------------------------------------------------------------------------- */
 
 static void io_set(struct machine *machine, uint16_t port, uint8_t value)
@@ -587,13 +681,21 @@ static void test_cmos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_power_off),          TEST(test_resets),
-        TEST(test_triple_fault),       TEST(test_told),
-        TEST(test_power_button),       TEST(test_deaf),
-        TEST(test_end_from_outside),   TEST(test_pause),
-        TEST(test_reset_while_paused), TEST(test_many_requests),
-        TEST(test_failures),           TEST(test_reset_fails),
-        TEST(test_interrupt_wires),    TEST(test_cmos),
+        TEST(test_power_off),
+        TEST(test_resets),
+        TEST(test_triple_fault),
+        TEST(test_told),
+        TEST(test_power_button),
+        TEST(test_deaf),
+        TEST(test_end_from_outside),
+        TEST(test_pause),
+        TEST(test_reset_while_paused),
+        TEST(test_many_requests),
+        TEST(test_failures),
+        TEST(test_reset_fails),
+        TEST(test_reset_from_disk),
+        TEST(test_interrupt_wires),
+        TEST(test_cmos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ static void backend_kick(struct block_backend *unused)
         finish();
 }
 
-static const struct block_ops backend_ops = {backend_submit, backend_kick, NULL};
+static const struct block_ops backend_ops = {.submit = backend_submit, .kick = backend_kick};
 
 static void blocked(void *opaque, int error)
 {

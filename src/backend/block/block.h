@@ -41,6 +41,7 @@ struct block_backend;
 struct block_ops {
     void (*submit)(struct block_backend *backend, struct block_request *request);
     void (*kick)(struct block_backend *backend);
+    int (*read_now)(struct block_backend *backend, uint64_t offset, void *buffer, uint64_t length);
     void (*close)(struct block_backend *backend); /* nothing is under way; frees it */
 };
 
@@ -61,6 +62,14 @@ static inline void block_submit(struct block_backend *backend, struct block_requ
 static inline void block_kick(struct block_backend *backend)
 {
     backend->ops->kick(backend);
+}
+
+/* Any bytes within the disk, which the host may have to wait for: for who looks at the disk before the
+ * machine runs. What is under way may be seen or not. 0 or a negative errno. */
+static inline int block_read_now(struct block_backend *backend, uint64_t offset, void *buffer,
+                                 uint64_t length)
+{
+    return backend->ops->read_now(backend, offset, buffer, length);
 }
 
 #endif

@@ -449,6 +449,20 @@ static void overlay_kick(struct block_backend *backend)
     block_kick(overlay->top);
 }
 
+static int overlay_read_now(struct block_backend *backend, uint64_t offset, void *buffer, uint64_t length)
+{
+    struct overlay *overlay = (struct overlay *)backend;
+    const uint64_t end = offset + length;
+    uint8_t *to = buffer;
+    int code = 0;
+    for (uint64_t next; !code && offset < end; to += next - offset, offset = next) {
+        next = run_end(overlay, offset, end);
+        code = block_read_now(cluster_present(overlay, offset / CLUSTER) ? overlay->top : overlay->base,
+                              offset, to, next - offset);
+    }
+    return code;
+}
+
 static void overlay_close(struct block_backend *backend)
 {
     struct overlay *overlay = (struct overlay *)backend;
@@ -461,7 +475,7 @@ static void overlay_close(struct block_backend *backend)
     free(overlay);
 }
 
-static const struct block_ops overlay_ops = {overlay_submit, overlay_kick, overlay_close};
+static const struct block_ops overlay_ops = {overlay_submit, overlay_kick, overlay_read_now, overlay_close};
 
 /* The temporary file: where the user wants such files, but not, unless asked to, in memory. */
 static int temporary_open(uint64_t size, struct error *error)
