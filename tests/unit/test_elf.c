@@ -116,6 +116,56 @@ static void expect(struct program *p, const char *words)
         fail_msg("\"%s\" does not say \"%s\"", error.message, words);
 }
 
+/* A 32-bit program: data with bss at the end of the address space that its fields can say. */
+static void test_small(void **state)
+{
+    const Elf32_Ehdr h = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB},
+                          .e_type = ET_EXEC,
+                          .e_machine = EM_386,
+                          .e_entry = 0x8048400,
+                          .e_phoff = sizeof h,
+                          .e_phentsize = sizeof(Elf32_Phdr),
+                          .e_phnum = 3};
+    const Elf32_Phdr segments[] = {
+        {.p_type = PT_INTERP, .p_offset = 0x300, .p_filesz = 16, .p_memsz = 16},
+        {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x8048000, .p_filesz = 4096, .p_memsz = 4096},
+        {.p_type = PT_LOAD,
+         .p_flags = PF_R | PF_W,
+         .p_vaddr = 0xfffff000,
+         .p_offset = 0x1000,
+         .p_memsz = 4096},
+    };
+    struct program p = {0};
+    struct elf_image image;
+    struct error error = ERROR_INIT;
+    (void)state;
+
+    memcpy(p.bytes, &h, sizeof h);
+    memcpy(p.bytes + sizeof h, segments, sizeof segments);
+    assert_int_equal(elf_parse(p.bytes, FILE_SIZE, FILE_SIZE, &image, &error), 0);
+    assert_int_equal(image.machine, EM_386);
+    assert_int_equal(image.entry, 0x8048400);
+    assert_int_equal(image.program_headers, 0x8048000 + sizeof h);
+    assert_int_equal(image.program_header_count, 3);
+    assert_int_equal(image.program_header_size, sizeof(Elf32_Phdr));
+    assert_int_equal(image.interpreter_offset, 0x300);
+    assert_int_equal(image.segment_count, 2);
+    assert_int_equal(image.low, 0x8048000);
+    assert_int_equal(image.high, 0x100000000);
+
+    expect(&p, "an i386 program"); /* where another one is wanted */
+    p.bytes[EI_CLASS] = ELFCLASS64;
+    assert_int_equal(elf_parse(p.bytes, FILE_SIZE, FILE_SIZE, &image, &error), -ENOEXEC);
+    assert_non_null(strstr(error.message, "a 64-bit ELF file"));
+    p.bytes[EI_CLASS] = ELFCLASS32;
+    for (size_t size = 0; size < sizeof h + sizeof segments; size++) {
+        uint8_t *copy = malloc(size + 1);
+        memcpy(copy, p.bytes, size);
+        assert_int_equal(elf_parse(copy, size, FILE_SIZE, &image, &error), -ENOEXEC);
+        free(copy);
+    }
+}
+
 static void test_wrong_kind(void **state)
 {
     struct program p;
@@ -300,9 +350,10 @@ static void test_ranges_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),    cmocka_unit_test(test_wrong_kind),
-        cmocka_unit_test(test_damaged), cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_ranges),  cmocka_unit_test(test_ranges_random),
+        cmocka_unit_test(test_good),          cmocka_unit_test(test_small),
+        cmocka_unit_test(test_wrong_kind),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_ranges_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,10 +74,12 @@ static int check_identification(const uint8_t *bytes, size_t size, uint16_t mach
     if (machine != MACHINE_ANY && found != machine)
         return error_set(error, -ENOEXEC, "%s, but %s is needed", elf_machine_name(found),
                          elf_machine_name(machine));
-    if (bytes[EI_CLASS] == ELFCLASS32)
-        return error_set(error, -ENOEXEC, "a 32-bit ELF file, but a 64-bit one is needed");
-    if (bytes[EI_CLASS] != ELFCLASS64)
+    if (bytes[EI_CLASS] != ELFCLASS32 && bytes[EI_CLASS] != ELFCLASS64)
         return error_set(error, -ENOEXEC, "an ELF file of unknown class %u", bytes[EI_CLASS]);
+    if (bytes[EI_CLASS] == ELFCLASS32 && found != EM_386)
+        return error_set(error, -ENOEXEC, "a 32-bit ELF file, but a 64-bit one is needed");
+    if (bytes[EI_CLASS] == ELFCLASS64 && found == EM_386)
+        return error_set(error, -ENOEXEC, "a 64-bit ELF file, but a 32-bit one is needed");
     if (bytes[EI_DATA] == ELFDATA2MSB)
         return error_set(error, -ENOEXEC, "a big-endian ELF file, but a little-endian one is needed");
     if (bytes[EI_DATA] != ELFDATA2LSB)
@@ -85,16 +87,63 @@ static int check_identification(const uint8_t *bytes, size_t size, uint16_t mach
     return 0;
 }
 
+/* Both classes as the larger one: false if not all of it is there. */
+static bool read_header(const uint8_t *bytes, size_t size, Elf64_Ehdr *header)
+{
+    Elf32_Ehdr small;
+    const bool is_small = size > EI_CLASS && bytes[EI_CLASS] == ELFCLASS32;
+    if (size < (is_small ? sizeof small : sizeof *header))
+        return false;
+    if (!is_small) {
+        memcpy(header, bytes, sizeof *header);
+        return true;
+    }
+    memcpy(&small, bytes, sizeof small);
+    *header = (Elf64_Ehdr){.e_type = small.e_type,
+                           .e_machine = small.e_machine,
+                           .e_entry = small.e_entry,
+                           .e_phoff = small.e_phoff,
+                           .e_phentsize = small.e_phentsize,
+                           .e_phnum = small.e_phnum};
+    memcpy(header->e_ident, bytes, EI_NIDENT);
+    return true;
+}
+
+static size_t program_header_size(const Elf64_Ehdr *header)
+{
+    return header->e_ident[EI_CLASS] == ELFCLASS32 ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
+}
+
+static void read_program_header(const Elf64_Ehdr *header, const uint8_t *bytes, unsigned index,
+                                Elf64_Phdr *ph)
+{
+    Elf32_Phdr small;
+    const uint8_t *at = bytes + header->e_phoff + index * program_header_size(header);
+    if (header->e_ident[EI_CLASS] != ELFCLASS32) {
+        memcpy(ph, at, sizeof *ph);
+        return;
+    }
+    memcpy(&small, at, sizeof small);
+    *ph = (Elf64_Phdr){.p_type = small.p_type,
+                       .p_flags = small.p_flags,
+                       .p_offset = small.p_offset,
+                       .p_vaddr = small.p_vaddr,
+                       .p_paddr = small.p_paddr,
+                       .p_filesz = small.p_filesz,
+                       .p_memsz = small.p_memsz,
+                       .p_align = small.p_align};
+}
+
 static int check_header(const Elf64_Ehdr *header, size_t size, uint64_t file_size, struct error *error)
 {
     if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
         return error_set(error, -ENOEXEC, "an ELF file that is not a program (type %u)", header->e_type);
-    if (header->e_phentsize != sizeof(Elf64_Phdr))
+    if (header->e_phentsize != program_header_size(header))
         return error_set(error, -ENOEXEC, "damaged: program headers of %u bytes", header->e_phentsize);
     if (!header->e_phnum)
         return error_set(error, -ENOEXEC, "no program headers");
 
-    uint64_t table = (uint64_t)header->e_phnum * sizeof(Elf64_Phdr);
+    uint64_t table = (uint64_t)header->e_phnum * program_header_size(header);
     if (header->e_phoff > file_size || table > file_size - header->e_phoff)
         return error_set(error, -ENOEXEC, "the file is cut off in its program headers");
     if (header->e_phoff > size || table > size - header->e_phoff)
@@ -178,9 +227,8 @@ int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_
         image->machine = (uint16_t)elf_machine_of(bytes, size);
     if (code < 0)
         return code;
-    if (size < sizeof header)
+    if (!read_header(bytes, size, &header))
         return error_set(error, -ENOEXEC, "the file is cut off in its ELF header");
-    memcpy(&header, bytes, sizeof header);
     code = check_header(&header, size, file_size, error);
     if (code < 0)
         return code;
@@ -188,11 +236,12 @@ int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_
     image->relocatable = header.e_type == ET_DYN;
     image->entry = header.e_entry;
     image->program_header_count = header.e_phnum;
+    image->program_header_size = header.e_phentsize;
     image->low = UINT64_MAX;
     image->alignment = GUEST_PAGE_SIZE;
     for (unsigned i = 0; i < header.e_phnum; i++) {
         Elf64_Phdr ph;
-        memcpy(&ph, bytes + header.e_phoff + i * sizeof ph, sizeof ph);
+        read_program_header(&header, bytes, i, &ph);
         code = add_program_header(image, &ph, file_size, error);
         if (code < 0)
             return code;
@@ -237,14 +286,12 @@ int elf_read(int fd, uint16_t machine, struct elf_image *image, struct error *er
     uint8_t first[4096], *more = NULL;
     int code = read_at(fd, first, sizeof first, 0, error);
     Elf64_Ehdr header;
-    if (code == sizeof first) {
-        memcpy(&header, first, sizeof header);
-        if (header.e_phoff > sizeof first - header.e_phnum * sizeof(Elf64_Phdr)) {
-            more = malloc(ELF_HEAD_SIZE);
-            if (!more)
-                return error_set(error, -ENOMEM, "out of memory");
-            code = read_at(fd, more, ELF_HEAD_SIZE, 0, error);
-        }
+    if (code == sizeof first && read_header(first, sizeof first, &header) &&
+        header.e_phoff > sizeof first - header.e_phnum * sizeof(Elf64_Phdr)) {
+        more = malloc(ELF_HEAD_SIZE);
+        if (!more)
+            return error_set(error, -ENOMEM, "out of memory");
+        code = read_at(fd, more, ELF_HEAD_SIZE, 0, error);
     }
     if (code >= 0)
         code =

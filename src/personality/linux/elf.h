@@ -26,13 +26,13 @@ struct elf_segment {
     unsigned protection; /* PROT_* */
 };
 
-/* A 64-bit little-endian executable or shared object for Linux. */
+/* A little-endian executable or shared object for Linux: of 32 bits for i386, else of 64. */
 struct elf_image {
     uint16_t machine;
     bool relocatable; /* position-independent: ET_DYN */
     uint64_t entry;
     uint64_t program_headers; /* their address in memory, 0 if no segment holds them */
-    uint16_t program_header_count;
+    uint16_t program_header_count, program_header_size;
     uint64_t interpreter_offset,
         interpreter_size; /* of PT_INTERP in the file; size 0: none. The NUL counts */
     bool executable_stack;
@@ -46,7 +46,7 @@ struct elf_image {
  * Describes the program whose first `size` bytes are given, of a file of `file_size` bytes.
  *
  * Errors: -ENOEXEC, with what is wrong in *error. `image->machine` is set as soon as the header says so:
- * a 64-bit or 32-bit program for another CPU fails with that CPU's name in the message.
+ * a program for another CPU fails with that CPU's name in the message.
  * `machine` is the CPU wanted.
  */
 int elf_parse_for(const uint8_t *bytes, size_t size, uint64_t file_size, uint16_t machine,
