@@ -9,16 +9,49 @@
 #include <ext2fs/ext2fs.h>
 
 #include "base/macros.h"
+#include "boot/journal.h"
 
 /* Where a channel of libext2fs reads from. */
 struct source {
     struct boot_file *disk;
     uint64_t start, size;
+    const struct journal *journal; /* NULL: none */
+    uint32_t block_size;           /* its blocks' */
+};
+
+struct file_system {
+    ext2_filsys fs;
+    ext2_filsys raw; /* as it is without its journal, which is read from there; NULL: it has none to read */
+    struct journal *journal;
 };
 
 /* libext2fs passes nothing to a manager's open() but a name, so what is being opened is left here. */
 static _Thread_local const struct source *opening;
 static struct struct_io_manager manager;
+
+/* Within the volume. */
+static int source_read(const struct source *source, uint64_t offset, void *buffer, uint64_t length)
+{
+    if (!source->journal)
+        return boot_file_read(source->disk, source->start + offset, buffer, length, NULL);
+    int code = 0;
+    for (uint64_t run; !code && length; length -= run) {
+        uint64_t block = offset / source->block_size, next = journal_next(source->journal, block);
+        uint32_t within = (uint32_t)(offset % source->block_size);
+        if (next == block) {
+            run = MIN(length, source->block_size - within);
+            code = journal_read(source->journal, block, within, buffer, (uint32_t)run);
+        } else {
+            run = next - block > length / source->block_size + 1
+                      ? length
+                      : MIN(length, (next - block) * source->block_size - within);
+            code = boot_file_read(source->disk, source->start + offset, buffer, run, NULL);
+        }
+        offset += run;
+        buffer = (uint8_t *)buffer + run;
+    }
+    return code;
+}
 
 static errcode_t channel_open(const char *name, int flags, io_channel *out)
 {
@@ -69,7 +102,7 @@ static errcode_t channel_read(io_channel channel, unsigned long long block, int 
              length = count < 0 ? (uint64_t) - (int64_t)count : (uint64_t)count * size;
     if (block > source->size / size || length > source->size - block * size)
         return EXT2_ET_SHORT_READ;
-    return boot_file_read(source->disk, source->start + block * size, data, length, NULL) ? EIO : 0;
+    return source_read(source, block * size, data, length) ? EIO : 0;
 }
 
 static errcode_t channel_read32(io_channel channel, unsigned long block, int count, void *data)
@@ -126,73 +159,6 @@ static bool has_magic(const struct source *source)
            magic[0] == 0x53 && magic[1] == 0xef;
 }
 
-int volume_open(struct volume *volume, struct boot_file *disk, const struct partition *partition,
-                struct error *error)
-{
-    /* After a crash there may be changes in the journal only: then checksums can be wrong. */
-    const int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | EXT2_FLAG_IGNORE_CSUM_ERRORS;
-    const struct source source = {disk, partition->start, partition->size};
-    ext2_filsys fs = NULL;
-    if (!has_magic(&source))
-        return -EINVAL;
-    initialize_ext2_error_table();
-    opening = &source;
-    errcode_t code = ext2fs_open2("disk", NULL, flags, 0, 0, &manager, &fs);
-    opening = NULL;
-    if (code)
-        return error_set(error, -EINVAL, "disk %s: the ext file system of partition %u cannot be read: %s",
-                         disk->name, partition->number, error_message(code));
-    *volume = (struct volume){.partition = partition->number, .file_system = fs};
-    format_uuid(volume->uuid, fs->super->s_uuid);
-    memcpy(volume->label, fs->super->s_volume_name, sizeof volume->label - 1);
-    return 0;
-}
-
-void volume_close(struct volume *volume)
-{
-    ext2_filsys fs = volume->file_system;
-    if (fs)
-        ext2fs_free(fs); /* not ext2fs_close(), which would write */
-    volume->file_system = NULL;
-}
-
-const char *volume_foreign_kind(struct boot_file *disk, const struct partition *partition)
-{
-    static const struct {
-        uint64_t offset;
-        const char *magic, *name;
-    } kinds[] = {
-        {0, "XFSB", "XFS"},
-        {0x10040, "_BHRfS_M", "btrfs"},
-        {54, "FAT", "FAT"},
-        {82, "FAT32", "FAT"},
-        {3, "NTFS", "NTFS"},
-        {0, "LUKS\xba\xbe", "an encrypted volume"},
-        {512, "LABELONE", "LVM"},
-        {0, "hsqs", "squashfs"},
-        {0x400, "\x10\x20\xf5\xf2", "F2FS"},
-        {0x8001, "CD001", "ISO 9660"},
-    };
-    char found[8];
-    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
-        size_t length = strlen(kinds[i].magic);
-        if (partition->size >= kinds[i].offset + length &&
-            !boot_file_read(disk, partition->start + kinds[i].offset, found, length, NULL) &&
-            !memcmp(found, kinds[i].magic, length))
-            return kinds[i].name;
-    }
-    return NULL;
-}
-
-static int lookup(struct volume *volume, const char *path, ext2_ino_t *number, struct ext2_inode *inode)
-{
-    ext2_filsys fs = volume->file_system;
-    errcode_t code = ext2fs_namei_follow(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, number);
-    if (!code)
-        code = ext2fs_read_inode(fs, *number, inode);
-    return !code ? 0 : code == EXT2_ET_FILE_NOT_FOUND || code == EXT2_ET_NO_DIRECTORY ? -ENOENT : -EIO;
-}
-
 /* By libext2fs, block by block: what is no plain extent. */
 static errcode_t read_blocks(ext2_file_t handle, uint64_t offset, uint8_t *buffer, uint64_t length)
 {
@@ -241,7 +207,7 @@ static errcode_t read_runs(ext2_file_t handle, uint64_t offset, uint8_t *buffer,
             code = read_blocks(handle, offset, buffer, run);
         } else if (place > source->size || run > source->size - place) {
             code = EXT2_ET_SHORT_READ;
-        } else if (boot_file_read(source->disk, source->start + place, buffer, run, NULL)) {
+        } else if (source_read(source, place, buffer, run)) {
             code = EIO;
         }
         offset += run;
@@ -265,11 +231,143 @@ static void close_file(struct boot_file *file)
     ext2fs_file_close(file->opaque);
 }
 
+static int open_inode(ext2_filsys fs, ext2_ino_t number, const char *name, struct boot_file **out,
+                      struct error *error)
+{
+    struct ext2_inode inode;
+    ext2_file_t handle = NULL;
+    errcode_t code = ext2fs_read_inode(fs, number, &inode);
+    if (!code)
+        code = ext2fs_file_open2(fs, number, &inode, 0, &handle);
+    if (code)
+        return error_set(error, -EIO, "cannot open %s: %s", name, error_message(code));
+    struct boot_file *file = boot_file_of_memory(name, NULL, 0);
+    if (!file) {
+        ext2fs_file_close(handle);
+        return error_set(error, -ENOMEM, "cannot open %s: out of memory", name);
+    }
+    file->size = EXT2_I_SIZE(&inode);
+    file->read = read_file;
+    file->close = close_file;
+    file->opaque = handle;
+    *out = file;
+    return 0;
+}
+
+static errcode_t open_source(const struct source *source, ext2_filsys *fs)
+{
+    /* What a journal has may be missing: then checksums can be wrong. */
+    const int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP | EXT2_FLAG_IGNORE_CSUM_ERRORS;
+    opening = source;
+    errcode_t code = ext2fs_open2("disk", NULL, flags, 0, 0, &manager, fs);
+    opening = NULL;
+    return code;
+}
+
+/* After the sudden end of a guest, what it wrote last is only in the journal. One that cannot be read, or is
+ * elsewhere, is left alone. */
+static void open_journal(struct file_system *system, const struct source *source)
+{
+    const struct ext2_super_block *super = system->fs->super;
+    struct boot_file *log;
+    struct source with = *source;
+    ext2_filsys fs = NULL;
+    if (!ext2fs_has_feature_journal_needs_recovery(system->fs->super) || !super->s_journal_inum ||
+        open_inode(system->fs, super->s_journal_inum, "journal", &log, NULL))
+        return;
+    if (journal_open(&system->journal, log, system->fs->blocksize)) {
+        boot_file_close(log);
+        return;
+    }
+    with.journal = system->journal;
+    with.block_size = system->fs->blocksize;
+    if (open_source(&with, &fs)) {
+        journal_close(system->journal);
+        system->journal = NULL;
+        return;
+    }
+    system->raw = system->fs;
+    system->fs = fs;
+}
+
+int volume_open(struct volume *volume, struct boot_file *disk, const struct partition *partition,
+                struct error *error)
+{
+    const struct source source = {.disk = disk, .start = partition->start, .size = partition->size};
+    if (!has_magic(&source))
+        return -EINVAL;
+    struct file_system *system = calloc(1, sizeof *system);
+    if (!system)
+        return error_set(error, -ENOMEM, "disk %s: out of memory", disk->name);
+    initialize_ext2_error_table();
+    errcode_t code = open_source(&source, &system->fs);
+    if (code) {
+        free(system);
+        return error_set(error, -EINVAL, "disk %s: the ext file system of partition %u cannot be read: %s",
+                         disk->name, partition->number, error_message(code));
+    }
+    open_journal(system, &source);
+    *volume = (struct volume){.partition = partition->number, .file_system = system};
+    format_uuid(volume->uuid, system->fs->super->s_uuid);
+    memcpy(volume->label, system->fs->super->s_volume_name, sizeof volume->label - 1);
+    return 0;
+}
+
+/* Not ext2fs_close(), which would write. */
+void volume_close(struct volume *volume)
+{
+    struct file_system *system = volume->file_system;
+    if (!system)
+        return;
+    ext2fs_free(system->fs);
+    journal_close(system->journal);
+    if (system->raw)
+        ext2fs_free(system->raw);
+    free(system);
+    volume->file_system = NULL;
+}
+
+const char *volume_foreign_kind(struct boot_file *disk, const struct partition *partition)
+{
+    static const struct {
+        uint64_t offset;
+        const char *magic, *name;
+    } kinds[] = {
+        {0, "XFSB", "XFS"},
+        {0x10040, "_BHRfS_M", "btrfs"},
+        {54, "FAT", "FAT"},
+        {82, "FAT32", "FAT"},
+        {3, "NTFS", "NTFS"},
+        {0, "LUKS\xba\xbe", "an encrypted volume"},
+        {512, "LABELONE", "LVM"},
+        {0, "hsqs", "squashfs"},
+        {0x400, "\x10\x20\xf5\xf2", "F2FS"},
+        {0x8001, "CD001", "ISO 9660"},
+    };
+    char found[8];
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        size_t length = strlen(kinds[i].magic);
+        if (partition->size >= kinds[i].offset + length &&
+            !boot_file_read(disk, partition->start + kinds[i].offset, found, length, NULL) &&
+            !memcmp(found, kinds[i].magic, length))
+            return kinds[i].name;
+    }
+    return NULL;
+}
+
+static int lookup(struct volume *volume, const char *path, ext2_ino_t *number, struct ext2_inode *inode)
+{
+    ext2_filsys fs = ((struct file_system *)volume->file_system)->fs;
+    errcode_t code = ext2fs_namei_follow(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, path, number);
+    if (!code)
+        code = ext2fs_read_inode(fs, *number, inode);
+    return !code ? 0 : code == EXT2_ET_FILE_NOT_FOUND || code == EXT2_ET_NO_DIRECTORY ? -ENOENT : -EIO;
+}
+
 int volume_open_file(struct volume *volume, const char *path, struct boot_file **out, struct error *error)
 {
     ext2_ino_t number;
     struct ext2_inode inode;
-    ext2_file_t handle = NULL;
     int result = lookup(volume, path, &number, &inode);
     if (!result && !LINUX_S_ISREG(inode.i_mode))
         result = -EISDIR;
@@ -278,20 +376,7 @@ int volume_open_file(struct volume *volume, const char *path, struct boot_file *
                          result == -ENOENT   ? "it does not exist"
                          : result == -EISDIR ? "not a regular file"
                                              : "the file system is damaged");
-    errcode_t code = ext2fs_file_open2(volume->file_system, number, &inode, 0, &handle);
-    if (code)
-        return error_set(error, -EIO, "cannot open %s: %s", path, error_message(code));
-    struct boot_file *file = boot_file_of_memory(path, NULL, 0);
-    if (!file) {
-        ext2fs_file_close(handle);
-        return error_set(error, -ENOMEM, "cannot open %s: out of memory", path);
-    }
-    file->size = EXT2_I_SIZE(&inode);
-    file->read = read_file;
-    file->close = close_file;
-    file->opaque = handle;
-    *out = file;
-    return 0;
+    return open_inode(((struct file_system *)volume->file_system)->fs, number, path, out, error);
 }
 
 bool volume_has(struct volume *volume, const char *path, bool *is_directory)
@@ -330,7 +415,8 @@ int volume_list(struct volume *volume, const char *path, void (*found)(void *opa
     int result = lookup(volume, path, &number, &inode);
     if (!result && !LINUX_S_ISDIR(inode.i_mode))
         result = -ENOTDIR;
-    if (!result && ext2fs_dir_iterate(volume->file_system, number, 0, NULL, list_entry, &listing))
+    if (!result && ext2fs_dir_iterate(((struct file_system *)volume->file_system)->fs, number, 0, NULL,
+                                      list_entry, &listing))
         result = -EIO;
     return result;
 }

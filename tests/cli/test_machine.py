@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -164,6 +165,48 @@ def test_disks(start, tmp_path):
     assert "ABC" in seen
     assert "secondnew" in seen
     assert [image.read_bytes()[:3] for image in images] == [b"new", b"BBB", b"CCC"]
+
+
+def bootable_disk(kernel, tmp_path, script):
+    """A disk with a file system from which the guest's kernel starts; `step=one` is in its command line."""
+    root = tmp_path / "root"
+    (root / "extlinux").mkdir(parents=True)
+    shutil.copy(kernel.image, root / "vmlinuz")
+    kernel.initrd(root, script)
+    (root / "extlinux/extlinux.conf").write_text("label a\nkernel /vmlinuz\ninitrd /initrd\n"
+                                                 "append console=ttyS0 quiet step=one\n")
+    image = tmp_path / "disk.img"
+    subprocess.run(["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, image, "96M"], check=True)
+    return image
+
+
+# A new file takes the old one's place; what makes that last is a commit of the journal alone.
+CHANGE = (f"load {' '.join(DISK)}; cat /proc/cmdline; if grep -q step=one /proc/cmdline; then "
+          "mount -t ext4 /dev/vda /mnt; cd /mnt/extlinux; sed s/step=one/step=two/ extlinux.conf | "
+          "dd of=new conv=fsync 2>/dev/null; mv new extlinux.conf; echo | dd of=other conv=fsync 2>/dev/null; "
+          "echo CHANGED; %s; else echo SEEN; poweroff -f; fi")
+
+
+def test_killed_guest_starts_with_what_its_journal_has(kernel, tmp_path):
+    image = bootable_disk(kernel, tmp_path, CHANGE % "sleep 1000000")
+    first = Machine("--net", "none", image)
+    first.wait_for("CHANGED")
+    first.process.kill()
+    first.end()
+    features = subprocess.run(["/usr/sbin/dumpe2fs", "-h", image], capture_output=True, text=True, check=True).stdout
+    assert "needs_recovery" in features
+    second = Machine("--net", "none", "--snapshot", image)
+    assert "step=two" in second.wait_for("SEEN")
+    assert second.end() == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--snapshot"]])
+def test_reboot_starts_with_what_the_guest_has_written(kernel, tmp_path, options):
+    image = bootable_disk(kernel, tmp_path, CHANGE % "cd /; umount /mnt; reboot -f")
+    machine = Machine("--net", "none", *options, image)
+    machine.wait_for("CHANGED")
+    assert "step=two" in machine.wait_for("SEEN")
+    assert machine.end() == 0
 
 
 def free_port():

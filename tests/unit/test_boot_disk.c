@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "boot/disk_kernel.h"
+#include "boot/journal.h"
 #include "boot/partition.h"
 
 #define DISK_SIZE (64 * 1024)
@@ -214,6 +215,161 @@ static void test_disk(void **unused)
     boot_file_close(file);
 }
 
+/* -- journals ---------------------------------------------------------------------------------------------
+ */
+
+#define BLOCK 1024
+
+/* A ring of blocks 1 to 11 whose oldest transaction, number 7, is in block `start`. */
+static uint8_t ring[12 * BLOCK];
+
+static void put_big(uint8_t *at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+static uint8_t *put_header(unsigned block, unsigned kind, unsigned sequence)
+{
+    uint8_t *at = ring + block * BLOCK;
+    memset(at, 0, BLOCK);
+    put_big(at, 0xc03b3998);
+    put_big(at + 4, kind);
+    put_big(at + 8, sequence);
+    return at;
+}
+
+static void put_ring(unsigned start)
+{
+    memset(ring, 0, sizeof ring);
+    uint8_t *super = put_header(0, 4, 0);
+    put_big(super + 12, BLOCK);
+    put_big(super + 16, 12);
+    put_big(super + 20, 1);
+    put_big(super + 24, 7);
+    put_big(super + 28, start);
+}
+
+static void put_tag(unsigned block, unsigned index, unsigned target, unsigned flags)
+{
+    uint8_t *at = ring + block * BLOCK + 12 + (index ? 16 : 0) + index * 8; /* the first has a UUID */
+    put_big(at, target);
+    put_big(at + 4, flags);
+}
+
+/* What the journal has instead of a block: the byte it is filled with, -1 for nothing. */
+static int replaced(unsigned block)
+{
+    struct journal *journal = NULL;
+    struct boot_file *log = boot_file_of_memory("journal", ring, sizeof ring);
+    uint8_t got[8];
+    assert_int_equal(journal_open(&journal, log, BLOCK), 0);
+    bool has = journal_next(journal, block) == block;
+    int code = journal_read(journal, block, 100, got, sizeof got);
+    assert_int_equal(code, has ? 0 : -ENOENT);
+    journal_close(journal);
+    return has ? got[7] : -1;
+}
+
+static void test_journal_ring(void **unused)
+{
+    (void)unused;
+    put_ring(9);
+    put_header(9, 1, 7);
+    put_tag(9, 0, 500, 0);
+    put_tag(9, 1, 501, 2);
+    put_tag(9, 2, 502, 2 | 8);
+    memset(ring + 10 * BLOCK, 0xa0, BLOCK);
+    memset(ring + 11 * BLOCK, 0xa1, BLOCK);
+    memset(ring + 1 * BLOCK, 0xa2, BLOCK); /* round */
+    assert_int_equal(replaced(500), -1);   /* not committed */
+    put_header(2, 2, 7);
+    assert_int_equal(replaced(500), 0xa0);
+    assert_int_equal(replaced(501), 0xa1);
+    assert_int_equal(replaced(502), 0xa2);
+    assert_int_equal(replaced(503), -1);
+    /* The next one writes 500 again, and takes 501 back: that counts for older ones only. */
+    uint8_t *revoke = put_header(3, 5, 8);
+    put_big(revoke + 12, 20);
+    put_big(revoke + 16, 501);
+    put_header(4, 1, 8);
+    put_tag(4, 0, 500, 8);
+    memset(ring + 5 * BLOCK, 0xb0, BLOCK);
+    put_header(6, 2, 8);
+    assert_int_equal(replaced(500), 0xb0);
+    assert_int_equal(replaced(501), -1);
+    assert_int_equal(replaced(502), 0xa2);
+    put_header(6, 2, 9); /* of another transaction: not committed, and nothing is taken back */
+    assert_int_equal(replaced(500), 0xa0);
+    assert_int_equal(replaced(501), 0xa1);
+    put_ring(0); /* all is in place */
+    assert_int_equal(replaced(500), -1);
+    struct journal *journal;
+    struct boot_file *log = boot_file_of_memory("journal", ring, sizeof ring);
+    put_big(ring + 40, 0x40); /* a feature of the future */
+    assert_int_equal(journal_open(&journal, log, BLOCK), -EINVAL);
+    put_ring(1);
+    put_big(ring + 16, 13); /* cut off */
+    assert_int_equal(journal_open(&journal, log, BLOCK), -EINVAL);
+    boot_file_close(log);
+}
+
+static void assert_journaled(const char *how, const char *line)
+{
+    struct disk_kernel kernel;
+    struct boot_file *file;
+    struct error error;
+    shell("cp disk before");
+    assert_int_equal(open_disk(&kernel, &file, &error), 0);
+    if (strcmp(kernel.command_line, line) != 0)
+        fail_msg("%s: \"%s\" instead of \"%s\"", how, kernel.command_line, line);
+    assert_content(kernel.kernel, "vmlinuz");
+    disk_kernel_close(&kernel);
+    boot_file_close(file);
+    shell("cmp disk before");
+}
+
+/* What e2fsprogs' own program has put into a journal, with checksums of all kinds; the disk stays as it is.
+ */
+static void test_journal(void **unused)
+{
+    (void)unused;
+    static const char *const kinds[] = {"^64bit,^metadata_csum", "^64bit,metadata_csum",
+                                        "64bit,metadata_csum"};
+    static const char *const checksums[] = {"", "-c -v 2", "-c -v 3"};
+    const char *debug = "debugfs -w disk >/dev/null 2>&1";
+    if (lacks_tools() || system("PATH=\"$PATH:/usr/sbin:/sbin\"; command -v debugfs >/dev/null 2>&1"))
+        skip();
+    for (unsigned i = 0; i < 9; i++) {
+        const char *sums = checksums[i % 3];
+        char how[100];
+        snprintf(how, sizeof how, "%s %s", kinds[i / 3], sums);
+        shell("rm -rf root; mkdir -p root/extlinux; head -c 300000 /dev/urandom >root/vmlinuz; "
+              "printf 'label a\nkernel /vmlinuz\nappend a=1\n' >root/extlinux/extlinux.conf; rm -f disk; "
+              "mke2fs -q -t ext4 -b 1024 -O %s -d root disk 16M; "
+              "sed s/a=1/a=2/ root/extlinux/extlinux.conf >c2; truncate -s 1024 c2; "
+              "sed s/a=1/a=3/ root/extlinux/extlinux.conf >c3; truncate -s 1024 c3",
+              kinds[i / 3]);
+        assert_journaled(how, "a=1");
+        /* With a block of the kernel that begins as only the journal's own may. */
+        shell(
+            "c=$(debugfs -R 'blocks /extlinux/extlinux.conf' disk 2>/dev/null); "
+            "k=$(debugfs -R 'blocks /vmlinuz' disk 2>/dev/null | cut -d' ' -f1); "
+            "printf '\\300\\073\\071\\230' >k2; head -c 1020 /dev/urandom >>k2; cat c2 k2 >both; "
+            "printf \"jo %s\\njw -b ${c%% },$k both\\njc\\n\" | %s; dd if=k2 of=root/vmlinuz conv=notrunc 2>/dev/null",
+            sums, debug);
+        assert_journaled(how, "a=2");
+        shell("c=$(debugfs -R 'blocks /extlinux/extlinux.conf' disk 2>/dev/null); "
+              "printf \"jo %s\\njw -b ${c%% } c3\\njc\\n\" | %s",
+              sums, debug);
+        assert_journaled(how, "a=3");
+        shell("c=$(debugfs -R 'blocks /extlinux/extlinux.conf' disk 2>/dev/null); "
+              "printf \"jo %s\\njw -r ${c%% }\\njc\\njo %s\\njw -c -b ${c%% } c2\\njc\\n\" | %s",
+              sums, sums, debug);
+        assert_journaled(how, "a=1");
+    }
+}
+
 static void test_disk_refusals(void **unused)
 {
     (void)unused;
@@ -251,10 +407,9 @@ static void test_disk_refusals(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mbr),
-        cmocka_unit_test(test_gpt),
-        cmocka_unit_test(test_disk),
-        cmocka_unit_test(test_disk_refusals),
+        cmocka_unit_test(test_mbr),          cmocka_unit_test(test_gpt),
+        cmocka_unit_test(test_disk),         cmocka_unit_test(test_disk_refusals),
+        cmocka_unit_test(test_journal_ring), cmocka_unit_test(test_journal),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
