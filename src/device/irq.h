@@ -26,6 +26,20 @@ static inline void irq_set(const struct irq_line *line, bool level)
         line->set(line->opaque, line->number, level);
 }
 
+/* A wire with several drivers, of which one is enough to assert it. Each has a number. */
+struct irq_or {
+    uint16_t drivers; /* a bit for each that asserts it */
+    struct irq_line output;
+};
+
+static inline void irq_or_set(struct irq_or *wire, unsigned driver, bool level)
+{
+    const uint16_t before = wire->drivers, bit = (uint16_t)(1u << driver);
+    wire->drivers = level ? before | bit : before & (uint16_t)~bit;
+    if (!wire->drivers != !before)
+        irq_set(&wire->output, level);
+}
+
 /* An edge for an edge-triggered input. The line stays asserted, since an 8259 forgets requests that go away
  * before they are acknowledged. */
 static inline void irq_pulse(const struct irq_line *line)

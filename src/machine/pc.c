@@ -13,28 +13,29 @@
 
 /* -- wires ----------------------------------------------------------------------------------------------- */
 
-static const struct device_field isa_fields[] = {
-    DEVICE_ARRAY(struct pc_isa, drivers),
+static const struct device_field wire_fields[] = {
+    DEVICE_FIELD(struct irq_or, drivers),
 };
 
-static const struct device_type isa_type = {
-    .name = "isa-wires",
+static const struct device_field wires_fields[] = {
+    DEVICE_STRUCTS(struct pc_wires, pic, wire_fields),
+    DEVICE_STRUCTS(struct pc_wires, ioapic, wire_fields),
+};
+
+static const struct device_type wires_type = {
+    .name = "interrupt-wires",
     .version = 1,
-    .fields = isa_fields,
-    .field_count = ARRAY_SIZE(isa_fields),
+    .fields = wires_fields,
+    .field_count = ARRAY_SIZE(wires_fields),
 };
 
 /* Number: the interrupt, and from bit 4 on the driver's. */
 static void isa_set(void *opaque, unsigned number, bool level)
 {
     struct pc *pc = opaque;
-    unsigned irq = number % PC_IRQS;
-    uint8_t *drivers = &pc->isa.drivers[irq], bit = (uint8_t)(1u << number / PC_IRQS), before = *drivers;
-    *drivers = level ? before | bit : before & (uint8_t)~bit;
-    if (!*drivers == !before)
-        return;
-    pic8259_set(&pc->pic, irq, level);
-    ioapic_set(&pc->ioapic, irq ? irq : 2, level);
+    unsigned irq = number % PC_IRQS, driver = number / PC_IRQS;
+    irq_or_set(&pc->wires.pic[irq], driver, level);
+    irq_or_set(&pc->wires.ioapic[irq ? irq : 2], driver, level);
 }
 
 /* 8254 and RTC, which are cut off while the HPET replaces them. */
@@ -50,10 +51,10 @@ struct irq_line pc_isa_line(struct pc *pc, unsigned irq, unsigned driver)
     return (struct irq_line){isa_set, pc, irq + driver * PC_IRQS};
 }
 
-static void ioapic_pin_set(void *opaque, unsigned pin, bool level)
+static void hpet_set(void *opaque, unsigned pin, bool level)
 {
     struct pc *pc = opaque;
-    ioapic_set(&pc->ioapic, pin, level);
+    irq_or_set(&pc->wires.ioapic[pin], PC_DRIVER_HPET, level);
 }
 
 static void intr_set(void *opaque, unsigned number, bool level)
@@ -160,7 +161,11 @@ static int make_controllers(struct pc *pc, const struct pc_config *config, struc
 {
     (void)config;
     struct machine *machine = pc->machine;
-    int code = pc_add(pc, &isa_type, "isa", &pc->isa, error);
+    for (unsigned i = 0; i < PC_IRQS; i++)
+        pc->wires.pic[i].output = (struct irq_line){pic8259_set, &pc->pic, i};
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        pc->wires.ioapic[i].output = (struct irq_line){ioapic_set, &pc->ioapic, i};
+    int code = pc_add(pc, &wires_type, "wires", &pc->wires, error);
     pic8259_init(&pc->pic, (struct irq_line){intr_set, pc, 0});
     if (!code)
         code = pic8259_attach(&pc->pic, &machine->io, error);
@@ -188,8 +193,8 @@ static int make_timers(struct pc *pc, const struct pc_config *config, struct err
     if (!code)
         code = pc_add(pc, &rtc_type, "rtc", &pc->rtc, error);
     const struct irq_line legacy[2] = {pc_isa_line(pc, 0, 0), pc_isa_line(pc, 8, 0)};
-    hpet_init(&pc->hpet, &machine->timers, (struct irq_line){ioapic_pin_set, pc, 0}, legacy,
-              (struct irq_line){0}, (struct msi_port){lapic_bus_send, &pc->bus});
+    hpet_init(&pc->hpet, &machine->timers, (struct irq_line){hpet_set, pc, 0}, legacy, (struct irq_line){0},
+              (struct msi_port){lapic_bus_send, &pc->bus});
     if (!code &&
         !memory_add_mmio(&machine->memory, "hpet", PC_HPET_BASE, HPET_SIZE, 0, &hpet_ops, &pc->hpet, error))
         code = error->code;

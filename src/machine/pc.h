@@ -64,11 +64,16 @@ struct pc_config {
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
 
-/* What is told to ISA interrupt n goes to input n of the 8259s and of the I/O APIC, 0 to input 2 there. Of an
- * interrupt's drivers, which have a bit each, one is enough. */
-struct pc_isa {
-    uint8_t drivers[PC_IRQS];
+/* The inputs of the interrupt controllers. What is told to ISA interrupt n goes to input n of the 8259s and
+ * of the I/O APIC, 0 to input 2 there. PCI and the HPET share inputs of the I/O APIC, PCI and ISA those of
+ * the 8259s. */
+struct pc_wires {
+    struct irq_or pic[PC_IRQS];
+    struct irq_or ioapic[IOAPIC_PINS];
 };
+
+/* Drivers; below them are those of ISA, 0 to 7. */
+enum { PC_DRIVER_PCI = 8, PC_DRIVER_HPET };
 
 struct pc_disk {
     struct pc *pc;
@@ -85,7 +90,7 @@ struct pc_net {
 struct pc {
     struct machine *machine;
     struct ram_layout layout;
-    struct pc_isa isa;
+    struct pc_wires wires;
     struct lapic *lapics, **lapic_pointers; /* by vCPU */
     struct lapic_bus bus;
     struct pic8259 pic;

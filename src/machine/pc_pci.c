@@ -19,14 +19,14 @@
 static void intx_set(void *opaque, unsigned number, bool level)
 {
     struct pc *pc = opaque;
-    ioapic_set(&pc->ioapic, number, level);
+    irq_or_set(&pc->wires.ioapic[number], PC_DRIVER_PCI, level);
 }
 
 /* For who uses the 8259s: those only, since in the I/O APIC the slots have inputs of their own. */
 static void intx_set_isa(void *opaque, unsigned number, bool level)
 {
     struct pc *pc = opaque;
-    pic8259_set(&pc->pic, number, level);
+    irq_or_set(&pc->wires.pic[number], PC_DRIVER_PCI, level);
 }
 
 static struct pci_windows windows_of(const struct pc *pc)

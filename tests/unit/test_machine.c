@@ -15,6 +15,7 @@
 
 #include "base/macros.h"
 #include "machine/pc.h"
+#include "machine/pc_private.h"
 
 /* -- the engine ------------------------------------------------------------------------------------------ */
 
@@ -629,9 +630,9 @@ static void test_interrupt_wires(void **state)
     assert_int_equal(machine->parts.pic_acknowledge(machine->parts.opaque), 0x34);
     io_set(machine, 0x20, 0x20);
     io_set(machine, 0x3e9, 2); /* and the third */
-    assert_int_equal(pc->isa.drivers[4], 3);
+    assert_int_equal(pc->wires.pic[4].drivers, 3);
     io_set(machine, 0x3f9, 0);
-    assert_int_equal(pc->isa.drivers[4], 2);
+    assert_int_equal(pc->wires.pic[4].drivers, 2);
     assert_int_equal(pc->ioapic.lines & 1 << 4, 1 << 4);
     io_set(machine, 0x3e9, 0);
     assert_int_equal(pc->ioapic.lines & 1 << 4, 0);
@@ -652,6 +653,43 @@ static void test_interrupt_wires(void **state)
     machine->frozen += TIMER_SECOND;
     timers_run(&machine->timers);
     assert_int_equal(pc->ioapic.lines, 0);
+    machine_free(machine);
+}
+
+/* Inputs 20 to 23 of the I/O APIC are driven by PCI functions and the HPET, inputs 10 and 11 of the 8259s by
+ * PCI functions and ISA cards: who lets go does not silence the other. */
+static void test_shared_wires(void **state)
+{
+    (void)state;
+    struct machine *machine = machine_make();
+    struct pc *pc = machine->board;
+    const struct irq_line *pci = &pc->pci.wiring.intx, *pci_isa = &pc->pci.wiring.isa, *hpet = &pc->hpet.irq;
+    const struct irq_line card = pc_isa_line(pc, 10, 0);
+    for (unsigned pin = 20; pin < 24; pin++) {
+        const uint32_t bit = 1u << pin;
+        pci->set(pci->opaque, pin, true);
+        hpet->set(hpet->opaque, pin, true);
+        assert_int_equal(pc->ioapic.lines & bit, bit);
+        pci->set(pci->opaque, pin, false);
+        assert_int_equal(pc->ioapic.lines & bit, bit);
+        pci->set(pci->opaque, pin, true);
+        hpet->set(hpet->opaque, pin, false);
+        assert_int_equal(pc->ioapic.lines & bit, bit);
+        pci->set(pci->opaque, pin, false);
+        assert_int_equal(pc->ioapic.lines & bit, 0);
+    }
+    const uint8_t input = 1 << 2; /* of the second 8259 */
+    pci_isa->set(pci_isa->opaque, 10, true);
+    irq_set(&card, true);
+    pci_isa->set(pci_isa->opaque, 10, false);
+    assert_int_equal(pc->pic.chips[1].lines & input, input);
+    assert_int_equal(pc->ioapic.lines & 1 << 10, 1 << 10); /* which PCI functions do not drive */
+    pci_isa->set(pci_isa->opaque, 10, true);
+    irq_set(&card, false);
+    assert_int_equal(pc->pic.chips[1].lines & input, input);
+    assert_int_equal(pc->ioapic.lines & 1 << 10, 0);
+    pci_isa->set(pci_isa->opaque, 10, false);
+    assert_int_equal(pc->pic.chips[1].lines & input, 0);
     machine_free(machine);
 }
 
@@ -681,21 +719,14 @@ static void test_cmos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_power_off),
-        TEST(test_resets),
-        TEST(test_triple_fault),
-        TEST(test_told),
-        TEST(test_power_button),
-        TEST(test_deaf),
-        TEST(test_end_from_outside),
-        TEST(test_pause),
-        TEST(test_reset_while_paused),
-        TEST(test_many_requests),
-        TEST(test_failures),
-        TEST(test_reset_fails),
-        TEST(test_reset_from_disk),
-        TEST(test_interrupt_wires),
-        TEST(test_cmos),
+        TEST(test_power_off),          TEST(test_resets),
+        TEST(test_triple_fault),       TEST(test_told),
+        TEST(test_power_button),       TEST(test_deaf),
+        TEST(test_end_from_outside),   TEST(test_pause),
+        TEST(test_reset_while_paused), TEST(test_many_requests),
+        TEST(test_failures),           TEST(test_reset_fails),
+        TEST(test_reset_from_disk),    TEST(test_interrupt_wires),
+        TEST(test_shared_wires),       TEST(test_cmos),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
