@@ -91,12 +91,6 @@ void machine_kick(void *opaque, unsigned vcpu)
         machine->engine->vcpu_kick(machine->vcpus[vcpu].vcpu);
 }
 
-uint64_t machine_tsc_time(void *opaque, unsigned vcpu, uint64_t tsc)
-{
-    (void)opaque, (void)vcpu;
-    return tsc;
-}
-
 /* On the loop's thread, under the lock, which it gives up while it waits: afterwards no vCPU is in the
  * engine.
  */

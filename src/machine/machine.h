@@ -164,7 +164,5 @@ void machine_tell(struct machine *machine, int status);
 
 /* For the host of the board's local APICs: kicks vCPU `vcpu` of the struct machine. */
 void machine_kick(void *machine, unsigned vcpu);
-/* Likewise: engines' time-stamp counters are the clock, a billion ticks a second. */
-uint64_t machine_tsc_time(void *machine, unsigned vcpu, uint64_t tsc);
 
 #endif

@@ -140,9 +140,8 @@ static int make_lapics(struct pc *pc, const struct pc_config *config, struct err
     pc->lapic_pointers = calloc(count, sizeof *pc->lapic_pointers);
     if (!pc->lapics || !pc->lapic_pointers)
         return error_set(error, -ENOMEM, "out of memory for the machine");
-    pc->bus = (struct lapic_bus){.lapics = pc->lapic_pointers,
-                                 .count = count,
-                                 .host = {machine_kick, end_of_interrupt, machine_tsc_time, machine}};
+    pc->bus = (struct lapic_bus){
+        .lapics = pc->lapic_pointers, .count = count, .host = {machine_kick, end_of_interrupt, machine}};
     int code = 0;
     for (unsigned i = 0; !code && i < count; i++) {
         char name[32];

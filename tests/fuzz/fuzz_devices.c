@@ -110,12 +110,6 @@ static void end_of_interrupt(void *opaque, uint8_t vector)
     ioapic_eoi(&machine->ioapic, vector);
 }
 
-static uint64_t tsc_time(void *opaque, unsigned vcpu, uint64_t tsc)
-{
-    (void)opaque, (void)vcpu;
-    return tsc / 2;
-}
-
 static size_t send_characters(void *opaque, const uint8_t *data, size_t size)
 {
     size_t taken = MIN(size, takes);
@@ -168,7 +162,7 @@ static void machine_make_devices(struct machine *machine)
     struct board board = {asked_reset, asked_power_off, asked_sleep, asked_panic, machine};
     const struct irq_line legacy[2] = {{device_set, machine, 0}, {device_set, machine, 8}};
     machine->bus = (struct lapic_bus){
-        .lapics = machine->pointers, .count = CPUS, .host = {kick, end_of_interrupt, tsc_time, machine}};
+        .lapics = machine->pointers, .count = CPUS, .host = {kick, end_of_interrupt, machine}};
     for (unsigned i = 0; i < CPUS; i++) {
         machine->pointers[i] = &machine->lapics[i];
         lapic_init(&machine->lapics[i], &machine->bus, i, i, 40, &machine->timers);

@@ -35,13 +35,6 @@ static void broadcast_eoi(void *opaque, uint8_t vector)
     ioapic_eoi(&ioapic, vector);
 }
 
-/* The time-stamp counters run at 2 GHz. */
-static uint64_t tsc_time(void *opaque, unsigned vcpu, uint64_t tsc)
-{
-    (void)opaque, (void)vcpu;
-    return tsc / 2;
-}
-
 static void write_register(unsigned cpu, unsigned offset, uint32_t value)
 {
     lapic_mmio_write(&lapics[cpu], offset, 4, value);
@@ -57,8 +50,7 @@ static int set_up(void **state)
     (void)state;
     eois = 0;
     fake_clock_start(1000);
-    bus =
-        (struct lapic_bus){.lapics = pointers, .count = CPUS, .host = {kick, broadcast_eoi, tsc_time, NULL}};
+    bus = (struct lapic_bus){.lapics = pointers, .count = CPUS, .host = {kick, broadcast_eoi, NULL}};
     for (unsigned i = 0; i < CPUS; i++) {
         kicks[i] = 0;
         pointers[i] = &lapics[i];
@@ -334,11 +326,11 @@ static void test_tsc_deadline(void **state)
     assert_true(lapic_msr_write(lapic, 0x6e0, 5000));
     assert_true(lapic_msr_read(lapic, 0x6e0, &value) && value == 0); /* another mode: ignored */
     write_register(0, 0x320, 0x40050);
-    lapic_msr_write(lapic, 0x6e0, 5000); /* at 2500 ns */
+    lapic_msr_write(lapic, 0x6e0, 5000); /* in 4000 ns */
     assert_true(lapic_msr_read(lapic, 0x6e0, &value) && value == 5000);
     write_register(0, 0x380, 7);
     assert_int_equal(read_register(0, 0x380), 0);
-    advance(1499);
+    advance(3999);
     assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
     advance(1);
     assert_int_equal(lapic_acknowledge(lapic), 0x50);
@@ -355,6 +347,42 @@ static void test_tsc_deadline(void **state)
     write_register(0, 0x320, 0x50); /* a change of mode disarms */
     advance(1000000);
     assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+}
+
+/* The guest's counter is not the clock: it has been written, before the deadline was, or afterwards. */
+static void test_tsc_offset(void **state)
+{
+    (void)state;
+    struct lapic *lapic = &lapics[0];
+    write_register(0, 0x320, 0x40050);
+    lapic_set_tsc_offset(lapic, -now); /* to 0 */
+    lapic_msr_write(lapic, 0x6e0, 300);
+    advance(299);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    advance(1);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    lapic_set_tsc_offset(lapic, UINT64_MAX - 1000 - now); /* almost round */
+    lapic_msr_write(lapic, 0x6e0, UINT64_MAX - 500);
+    advance(499);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    advance(1);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    lapic_set_tsc_offset(lapic, 0);
+    lapic_msr_write(lapic, 0x6e0, now + 1000);
+    lapic_set_tsc_offset(lapic, 600); /* so much nearer */
+    advance(399);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    advance(1);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    lapic_set_tsc_offset(lapic, 0); /* what is over does not come again */
+    advance(10000);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    lapic_msr_write(lapic, 0x6e0, now + 1000);
+    lapic_set_tsc_offset(lapic, UINT64_C(1) << 40); /* past it */
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
 }
 
 static void test_lint(void **state)
@@ -545,8 +573,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_reset_state), TEST(test_priority), TEST(test_ipi),          TEST(test_logical),
-        TEST(test_x2apic),      TEST(test_timer),    TEST(test_tsc_deadline), TEST(test_lint),
-        TEST(test_errors),      TEST(test_ioapic),   TEST(test_threads),
+        TEST(test_x2apic),      TEST(test_timer),    TEST(test_tsc_deadline), TEST(test_tsc_offset),
+        TEST(test_lint),        TEST(test_errors),   TEST(test_ioapic),       TEST(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,12 +77,6 @@ static void kick(void *opaque, unsigned vcpu)
         engine_translate.vcpu_kick(m.vcpus[vcpu]);
 }
 
-static uint64_t tsc_time(void *opaque, unsigned vcpu, uint64_t tsc)
-{
-    (void)opaque, (void)vcpu;
-    return tsc;
-}
-
 static void eoi(void *opaque, uint8_t vector)
 {
     (void)opaque, (void)vector;
@@ -262,7 +256,7 @@ static void make_memory(void)
 static void make_lapics(void)
 {
     timers_init(&m.timers, (struct clock){now, NULL});
-    m.bus = (struct lapic_bus){m.lapics, VCPUS, {kick, eoi, tsc_time, NULL}};
+    m.bus = (struct lapic_bus){m.lapics, VCPUS, {kick, eoi, NULL}};
     for (unsigned i = 0; i < VCPUS; i++) {
         m.lapics[i] = &m.lapic[i];
         lapic_init(&m.lapic[i], &m.bus, i, i, 40, &m.timers);
@@ -572,6 +566,16 @@ static void test_timer(void **state)
     assert_int_equal(m.result, 3);
 }
 
+static void test_deadline(void **state)
+{
+    struct x86_state s;
+    (void)state;
+    RUN(deadline);
+    engine_translate.vcpu_get_state(m.vcpus[0], &s);
+    assert_int_equal(s.gpr[X86_RBX], 0);
+    assert_in_range(m.result, 3000000, UINT32_MAX);
+}
+
 static void test_spin(void **state)
 {
     (void)state;
@@ -760,6 +764,7 @@ int main(void)
         TEST(changes),
         TEST(generates),
         TEST(timer),
+        TEST(deadline),
         TEST(spin),
         TEST(shadow),
         TEST(step),

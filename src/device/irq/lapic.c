@@ -65,6 +65,7 @@ static const struct device_field lapic_fields[] = {
     DEVICE_LIMITED(struct lapic, timer_counts, 1),
     DEVICE_FIELD(struct lapic, timer_start),
     DEVICE_FIELD(struct lapic, tsc_deadline),
+    DEVICE_FIELD(struct lapic, tsc_offset),
     DEVICE_FIELD(struct lapic, timer_due),
     DEVICE_TIMER_FIELD(struct lapic, timer),
 };
@@ -515,6 +516,7 @@ static void lapic_reset(void *opaque)
     lapic->base = 0xfee00000 | LAPIC_BASE_ENABLED | (lapic->vcpu ? 0 : LAPIC_BASE_BSP);
     lapic->events = 0;
     lapic->sipi_vector = 0;
+    lapic->tsc_offset = 0;
     registers_reset(lapic);
 }
 

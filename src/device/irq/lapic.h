@@ -52,8 +52,6 @@ struct lapic_host {
     void (*kick)(void *opaque, unsigned vcpu); /* may be called with nothing new */
     void (*eoi)(void *opaque,
                 uint8_t vector); /* of a level-triggered interrupt; takes the machine's lock itself */
-    /* The machine's time at which the vCPU's time-stamp counter has that value, or had. */
-    uint64_t (*tsc_time)(void *opaque, unsigned vcpu, uint64_t tsc);
     void *opaque;
 };
 
@@ -80,7 +78,7 @@ struct lapic {
     _Atomic uint32_t timer_initial, timer_divide;
     _Atomic uint8_t timer_counts; /* 0: the count stands at zero, whatever the initial one */
     _Atomic uint64_t timer_start; /* when the initial count was loaded */
-    uint64_t tsc_deadline;
+    uint64_t tsc_deadline, tsc_offset;
     _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */
     struct timer timer;
 
@@ -107,6 +105,9 @@ void lapic_mmio_write(struct lapic *lapic, uint64_t offset, unsigned size, uint6
 /* False: a general protection fault. */
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
+/* The processor's time-stamp counter is the clock, LAPIC_TIMER_HZ, and this. To be called when the guest has
+ * written the counter. */
+void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset);
 /* CR8. */
 uint8_t lapic_priority_class(const struct lapic *lapic);
 void lapic_set_priority_class(struct lapic *lapic, uint8_t class);

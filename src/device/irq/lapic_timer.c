@@ -138,14 +138,30 @@ uint64_t lapic_timer_tsc_deadline(const struct lapic *lapic)
     return atomic_load(&lapic->timer_due) == TIMER_NEVER ? 0 : lapic->tsc_deadline;
 }
 
+/* One that is past fires at once. */
+static void deadline_arm(struct lapic *lapic)
+{
+    uint64_t now = clock_now(lapic->clock), tsc = now + lapic->tsc_offset, due = now;
+    if (lapic->tsc_deadline > tsc)
+        due += MIN(lapic->tsc_deadline - tsc, TIMER_NEVER - 1 - now);
+    timer_arm(lapic, due);
+    lapic_timer_due(lapic);
+}
+
 void lapic_timer_set_tsc_deadline(struct lapic *lapic, uint64_t value)
 {
     if (timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) != TIMER_TSC_DEADLINE)
         return;
-    const struct lapic_host *host = &lapic->bus->host;
     lapic->tsc_deadline = value;
-    uint64_t time = value ? host->tsc_time(host->opaque, lapic->vcpu, value) : TIMER_NEVER;
-    timer_arm(lapic, value ? MIN(time, TIMER_NEVER - 1) : TIMER_NEVER);
     if (value)
-        lapic_timer_due(lapic); /* one that is past fires at once */
+        deadline_arm(lapic);
+    else
+        timer_arm(lapic, TIMER_NEVER);
+}
+
+void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
+{
+    lapic->tsc_offset = offset;
+    if (lapic_timer_tsc_deadline(lapic) && timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_TSC_DEADLINE)
+        deadline_arm(lapic);
 }

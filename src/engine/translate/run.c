@@ -52,9 +52,18 @@ static void from_state(struct engine_vcpu *v)
     engine_debug_check(v);
 }
 
+/* The local APIC's timer follows the counter. */
+static void tell_tsc(struct engine_vcpu *v)
+{
+    const uint64_t offset = engine_state(v)->tsc_offset;
+    if (v->lapic->tsc_offset != offset)
+        lapic_set_tsc_offset(v->lapic, offset);
+}
+
 void engine_state_changed(struct engine_vcpu *v)
 {
     from_state(v);
+    tell_tsc(v);
     engine_paging_flush(v, X86_FLUSH_ALL, 0);
 }
 
@@ -267,6 +276,7 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     case X86_EMULATED: break;
     }
     note_instruction(v, code, length);
+    tell_tsc(v);
     v->blocked = s->interrupt_shadow == X86_SHADOW_STACK;
     from_state(v);
     return COMPLETED;
