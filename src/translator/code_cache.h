@@ -59,7 +59,7 @@ struct code_block {
     uint64_t pc;             /* guest address of the first instruction */
     uint64_t guest_start[2]; /* guest bytes that the code depends on, by the addresses that they are known */
     uint16_t guest_size[2];  /* by, each on one page: a change of any makes it invalid */
-    uint32_t code, size;     /* in the cache, bytes */
+    uint32_t code, size;     /* in the cache, bytes; what is linked to it leads to its begin, */
     uint32_t exits;          /* index of the first exit; they are consecutive */
     uint32_t restarts;       /* index of the first restart range, likewise */
     uint32_t insns;          /* index of the first instruction entry, likewise */
@@ -69,6 +69,7 @@ struct code_block {
     bool careful : 1;    /* as block_key's */
     bool crosses : 1;    /* block_key.second is a page: that of guest_start[1] */
     uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
+    uint8_t entry;       /* and the jump cache so many bytes further: host_code.entry */
     uint16_t mode;       /* that it was made for: guest_isa.mode */
     uint32_t incoming;   /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start[], or NO_BLOCK */
@@ -130,6 +131,7 @@ struct code_parts {
     const struct host_insn *insns;
     const uint8_t *bytes;
     bool flags_dead; /* as host_code's */
+    uint32_t entry;  /* likewise, less than 256 */
 };
 
 int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error);
@@ -200,9 +202,10 @@ static inline bool code_block_overlaps(const struct code_block *block, uint64_t 
     return false;
 }
 
+/* For who knows that it is still the code for its address. */
 static inline const void *code_cache_code(const struct code_cache *cache, uint32_t block)
 {
-    return cache->executable + cache->blocks[block].code;
+    return cache->executable + cache->blocks[block].code + cache->blocks[block].entry;
 }
 
 static inline const void *code_cache_routine(const struct code_cache *cache, enum host_routine routine)

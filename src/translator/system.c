@@ -347,7 +347,7 @@ bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t b
 {
     const struct code_cache *cache = cpu->cache;
     const struct block_exit *e = &cache->exits[exit];
-    if (!e->slot || (cache->blocks[block].crosses && !e->careful))
+    if (!e->slot)
         return false;
     uint32_t index = code_cache_block_at(cache, (uintptr_t)cache->executable + e->slot);
     if (index == NO_BLOCK)

@@ -123,6 +123,7 @@ bool lift_region(struct translator_cpu *cpu, const struct code_source *source, u
         cpu->region->mode = cpu->mode >> IR_MODE_SHIFT;
         cpu->region->model = t->options.model;
         cpu->region->reaches = t->options.fills && !source->careful;
+        cpu->region->guarded = source->count == 2 && !source->careful;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -224,7 +225,8 @@ static bool make_new(struct translator_cpu *cpu, const struct code_source *sourc
         .start = look.start,
         .end = look.end,
         .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
-                 code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead},
+                 code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead,
+                 code->entry},
     };
     if (bytes && code_store_in_use(t->store) && is_storable(cpu->mode) && !code->own_addresses &&
         t->callbacks.lasting && t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
@@ -239,8 +241,8 @@ static void trace_block(const struct translator_cpu *cpu, const struct code_sour
     const struct host_code *code = cpu->workspace;
     trace_region(t, source, cpu->region);
     if (t->options.trace & TRANSLATOR_TRACE_HOST)
-        host_disassemble(t->options.trace_stream, code_cache_code(t->cache, block), code->size,
-                         (uintptr_t)code_cache_code(t->cache, block));
+        host_disassemble(t->options.trace_stream, t->cache->executable + t->cache->blocks[block].code,
+                         code->size, (uintptr_t)t->cache->executable + t->cache->blocks[block].code);
 }
 
 /* [start, end) as what is in its first page, and in the second. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Tests of the translator's system mode: code behind page tables that change, and code that changes. */
 #include "system_machine.h"
+#include "translator/runtime.h"
 
 #define GPR(n) (cpus[0]->x86.state.gpr[n])
 
@@ -137,6 +138,37 @@ static void test_crossing(void **state)
         run_to(AT(0, 0xff0), AT(1, 11));
         uint64_t added = i % 2 ? (i == 5 ? 0x28001 : 0x20001) : 0x10001;
         assert_int_equal(GPR(X86_RAX), 10 * added);
+    }
+}
+
+/* The exits to this address that are links, and lead somewhere. */
+static unsigned links_to(uint64_t target)
+{
+    const struct code_cache *cache = translator->cache;
+    unsigned count = 0;
+    for (uint32_t i = 0; i < cache->exit_count; i++)
+        count +=
+            cache->exits[i].slot && cache->exits[i].target == target && cache->exits[i].linked != NO_BLOCK;
+    return count;
+}
+
+/* Links to an instruction that crosses find what it is now, with the flags that it may or may not read. */
+static void test_links_to_crossing(void **state)
+{
+    (void)state;
+    PUT(0, 0xff0, 0xff, 0xc9, 0x83, 0xf9, 0x05, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+        0x81);                                /* dec ecx; cmp ecx, 5 */
+    for (unsigned page = 1; page < 3; page++) /* add or adc eax, 256; test ecx, ecx; jne back; breakpoint */
+        PUT(page, 0, page == 1 ? 0xc0 : 0xd0, 0x00, 0x01, 0x00, 0x00, 0x85, 0xc9, 0x0f, 0x85, 0xe3, 0xff,
+            0xff, 0xff, 0xcc);
+    for (unsigned i = 0; i < 6; i++) {
+        map[1] = (uint8_t)(1 + i % 2);
+        flush(0);
+        GPR(X86_RCX) = 10;
+        GPR(X86_RAX) = 0;
+        run_to(AT(0, 0xff0), AT(1, 13));
+        assert_int_equal(GPR(X86_RAX), i % 2 ? 2565 : 2560);
+        assert_int_equal(links_to(AT(0, 0xfff)), 1);
     }
 }
 
@@ -530,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fetch_faults, begin, end),
         cmocka_unit_test_setup_teardown(test_remap, begin, end),
         cmocka_unit_test_setup_teardown(test_crossing, begin, end),
+        cmocka_unit_test_setup_teardown(test_links_to_crossing, begin, end),
         cmocka_unit_test_setup_teardown(test_alias, begin, end),
         cmocka_unit_test_setup_teardown(test_return, begin, end),
         cmocka_unit_test_setup_teardown(test_keys, begin, end),

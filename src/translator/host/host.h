@@ -95,6 +95,7 @@ struct host_code {
     bool overflow;      /* did not fit: translate a shorter region */
     bool own_addresses; /* has addresses of visor's functions, and they differ between processes */
     bool flags_dead;    /* the block sets all flags before it reads any */
+    uint32_t entry;     /* of a guarded region: where the code is behind the guard, which others lead to */
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];
     struct host_reloc relocs[HOST_RELOCS_MAX];

@@ -172,6 +172,7 @@ struct ir_region {
     const void
         *model;   /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
     bool reaches; /* the lifter may use REACH */
+    bool guarded; /* who is linked to the code must look in the jump cache whether it is still there */
     /* Private to reach.c: REACHes that further accesses may go by. */
     unsigned reach_count;
     ir_value reach[IR_REACH_MAX];

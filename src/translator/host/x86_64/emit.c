@@ -453,6 +453,9 @@ void host_emit(const struct guest_isa *isa, const struct ir_region *region,
 
     allocate_reset(e);
     backward(e, exit_flags_dead, context);
+    if (region->guarded)
+        emit_guard(e);
+    code->entry = asm_offset(e->a);
     forward(e);
     emit_cold_code(e);
     if (!e->failed) {

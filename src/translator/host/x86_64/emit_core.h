@@ -150,6 +150,9 @@ unsigned emit_flags_read(const struct emit *e, const struct ir_insn *insn, ir_va
 
 /* -- emit_exit.c ------------------------------------------------------------------------------- */
 
+/* What a guarded region begins with: to wherever the jump cache says that the code for its address is. */
+void emit_guard(struct emit *e);
+
 /* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
 void emit_call_routine(struct emit *e, enum host_routine routine);
 /* In cold code, with the guest's state as before the instruction at pc: goes on there without REACHes. */

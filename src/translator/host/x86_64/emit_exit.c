@@ -64,6 +64,12 @@ static void probe_known(struct emit *e, uint64_t target)
     add_restart(e, start);
 }
 
+void emit_guard(struct emit *e)
+{
+    probe_known(e, e->region->guest_start);
+    e->code->flags_dead = false; /* it may lead to other code than what is behind it */
+}
+
 static void cold_probe(struct emit *e, struct cold *c)
 {
     probe_known(e, c->imm);
