@@ -191,20 +191,18 @@ static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m
     c->r[MISS_ADDRESS] = (uint8_t)address;
     c->r[MISS_KIND] = (uint8_t)kind;
     c->r[MISS_RESULT] = (uint8_t)(kind == ACCESS_STORE ? NO_REGISTER : page);
-    bool own = e->scratch & 1u << address;
-    c->r[MISS_RELATIVE] = !own && kind != ACCESS_UPDATE;
-    if (!own && kind != ACCESS_UPDATE) {
+    c->r[MISS_RELATIVE] = kind != ACCESS_UPDATE;
+    if (kind != ACCESS_UPDATE) { /* its operand has both registers: that takes no addition */
         if (kind == ACCESS_LOAD)
             emit_cold_back(e, c);
         return mem_index(page, address, 0, 0);
     }
     asm_alu(e->a, ALU_ADD, true, page, rm_reg(address));
-    if (own)
+    if (e->scratch & 1u << address)
         e->scratch &= ~(1u << address);
     else
         release(e, insn, (int)address);
-    if (kind != ACCESS_STORE)
-        emit_cold_back(e, c);
+    emit_cold_back(e, c);
     return mem_base(page, 0);
 }
 
