@@ -113,6 +113,8 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
     if (!options->system && !options->trace && !options->interpret &&
         t->options.region_max == REGION_MAX_DEFAULT && t->cache->size >= t->options.cache_size)
         t->store = code_store_new();
+    if (options->system)
+        t->archive = code_archive_new();
     *out = t;
     return 0;
 }
@@ -128,6 +130,7 @@ void translator_free(struct translator *t)
         t->retired = next;
     }
     code_store_free(t->store);
+    code_archive_free(t->archive);
     pages_free(t->no_jumps, JUMP_CACHE_SIZE);
     free(t);
 }
@@ -583,6 +586,8 @@ void translator_invalidate(struct translator *t, uint64_t start, uint64_t length
     lock_take(&t->lock);
     atomic_fetch_add(&t->invalidations, 1);
     code_cache_invalidate(t->cache, start, end, &listener);
+    if (t->archive)
+        code_archive_forget(t->archive, start, end);
     lock_release(&t->lock);
 }
 

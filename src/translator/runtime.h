@@ -5,6 +5,7 @@
 
 #include "base/lock.h"
 
+#include "translator/code_archive.h"
 #include "translator/code_cache.h"
 #include "translator/code_store.h"
 #include "translator/translator.h"
@@ -22,11 +23,12 @@ struct translator {
     struct translator_options options;
     struct translator_callbacks callbacks;
 
-    struct lock lock;            /* the caches, the list of CPUs, links; taken by no signal handler */
-    struct code_cache *cache;    /* owned: the current one, */
-    struct code_store *store;    /* owned: what processes share; NULL: never anything */
-    struct code_cache *retired;  /* and older ones that threads may still be inside */
-    struct translator_cpu *cpus; /* all, by `next`; borrowed */
+    struct lock lock;             /* the caches, the list of CPUs, links; taken by no signal handler */
+    struct code_cache *cache;     /* owned: the current one, */
+    struct code_store *store;     /* owned: what processes share; NULL: never anything */
+    struct code_archive *archive; /* owned: system mode's code that moves; NULL: none */
+    struct code_cache *retired;   /* and older ones that threads may still be inside */
+    struct translator_cpu *cpus;  /* all, by `next`; borrowed */
     _Atomic uint64_t
         invalidations; /* counts translator_invalidate() calls: a translation that saw one begins again */
     _Atomic uint32_t interrupts; /* CPUs whose exits a signal handler has unlinked: no linking meanwhile */

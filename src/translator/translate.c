@@ -124,6 +124,7 @@ bool lift_region(struct translator_cpu *cpu, const struct code_source *source, u
         cpu->region->model = t->options.model;
         cpu->region->reaches = t->options.fills && !source->careful;
         cpu->region->guarded = source->count == 2 && !source->careful;
+        cpu->region->movable = t->archive && source->count == 1 && !source->careful && pc >> 63 == 0;
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -210,6 +211,13 @@ static bool find_stored(const struct translator *t, uint64_t pc, unsigned mode, 
     return false;
 }
 
+static struct code_parts parts_of(const struct host_code *code)
+{
+    return (struct code_parts){code->size,       code->exit_count, code->restart_count, code->reloc_count,
+                               code->insn_count, code->exits,      code->restarts,      code->relocs,
+                               code->insns,      code->bytes,      code->flags_dead,    code->entry};
+}
+
 /* Translates into the CPU's workspace. If the result is worth storing, `bytes` and made->guest become what it
  * was made from. */
 static bool make_new(struct translator_cpu *cpu, const struct code_source *source, struct stored_code *made,
@@ -224,9 +232,7 @@ static bool make_new(struct translator_cpu *cpu, const struct code_source *sourc
         .mode = cpu->mode,
         .start = look.start,
         .end = look.end,
-        .code = {code->size, code->exit_count, code->restart_count, code->reloc_count, code->insn_count,
-                 code->exits, code->restarts, code->relocs, code->insns, code->bytes, code->flags_dead,
-                 code->entry},
+        .code = parts_of(code),
     };
     if (bytes && code_store_in_use(t->store) && is_storable(cpu->mode) && !code->own_addresses &&
         t->callbacks.lasting && t->callbacks.lasting(t->callbacks.context, made->start, made->end) &&
@@ -332,6 +338,7 @@ static uint32_t add_physical(struct translator_cpu *cpu, const struct code_sourc
                              const struct stored_code *made)
 {
     struct translator *t = cpu->translator;
+    const struct host_code *code = cpu->workspace;
     const uint64_t pc = source->pc;
     const bool crosses = (cpu->region->guest_end - 1) >> GUEST_PAGE_BITS != pc >> GUEST_PAGE_BITS;
     const struct block_key key = {
@@ -349,9 +356,31 @@ static uint32_t add_physical(struct translator_cpu *cpu, const struct code_sourc
     split_range(made->start, made->end, ranges);
     to_physical(source, ranges);
     block = code_cache_add(t->cache, &key, ranges, &made->code);
+    if (block != NO_BLOCK && code->movable)
+        code_archive_add(t->archive, &key, ranges[0], code);
     if (block != NO_BLOCK && t->options.trace)
         trace_block(cpu, source, block);
     return block;
+}
+
+/* Adds what was translated when the page was at another address. False: it was not. */
+static bool add_moved(struct translator_cpu *cpu, const struct code_source *source, uint32_t *block)
+{
+    struct translator *t = cpu->translator;
+    struct code_range ranges[2] = {{0}};
+    if (!t->archive || source->count != 1 || source->careful)
+        return false;
+    const struct block_key key = {
+        .pc = source->pc,
+        .physical = source->pages[0].physical | (source->pc & (GUEST_PAGE - 1)),
+        .second = NO_PAGE,
+        .mode = cpu->mode,
+    };
+    if (!code_archive_find(t->archive, t->isa, &key, &ranges[0], cpu->workspace))
+        return false;
+    const struct code_parts parts = parts_of(cpu->workspace);
+    *block = code_cache_add(t->cache, &key, ranges, &parts);
+    return true;
 }
 
 uint32_t translate_pages(struct translator_cpu *cpu, const struct code_source *source, bool locked,
@@ -365,6 +394,12 @@ uint32_t translate_pages(struct translator_cpu *cpu, const struct code_source *s
     *exit = TRANSLATOR_NO_MEMORY;
     if (!watch_pages(cpu, source, changes))
         return NO_BLOCK;
+    uint32_t block;
+    if (add_moved(cpu, source, &block)) {
+        if (block != NO_BLOCK)
+            *exit = TRANSLATOR_NONE;
+        return block;
+    }
     if (!locked)
         lock_release(&t->lock);
     make_new(cpu, source, &made, NULL);
@@ -374,7 +409,7 @@ uint32_t translate_pages(struct translator_cpu *cpu, const struct code_source *s
     *exit = cpu->region->cut ? TRANSLATOR_FETCH_FAULT : TRANSLATOR_NONE;
     if (cpu->region->cut || epoch != t->cache->epoch || !pages_unchanged(t->cache, source, changes))
         return NO_BLOCK;
-    uint32_t block = add_physical(cpu, source, &made);
+    block = add_physical(cpu, source, &made);
     if (block == NO_BLOCK)
         *exit = TRANSLATOR_NO_MEMORY;
     return block;

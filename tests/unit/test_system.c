@@ -554,6 +554,87 @@ static void test_two_cpus(void **state)
     assert_int_equal(cpus[1]->x86.state.gpr[X86_RBX], ROUNDS);
 }
 
+/* -- code that moves ------------------------------------------------------------------------------------- */
+
+enum { MOVED = 20, STACK = 30 }; /* pages */
+
+/* 0x10: lea rax, [rip + 0x100 - 0x17]; mov rbx, [rip + 0x100 - 0x1e]; call 0x40; jmp page 1
+ * 0x40: mov rcx, [rsp]; ret. Page 1: breakpoint */
+static void put_movable(void)
+{
+    PUT(MOVED, 0x10, 0x48, 0x8d, 0x05, 0xe9, 0, 0, 0, 0x48, 0x8b, 0x1d, 0xe2, 0, 0, 0, 0xe8, 0x1d, 0, 0, 0,
+        0xe9, 0xf8, 0x0f, 0, 0);
+    PUT(MOVED, 0x40, 0x48, 0x8b, 0x0c, 0x24, 0xc3);
+    PUT(MOVED, 0x100, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x08);
+    PUT(MOVED + 1, 0x20, 0xcc);
+}
+
+/* The two pages mapped at another linear page only. */
+static void map_movable(unsigned from, unsigned to)
+{
+    map[from] = map[from + 1] = NOWHERE;
+    map[to] = MOVED;
+    map[to + 1] = MOVED + 1;
+    flush(0);
+}
+
+static void run_movable(unsigned page, uint64_t data)
+{
+    GPR(X86_RSP) = AT(STACK, 0x800);
+    run_to(AT(page, 0x10), AT(page + 1, 0x20));
+    assert_int_equal(GPR(X86_RAX), AT(page, 0x100));
+    assert_int_equal(GPR(X86_RBX), data);
+    assert_int_equal(GPR(X86_RCX), AT(page, 0x23));
+}
+
+/* As libraries are in other processes: nothing is translated again. */
+static void test_moved(void **state)
+{
+    (void)state;
+    put_movable();
+    run_movable(MOVED, 0x0877665544332211);
+    unsigned translated = regions();
+    for (unsigned page = MOVED; page < 60; page += 5) {
+        if (page == STACK)
+            continue;
+        if (page > MOVED)
+            map_movable(page - 5 == STACK ? page - 10 : page - 5, page);
+        run_movable(page, 0x0877665544332211);
+        run_movable(page, 0x0877665544332211);
+    }
+    assert_int_equal(regions(), translated);
+}
+
+/* Where it is now, changed code is changed for all addresses. */
+static void test_moved_changes(void **state)
+{
+    (void)state;
+    put_movable();
+    run_movable(MOVED, 0x0877665544332211);
+    map_movable(MOVED, 40);
+    run_movable(40, 0x0877665544332211);
+    PUT(MOVED, 0x1a, 0xea); /* the next eight bytes */
+    translator_invalidate(translator, MOVED * PAGE + 0x1a, 1);
+    run_movable(40, UINT64_C(0xcccccccccccccccc));
+    map_movable(40, MOVED);
+    run_movable(MOVED, UINT64_C(0xcccccccccccccccc));
+}
+
+/* A fault is where the code is now. */
+static void test_moved_faults(void **state)
+{
+    (void)state;
+    put_movable();
+    run_movable(MOVED, 0x0877665544332211);
+    map_movable(MOVED, 45);
+    map[STACK] = NOWHERE;
+    flush(0);
+    cpus[0]->x86.pc = AT(45, 0x10);
+    assert_int_equal(run(0), TRANSLATOR_FAULT);
+    assert_int_equal(cpus[0]->x86.pc, AT(45, 0x1e));
+    assert_int_equal(cpus[0]->x86.common.exit_payload, AT(STACK, 0x7f8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +660,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_interrupt, begin, end),
         cmocka_unit_test_setup_teardown(test_modes, begin, end),
         cmocka_unit_test_setup_teardown(test_two_cpus, begin, end),
+        cmocka_unit_test_setup_teardown(test_moved, begin, end),
+        cmocka_unit_test_setup_teardown(test_moved_changes, begin, end),
+        cmocka_unit_test_setup_teardown(test_moved_faults, begin, end),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     fills = true;

@@ -84,6 +84,21 @@ struct host_reloc {
     enum host_routine routine;
 };
 
+/* What changes if the code of a movable region is for another address of the guest's. */
+enum host_move_kind {
+    HOST_MOVE_ADDRESS,    /* eight bytes: a guest address */
+    HOST_MOVE_ADDRESS_32, /* four bytes: likewise */
+    HOST_MOVE_JUMP,       /* four bytes: a displacement to the jump cache's entry of an address */
+    HOST_MOVE_TLB,        /* likewise, to its page's entry of a TLB */
+};
+
+struct host_move {
+    uint32_t offset;
+    enum host_move_kind kind;
+    uint64_t address; /* of the guest's */
+};
+
+#define HOST_MOVES_MAX  512
 #define HOST_EXITS_MAX  (3 * IR_REGION_GUEST_MAX + 4)
 #define HOST_RELOCS_MAX 2048
 #define HOST_CODE_MAX   (256 * 1024)
@@ -91,7 +106,8 @@ struct host_reloc {
 /* The code of one block, position-independent but for its relocations. */
 struct host_code {
     uint32_t size;
-    unsigned exit_count, restart_count, reloc_count, insn_count;
+    unsigned exit_count, restart_count, reloc_count, insn_count, move_count;
+    bool movable;       /* `moves` has all that depends on where the region is */
     bool overflow;      /* did not fit: translate a shorter region */
     bool own_addresses; /* has addresses of visor's functions, and they differ between processes */
     bool flags_dead;    /* the block sets all flags before it reads any */
@@ -99,6 +115,7 @@ struct host_code {
     struct host_exit exits[HOST_EXITS_MAX];
     struct host_restart restarts[IR_REGION_GUEST_MAX + 4];
     struct host_reloc relocs[HOST_RELOCS_MAX];
+    struct host_move moves[HOST_MOVES_MAX];
     /* Ascending by `start`; the last with start <= offset tells of the host instruction there. */
     struct host_insn insns[6 * IR_REGION_GUEST_MAX + 16];
     uint8_t bytes[HOST_CODE_MAX];
@@ -113,6 +130,10 @@ int host_probe(struct error *error);
  */
 void host_emit(const struct guest_isa *isa, const struct ir_region *region,
                bool (*exit_flags_dead)(void *context, uint64_t pc), void *context, struct host_code *code);
+
+/* Makes movable code that of the same region `distance` (whole pages, modulo 2^64) further, but for `moves`,
+ * which stay as they are. False: it cannot be there; `code` is of no more use. */
+bool host_move(const struct guest_isa *isa, struct host_code *code, uint64_t distance);
 
 /* Writes the fixed routines to `bytes` (at most `size`), fills their offsets; returns the bytes used. */
 size_t host_emit_routines(const struct guest_isa *isa, uint8_t *bytes, size_t size,

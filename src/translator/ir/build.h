@@ -11,6 +11,15 @@ static inline ir_value ir_const(struct ir_region *r, enum ir_type type, uint64_t
     return ir_emit(r, IR_CONST, type, 0, IR_NONE, IR_NONE, IR_NONE, type == IR_I32 ? (uint32_t)imm : imm, 0);
 }
 
+/* An address of or near the code. */
+static inline ir_value ir_address(struct ir_region *r, enum ir_type type, uint64_t imm)
+{
+    if (!r->movable)
+        return ir_const(r, type, imm);
+    return ir_emit(r, IR_ADDRESS, type, 0, IR_NONE, IR_NONE, IR_NONE, type == IR_I32 ? (uint32_t)imm : imm,
+                   0);
+}
+
 /* Operations whose result has the type of a. */
 static inline ir_value ir_unary(struct ir_region *r, enum ir_op op, ir_value a, unsigned aux)
 {

@@ -207,7 +207,7 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
         ir_evaluate_x86(&e);
     else if (op >= IR_ADC)
         evaluate_flags(&e);
-    else if (op == IR_CONST)
+    else if (op == IR_CONST || op == IR_ADDRESS)
         result->d[0] = insn->imm;
     else
         result->d[0] =

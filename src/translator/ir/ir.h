@@ -172,6 +172,10 @@ struct ir_region {
     const void
         *model;   /* what kind of processor the guest's is, for its lifter; NULL: one that has everything */
     bool reaches; /* the lifter may use REACH */
+    /* The region's code may be wanted where the same bytes are at other addresses, on the same place of a
+     * page: addresses of or near the code are ADDRESSes, of which nothing is computed at translation. What
+     * the operations that leave have as guest addresses moves in any case. */
+    bool movable;
     bool guarded; /* who is linked to the code must look in the jump cache whether it is still there */
     /* Private to reach.c: REACHes that further accesses may go by. */
     unsigned reach_count;

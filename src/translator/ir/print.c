@@ -103,6 +103,7 @@ static bool print_special(FILE *stream, const struct ir_insn *n, const char *(*r
         return true;
     case IR_INSN:
     case IR_CONST:
+    case IR_ADDRESS:
     case IR_FCONST:
     case IR_GOTO: fprintf(stream, " 0x%" PRIx64, n->imm); return true;
     case IR_CALL_GUEST: fprintf(stream, " 0x%" PRIx64 " return 0x%" PRIx64, n->imm, n->imm2); return true;

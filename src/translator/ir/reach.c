@@ -42,6 +42,12 @@ static ir_value root_of(const struct ir_region *r, ir_value v, int64_t *offset)
     return v;
 }
 
+/* Known at translation, but for whole pages by which it may move. */
+static bool is_fixed(const struct ir_insn *n)
+{
+    return n->op == IR_CONST || n->op == IR_ADDRESS;
+}
+
 /* Whether the access is relative to the same as the REACH; *offset becomes what it is from there. */
 static bool same_root(const struct ir_region *r, const struct ir_insn *reach, const struct ir_insn *access,
                       int64_t *offset)
@@ -50,7 +56,7 @@ static bool same_root(const struct ir_region *r, const struct ir_insn *reach, co
         return reach->b == access->b &&
                (!reach->b || (reach->aux & IR_MEM_SCALE) == (access->aux & IR_MEM_SCALE));
     const struct ir_insn *to = &r->insns[reach->a], *from = &r->insns[access->a];
-    if (to->op != IR_CONST || from->op != IR_CONST || reach->b || access->b)
+    if (!is_fixed(to) || to->op != from->op || reach->b || access->b)
         return false;
     *offset += (int64_t)(from->imm - to->imm);
     return true;
@@ -59,7 +65,7 @@ static bool same_root(const struct ir_region *r, const struct ir_insn *reach, co
 /* Widens it, if it does not become too wide, nor goes beyond a page for sure. */
 static bool widen(const struct ir_region *r, struct ir_insn *reach, int64_t low, int64_t high)
 {
-    const bool is_const = r->insns[reach->a].op == IR_CONST && !reach->b;
+    const bool is_const = is_fixed(&r->insns[reach->a]) && !reach->b; /* a page's border moves with it */
     const uint64_t base = r->insns[reach->a].imm;
     int64_t old_low = (int32_t)reach->imm2, old_high = (int32_t)(reach->imm2 >> 32);
     low = low < old_low ? low : old_low;

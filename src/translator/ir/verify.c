@@ -115,7 +115,8 @@ static bool operands_in_range(const struct ir_insn *n)
     unsigned esize = n->aux & 255, lanes = 16u >> (esize & 3);
 
     switch (n->op) {
-    case IR_CONST: return n->type != IR_I32 || n->imm >> 32 == 0;
+    case IR_CONST:
+    case IR_ADDRESS: return n->type != IR_I32 || n->imm >> 32 == 0;
     case IR_EXTR: return n->imm < type_bits(n->type);
     case IR_BSWAP: return n->aux >= 1 && 8u << n->aux <= type_bits(n->type);
     case IR_UBFX:

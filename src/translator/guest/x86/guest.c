@@ -94,6 +94,15 @@ static bool has_insn(const struct x86_lift *l)
     return !l->ir->model || x86_model_has_insn(l->ir->model, &l->insn);
 }
 
+/* Whether sums of addresses wrap around where those of the code's do, wherever it is moved to; in 64-bit code
+ * that is above 4 GiB, they do not at all. */
+static bool is_movable(unsigned mode, uint64_t pc)
+{
+    if ((mode & X86_MODE_CODE) == X86_CODE_64)
+        return pc > UINT32_MAX;
+    return (mode & X86_MODE_CODE) == X86_CODE_32 && !(mode & X86_MODE_SEGMENTED);
+}
+
 /* False: more bytes are needed than there are. */
 static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t limit)
 {
@@ -120,6 +129,7 @@ static void lift_instructions(struct ir_region *region, uint64_t pc, const uint8
     unsigned count = 0;
 
     region->tlb = x86_mode_tlb(region->mode);
+    region->movable &= is_movable(region->mode, pc);
 
     while (!l.ended && count < max) {
         const unsigned mark = region->count;

@@ -34,6 +34,7 @@ static ir_value linear(struct x86_lift *l, ir_value ip)
 static bool relative_target(const struct x86_lift *l, uint64_t *target)
 {
     const uint64_t sum = l->next + l->insn.imm;
+    l->ir->movable &= l->insn.size > 1; /* what wraps around at 64 KiB does not move with the code */
     *target = l->insn.size == 3 ? sum : l->insn.size == 2 ? (uint32_t)sum : (uint16_t)sum;
     return l->insn.size > 1 || !(l->mode & X86_MODE_SEGMENTED);
 }
@@ -60,7 +61,7 @@ static void jump_if(struct x86_lift *l, ir_value condition)
         leave_if(l, condition, target);
         return;
     }
-    ir_value next = ir_const(l->ir, IR_I64, l->next);
+    ir_value next = ir_address(l->ir, IR_I64, l->next);
     leave_to(l, IR_GOTO_REG, ir_select(l->ir, condition, computed_target(l), next), 0, 0);
 }
 

@@ -64,13 +64,11 @@ struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segm
     return (struct x86_address){.base = has_base(l, segment) ? add_base(l, segment, offset) : offset};
 }
 
-/* The base register or the address behind the instruction, in the type of the address size. */
+/* The base register in the type of the address size. */
 static ir_value base_value(struct x86_lift *l, enum ir_type type)
 {
     if (l->insn.base == X86_NO_REGISTER)
         return ir_const(l->ir, type, 0);
-    if (l->insn.base == X86_BASE_RIP)
-        return ir_const(l->ir, type, l->next);
     return x86_convert(l, x86_gpr(l, l->insn.base), type);
 }
 
@@ -78,8 +76,10 @@ ir_value x86_lift_offset(struct x86_lift *l, uint64_t added)
 {
     const struct x86_insn *insn = &l->insn;
     const enum ir_type type = insn->address_size == 3 ? IR_I64 : IR_I32;
-    ir_value v = base_value(l, type);
 
+    if (insn->base == X86_BASE_RIP)
+        return ir_address(l->ir, type, l->next + insn->disp + added);
+    ir_value v = base_value(l, type);
     if (insn->index != X86_NO_REGISTER) {
         ir_value index = x86_convert(l, x86_gpr(l, insn->index), type);
         v = ir_binary(l->ir, IR_ADD, v, ir_binary_imm(l->ir, IR_SHL, index, insn->scale));
@@ -96,8 +96,11 @@ struct x86_address x86_operand_address(struct x86_lift *l)
         return x86_segment_address(l, (enum x86_segment)insn->segment, ir_zext(l->ir, x86_lift_offset(l, 0)));
 
     struct x86_address address = {.scale = insn->scale, .disp = (uint64_t)insn->disp};
-    if (insn->base == X86_BASE_RIP || (insn->base == X86_NO_REGISTER && insn->index == X86_NO_REGISTER)) {
-        address.base = ir_const(l->ir, IR_I64, insn->disp + (insn->base == X86_BASE_RIP ? l->next : 0));
+    if (insn->base == X86_BASE_RIP) {
+        address.base = ir_address(l->ir, IR_I64, l->next + insn->disp);
+        address.disp = 0;
+    } else if (insn->base == X86_NO_REGISTER && insn->index == X86_NO_REGISTER) {
+        address.base = ir_const(l->ir, IR_I64, insn->disp);
         address.disp = 0;
     } else {
         address.base = base_value(l, IR_I64);
@@ -194,7 +197,7 @@ ir_value x86_eflags_pack(struct x86_lift *l)
 
 ir_value x86_ip_of(struct x86_lift *l, uint64_t linear)
 {
-    ir_value ip = ir_const(l->ir, IR_I64, linear);
+    ir_value ip = ir_address(l->ir, IR_I64, linear);
     if (has_base(l, X86_CS) && l->insn.code != X86_CODE_64)
         ip = ir_binary(l->ir, IR_SUB, ip, ir_get(l->ir, X86_REGISTER_BASE + X86_CS, IR_I64));
     return ip;

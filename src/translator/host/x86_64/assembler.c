@@ -33,7 +33,7 @@ static void modrm_mem(struct assembler *a, unsigned reg, const struct mem *m, un
         return;
     }
     unsigned base = (unsigned)m->base & 7;
-    unsigned mod = m->disp == 0 && base != 5 ? 0 : m->disp == (int8_t)m->disp ? 1 : 2;
+    unsigned mod = m->far ? 2 : m->disp == 0 && base != 5 ? 0 : m->disp == (int8_t)m->disp ? 1 : 2;
     if (m->index == MEM_NONE && base != 4) {
         asm_byte(a, mod << 6 | reg | base);
     } else {

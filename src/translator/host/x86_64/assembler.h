@@ -50,6 +50,7 @@ struct mem {
     int8_t index;  /* enum gpr (not RSP) or MEM_NONE */
     uint8_t scale; /* index << scale, 0..3 */
     int32_t disp;
+    bool far; /* the displacement takes four bytes, whatever it is */
 };
 
 /* The r/m operand of an instruction: a register (GPR or XMM as the instruction says) or memory. */
@@ -61,17 +62,17 @@ struct rm {
 
 static inline struct mem mem_base(unsigned base, int32_t disp)
 {
-    return (struct mem){(int8_t)base, MEM_NONE, 0, disp};
+    return (struct mem){(int8_t)base, MEM_NONE, 0, disp, false};
 }
 
 static inline struct mem mem_index(unsigned base, unsigned index, unsigned scale, int32_t disp)
 {
-    return (struct mem){(int8_t)base, (int8_t)index, (uint8_t)scale, disp};
+    return (struct mem){(int8_t)base, (int8_t)index, (uint8_t)scale, disp, false};
 }
 
 static inline struct mem mem_pool(uint32_t offset)
 {
-    return (struct mem){MEM_POOL, MEM_NONE, 0, (int32_t)offset};
+    return (struct mem){MEM_POOL, MEM_NONE, 0, (int32_t)offset, false};
 }
 
 static inline struct rm rm_reg(unsigned reg)

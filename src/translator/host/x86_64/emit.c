@@ -301,6 +301,31 @@ struct mem emit_pool_pair(struct emit *e, const uint64_t words[4])
     return pool_add(e, words, 2);
 }
 
+void emit_move(struct emit *e, enum host_move_kind kind, uint64_t address)
+{
+    struct host_code *code = e->code;
+    if (!code->movable)
+        return;
+    const bool is_wide = address > UINT32_MAX;
+    code->movable = code->move_count < HOST_MOVES_MAX && is_wide == (e->region->guest_start > UINT32_MAX);
+    if (code->movable)
+        code->moves[code->move_count++] =
+            (struct host_move){asm_offset(e->a) - (kind == HOST_MOVE_ADDRESS ? 8 : 4), kind, address};
+}
+
+void emit_mov_address(struct emit *e, unsigned dst, uint64_t address)
+{
+    asm_mov_imm(e->a, dst, address);
+    emit_move(e, address > UINT32_MAX ? HOST_MOVE_ADDRESS : HOST_MOVE_ADDRESS_32, address);
+}
+
+EMITTER(address)
+{
+    emit_mov_address(e, emit_def_gpr(e, v), insn->imm);
+    if (insn->type == IR_I32)
+        emit_set_upper_zero(e, v);
+}
+
 /* -- the forward pass -------------------------------------------------------------------------- */
 
 void emit_mark(struct emit *e, ir_value insn, unsigned state)
@@ -449,7 +474,8 @@ void host_emit(const struct guest_isa *isa, const struct ir_region *region,
     e->assembler.end = code->bytes + HOST_CODE_MAX - ROOM_END;
     e->assembler.fixup_count = 0;
     code->own_addresses = false;
-    code->exit_count = code->restart_count = code->reloc_count = code->insn_count = 0;
+    code->exit_count = code->restart_count = code->reloc_count = code->insn_count = code->move_count = 0;
+    code->movable = region->movable;
 
     allocate_reset(e);
     backward(e, exit_flags_dead, context);

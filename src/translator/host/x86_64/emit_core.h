@@ -88,6 +88,10 @@ struct mem allocate_mem(const struct emit *e, unsigned place);
 
 /* A jump to a fixed routine: the displacement at `at` is its to resolve. */
 void emit_reloc(struct emit *e, uint32_t at, enum host_routine routine);
+/* mov of a guest address that moves with the region */
+void emit_mov_address(struct emit *e, unsigned dst, uint64_t address);
+/* The last bytes emitted, as many as the kind has, depend on a guest address that moves with the region. */
+void emit_move(struct emit *e, enum host_move_kind kind, uint64_t address);
 /* 32 bytes of the constant pool. */
 struct mem emit_pool_pair(struct emit *e, const uint64_t words[4]);
 /* The code from here on belongs to a guest instruction; `state` is for host_repair_context(). */
@@ -169,7 +173,7 @@ void emit_save_rax_rcx(struct emit *e);
     X(GET_FLAGS, get_flags) X(SET_FLAGS, set_flags) X(ADD, add) X(SUB, sub) X(MUL, mul) \
     X(UMULH, umulh) X(SMULH, smulh) X(UDIV, udiv) X(SDIV, sdiv) X(AND, and) X(OR, or) X(XOR, xor) \
     X(ANDN, andn) X(ORN, orn) X(XORN, xorn) X(NOT, not) X(NEG, neg) X(SHL, shl) X(SHR, shr) \
-    X(SAR, sar) X(ROR, ror) X(EXTR, extr) X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap) \
+    X(ADDRESS, address) X(SAR, sar) X(ROR, ror) X(EXTR, extr) X(CLZ, clz) X(CTZ, ctz) X(RBIT, rbit) X(BSWAP, bswap) \
     X(UBFX, ubfx) X(SBFX, sbfx) X(BFI, bfi) X(TRUNC, trunc) X(ZEXT, zext) X(SEXT, sext) X(ADC, adc) \
     X(SBC, sbc) X(CRC32, crc32) X(SELECT, select) X(FLAGS_OF, flags_of) X(FLAGS_FCMP, flags_fcmp) \
     X(FLAGS_SELECT, flags_select) X(FLAGS_CONST, flags_const) X(FLAGS_PACK, flags_pack) \

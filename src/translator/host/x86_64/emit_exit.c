@@ -48,19 +48,29 @@ static bool leaves_page(const struct emit *e, uint64_t target)
            target >> PAGE_BITS != (region->guest_end - 1) >> PAGE_BITS;
 }
 
+/* A field of a guest address's entry in the jump cache, which is at rdx. */
+static struct mem known_entry(const struct emit *e, uint64_t address, size_t field)
+{
+    struct mem m =
+        mem_base(RDX, (int32_t)(guest_jump_index(e->isa, address) * sizeof(struct jump_cache_entry) + field));
+    m.far = e->code->movable;
+    return m;
+}
+
 /* Jumps to the block at a known guest address by way of the jump cache. Changes EFLAGS. */
 static void probe_known(struct emit *e, uint64_t target)
 {
-    const int32_t entry = (int32_t)(guest_jump_index(e->isa, target) * sizeof(struct jump_cache_entry));
     uint32_t start = asm_offset(e->a);
     asm_load(e->a, true, RDX, CPU(jump_cache));
-    asm_mov_imm(e->a, RAX, target);
+    emit_mov_address(e, RAX, target);
     asm_alu(e->a, ALU_XOR, true, RAX, rm_mem(CPU(jump_key)));
-    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_base(RDX, entry)));
+    asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(known_entry(e, target, 0)));
+    emit_move(e, HOST_MOVE_JUMP, target);
     add_exit(e, asm_jcc(e->a, CC_NE), target);
     if (e->code->exit_count)
         e->code->exits[e->code->exit_count - 1].probe = true;
-    asm_jmp_rm(e->a, rm_mem(mem_base(RDX, entry + (int32_t)offsetof(struct jump_cache_entry, code))));
+    asm_jmp_rm(e->a, rm_mem(known_entry(e, target, offsetof(struct jump_cache_entry, code))));
+    emit_move(e, HOST_MOVE_JUMP, target);
     add_restart(e, start);
 }
 
@@ -279,6 +289,7 @@ static void return_point(struct emit *e, uint64_t guest)
     if (asm_offset(e->a) - start != HOST_RETURN_GUEST)
         e->failed = true;
     asm_u64(e->a, guest);
+    emit_move(e, HOST_MOVE_ADDRESS, guest);
 }
 
 /* A call out of the page. */
@@ -337,7 +348,7 @@ static void raise(struct emit *e, const struct ir_insn *insn)
 {
     asm_mov_imm(e->a, RAX, insn->imm);
     asm_mov_imm(e->a, RCX, insn->aux);
-    asm_mov_imm(e->a, RDX, insn->imm2);
+    emit_mov_address(e, RDX, insn->imm2);
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
 }
 
@@ -419,7 +430,7 @@ EMITTER(call)
     e->locked = e->scratch = 0;
     flags_forget_home(e);
     allocate_flush(e, true);
-    asm_mov_imm(e->a, RAX, emit_insn(e, e->insn)->imm);
+    emit_mov_address(e, RAX, emit_insn(e, e->insn)->imm);
     asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     asm_mov_imm(e->a, RAX, insn->imm);
     e->code->own_addresses |= visor_moves();

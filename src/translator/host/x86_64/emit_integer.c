@@ -428,7 +428,7 @@ void emit_shift_constant(struct emit *e, enum shift_op op, bool wide, ir_value v
         if (count == 1)
             asm_lea(e->a, wide, dst, mem_index(source.reg, source.reg, 0, 0));
         else
-            asm_lea(e->a, wide, dst, (struct mem){MEM_NONE, (int8_t)source.reg, (uint8_t)count, 0});
+            asm_lea(e->a, wide, dst, (struct mem){MEM_NONE, (int8_t)source.reg, (uint8_t)count, 0, false});
     } else if (emit_flags_busy(e)) {
         unsigned t = emit_tmp_gpr(e);
         asm_mov_imm(e->a, t, count);

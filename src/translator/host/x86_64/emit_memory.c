@@ -49,7 +49,7 @@ static void cold_misaligned(struct emit *e, struct cold *c)
     if (c->r[0] != RAX)
         asm_mov(e->a, true, RAX, c->r[0]);
     asm_mov_imm(e->a, RCX, TRANSLATOR_ALIGNMENT);
-    asm_mov_imm(e->a, RDX, emit_insn(e, c->insn)->imm);
+    emit_mov_address(e, RDX, emit_insn(e, c->insn)->imm);
     emit_reloc(e, asm_jmp(e->a), HOST_RAISE);
 }
 
@@ -95,7 +95,7 @@ static void cold_miss(struct emit *e, struct cold *c)
                    "they are stored as one word");
     asm_store_imm(e->a, 2, ACCESS(size),
                   (int32_t)(ACCESS_SIZE(insn) | (unsigned)c->r[MISS_KIND] << 8 | e->region->tlb << 16));
-    asm_mov_imm(e->a, RAX, emit_insn(e, c->insn)->imm);
+    emit_mov_address(e, RAX, emit_insn(e, c->insn)->imm);
     asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     emit_call_routine(e, HOST_MEMORY);
     if (c->r[MISS_RESULT] == NO_REGISTER)
@@ -121,7 +121,8 @@ static unsigned address_in_register(struct emit *e, const struct ir_insn *insn, 
 struct look_up {
     unsigned address; /* register */
     int32_t low, high;
-    bool write, is_known; /* is_known: `address` is the constant `known` */
+    bool write, is_known; /* is_known: `address` is the constant `known`, */
+    bool moves;           /* which moves with the region */
     uint64_t known;
     unsigned index, page; /* registers that are free; the entry's addend is left in the second */
 };
@@ -133,13 +134,28 @@ static bool on_one_page(const struct look_up *l)
            0;
 }
 
+static bool is_known(const struct emit *e, ir_value v, struct look_up *l)
+{
+    const struct ir_insn *insn = emit_insn(e, v);
+    l->moves = insn->op == IR_ADDRESS;
+    l->known = insn->imm;
+    return l->moves || emit_is_const(e, v, &l->known);
+}
+
+static uint64_t first_byte(const struct look_up *l)
+{
+    return l->known + (uint64_t)(int64_t)l->low;
+}
+
 /* Of the entry, relative to the TLB: by a register, or where it is known to be. */
 static struct mem entry_field(struct emit *e, const struct look_up *l, size_t offset)
 {
     offset += e->isa->tlb_offset + e->region->tlb * sizeof(struct tlb);
     if (l->is_known) {
-        uint64_t first = l->known + (uint64_t)(int64_t)l->low;
-        return emit_cpu(e, offset + (first >> TLB_PAGE_BITS & (TLB_SIZE - 1)) * sizeof(struct tlb_entry));
+        const unsigned index = first_byte(l) >> TLB_PAGE_BITS & (TLB_SIZE - 1);
+        struct mem m = emit_cpu(e, offset + index * sizeof(struct tlb_entry));
+        m.far = l->moves;
+        return m;
     }
     struct mem m = emit_cpu(e, offset);
     m.index = (int8_t)l->index;
@@ -154,9 +170,8 @@ static struct cold *look_up(struct emit *e, struct look_up *l, cold_function mis
 
     l->is_known &= on_one_page(l);
     if (l->is_known) {
-        uint64_t first = l->known + (uint64_t)(int64_t)l->low;
         asm_lea(a, true, l->page,
-                mem_base(l->address, l->low - (int32_t)(first & ((1 << TLB_PAGE_BITS) - 1))));
+                mem_base(l->address, l->low - (int32_t)(first_byte(l) & ((1 << TLB_PAGE_BITS) - 1))));
     } else {
         if (l->low)
             asm_lea(a, true, l->index, mem_base(l->address, l->low));
@@ -168,9 +183,14 @@ static struct cold *look_up(struct emit *e, struct look_up *l, cold_function mis
             asm_lea(a, true, l->page, mem_base(l->address, l->high - 1));
         asm_alu_imm(a, ALU_AND, true, rm_reg(l->page), -(1 << TLB_PAGE_BITS));
     }
+    const bool moves = l->is_known && l->moves;
     asm_alu(a, ALU_CMP, true, l->page, rm_mem(entry_field(e, l, tag)));
+    if (moves)
+        emit_move(e, HOST_MOVE_TLB, first_byte(l));
     struct cold *c = emit_cold_jcc(e, CC_NE, miss);
     asm_load(a, true, l->page, entry_field(e, l, offsetof(struct tlb_entry, addend)));
+    if (moves)
+        emit_move(e, HOST_MOVE_TLB, first_byte(l));
     return c;
 }
 
@@ -180,7 +200,7 @@ static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m
 {
     const bool has_offset = insn->op == IR_LOAD || insn->op == IR_STORE;
     struct look_up l = {.high = 1 << ACCESS_SIZE(insn), .write = kind != ACCESS_LOAD};
-    l.is_known = emit_is_const(e, insn->a, &l.known) && !(has_offset && insn->b);
+    l.is_known = is_known(e, insn->a, &l) && !(has_offset && insn->b);
     l.known += has_offset ? insn->imm : 0;
     unsigned address = l.address = address_in_register(e, insn, m);
     l.index = emit_tmp_gpr(e);
@@ -272,7 +292,7 @@ static void cold_reach(struct emit *e, struct cold *c)
     asm_store(a, true, ACCESS(origin), address);
     emit_save_rax_rcx(e);
     asm_store_imm(a, 2, ACCESS(size), (int32_t)(ACCESS_SIZE(insn) | kind << 8 | e->region->tlb << 16));
-    asm_mov_imm(a, RAX, pc);
+    emit_mov_address(e, RAX, pc);
     asm_store(a, true, emit_cpu(e, e->isa->pc_offset), RAX);
     emit_call_routine(e, HOST_REACH);
     asm_load(a, true, result, ACCESS(pointer));
@@ -287,7 +307,7 @@ EMITTER(reach)
         .high = (int32_t)(insn->imm2 >> 32),
         .write = insn->aux & IR_REACH_WRITE,
     };
-    l.is_known = emit_is_const(e, insn->a, &l.known) && !insn->b;
+    l.is_known = is_known(e, insn->a, &l) && !insn->b;
     flags_before_atomic(e);
     struct mem m = mem_base(emit_use_gpr(e, insn->a), 0);
     if (insn->b)
