@@ -34,7 +34,7 @@ unsigned ram_layout_e820(const struct ram_layout *layout, struct e820_entry entr
 {
     unsigned count = 0;
     entries[count++] = (struct e820_entry){0, LAYOUT_LOW_END, E820_RAM};
-    entries[count++] = (struct e820_entry){LAYOUT_TABLES, LAYOUT_TABLES_SIZE, E820_RESERVED};
+    entries[count++] = (struct e820_entry){LAYOUT_TABLES, LAYOUT_HIGH_START - LAYOUT_TABLES, E820_RESERVED};
     entries[count++] = (struct e820_entry){LAYOUT_HIGH_START, layout->below - LAYOUT_HIGH_START, E820_RAM};
     entries[count++] = (struct e820_entry){LAYOUT_HOLE, LAYOUT_PCI_CONFIG_SIZE, E820_RESERVED};
     if (layout->above)

@@ -251,8 +251,8 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
 }
 
 static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
-    make_memory, make_lapics,    make_controllers, make_timers,    make_control,
-    pc_make_pci, pc_make_tables, pc_open_kernel,   pc_make_virtio, pc_make_serials,
+    make_memory, pc_make_rom,    make_lapics,    make_controllers, make_timers,     make_control,
+    pc_make_pci, pc_make_tables, pc_open_kernel, pc_make_virtio,   pc_make_serials,
 };
 
 static void pc_destroy(struct machine *machine)
@@ -264,6 +264,8 @@ static void pc_destroy(struct machine *machine)
     fw_cfg_destroy(&pc->fw_cfg);
     free(pc->lapic_pointers);
     free(pc->lapics);
+    if (pc->rom)
+        memory_backing_free(pc->rom);
     free(pc);
     machine->board = NULL;
 }

@@ -121,6 +121,7 @@ struct pc {
     struct char_host *console_host;
     struct virtio_vsock *vsock;
     struct vsock_backend *vsock_backend;
+    struct memory_backing *rom;
     struct acpi_config tables;
     struct boot_file *kernel, *initrd;
     struct boot_file *disk; /* the kernel is looked for in its file systems at each start */

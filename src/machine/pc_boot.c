@@ -129,9 +129,21 @@ static int start_board(struct pc *pc, uint64_t *rsdp, struct error *error)
     struct machine *machine = pc->machine;
     lapic_set_virtual_wire(&pc->lapics[0]);
     io_write(&machine->io, ELCR, 2, LEVEL_IRQS);
+    pc_write_rom(pc);
     int code = pci_assign(&pc->pci, error);
     return code ? code
                 : acpi_write(&pc->tables, &machine->memory, LAYOUT_TABLES, LAYOUT_TABLES_SIZE, rsdp, error);
+}
+
+/* What runs first, and what its protocol lets it find. */
+static int load(struct pc *pc, const struct boot_config *config, struct x86_state *state, struct error *error)
+{
+    int protocol = boot_detect(config->kernel, error);
+    if (protocol < 0)
+        return protocol;
+    if (protocol == BOOT_MULTIBOOT || protocol == BOOT_MULTIBOOT2)
+        pc_start_timer(pc);
+    return boot_load(config, &pc->machine->memory, state, error);
 }
 
 static int load_kernel(struct pc *pc, struct boot_config *config, struct x86_state *state,
@@ -142,7 +154,7 @@ static int load_kernel(struct pc *pc, struct boot_config *config, struct x86_sta
     config->modules = &module;
     config->module_count = pc->initrd != NULL;
     config->command_line = pc->command_line;
-    return boot_load(config, &pc->machine->memory, state, error);
+    return load(pc, config, state, error);
 }
 
 static int disk_read(struct boot_file *file, uint64_t offset, void *buffer, size_t length,
@@ -189,7 +201,7 @@ static int load_from_disk(struct pc *pc, struct boot_config *config, struct x86_
             return error_set(error, -ENOMEM, "out of memory for the command line");
         config->command_line = line;
     }
-    code = boot_load(config, &pc->machine->memory, state, error);
+    code = load(pc, config, state, error);
     free(line);
     return code;
 }

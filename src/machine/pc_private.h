@@ -35,6 +35,14 @@ int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
 
+/* -- pc_rom.c -------------------------------------------------------------------------------------------- */
+
+int pc_make_rom(struct pc *pc, const struct pc_config *config, struct error *error);
+/* Its copy below 1 MiB, which is RAM. */
+void pc_write_rom(struct pc *pc);
+/* For kernels that can have been started by a PC's firmware: it has started the timer. */
+void pc_start_timer(struct pc *pc);
+
 /* -- pc_boot.c ------------------------------------------------------------------------------------------- */
 
 int pc_make_tables(struct pc *pc, const struct pc_config *config, struct error *error);

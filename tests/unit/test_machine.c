@@ -588,6 +588,14 @@ static void test_reset_from_disk(void **state)
         struct machine *machine = machine_make();
         const struct pc *pc = machine->board;
         assert_string_equal(pc->disk_kernel.command_line, "state=one");
+        /* A multiboot kernel finds the timer of a PC's firmware. */
+        uint32_t vector;
+        assert_int_equal(pc->pic.chips[0].imr, 0xfa);
+        assert_int_equal(memory_read(&machine->memory, 8 * 4, &vector, sizeof vector), 0);
+        assert_in_range(vector, 0xf000ff00, 0xf000ffef);
+        timers_stand_still(&machine->timers, false);
+        assert_in_range(timers_next(&machine->timers), 1, TIMER_SECOND / 18);
+        timers_stand_still(&machine->timers, true);
         pthread_t thread = start(machine);
         while (!there)
             step_sleep();
@@ -693,6 +701,22 @@ static void test_shared_wires(void **state)
     machine_free(machine);
 }
 
+/* Where a processor begins, and the old way to start a machine anew. */
+static void test_rom(void **state)
+{
+    (void)state;
+    uint8_t code[16], low[16];
+    struct machine *machine = machine_make();
+    assert_int_equal(memory_read(&machine->memory, 0xfffffff0, code, sizeof code), 0);
+    assert_int_equal(code[0], 0xe9); /* jumps near */
+    assert_int_equal(memory_read(&machine->memory, 0xffff0, low, sizeof low), 0);
+    assert_memory_equal(low, "\xea\x00\xff\x00\xf0", 5);
+    memory_write(&machine->memory, 0xfffffff0, low, sizeof low);
+    memory_read(&machine->memory, 0xfffffff0, low, sizeof low);
+    assert_memory_equal(low, code, sizeof code);
+    machine_free(machine);
+}
+
 /* What firmware would have left: sizes of memory, the date. */
 static void test_cmos(void **state)
 {
@@ -719,14 +743,23 @@ static void test_cmos(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_power_off),          TEST(test_resets),
-        TEST(test_triple_fault),       TEST(test_told),
-        TEST(test_power_button),       TEST(test_deaf),
-        TEST(test_end_from_outside),   TEST(test_pause),
-        TEST(test_reset_while_paused), TEST(test_many_requests),
-        TEST(test_failures),           TEST(test_reset_fails),
-        TEST(test_reset_from_disk),    TEST(test_interrupt_wires),
-        TEST(test_shared_wires),       TEST(test_cmos),
+        TEST(test_power_off),
+        TEST(test_resets),
+        TEST(test_triple_fault),
+        TEST(test_told),
+        TEST(test_power_button),
+        TEST(test_deaf),
+        TEST(test_end_from_outside),
+        TEST(test_pause),
+        TEST(test_reset_while_paused),
+        TEST(test_many_requests),
+        TEST(test_failures),
+        TEST(test_reset_fails),
+        TEST(test_reset_from_disk),
+        TEST(test_interrupt_wires),
+        TEST(test_shared_wires),
+        TEST(test_cmos),
+        TEST(test_rom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,9 +78,8 @@ void lapic_send_ipi(struct lapic *lapic, uint64_t icr)
             message.destination == (x2apic ? UINT32_MAX : 0xff) && (!message.logical || x2apic);
         bus_deliver(lapic->bus, &message, NULL);
         break;
-    case 1: /* self */
-        if (message.mode <= MODE_LOWEST)
-            lapic_deliver(lapic, MODE_FIXED, message.vector, false);
+    case 1: /* self: only fixed ones are said to be valid, and others work as well */
+        lapic_deliver(lapic, message.mode == MODE_LOWEST ? MODE_FIXED : message.mode, message.vector, false);
         break;
     case 2:
     case 3: /* all, and all but self */
