@@ -84,6 +84,8 @@ struct machine_type {
     /* What devices have under way in the guest's memory, which must end before they are reset, or freed. The
      * loop's thread will get it done. May be NULL: nothing ever. */
     unsigned (*pending)(struct machine *machine);
+    /* The devices were loaded: what was under way when they were saved is begun again. May be NULL. */
+    void (*loaded)(struct machine *machine);
 };
 
 /* Both may be NULL, and are called on the loop's thread, under the lock. */

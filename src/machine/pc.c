@@ -292,4 +292,5 @@ const struct machine_type machine_pc = {
     .load = pc_load,
     .power_button = pc_power_button,
     .pending = pc_pending,
+    .loaded = pc_loaded,
 };

@@ -123,6 +123,17 @@ unsigned pc_pending(struct machine *machine)
     return pending;
 }
 
+void pc_loaded(struct machine *machine)
+{
+    struct pc *pc = machine->board;
+    for (unsigned i = 0; i < pc->disk_count; i++)
+        virtio_block_resume(pc->disks[i].device);
+    for (unsigned i = 0; i < pc->net_count; i++)
+        virtio_net_announce(pc->nets[i].device);
+    if (pc->vsock)
+        virtio_vsock_resume(pc->vsock);
+}
+
 /* -- networks -------------------------------------------------------------------------------------------- */
 
 /* The same address each time for what is named alike, lest the guest take it for another card; of those that

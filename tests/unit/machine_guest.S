@@ -10,6 +10,9 @@
 #define LAPIC      0xfee00000
 #define LAPIC_ICR  (LAPIC + 0x300)
 #define INIT_SELF  0x44500
+#define TICKS      0x300000
+#define COUNTER    0x300004
+#define TICKS_MOST 300
 #define ENTRY(name) .global guest_##name; guest_##name
 
     .section .rodata
@@ -53,6 +56,72 @@ real_begin:
     jmp 1b
 real_end:
     .code32
+
+/* Counts in a register, in memory, by SSE and by the x87 unit, while the local APIC's timer interrupts every
+ * millisecond, until it has come TICKS_MOST times; then waits for more in HLT. All must agree in the end. */
+ENTRY(count):
+    cli
+    movl $0x200000, %esp
+    lidt AT(idt_register)
+    movb $0xff, %al               /* the 8259: no interrupts of the timer that firmware has started */
+    outb %al, $0x21
+    movl %cr4, %eax
+    orl $0x600, %eax              /* SSE, and its exceptions */
+    movl %eax, %cr4
+    movl $AT(tick), %eax
+    movw %ax, AT(idt_gate)
+    shrl $16, %eax
+    movw %ax, AT(idt_gate) + 6
+    movw %cs, %ax
+    movw %ax, AT(idt_gate) + 2
+    fninit
+    fldz
+    pxor %xmm0, %xmm0
+    movl $1, %eax
+    movd %eax, %xmm1
+    xorl %ebx, %ebx
+    movl $0, COUNTER
+    movl $0, TICKS
+    movl $0x1ff, LAPIC + 0xf0
+    movl $0x20040, LAPIC + 0x320  /* periodic */
+    movl $0xb, LAPIC + 0x3e0
+    movl $1000000, LAPIC + 0x380
+    sti
+1:  incl %ebx
+    incl COUNTER
+    paddd %xmm1, %xmm0
+    fld1
+    faddp
+    cmpl $TICKS_MOST, TICKS
+    jb 1b
+2:  hlt
+    cmpl $TICKS_MOST + 10, TICKS
+    jb 2b
+    cli
+    movb $0x66, %cl
+    cmpl %ebx, COUNTER
+    jne 3f
+    movd %xmm0, %eax
+    cmpl %ebx, %eax
+    jne 3f
+    fistpll 0x300010
+    cmpl %ebx, 0x300010
+    jne 3f
+    movb $0x55, %cl
+3:  movb %cl, %al
+    outb %al, $EXIT
+    hlt
+tick:
+    incl TICKS
+    movl $0, LAPIC + 0xb0
+    iretl
+    .balign 8
+idt_gate_at = . - 0x40 * 8        /* of which only vector 40h is there */
+idt_gate:
+    .word 0, 0, 0x8e00, 0
+idt_register:
+    .word 0x41 * 8 - 1
+    .long AT(idt_gate_at)
 
 guest_end:
     .section .note.GNU-stack, "", %progbits
