@@ -50,6 +50,9 @@ struct memory_backing {
     _Atomic bool tracks_dirty;
     /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
     void (*code_written)(void *opaque, struct memory_backing *backing, uint64_t offset, uint64_t length);
+    /* No page counts as written any more: who writes by other ways than these functions is to tell of the next
+     * write to each. */
+    void (*dirty_cleared)(void *opaque);
     void *opaque;
 };
 
@@ -57,6 +60,8 @@ struct memory_backing {
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
 /* For when no region and no reader uses it. */
 void memory_backing_free(struct memory_backing *backing);
+/* Begins, or begins anew, to keep MEMORY_PAGE_DIRTY, or ends it. No processor runs meanwhile. */
+void memory_backing_track_dirty(struct memory_backing *backing, bool on);
 /* Host memory was written not through memory_write(). */
 void memory_backing_written(struct memory_backing *backing, uint64_t offset, uint64_t length);
 

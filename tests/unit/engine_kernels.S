@@ -381,6 +381,16 @@ ENTRY(stores):
     addl SCRATCH + 8, %eax
     FINISH
 
+/* Writes two pages, ends, and when it is run on writes one of them again. */
+ENTRY(dirty):
+    movl $1, SCRATCH
+    movl $1, SCRATCH + 0x1000
+    xorl %eax, %eax
+    outl %eax, $PORT_FINISH
+    movl $2, SCRATCH
+    movl SCRATCH + 0x1000, %eax
+    FINISH
+
 /* The same by the debug registers: DR0 is an instruction's, DR1 a write's, DR2 an access's. */
 ENTRY(registers):
     movl $AT(2f), %eax

@@ -647,6 +647,29 @@ static void test_debugger_steps(void **state)
     assert_int_equal(m.result, 42);
 }
 
+static bool is_dirty(uint64_t address)
+{
+    return m.ram->page_flags[address >> MEMORY_PAGE_SHIFT] & MEMORY_PAGE_DIRTY;
+}
+
+/* What was written before does not count, though the vCPU knows how to write there without asking. */
+static void test_dirty(void **state)
+{
+    extern const uint8_t kernel_dirty[];
+    (void)state;
+    start_long(kernel_dirty);
+    run();
+    assert_false(is_dirty(SCRATCH));
+    memory_backing_track_dirty(m.ram, true);
+    run();
+    assert_true(is_dirty(SCRATCH));
+    assert_false(is_dirty(SCRATCH + 0x1000));
+    assert_int_equal(m.result, 1);
+    memory_backing_track_dirty(m.ram, true);
+    assert_false(is_dirty(SCRATCH));
+    memory_backing_track_dirty(m.ram, false);
+}
+
 static void test_watchpoint(void **state)
 {
     extern const uint8_t kernel_stores[];
@@ -749,29 +772,14 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(breakpoint),
-        TEST(debugger_steps),
-        TEST(watchpoint),
-        TEST(registers),
-        TEST(shadowed_breakpoint),
-        TEST(add),
-        TEST(faults),
-        TEST(write_protect),
-        TEST(smap),
-        TEST(flush),
-        TEST(user),
-        TEST(devices),
-        TEST(changes),
-        TEST(generates),
-        TEST(timer),
-        TEST(deadline),
-        TEST(spin),
-        TEST(shadow),
-        TEST(step),
-        TEST(task_switched),
-        TEST(smp),
-        TEST(boot),
-        TEST(triple),
+        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),
+        TEST(dirty),      TEST(registers),      TEST(shadowed_breakpoint),
+        TEST(add),        TEST(faults),         TEST(write_protect),
+        TEST(smap),       TEST(flush),          TEST(user),
+        TEST(devices),    TEST(changes),        TEST(generates),
+        TEST(timer),      TEST(deadline),       TEST(spin),
+        TEST(shadow),     TEST(step),           TEST(task_switched),
+        TEST(smp),        TEST(boot),           TEST(triple),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

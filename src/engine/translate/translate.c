@@ -120,16 +120,27 @@ static void invalidate_ranges(struct engine_vm *vm, const struct memory_view *vi
     }
 }
 
-static void map_changed(void *opaque, const struct memory_view *old, const struct memory_view *now)
+static void flush_vcpus(struct engine_vm *vm)
 {
-    struct engine_vm *vm = opaque;
-    invalidate_ranges(vm, old);
-    invalidate_ranges(vm, now);
     for (unsigned i = 0; i < vm->machine.vcpu_count; i++) {
         struct engine_vcpu *v = atomic_load(&vm->vcpus[i]);
         if (v)
             engine_request(v, ENGINE_REQUEST_FLUSH);
     }
+}
+
+static void map_changed(void *opaque, const struct memory_view *old, const struct memory_view *now)
+{
+    struct engine_vm *vm = opaque;
+    invalidate_ranges(vm, old);
+    invalidate_ranges(vm, now);
+    flush_vcpus(vm);
+}
+
+/* Entries that let code write without a look at the pages' flags go. */
+static void dirty_cleared(void *opaque)
+{
+    flush_vcpus(opaque);
 }
 
 static void code_written(void *opaque, struct memory_backing *backing, uint64_t offset, uint64_t length)
@@ -146,6 +157,7 @@ static void vm_free(struct engine_vm *vm)
     if (vm->translator) {
         memory_listener_remove(vm->machine.memory, &vm->listener);
         vm->machine.ram->code_written = NULL;
+        vm->machine.ram->dirty_cleared = NULL;
         translator_free(vm->translator);
     }
     free(vm->vcpus);
@@ -181,6 +193,7 @@ static int vm_new(struct engine_vm **out, const struct engine_machine *machine, 
     vm->listener = (struct memory_listener){.changed = map_changed, .opaque = vm};
     memory_listener_add(machine->memory, &vm->listener);
     machine->ram->code_written = code_written;
+    machine->ram->dirty_cleared = dirty_cleared;
     machine->ram->opaque = vm;
     *out = vm;
     return 0;
