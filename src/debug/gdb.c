@@ -44,7 +44,7 @@ static char *hex_print(char *out, const uint8_t *bytes, size_t size)
 }
 
 /* Exactly `size` bytes. */
-static bool hex_scan(const char **text, uint8_t *bytes, size_t size)
+bool gdb_scan_bytes(const char **text, uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++, *text += 2) {
         const int high = hex_value((*text)[0]), low = high < 0 ? -1 : hex_value((*text)[1]);
@@ -56,7 +56,7 @@ static bool hex_scan(const char **text, uint8_t *bytes, size_t size)
 }
 
 /* At least one digit, at most 16, then `end` (which is skipped; 0: anything). */
-static bool hex_number(const char **text, uint64_t *value, char end)
+bool gdb_scan_number(const char **text, uint64_t *value, char end)
 {
     const char *at = *text;
     *value = 0;
@@ -71,10 +71,9 @@ static bool hex_number(const char **text, uint64_t *value, char end)
     return true;
 }
 
-/* -- out ---------------------------------------------------------------------------------------------------
- */
+/* -- out ------------------------------------------------------------------------------------------------- */
 
-static void send_packet(struct gdb_session *s, const char *data, size_t size)
+void gdb_send(struct gdb_session *s, const char *data, size_t size)
 {
     uint8_t sum = 0;
     char tail[4] = "#";
@@ -88,7 +87,7 @@ static void send_packet(struct gdb_session *s, const char *data, size_t size)
 
 static void reply(struct gdb_session *s, const char *text)
 {
-    send_packet(s, text, strlen(text));
+    gdb_send(s, text, strlen(text));
 }
 
 static void __attribute__((format(printf, 2, 3))) reply_format(struct gdb_session *s, const char *format, ...)
@@ -101,7 +100,7 @@ static void __attribute__((format(printf, 2, 3))) reply_format(struct gdb_sessio
     reply(s, text);
 }
 
-static void reply_error(struct gdb_session *s, unsigned number)
+void gdb_send_error(struct gdb_session *s, unsigned number)
 {
     reply_format(s, "E%02x", number & 0xff);
 }
@@ -109,7 +108,7 @@ static void reply_error(struct gdb_session *s, unsigned number)
 static void reply_code(struct gdb_session *s, int code)
 {
     if (code < 0)
-        reply_error(s, (unsigned)-code);
+        gdb_send_error(s, (unsigned)-code);
     else
         reply(s, "OK");
 }
@@ -119,14 +118,27 @@ static void report_stop(struct gdb_session *s)
     static const char *const watches[] = {
         [GDB_WATCH_WRITE] = "watch", [GDB_WATCH_READ] = "rwatch", [GDB_WATCH_ACCESS] = "awatch"};
     const struct gdb_stop *stop = &s->stop;
-    const int signal = stop->reason == GDB_STOP_INTERRUPT ? SIGNAL_INTERRUPT : SIGNAL_TRAP;
+    const unsigned signal = stop->reason == GDB_STOP_INTERRUPT ? SIGNAL_INTERRUPT
+                            : stop->reason == GDB_STOP_SIGNAL  ? gdb_signal_number(stop->signal)
+                                                               : SIGNAL_TRAP;
     char why[64] = "";
 
     if (stop->reason == GDB_STOP_BREAKPOINT)
         snprintf(why, sizeof why, "%s:;", stop->kind == GDB_BREAK_HARDWARE ? "hwbreak" : "swbreak");
     if (stop->reason == GDB_STOP_WATCHPOINT)
         snprintf(why, sizeof why, "%s:%llx;", watches[stop->kind], (unsigned long long)stop->address);
-    reply_format(s, "T%02xthread:%x;%s", (unsigned)signal, stop->thread, why);
+    char *out = s->reply + sprintf(s->reply, "T%02xthread:%x;%s", signal, stop->thread, why);
+    uint8_t path[4096];
+    const struct gdb_process *process = s->target->process;
+    ssize_t size = stop->reason == GDB_STOP_EXEC && s->settings.exec_events && process
+                       ? process->executable(s->target->opaque, (char *)path, sizeof path)
+                       : 0;
+    if (size > 0) {
+        out += sprintf(out, "exec:");
+        out = hex_print(out, path, (size_t)size);
+        sprintf(out, ";");
+    }
+    reply(s, s->reply);
 }
 
 /* -- registers ------------------------------------------------------------------------------------------- */
@@ -149,7 +161,7 @@ static void read_registers(struct gdb_session *s)
     union any_state state;
     char *out = s->reply;
     if (!get_state(s, &state)) {
-        reply_error(s, ERROR_FAULT);
+        gdb_send_error(s, ERROR_FAULT);
         return;
     }
     for (unsigned i = 0; i < arch->register_count; i++) {
@@ -170,10 +182,10 @@ static void write_registers(struct gdb_session *s, const char *text)
     for (unsigned i = 0; i < arch->register_count && valid && *text; i++) {
         const struct gdb_register *r = &arch->registers[i];
         uint8_t value[GDB_REGISTER_MAX];
-        valid = hex_scan(&text, value, r->bytes) && r->set(state.bytes, r->argument, value);
+        valid = gdb_scan_bytes(&text, value, r->bytes) && r->set(state.bytes, r->argument, value);
     }
     if (!valid || *text)
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
     else
         reply_code(s, s->target->set_state(s->target->opaque, s->thread, state.bytes));
 }
@@ -184,8 +196,9 @@ static void read_register(struct gdb_session *s, const char *text)
     union any_state state;
     uint8_t value[GDB_REGISTER_MAX] = {0};
     uint64_t number;
-    if (!hex_number(&text, &number, 0) || *text || number >= arch->register_count || !get_state(s, &state)) {
-        reply_error(s, ERROR_BAD);
+    if (!gdb_scan_number(&text, &number, 0) || *text || number >= arch->register_count ||
+        !get_state(s, &state)) {
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     const struct gdb_register *r = &arch->registers[number];
@@ -200,13 +213,14 @@ static void write_register(struct gdb_session *s, const char *text)
     union any_state state;
     uint8_t value[GDB_REGISTER_MAX];
     uint64_t number;
-    bool valid = hex_number(&text, &number, '=') && number < arch->register_count && get_state(s, &state);
+    bool valid =
+        gdb_scan_number(&text, &number, '=') && number < arch->register_count && get_state(s, &state);
     if (valid) {
         const struct gdb_register *r = &arch->registers[number];
-        valid = hex_scan(&text, value, r->bytes) && !*text && r->set(state.bytes, r->argument, value);
+        valid = gdb_scan_bytes(&text, value, r->bytes) && !*text && r->set(state.bytes, r->argument, value);
     }
     if (!valid)
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
     else
         reply_code(s, s->target->set_state(s->target->opaque, s->thread, state.bytes));
 }
@@ -218,13 +232,13 @@ static void read_memory(struct gdb_session *s, const char *text)
 {
     uint8_t bytes[READ_MAX];
     uint64_t address, size;
-    if (!hex_number(&text, &address, ',') || !hex_number(&text, &size, 0) || *text) {
-        reply_error(s, ERROR_BAD);
+    if (!gdb_scan_number(&text, &address, ',') || !gdb_scan_number(&text, &size, 0) || *text) {
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     size = MIN(size, (uint64_t)sizeof bytes); /* fewer than asked for is allowed */
     if (s->target->read(s->target->opaque, s->thread, address, bytes, size) < 0) {
-        reply_error(s, ERROR_FAULT);
+        gdb_send_error(s, ERROR_FAULT);
         return;
     }
     hex_print(s->reply, bytes, size);
@@ -240,9 +254,9 @@ static void write_memory(struct gdb_session *s, const char *text)
 {
     uint8_t bytes[GDB_PACKET_MAX / 2];
     uint64_t address, size;
-    if (!hex_number(&text, &address, ',') || !hex_number(&text, &size, ':') || size > sizeof bytes ||
-        !hex_scan(&text, bytes, size) || *text)
-        reply_error(s, ERROR_BAD);
+    if (!gdb_scan_number(&text, &address, ',') || !gdb_scan_number(&text, &size, ':') ||
+        size > sizeof bytes || !gdb_scan_bytes(&text, bytes, size) || *text)
+        gdb_send_error(s, ERROR_BAD);
     else
         write_bytes(s, address, bytes, size);
 }
@@ -252,8 +266,8 @@ static void write_binary(struct gdb_session *s, const char *text, const char *en
 {
     uint8_t bytes[GDB_PACKET_MAX];
     uint64_t address, size, count = 0;
-    if (!hex_number(&text, &address, ',') || !hex_number(&text, &size, ':')) {
-        reply_error(s, ERROR_BAD);
+    if (!gdb_scan_number(&text, &address, ',') || !gdb_scan_number(&text, &size, ':')) {
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     for (; text < end; text++) {
@@ -262,7 +276,7 @@ static void write_binary(struct gdb_session *s, const char *text, const char *en
         bytes[count++] = (uint8_t)(escaped ? *text ^ 0x20 : *text);
     }
     if (count != size)
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
     else
         write_bytes(s, address, bytes, size);
 }
@@ -291,7 +305,7 @@ static void insert_breakpoint(struct gdb_session *s, const struct gdb_breakpoint
         return;
     }
     if (s->breakpoint_count == GDB_BREAKPOINTS_MAX) {
-        reply_error(s, ENOSPC);
+        gdb_send_error(s, ENOSPC);
         return;
     }
     s->breakpoints[s->breakpoint_count++] = *breakpoint;
@@ -307,9 +321,9 @@ static void insert_breakpoint(struct gdb_session *s, const struct gdb_breakpoint
 static void change_breakpoint(struct gdb_session *s, const char *text, bool insert)
 {
     uint64_t kind, address, length;
-    if (!hex_number(&text, &kind, ',') || !hex_number(&text, &address, ',') ||
-        !hex_number(&text, &length, 0) || kind > GDB_WATCH_ACCESS || length > 16) {
-        reply_error(s, ERROR_BAD);
+    if (!gdb_scan_number(&text, &kind, ',') || !gdb_scan_number(&text, &address, ',') ||
+        !gdb_scan_number(&text, &length, 0) || kind > GDB_WATCH_ACCESS || length > 16) {
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     const struct gdb_breakpoint breakpoint = {(enum gdb_break)kind, address, (unsigned)length};
@@ -333,8 +347,9 @@ static bool scan_thread(struct gdb_session *s, const char *text, unsigned *threa
         *thread = 0;
         return true;
     }
-    if (!hex_number(&text, &number, 0) || (*text && *text != ':') ||
-        number > s->target->thread_count(s->target->opaque))
+    if (!gdb_scan_number(&text, &number, 0) || (*text && *text != ':') || number > UINT32_MAX)
+        return false;
+    if (number && s->target->next_thread(s->target->opaque, (unsigned)number - 1) != number)
         return false;
     *thread = (unsigned)number;
     return true;
@@ -344,7 +359,7 @@ static void choose_thread(struct gdb_session *s, const char *text)
 {
     unsigned thread;
     if ((*text != 'g' && *text != 'c') || !scan_thread(s, text + 1, &thread)) {
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     if (*text == 'g')
@@ -356,15 +371,18 @@ static void choose_thread(struct gdb_session *s, const char *text)
 
 static void list_threads(struct gdb_session *s)
 {
-    const unsigned count = s->target->thread_count(s->target->opaque);
+    unsigned next = s->target->next_thread(s->target->opaque, s->listed);
     char *out = s->reply;
-    if (s->listed >= count) {
+    if (!next) {
         reply(s, "l");
         return;
     }
     *out++ = 'm';
-    for (unsigned n = 0; s->listed < count && n < 256; n++)
-        out += sprintf(out, "%s%x", n ? "," : "", ++s->listed);
+    for (unsigned n = 0; next && n < 256; n++) {
+        out += sprintf(out, "%s%x", n ? "," : "", next);
+        s->listed = next;
+        next = s->target->next_thread(s->target->opaque, next);
+    }
     reply(s, s->reply);
 }
 
@@ -373,7 +391,7 @@ static void describe_thread(struct gdb_session *s, const char *text)
     unsigned thread;
     char words[128] = "";
     if (!scan_thread(s, text, &thread) || !thread) {
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
     s->target->thread_text(s->target->opaque, thread, words, sizeof words);
@@ -421,61 +439,108 @@ static void make_description(const struct gdb_arch *arch, struct buffer *out)
     append(out, "</target>");
 }
 
-static void read_description(struct gdb_session *s, const char *text)
+size_t gdb_escape(char *out, size_t room, const uint8_t *bytes, size_t size, size_t *used)
+{
+    size_t done = 0;
+    *used = 0;
+    for (; done < size; done++) {
+        const bool special = strchr("}#$*", bytes[done]) && bytes[done];
+        if (*used + 1 + special > room)
+            break;
+        if (special)
+            out[(*used)++] = '}';
+        out[(*used)++] = (char)(special ? bytes[done] ^ 0x20 : bytes[done]);
+    }
+    return done;
+}
+
+void gdb_send_part(struct gdb_session *s, const void *data, size_t size, const char *range)
 {
     uint64_t offset, length;
-    if (!hex_number(&text, &offset, ',') || !hex_number(&text, &length, 0) || *text) {
-        reply_error(s, ERROR_BAD);
+    size_t used;
+    if (!gdb_scan_number(&range, &offset, ',') || !gdb_scan_number(&range, &length, 0) || *range) {
+        gdb_send_error(s, ERROR_BAD);
         return;
     }
+    if (offset > size) {
+        gdb_send_error(s, ERROR_FAULT);
+        return;
+    }
+    const size_t left = size - offset;
+    const size_t done = gdb_escape(s->reply + 1, GDB_PACKET_MAX - 8, (const uint8_t *)data + offset,
+                                   MIN(length, left), &used);
+    s->reply[0] = done < left ? 'm' : 'l';
+    gdb_send(s, s->reply, used + 1);
+}
+
+static void read_description(struct gdb_session *s, const char *text)
+{
     if (!s->description.size)
         make_description(s->target->arch, &s->description);
-    if (s->description.failed || offset > s->description.size) {
-        reply_error(s, ERROR_FAULT);
-        return;
-    }
-    const size_t left = s->description.size - offset;
-    const size_t size = MIN(MIN(length, left), (size_t)GDB_PACKET_MAX - 8);
-    s->reply[0] = size < left ? 'm' : 'l';
-    memcpy(s->reply + 1, s->description.data + offset, size);
-    send_packet(s, s->reply, size + 1);
+    if (s->description.failed)
+        gdb_send_error(s, ERROR_FAULT);
+    else
+        gdb_send_part(s, s->description.data, s->description.size, text);
 }
 
 /* -- running --------------------------------------------------------------------------------------------- */
 
-static void resume(struct gdb_session *s, unsigned step)
+static void resume(struct gdb_session *s, const struct gdb_resume *how)
 {
     s->running = true;
-    s->target->resume(s->target->opaque, step);
+    s->target->resume(s->target->opaque, how);
 }
 
-/* vCont;ACTION[:THREAD]...: one thread steps alone, or all go on. */
+/* Signal 0 is none. Machines have no signals. */
+static void give_signal(const struct gdb_session *s, struct gdb_resume *how, unsigned thread, uint64_t number)
+{
+    how->signal = s->target->process ? gdb_signal_host((unsigned)number) : 0;
+    how->signal_thread = how->signal ? thread : 0;
+}
+
+/* One of ACTION[:THREAD] that begins behind its ';' and is `length` long. */
+static bool scan_action(struct gdb_session *s, const char *text, size_t length, struct gdb_resume *how)
+{
+    char word[32];
+    const char *at = word + 1;
+    unsigned thread = 0;
+    uint64_t signal = 0;
+    if (length >= sizeof word)
+        return false;
+    memcpy(word, text, length);
+    word[length] = '\0';
+    const bool steps = word[0] == 's' || word[0] == 'S', signals = word[0] == 'C' || word[0] == 'S';
+    if ((!steps && !signals && word[0] != 'c') ||
+        (signals && (!gdb_scan_number(&at, &signal, 0) || signal > 0xff)))
+        return false;
+    if (*at && (*at != ':' || !scan_thread(s, at + 1, &thread)))
+        return false;
+    if (signals && !how->signal_thread)
+        give_signal(s, how, thread ? thread : s->stop.thread, signal);
+    if (steps && !how->step)
+        how->step = thread ? thread : s->stop.thread;
+    if (!steps && !thread) /* all others */
+        how->alone = false;
+    return true;
+}
+
+/* vCont;ACTION[:THREAD]...: of those that step, the first. Threads that are not named stand still. */
 static void continue_by_actions(struct gdb_session *s, const char *text)
 {
-    unsigned step = 0;
+    struct gdb_resume how = {.alone = true};
     bool any = false;
     while (*text == ';') {
-        const char action = text[1];
-        const char *thread_text =
-            strchr("CS", action) && action ? text + 4 : text + 2; /* a signal is ignored */
-        unsigned thread = 0;
-        size_t length = strcspn(text + 1, ";") + 1;
-        char word[32];
-        if (!action || !strchr("cCsS", action) || (size_t)(thread_text - text) > length)
+        const size_t length = strcspn(text + 1, ";");
+        if (!scan_action(s, text + 1, length, &how))
             break;
-        snprintf(word, sizeof word, "%.*s", (int)MIN(length - (size_t)(thread_text - text), sizeof word - 1),
-                 thread_text);
-        if (word[0] && (word[0] != ':' || !scan_thread(s, word + 1, &thread)))
-            break;
-        if ((action == 's' || action == 'S') && !step)
-            step = thread ? thread : s->stop.thread;
         any = true;
-        text += length;
+        text += length + 1;
     }
+    how.alone &= how.step != 0;
     if (*text || !any)
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
     else
-        resume(s, step);
+        resume(s, &how);
 }
 
 /* c, s, C, S with an optional address, which is refused: gdb does not send one. */
@@ -483,15 +548,36 @@ static void continue_plainly(struct gdb_session *s, const char *packet)
 {
     const bool with_signal = packet[0] == 'C' || packet[0] == 'S';
     const bool step = packet[0] == 's' || packet[0] == 'S';
-    if (strlen(packet) != (with_signal ? 3u : 1u))
-        reply_error(s, ERROR_BAD);
-    else
-        resume(s, !step ? 0 : s->step_thread ? s->step_thread : s->stop.thread);
+    struct gdb_resume how = {.alone = step};
+    const char *text = packet + 1;
+    uint64_t signal;
+    if (strlen(packet) != (with_signal ? 3u : 1u) || (with_signal && !gdb_scan_number(&text, &signal, 0))) {
+        gdb_send_error(s, ERROR_BAD);
+        return;
+    }
+    if (step)
+        how.step = s->step_thread ? s->step_thread : s->stop.thread;
+    if (with_signal)
+        give_signal(s, &how, s->stop.thread, signal);
+    resume(s, &how);
+}
+
+/* QPassSignals:N;N...: those that are not worth a stop. */
+static void pass_signals(struct gdb_session *s, const char *text)
+{
+    uint64_t number;
+    memset(s->settings.passed, 0, sizeof s->settings.passed);
+    while (gdb_scan_number(&text, &number, 0)) {
+        if (number < 64 * ARRAY_SIZE(s->settings.passed))
+            s->settings.passed[number / 64] |= 1ull << number % 64;
+        text += *text == ';';
+    }
+    reply(s, "OK");
 }
 
 /* -- packets --------------------------------------------------------------------------------------------- */
 
-static bool skip(const char **text, const char *word)
+bool gdb_skip(const char **text, const char *word)
 {
     const size_t length = strlen(word);
     if (strncmp(*text, word, length) != 0)
@@ -500,20 +586,31 @@ static bool skip(const char **text, const char *word)
     return true;
 }
 
+static void say_supported(struct gdb_session *s, const char *text)
+{
+    s->settings.exec_events = strstr(text, "exec-events+") != NULL;
+    reply_format(
+        s, "PacketSize=%x;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+;QStartNoAckMode+%s",
+        GDB_PACKET_MAX,
+        s->target->process
+            ? ";QPassSignals+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:siginfo:read+;exec-events+"
+            : "");
+}
+
 static void query(struct gdb_session *s, const char *text)
 {
-    if (skip(&text, "Supported")) {
-        reply_format(s,
-                     "PacketSize=%x;qXfer:features:read+;vContSupported+;swbreak+;hwbreak+;QStartNoAckMode+",
-                     GDB_PACKET_MAX);
-    } else if (skip(&text, "Xfer:features:read:target.xml:")) {
+    if (gdb_skip(&text, "Supported")) {
+        say_supported(s, text);
+    } else if (s->target->process && gdb_process_query(s, text)) {
+        return;
+    } else if (gdb_skip(&text, "Xfer:features:read:target.xml:")) {
         read_description(s, text);
     } else if (strcmp(text, "fThreadInfo") == 0) {
         s->listed = 0;
         list_threads(s);
     } else if (strcmp(text, "sThreadInfo") == 0) {
         list_threads(s);
-    } else if (skip(&text, "ThreadExtraInfo,")) {
+    } else if (gdb_skip(&text, "ThreadExtraInfo,")) {
         describe_thread(s, text);
     } else if (strcmp(text, "C") == 0) {
         reply_format(s, "QC%x", s->stop.thread);
@@ -528,9 +625,11 @@ static void verbose(struct gdb_session *s, const char *text)
 {
     if (strcmp(text, "Cont?") == 0) {
         reply(s, "vCont;c;C;s;S");
-    } else if (skip(&text, "Cont")) {
+    } else if (gdb_skip(&text, "Cont")) {
         continue_by_actions(s, text);
-    } else if (skip(&text, "Kill")) {
+    } else if (s->target->process && gdb_process_file(s, text)) {
+        return;
+    } else if (gdb_skip(&text, "Kill")) {
         s->ended = true;
         s->target->kill(s->target->opaque);
         reply(s, "OK");
@@ -551,7 +650,7 @@ static void thread_alive(struct gdb_session *s, const char *text)
     if (scan_thread(s, text, &thread) && thread)
         reply(s, "OK");
     else
-        reply_error(s, ERROR_BAD);
+        gdb_send_error(s, ERROR_BAD);
 }
 
 static void handle_packet(struct gdb_session *s)
@@ -583,8 +682,12 @@ static void handle_packet(struct gdb_session *s)
         return;
     case 'Q':
         if (strcmp(packet, "QStartNoAckMode") == 0) {
-            s->no_ack = true;
+            s->settings.no_ack = true;
             reply(s, "OK");
+            return;
+        }
+        if (s->target->process && gdb_skip(&packet, "QPassSignals:")) {
+            pass_signals(s, packet);
             return;
         }
     }
@@ -596,7 +699,7 @@ static void end_packet(struct gdb_session *s)
     const bool whole = s->wanted == s->sum && s->size < GDB_PACKET_MAX;
     s->at = GDB_BETWEEN;
     s->packet[s->size] = '\0';
-    if (!s->no_ack)
+    if (!s->settings.no_ack)
         s->send(s->opaque, whole ? "+" : "-", 1);
     if (whole && !s->running)
         handle_packet(s);
@@ -637,16 +740,24 @@ static void feed_byte(struct gdb_session *s, uint8_t byte)
 
 /* -- the session ----------------------------------------------------------------------------------------- */
 
-void gdb_begin(struct gdb_session *session, const struct gdb_target *target,
+void gdb_begin(struct gdb_session *session, const struct gdb_target *target, const struct gdb_stop *stop,
                void (*send)(void *opaque, const void *data, size_t size), void *opaque)
 {
     *session = (struct gdb_session){
         .target = target,
         .send = send,
         .opaque = opaque,
-        .thread = 1,
-        .stop = {.reason = GDB_STOP_TRAP, .thread = 1},
+        .thread = stop->thread,
+        .stop = *stop,
     };
+}
+
+void gdb_begin_again(struct gdb_session *session, const struct gdb_target *target,
+                     const struct gdb_settings *settings,
+                     void (*send)(void *opaque, const void *data, size_t size), void *opaque)
+{
+    *session = (struct gdb_session){
+        .target = target, .send = send, .opaque = opaque, .running = true, .settings = *settings};
 }
 
 void gdb_end(struct gdb_session *session)
@@ -654,6 +765,7 @@ void gdb_end(struct gdb_session *session)
     const bool running = session->running, ended = session->ended;
     session->ended = true;
     buffer_free(&session->description);
+    gdb_process_free(session);
     if (ended)
         return;
     if (session->breakpoint_count) {
@@ -661,7 +773,7 @@ void gdb_end(struct gdb_session *session)
         apply_breakpoints(session);
     }
     if (!running)
-        session->target->resume(session->target->opaque, 0);
+        session->target->resume(session->target->opaque, &(const struct gdb_resume){0});
 }
 
 void gdb_feed(struct gdb_session *session, const void *data, size_t size)
@@ -681,9 +793,23 @@ void gdb_stopped(struct gdb_session *session, const struct gdb_stop *stop)
     report_stop(session);
 }
 
+bool gdb_wants_signal(const struct gdb_session *session, int signal)
+{
+    const unsigned number = gdb_signal_number(signal);
+    return number >= 64 * ARRAY_SIZE(session->settings.passed) ||
+           !(session->settings.passed[number / 64] >> number % 64 & 1);
+}
+
 void gdb_exited(struct gdb_session *session, unsigned status)
 {
     if (session->running && !session->ended)
         reply_format(session, "W%02x", status & 0xff);
+    session->ended = true;
+}
+
+void gdb_killed(struct gdb_session *session, int signal)
+{
+    if (session->running && !session->ended)
+        reply_format(session, "X%02x", gdb_signal_number(signal) & 0xff);
     session->ended = true;
 }

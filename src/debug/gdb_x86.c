@@ -104,7 +104,21 @@ static bool set_tags(void *state, unsigned argument, const uint8_t *value)
 
 /* -- the table ------------------------------------------------------------------------------------------- */
 
-enum { CORE, SSE, SEGMENTS };
+/* What the kernel notes of a system call that may have to be executed again: nothing, visor does so before it
+ * stops. To say so is what makes gdb see a Linux program. */
+static void get_orig_rax(const void *state, unsigned argument, uint8_t *value)
+{
+    (void)state, (void)argument;
+    memset(value, 0xff, 8);
+}
+
+static bool set_orig_rax(void *state, unsigned argument, const uint8_t *value)
+{
+    (void)state, (void)argument, (void)value;
+    return true;
+}
+
+enum { CORE, SSE, LINUX, SEGMENTS };
 
 static const struct gdb_feature features[] = {
     [CORE] = {"org.gnu.gdb.i386.core",
@@ -125,6 +139,7 @@ static const struct gdb_feature features[] = {
          "<field name=\"v16_int8\" type=\"v16i8\"/><field name=\"v8_int16\" type=\"v8i16\"/>"
          "<field name=\"v4_int32\" type=\"v4i32\"/><field name=\"v2_int64\" type=\"v2i64\"/>"
          "<field name=\"uint128\" type=\"uint128\"/></union>"},
+    [LINUX] = {"org.gnu.gdb.i386.linux", ""},
     [SEGMENTS] = {"org.gnu.gdb.i386.segments", ""},
 };
 
@@ -199,9 +214,18 @@ static const struct gdb_register registers[] = {
     REGISTER(SSE, "mxcsr", 4, "int", 4, STATE(mxcsr)),
     REGISTER(SEGMENTS, "fs_base", 8, "int", 8, STATE(segment_base[X86_FS])),
     REGISTER(SEGMENTS, "gs_base", 8, "int", 8, STATE(segment_base[X86_GS])),
+    REGISTER(LINUX, "orig_rax", 8, "int", orig_rax, 0), /* a program's; a machine has all before it */
 };
 
 const struct gdb_arch gdb_arch_x86_64 = {
+    .name = "i386:x86-64",
+    .state_size = sizeof(struct x86_state),
+    .features = features,
+    .registers = registers,
+    .register_count = ARRAY_SIZE(registers) - 1,
+};
+
+const struct gdb_arch gdb_arch_x86_64_linux = {
     .name = "i386:x86-64",
     .state_size = sizeof(struct x86_state),
     .features = features,

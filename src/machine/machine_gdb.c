@@ -3,7 +3,6 @@
  * still for it; what the debugger sends before that waits in its socket. */
 #include "machine/machine_gdb.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -34,10 +33,10 @@ static struct engine_vcpu *vcpu_of(const struct machine_gdb *gdb, unsigned threa
     return gdb->machine->vcpus[thread - 1].vcpu;
 }
 
-static unsigned thread_count(void *opaque)
+static unsigned next_thread(void *opaque, unsigned thread)
 {
     const struct machine_gdb *gdb = opaque;
-    return gdb->machine->vcpu_count;
+    return thread < gdb->machine->vcpu_count ? thread + 1 : 0;
 }
 
 static void thread_text(void *opaque, unsigned thread, char *text, size_t size)
@@ -116,12 +115,13 @@ static int set_breakpoints(void *opaque, const struct gdb_breakpoint *breakpoint
     return tell_vcpus(gdb);
 }
 
-static void resume(void *opaque, unsigned step)
+/* A vCPU that executes one instruction does so alone, whatever the others are to do. */
+static void resume(void *opaque, const struct gdb_resume *how)
 {
     struct machine_gdb *gdb = opaque;
-    gdb->step = step;
+    gdb->step = how->step;
     tell_vcpus(gdb);
-    gdb->machine->only = step;
+    gdb->machine->only = how->step;
     gdb->machine->debugged = 0;
     machine_resume(gdb->machine, MACHINE_PAUSE_DEBUGGER);
 }
@@ -199,7 +199,7 @@ static void begin(struct machine_gdb *gdb)
         return;
     }
     gdb->begun = true;
-    gdb_begin(&gdb->session, &gdb->target, send_bytes, gdb);
+    gdb_begin(&gdb->session, &gdb->target, &(const struct gdb_stop){.thread = 1}, send_bytes, gdb);
 }
 
 /* The machine stands still, for the debugger among others. */
@@ -252,16 +252,9 @@ static void connected(void *opaque, unsigned events)
 
 static int listen_at(struct machine_gdb *gdb, uint16_t port, struct error *error)
 {
-    const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1;
-    gdb->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (gdb->listen_fd >= 0)
-        setsockopt(gdb->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (gdb->listen_fd < 0 || bind(gdb->listen_fd, (const struct sockaddr *)&address, sizeof address) ||
-        listen(gdb->listen_fd, 1))
-        return error_set(error, -errno, "--gdb %u: cannot listen at 127.0.0.1, port %u: %s", port, port,
-                         strerror(errno));
+    gdb->listen_fd = gdb_listen(port, error);
+    if (gdb->listen_fd < 0)
+        return gdb->listen_fd;
     gdb->listen_watch = loop_watch_add(gdb->machine->loop, gdb->listen_fd, LOOP_READ, connected, gdb, error);
     return gdb->listen_watch ? 0 : error->code;
 }
@@ -277,7 +270,7 @@ int machine_gdb_new(struct machine_gdb **out, struct machine *machine, uint16_t 
     gdb->target = (struct gdb_target){
         .arch = &gdb_arch_x86_64,
         .opaque = gdb,
-        .thread_count = thread_count,
+        .next_thread = next_thread,
         .thread_text = thread_text,
         .get_state = get_state,
         .set_state = set_state,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A debugger that says anything, to a target with some memory; packets get their frame here, or not. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/x86/state.h"
@@ -10,10 +12,10 @@ static struct x86_state states[2];
 static uint8_t memory[4096];
 static struct gdb_session session;
 
-static unsigned thread_count(void *opaque)
+static unsigned next_thread(void *opaque, unsigned thread)
 {
     (void)opaque;
-    return 2;
+    return thread < 2 ? thread + 1 : 0;
 }
 
 static void thread_text(void *opaque, unsigned thread, char *text, size_t size)
@@ -67,9 +69,9 @@ static int set_breakpoints(void *opaque, const struct gdb_breakpoint *breakpoint
     return 0;
 }
 
-static void resume(void *opaque, unsigned step)
+static void resume(void *opaque, const struct gdb_resume *how)
 {
-    (void)opaque, (void)step;
+    (void)opaque, (void)how;
 }
 
 static void stop(void *opaque)
@@ -92,9 +94,38 @@ static void swallow(void *opaque, const void *data, size_t size)
     (void)last;
 }
 
+static ssize_t auxiliary(void *opaque, void *buffer, size_t size)
+{
+    (void)opaque;
+    memset(buffer, '#', size < 100 ? size : 100);
+    return size < 100 ? (ssize_t)size : 100;
+}
+
+static ssize_t executable(void *opaque, char *path, size_t size)
+{
+    (void)opaque;
+    return snprintf(path, size, "/bin/true");
+}
+
+static ssize_t signal_info(void *opaque, unsigned thread, void *buffer, size_t size)
+{
+    (void)opaque, (void)thread;
+    memset(buffer, '}', size < 128 ? size : 128);
+    return thread == 1 ? -ESRCH : 128;
+}
+
+static int open_file(void *opaque, const char *path)
+{
+    (void)opaque;
+    return path[0] == '/' ? open("/dev/zero", O_RDONLY | O_CLOEXEC) : -ENOENT;
+}
+
+static const struct gdb_process process = {auxiliary, executable, signal_info, open_file};
+
 static const struct gdb_target target = {
     .arch = &gdb_arch_x86_64,
-    .thread_count = thread_count,
+    .process = &process,
+    .next_thread = next_thread,
     .thread_text = thread_text,
     .get_state = get_state,
     .set_state = set_state,
@@ -129,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     memset(states, 0, sizeof states);
     memset(memory, 0, sizeof memory);
-    gdb_begin(&session, &target, swallow, NULL);
+    gdb_begin(&session, &target, &(const struct gdb_stop){.thread = 1}, swallow, NULL);
     for (size_t at = 0; at < size;) {
         const uint8_t *end = memchr(data + at, '\n', size - at);
         size_t length = end ? (size_t)(end - data) - at : size - at;

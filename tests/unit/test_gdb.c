@@ -7,8 +7,11 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "arch/x86/state.h"
 #include "base/macros.h"
@@ -21,16 +24,17 @@ static struct {
     uint8_t memory[256];
     struct gdb_breakpoint breakpoints[8];
     unsigned breakpoint_count, resumed, stepped, interrupted, killed;
+    struct gdb_resume how;
 } guest;
 
 static struct gdb_session session;
 static char sent[64 << 10];
 static size_t sent_size;
 
-static unsigned thread_count(void *opaque)
+static unsigned next_thread(void *opaque, unsigned thread)
 {
     (void)opaque;
-    return 2;
+    return thread < 2 ? thread + 1 : 0;
 }
 
 static void thread_text(void *opaque, unsigned thread, char *text, size_t size)
@@ -89,11 +93,12 @@ static int set_breakpoints(void *opaque, const struct gdb_breakpoint *breakpoint
     return 0;
 }
 
-static void resume(void *opaque, unsigned step)
+static void resume(void *opaque, const struct gdb_resume *how)
 {
     (void)opaque;
     guest.resumed++;
-    guest.stepped = step;
+    guest.how = *how;
+    guest.stepped = how->step;
 }
 
 static void interrupt(void *opaque)
@@ -110,7 +115,7 @@ static void kill_domain(void *opaque)
 
 static const struct gdb_target target = {
     .arch = &gdb_arch_x86_64,
-    .thread_count = thread_count,
+    .next_thread = next_thread,
     .thread_text = thread_text,
     .get_state = get_state,
     .set_state = set_state,
@@ -121,6 +126,45 @@ static const struct gdb_target target = {
     .interrupt = interrupt,
     .kill = kill_domain,
 };
+
+/* -- a program: the same, with what only programs have -----------------------------------------------------
+ */
+
+static ssize_t auxiliary(void *opaque, void *buffer, size_t size)
+{
+    (void)opaque;
+    assert_true(size >= 4);
+    memcpy(buffer, "#}$1", 4);
+    return 4;
+}
+
+static ssize_t executable(void *opaque, char *path, size_t size)
+{
+    (void)opaque;
+    return snprintf(path, size, "/bin/true");
+}
+
+static ssize_t signal_info(void *opaque, unsigned thread, void *buffer, size_t size)
+{
+    (void)opaque;
+    assert_true(size >= 1);
+    *(char *)buffer = (char)('0' + thread);
+    return 1;
+}
+
+/* The only file there is has three bytes. */
+static int open_file(void *opaque, const char *path)
+{
+    (void)opaque;
+    if (strcmp(path, "/f") != 0)
+        return -ENOENT;
+    const int fd = memfd_create("f", MFD_CLOEXEC);
+    assert_int_equal(write(fd, "a*c", 3), 3);
+    return fd;
+}
+
+static const struct gdb_process process = {auxiliary, executable, signal_info, open_file};
+static struct gdb_target program;
 
 static void collect(void *opaque, const void *data, size_t size)
 {
@@ -136,8 +180,18 @@ static int begin(void **state)
     (void)state;
     memset(&guest, 0, sizeof guest);
     sent_size = 0;
-    gdb_begin(&session, &target, collect, NULL);
-    session.no_ack = true;
+    gdb_begin(&session, &target, &(const struct gdb_stop){.thread = 1}, collect, NULL);
+    session.settings.no_ack = true;
+    return 0;
+}
+
+static int begin_program(void **state)
+{
+    begin(state);
+    program = target;
+    program.process = &process;
+    gdb_begin(&session, &program, &(const struct gdb_stop){.thread = 1}, collect, NULL);
+    session.settings.no_ack = true;
     return 0;
 }
 
@@ -183,7 +237,7 @@ static const char *ask(const char *packet)
 static void frames_are_acknowledged_unless_agreed_otherwise(void **state)
 {
     (void)state;
-    session.no_ack = false;
+    session.settings.no_ack = false;
     gdb_feed(&session, "+$qC#b4", 7);
     assert_string_equal(sent, "+$QC1#c5");
     sent_size = 0;
@@ -300,6 +354,119 @@ static void running_ends_with_a_reason(void **state)
     assert_non_null(strstr(sent, "$W03#"));
 }
 
+static void actions_say_who_runs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packet;
+        struct gdb_resume how;
+    } cases[] = {
+        {"c", {0}},
+        {"vCont;c", {0}},
+        {"vCont;s:2", {.step = 2, .alone = true}},
+        {"vCont;s:2;c", {.step = 2}},
+        {"vCont;C0b:2;c", {.signal = SIGSEGV, .signal_thread = 2}},
+        {"vCont;S1e:2", {.step = 2, .alone = true, .signal = SIGUSR1, .signal_thread = 2}},
+        {"C05", {.signal = SIGTRAP, .signal_thread = 1}},
+        {"S00", {.step = 1, .alone = true}},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_string_equal(ask(cases[i].packet), "");
+        assert_int_equal(guest.how.step, cases[i].how.step);
+        assert_int_equal(guest.how.alone, cases[i].how.alone);
+        assert_int_equal(guest.how.signal, cases[i].how.signal);
+        assert_int_equal(guest.how.signal_thread, cases[i].how.signal_thread);
+        gdb_stopped(&session, &(struct gdb_stop){.reason = GDB_STOP_TRAP, .thread = 1});
+    }
+}
+
+static void programs_stop_for_signals_and_die_of_them(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(ask("qSupported:exec-events+"), ";QPassSignals+;"));
+    assert_string_equal(ask("QPassSignals:e;14;4d"), "OK");
+    assert_true(gdb_wants_signal(&session, SIGUSR1));
+    assert_false(gdb_wants_signal(&session, SIGALRM));
+    assert_false(gdb_wants_signal(&session, SIGCHLD));
+    assert_false(gdb_wants_signal(&session, 32));
+    assert_string_equal(ask("QPassSignals:"), "OK");
+    assert_true(gdb_wants_signal(&session, SIGALRM));
+    ask("c");
+    gdb_stopped(&session, &(struct gdb_stop){.reason = GDB_STOP_SIGNAL, .thread = 2, .signal = SIGBUS});
+    assert_non_null(strstr(sent, "$T0athread:2;#"));
+    assert_string_equal(ask("qXfer:siginfo:read::0,100"), "l2");
+    ask("c");
+    gdb_stopped(&session, &(struct gdb_stop){.reason = GDB_STOP_EXEC, .thread = 1});
+    assert_non_null(strstr(sent, "$T05thread:1;exec:2f62696e2f74727565;#"));
+    ask("c");
+    gdb_killed(&session, SIGUSR2);
+    assert_non_null(strstr(sent, "$X1f#"));
+}
+
+static void signals_have_gdbs_numbers(void **state)
+{
+    (void)state;
+    for (int host = 1; host <= 64; host++) {
+        const unsigned number = gdb_signal_number(host);
+        assert_int_equal(gdb_signal_host(number), number == 143 ? 0 : host);
+        assert_true(number != 143 || host == SIGSTKFLT);
+    }
+    assert_int_equal(gdb_signal_number(33), 45);
+    assert_int_equal(gdb_signal_number(63), 75);
+    assert_int_equal(gdb_signal_number(0), 143);
+    assert_int_equal(gdb_signal_number(65), 143);
+}
+
+static void programs_have_files(void **state)
+{
+    (void)state;
+    assert_string_equal(ask("qXfer:auxv:read::0,100"), "l}\x03}]}\x04"
+                                                       "1");
+    assert_string_equal(ask("qXfer:auxv:read::1,1"), "m}]");
+    assert_string_equal(ask("qXfer:exec-file:read:1a:0,100"), "l/bin/true");
+    assert_string_equal(ask("qXfer:exec-file:read::5,100"), "ltrue");
+    assert_string_equal(ask("vFile:setfs:0"), "F0");
+    assert_string_equal(ask("vFile:open:2f67,0,0"), "F-1,2");
+    assert_string_equal(ask("vFile:open:2f66,1,0"), "F-1,1e"); /* to write */
+    assert_string_equal(ask("vFile:open:2f6,0,0"), "F-1,16");
+    assert_string_equal(ask("vFile:open:2f66,0,0"), "F0");
+    assert_string_equal(ask("vFile:pread:0,100,0"), "F3;a}\x0a"
+                                                    "c");
+    assert_string_equal(ask("vFile:pread:0,100,3"), "F0;");
+    assert_memory_equal(ask("vFile:fstat:0"), "F40;", 4);
+    assert_string_equal(ask("vFile:pread:1,100,0"), "F-1,9");
+    assert_string_equal(ask("vFile:close:0"), "F0");
+    assert_string_equal(ask("vFile:close:0"), "F-1,9");
+    assert_memory_equal(ask("vFile:readlink:2f70726f632f73656c66"), "F", 1);
+    for (unsigned i = 0; i < GDB_FILES_MAX; i++)
+        assert_int_equal(ask("vFile:open:2f66,0,0")[1], i < 10 ? '0' + i : 'a' + i - 10);
+    assert_string_equal(ask("vFile:open:2f66,0,0"), "F-1,18");
+}
+
+static void machines_have_no_files(void **state)
+{
+    (void)state;
+    assert_string_equal(ask("vFile:open:2f66,0,0"), "");
+    assert_string_equal(ask("qXfer:auxv:read::0,100"), "");
+    assert_string_equal(ask("QPassSignals:e"), "");
+    assert_null(strstr(ask("qSupported"), "auxv"));
+    assert_string_equal(ask("vCont;C0b:2;c"), "");
+    assert_int_equal(guest.how.signal_thread, 0);
+}
+
+static void another_program_keeps_what_was_agreed(void **state)
+{
+    (void)state;
+    ask("qSupported:exec-events+");
+    ask("QPassSignals:e");
+    const struct gdb_settings settings = session.settings;
+    gdb_begin_again(&session, &program, &settings, collect, NULL);
+    gdb_stopped(&session, &(struct gdb_stop){.reason = GDB_STOP_EXEC, .thread = 2});
+    assert_non_null(strstr(sent, "$T05thread:2;exec:"));
+    assert_false(gdb_wants_signal(&session, SIGALRM));
+    assert_string_equal(ask("qC"), "QC2");
+}
+
 static void senseless_actions_do_not_run_anything(void **state)
 {
     (void)state;
@@ -344,10 +511,10 @@ static void overlong_packet_is_refused(void **state)
     (void)state;
     static char packet[GDB_PACKET_MAX + 100];
     memset(packet, '1', sizeof packet);
-    session.no_ack = false;
+    session.settings.no_ack = false;
     feed_packet(packet, sizeof packet);
     assert_string_equal(sent, "-");
-    session.no_ack = true;
+    session.settings.no_ack = true;
     assert_string_equal(ask("?"), "T05thread:1;");
 }
 
@@ -361,6 +528,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(memory_is_read_and_written, begin, end),
         cmocka_unit_test_setup_teardown(breakpoints_come_and_go, begin, end),
         cmocka_unit_test_setup_teardown(running_ends_with_a_reason, begin, end),
+        cmocka_unit_test_setup_teardown(actions_say_who_runs, begin_program, end),
+        cmocka_unit_test_setup_teardown(programs_stop_for_signals_and_die_of_them, begin_program, end),
+        cmocka_unit_test_setup_teardown(programs_have_files, begin_program, end),
+        cmocka_unit_test_setup_teardown(another_program_keeps_what_was_agreed, begin_program, end),
+        cmocka_unit_test_setup_teardown(machines_have_no_files, begin, end),
+        cmocka_unit_test(signals_have_gdbs_numbers),
         cmocka_unit_test_setup_teardown(senseless_actions_do_not_run_anything, begin, end),
         cmocka_unit_test_setup_teardown(description_comes_in_pieces, begin, end),
         cmocka_unit_test_setup_teardown(kill_ends_the_domain, begin, end),
