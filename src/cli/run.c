@@ -15,6 +15,7 @@
 #include "cli/command.h"
 #include "cli/root.h"
 #include "cli/run_machine.h"
+#include "debug/gdb.h"
 #include "personality/linux/linux.h"
 #include "translator/translator.h"
 
@@ -22,7 +23,7 @@
 #define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Those of programs, and of both; those of machines follow. */
-enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, MACHINE };
+enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, GDB, MACHINE };
 
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
@@ -48,6 +49,9 @@ static const struct command_option options[] = {
                .argument = "T,…",
                .help = "Trace to standard error: syscall signal guest ir host",
                .choices = "syscall signal guest ir host"},
+    [GDB] = {.name = "gdb",
+             .argument = "PORT[,wait]",
+             .help = "Let gdb look into it at this TCP port; programs, and with wait machines, wait for it"},
     [MACHINE + RUN_MACHINE] = {.name = "machine",
                                .argument = "TYPE",
                                .help = "A machine, of this type: pc (what follows is for machines)",
@@ -93,9 +97,6 @@ static const struct command_option options[] = {
                              .help = "Connections between guest and host, by Unix sockets at PATH",
                              .is_file = true},
     [MACHINE + RUN_NO_REBOOT] = {.name = "no-reboot", .help = "End when the guest resets the machine"},
-    [MACHINE + RUN_GDB] = {.name = "gdb",
-                           .argument = "PORT[,wait]",
-                           .help = "Let gdb look into the machine at this TCP port; wait for it to begin"},
     [MACHINE + RUN_DEBUG_EXIT] = {.name = "debug-exit",
                                   .argument = "PORT",
                                   .help = "End with status 2*N+1 when N is written to this port"},
@@ -124,6 +125,8 @@ static const char details[] =
 struct run_state {
     struct root root;
     struct linux_program program;
+    uint16_t gdb_port; /* 0: no debugger */
+    bool gdb_wait;
     const char *workdir;
     const char *program_option, *machine_option; /* given, of those that mean nothing to the other kind */
     char *variables[VARIABLES_MAX];              /* NAME=VALUE, of --env; borrowed from the command line */
@@ -207,7 +210,7 @@ static int set_option(void *context, int index, const char *argument, struct err
         state->machine_option = options[index].name;
         return run_machine_option((enum run_machine_option)(index - MACHINE), argument, error);
     }
-    if (index != TRACE)
+    if (index != TRACE && index != GDB)
         state->program_option = options[index].name;
     switch ((enum option)index) {
     case ARCH: return set_arch(&state->program, argument, error);
@@ -223,6 +226,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     case VOLUME: return add_volume(&state->root, argument, error);
     case TRACE: return set_trace(state, argument, error);
     case INTERPRET: state->program.interpret = true; return 0;
+    case GDB: return gdb_port_parse(argument, &state->gdb_port, &state->gdb_wait, error);
     case MACHINE: break;
     }
     return error_set(error, -EINVAL, "unknown option");
@@ -282,6 +286,8 @@ static int start(struct run_state *state, char **arguments, struct error *error)
 {
     if (state->root.directory)
         state->program.visor_fd = open_visor();
+    if (state->gdb_port && (state->program.debug_fd = gdb_listen(state->gdb_port, error)) < 0)
+        return state->program.debug_fd;
     int code = root_enter(&state->root, error);
     if (code < 0)
         return code == -ENOENT ? -EINVAL : code; /* the root is missing, not the program */
@@ -323,15 +329,16 @@ static int run_run_machine(const struct run_state *state, int count, char **word
                 state->program_option, state->machine_option);
         return STATUS_USAGE;
     }
-    unsigned trace = (state->program.trace & LINUX_TRACE_GUEST ? TRANSLATOR_TRACE_GUEST : 0) |
-                     (state->program.trace & LINUX_TRACE_IR ? TRANSLATOR_TRACE_IR : 0) |
-                     (state->program.trace & LINUX_TRACE_HOST ? TRANSLATOR_TRACE_HOST : 0);
+    struct run_machine_common common = {.gdb_port = state->gdb_port, .gdb_wait = state->gdb_wait};
+    common.trace = (state->program.trace & LINUX_TRACE_GUEST ? TRANSLATOR_TRACE_GUEST : 0) |
+                   (state->program.trace & LINUX_TRACE_IR ? TRANSLATOR_TRACE_IR : 0) |
+                   (state->program.trace & LINUX_TRACE_HOST ? TRANSLATOR_TRACE_HOST : 0);
     if (state->program.trace & (LINUX_TRACE_SYSCALL | LINUX_TRACE_SIGNAL)) {
         fprintf(stderr, "visor: run: a machine has no traces syscall and signal\n"
                         "  hint: there are guest, ir and host\n");
         return STATUS_USAGE;
     }
-    return run_machine(trace, count, words);
+    return run_machine(&common, count, words);
 }
 
 static int run_run(void *context, int count, char **words)

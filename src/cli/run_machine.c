@@ -142,17 +142,6 @@ static int add_image(const char *path, struct error *error)
     return 0;
 }
 
-static int set_gdb(const char *text, struct error *error)
-{
-    char *end;
-    unsigned long port = strtoul(text, &end, 10);
-    state.gdb_wait = !strcmp(end, ",wait");
-    if (end == text || (*end && !state.gdb_wait) || !port || port > UINT16_MAX)
-        return error_set(error, -EINVAL, "--gdb \"%s\" is not PORT or PORT,wait", text);
-    state.gdb_port = (uint16_t)port;
-    return 0;
-}
-
 int run_machine_option(enum run_machine_option option, const char *argument, struct error *error)
 {
     switch (option) {
@@ -173,7 +162,6 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     case RUN_VSOCK: state.pc.vsock = argument; return 0;
     case RUN_CONSOLE: return add_console(argument, error);
     case RUN_NO_REBOOT: state.machine.no_reboot = true; return 0;
-    case RUN_GDB: return set_gdb(argument, error);
     case RUN_DEBUG_EXIT: return set_port(argument, &state.pc.debug_exit, error);
     case RUN_DEBUG_CONSOLE: state.pc.debug_console.write = write_debug_console; return 0;
     }
@@ -334,12 +322,14 @@ static int take_words(int count, char **words, struct error *error)
     return -EINVAL;
 }
 
-static void complete_options(unsigned trace)
+static void complete_options(const struct run_machine_common *common)
 {
     state.machine.type = &machine_pc;
     state.machine.engine = &engine_translate;
     state.machine.board = &state.pc;
-    state.machine.trace = trace;
+    state.gdb_port = common->gdb_port;
+    state.gdb_wait = common->gdb_wait;
+    state.machine.trace = common->trace;
     state.machine.trace_stream = stderr;
     if (!state.consoles++ && state.pc.console.kind != CHAR_STDIO)
         state.pc.serials[0] = (struct char_options){.kind = CHAR_STDIO, .escape = CHAR_ESCAPE_DEFAULT};
@@ -353,7 +343,7 @@ static void complete_options(unsigned trace)
     state.pc.command_line = state.append ? state.append : state.pc.kernel ? APPEND_DEFAULT : NULL;
 }
 
-int run_machine(unsigned trace, int count, char **words)
+int run_machine(const struct run_machine_common *common, int count, char **words)
 {
     struct error error = ERROR_INIT;
     struct machine *machine = NULL;
@@ -363,7 +353,7 @@ int run_machine(unsigned trace, int count, char **words)
         error_report(&error);
         return STATUS_USAGE;
     }
-    complete_options(trace);
+    complete_options(common);
     if (!state.cpu)
         code = x86_model_parse(&state.machine.model, CPU_DEFAULT, &error);
     if (!code)

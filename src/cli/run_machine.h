@@ -4,6 +4,7 @@
 #define VISOR_CLI_RUN_MACHINE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 
@@ -22,7 +23,6 @@ enum run_machine_option {
     RUN_VIRTIO_CONSOLE,
     RUN_VSOCK,
     RUN_NO_REBOOT,
-    RUN_GDB,
     RUN_DEBUG_EXIT,
     RUN_DEBUG_CONSOLE,
 };
@@ -34,8 +34,14 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
  * program. */
 bool run_machine_is_image(const char *path);
 
-/* Runs the machine that the options, the engine's traces and the words after them say; returns the exit
- * status. */
-int run_machine(unsigned trace, int count, char **words);
+/* What programs have as well. */
+struct run_machine_common {
+    unsigned trace;    /* the engine's */
+    uint16_t gdb_port; /* 0: no debugger */
+    bool gdb_wait;
+};
+
+/* Runs the machine that the options, `common` and the words after them say; returns the exit status. */
+int run_machine(const struct run_machine_common *common, int count, char **words);
 
 #endif

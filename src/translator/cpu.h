@@ -129,7 +129,9 @@ struct translator_cpu {
     struct step_recovery *step_recovery; /* private to step.c */
     void *workspace;                     /* owned, the host code generator's */
     struct system_cpu *system;           /* owned, private to system.c; NULL in user mode */
-    void *owner;                         /* the personality's thread, the engine's vCPU */
+    /* The owner's, told of each access that the interpreter makes for translator_step(); NULL: nobody is. */
+    void (*watch)(struct translator_cpu *cpu, uint64_t address, unsigned size, bool write);
+    void *owner;      /* the personality's thread, the engine's vCPU */
     bool single_step; /* set by the owner: translator_run() returns after one instruction, with its own exit
                          or TRANSLATOR_STEPPED */
     struct {

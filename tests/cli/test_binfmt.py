@@ -158,12 +158,12 @@ def users():
 
 
 def test_program_sees_exactly_what_it_was_given(show):
-    result = alone('cd "$1" && VISOR_INTERNAL="3 3 -1 0 -1 0 0 0 0 1 x y" exec ./show "" "a b" --help', show.parent)
+    result = alone('cd "$1" && VISOR_INTERNAL="3 3 -1 0 -1 0 0 0 0 - 1 x y" exec ./show "" "a b" --help', show.parent)
     assert result.returncode == 7, result.stderr
     assert lines(result, "argument") == ["./show", "", "a b", "--help"]
     assert lines(result, "execfn") == ["./show"]
     assert lines(result, "exe") == [str(show)]
-    assert lines(result, "own") == ["3 3 -1 0 -1 0 0 0 0 1 x y"]
+    assert lines(result, "own") == ["3 3 -1 0 -1 0 0 0 0 - 1 x y"]
     assert lines(result, "secure") == ["0 flags=0"]
     assert lines(result, "next descriptor") == ["3"]
 
@@ -319,7 +319,7 @@ def test_wrong_words_are_named():
 def test_variable_of_a_stranger_is_not_believed():
     """The variable by which visor passes on a program counts only when visor executed visor, by that descriptor."""
     descriptor = os.open(VISOR, os.O_RDONLY)
-    variable = {"VISOR_INTERNAL": f"{descriptor} {descriptor} -1 0 -1 0 0 0 0 1 x y"}
+    variable = {"VISOR_INTERNAL": f"{descriptor} {descriptor} -1 0 -1 0 0 0 0 - 1 x y"}
 
     def execute(program):
         child = os.fork()

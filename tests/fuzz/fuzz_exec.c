@@ -75,7 +75,7 @@ static void pass_on(const uint8_t *data, size_t size)
     char *name = strndup((const char *)data, length), *path = strndup((const char *)data + rest, size - rest);
 
     if (name && path && length < PATH_MAX &&
-        asprintf(&variable, LINUX_EXEC_VARIABLE "1000 1001 -1 0 -1 0 0 0 0 %zu %s %s", length, name, path) >
+        asprintf(&variable, LINUX_EXEC_VARIABLE "1000 1001 -1 0 -1 0 0 0 0 - %zu %s %s", length, name, path) >
             0) {
         if (!linux_exec_parse(variable, &start, exec_name) || strcmp(start.exec_name, name) != 0 ||
             strcmp(start.path, path) != 0)

@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "personality/linux/amd64.h"
 #include "personality/linux/amd64_emulate.h"
+#include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/syscalls.h"
 
@@ -237,6 +238,7 @@ static bool serve_vsyscall(struct linux_thread *thread, uint64_t pc)
 }
 
 const struct linux_arch linux_amd64 = {
+    .debug = &linux_debug_amd64,
     .isa = &x86_guest,
     .machine = "x86_64",
     .calls = &linux_amd64_calls,

@@ -11,6 +11,7 @@
 
 #include "arch/x86/emulate.h"
 #include "base/macros.h"
+#include "personality/linux/debug.h"
 
 #define MODEL_NAME      "x86-64-v2"
 #define MXCSR_MASKS     0x1f80u
@@ -51,6 +52,7 @@ static int page_fault(struct x86_core *core, uint64_t address, unsigned size, bo
 static int read_linear(struct x86_core *core, uint64_t linear, void *buffer, unsigned size, bool system)
 {
     (void)system;
+    linux_debug_access(core->owner, linear, size, false);
     return guest_read(buffer, linear, size) < 0 ? page_fault(core, linear, size, false) : 0;
 }
 
@@ -58,6 +60,7 @@ static int write_linear(struct x86_core *core, uint64_t linear, const void *buff
                         bool system)
 {
     (void)system;
+    linux_debug_access(core->owner, linear, size, true);
     return guest_write(linear, buffer, size) < 0 ? page_fault(core, linear, size, true) : 0;
 }
 
@@ -68,7 +71,7 @@ static uint64_t read_tsc(void *opaque)
 }
 
 /* All exceptions are masked in the host's register; the guest's bits are kept. */
-static void to_state(struct x86_cpu *cpu)
+void amd64_to_state(struct x86_cpu *cpu)
 {
     struct x86_state *s = &cpu->state;
     x86_x87_settle(cpu);
@@ -76,7 +79,7 @@ static void to_state(struct x86_cpu *cpu)
     s->mxcsr = (cpu->common.fp_control & ~MXCSR_MASKS) | (s->mxcsr & MXCSR_MASKS);
 }
 
-static void from_state(struct x86_cpu *cpu)
+void amd64_from_state(struct x86_cpu *cpu)
 {
     cpu->pc = cpu->state.rip;
     cpu->common.fp_control = cpu->state.mxcsr | MXCSR_MASKS;
@@ -93,9 +96,9 @@ bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exce
     *exception = (struct x86_exception){.vector = X86_GP, .has_error = true};
     if (!length || guest_read(code, cpu->pc, length) < 0)
         return false;
-    to_state(cpu);
+    amd64_to_state(cpu);
     const enum x86_emulated done = x86_emulate(&core, &platform, code, length);
-    from_state(cpu);
+    amd64_from_state(cpu);
     cpu->state.interrupt_shadow = false;
     *exception = core.exception;
     return done != X86_EMULATE_EXCEPTION;

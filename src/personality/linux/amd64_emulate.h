@@ -11,6 +11,10 @@
  * raises an exception. */
 bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception);
 
+/* All registers into the CPU's state, on its thread; and from there. */
+void amd64_to_state(struct x86_cpu *cpu);
+void amd64_from_state(struct x86_cpu *cpu);
+
 /* AT_HWCAP: CPUID leaf 1's EDX; AT_HWCAP2. */
 uint64_t amd64_hwcap(void);
 uint64_t amd64_hwcap2(void);

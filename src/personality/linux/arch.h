@@ -53,8 +53,9 @@ struct linux_arch {
     uint64_t (*hwcap)(void);  /* AT_HWCAP */
     uint64_t (*hwcap2)(void); /* AT_HWCAP2; NULL: 0 */
     uint32_t minimum_signal_stack;
-    const struct linux_vdso *vdso; /* NULL: none */
-    uint64_t address_tag;          /* bits of addresses that the processor ignores */
+    const struct linux_vdso *vdso;        /* NULL: none */
+    const struct linux_debug_arch *debug; /* debug.h */
+    uint64_t address_tag;                 /* bits of addresses that the processor ignores */
 
     /* /proc/cpuinfo */
     void (*write_cpuinfo)(FILE *stream);

@@ -13,6 +13,7 @@
 #include "base/macros.h"
 #include "personality/linux/arch.h"
 #include "personality/linux/arm64_vdso.h"
+#include "personality/linux/debug.h"
 #include "translator/guest/arm64/arm64.h"
 
 #define FPSIMD_MAGIC 0x46508001u
@@ -325,6 +326,7 @@ static uint64_t hwcap(void)
 }
 
 const struct linux_arch linux_arm64 = {
+    .debug = &linux_debug_arm64,
     .isa = &arm64_guest,
     .machine = "aarch64",
     .calls = &linux_arm64_calls,

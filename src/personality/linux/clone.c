@@ -26,6 +26,7 @@
 #include "base/heap.h"
 #include "base/lock.h"
 #include "base/macros.h"
+#include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/session.h"
 #include "personality/linux/shell.h"
@@ -126,6 +127,7 @@ static struct linux_process *new_process(const struct linux_process *creator, ui
     memcpy(process, creator, sizeof *process);
     process->thread_count = 1;
     process->session_lock = LOCK_INIT;
+    process->debugger = NULL;
     process->actions = linux_actions_copy(creator->actions, flags);
     if (!process->actions) {
         free(process);
@@ -407,6 +409,7 @@ static void enter_child(struct linux_thread *thread, const struct request *reque
         linux_unshare_own_fds(process);
     if (request->clone.flags & CLEAR_SIGHAND)
         linux_actions_clear(process->actions);
+    linux_debug_fork_child(thread, request->clone.flags & CLONE_FILES);
     thread->tid = gettid();
     thread->leader = true;
     thread->outlived = false;

@@ -7,7 +7,7 @@
  * threads, the command line that ps shows. One variable in front of the environment carries the rest:
  *
  *     VISOR_INTERNAL=VISOR_FD PROGRAM_FD STORE_FD LAYOUT TRACE_FD TRACE INTERPRET TRANSLATE_HOST
- *                    BY_BINFMT LENGTH_OF_EXEC_NAME EXEC_NAME PATH
+ *                    BY_BINFMT DEBUGGER LENGTH_OF_EXEC_NAME EXEC_NAME PATH
  *
  * Programs for the host's CPU are executed as they are, unless they are to be translated, too.
  */
@@ -105,6 +105,7 @@ static void show_own_fds(struct linux_process *process, bool on)
     set_close_on_exec(process->own_fds[OWN_VISOR], !on);
     set_close_on_exec(process->own_fds[OWN_TRACE], !on);
     set_close_on_exec(process->own_fds[OWN_STORE], !on);
+    linux_debug_inherit(process, on);
 }
 
 static void release_exec(struct linux_exec *exec)
@@ -134,13 +135,15 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
     struct linux_process *process = thread->process;
     struct linux_target *target = exec->target;
     int64_t result = -ENOMEM;
+    char debugger[LINUX_DEBUG_TEXT];
 
     target->fd = linux_hide_fd(target->fd, false);
+    linux_debug_print(process, debugger);
     linux_session_lock(process);
-    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %d %zu %s %s",
+    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %d %s %zu %s %s",
                  process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
                  process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
-                 process->trace, process->interpret, process->translate_host, process->by_binfmt,
+                 process->trace, process->interpret, process->translate_host, process->by_binfmt, debugger,
                  strlen(target->exec_name), target->exec_name, target->path) < 0)
         exec->variable = NULL;
     if (exec->variable)
@@ -302,6 +305,8 @@ void linux_continue_exec(char **arguments, char **environment)
     set_close_on_exec(start.trace_fd, true);
     start.program_fd = linux_hide_fd(start.program_fd, true);
     start.store_fd = linux_hide_fd(start.store_fd, true);
+    set_close_on_exec(start.debug.listen_fd, true);
+    set_close_on_exec(start.debug.fd, true);
     linux_start(&start, &error);
     error_report(&error);
     _exit(EXIT_NOT_RUNNABLE);
@@ -352,13 +357,15 @@ static int run_native(const struct linux_target *target, const struct linux_prog
 
 int linux_run(const struct linux_program *program, struct error *error)
 {
-    struct linux_start start = {.environment = program->environment,
-                                .arguments = program->arguments,
-                                .trace = program->trace,
-                                .trace_fd = -1,
-                                .store_fd = -1,
-                                .interpret = program->interpret,
-                                .translate_host = program->translate_host};
+    struct linux_start start = {
+        .environment = program->environment,
+        .arguments = program->arguments,
+        .trace = program->trace,
+        .trace_fd = -1,
+        .store_fd = -1,
+        .debug = {.listen_fd = program->debug_fd > 0 ? program->debug_fd : -1, .fd = -1},
+        .interpret = program->interpret,
+        .translate_host = program->translate_host};
     const struct linux_program_file file = {AT_FDCWD, program->path, 0};
     struct linux_target *target = calloc(1, sizeof *target);
     if (!target)

@@ -42,19 +42,37 @@ int linux_script_parse(char *head, size_t size, char **interpreter, char **argum
     return 0;
 }
 
+/* What linux_debug_print() has written. */
+static bool parse_debugger(const char *text, struct linux_debug_start *start)
+{
+    unsigned no_ack, exec_events;
+    *start = (struct linux_debug_start){.listen_fd = -1, .fd = -1};
+    if (strcmp(text, "-") == 0)
+        return true;
+    if (sscanf(text, "%d,%d,%u,%u,%" SCNx64 ",%" SCNx64 ",%" SCNx64, &start->listen_fd, &start->fd, &no_ack,
+               &exec_events, &start->settings.passed[0], &start->settings.passed[1],
+               &start->settings.passed[2]) != 7)
+        return false;
+    start->settings.no_ack = no_ack;
+    start->settings.exec_events = exec_events;
+    return true;
+}
+
 bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX])
 {
     const size_t prefix = strlen(LINUX_EXEC_VARIABLE);
     unsigned interpret, translate_host, by_binfmt, length;
+    char debugger[LINUX_DEBUG_TEXT];
     int used = 0;
 
     *start = (struct linux_start){0};
     if (strncmp(variable, LINUX_EXEC_VARIABLE, prefix) != 0)
         return false;
     const char *text = variable + prefix;
-    if (sscanf(text, "%d %d %d %" SCNx64 " %d %u %u %u %u %u%n", &start->visor_fd, &start->program_fd,
+    if (sscanf(text, "%d %d %d %" SCNx64 " %d %u %u %u %u %127s %u%n", &start->visor_fd, &start->program_fd,
                &start->store_fd, &start->layout, &start->trace_fd, &start->trace, &interpret, &translate_host,
-               &by_binfmt, &length, &used) != 10)
+               &by_binfmt, debugger, &length, &used) != 11 ||
+        !parse_debugger(debugger, &start->debug))
         return false;
     /* Exactly one blank: the name may begin with others. */
     if (text[used] != ' ')

@@ -32,10 +32,12 @@
 #define LINUX_REGISTERED_RINGS 16
 
 enum linux_own_fd {
-    OWN_VISOR, /* visor's own executable, for execve(); can be missing only if by_binfmt */
-    OWN_EXE,   /* the guest's executable, open for reading */
-    OWN_STORE, /* translations shared with other processes, see session.h */
-    OWN_TRACE, /* what standard error was at the start, if anything is traced */
+    OWN_VISOR,        /* visor's own executable, for execve(); can be missing only if by_binfmt */
+    OWN_EXE,          /* the guest's executable, open for reading */
+    OWN_STORE,        /* translations shared with other processes, see session.h */
+    OWN_TRACE,        /* what standard error was at the start, if anything is traced */
+    OWN_DEBUG_LISTEN, /* where a debugger can connect, see debug.h */
+    OWN_DEBUG,        /* the one that has */
     OWN_FD_COUNT,
 };
 
@@ -72,6 +74,7 @@ struct linux_process {
     struct linux_shells *shells;   /* owned, private to shell.c */
     struct linux_child *_Atomic children; /* owned, private to clone.c: processes that share the memory */
     struct linux_rings *rings;            /* owned, private to uring.c; NULL: none so far */
+    struct linux_debugger *debugger;      /* owned, see debug.h; NULL: it is not debugged */
 };
 
 struct linux_thread {
@@ -83,6 +86,9 @@ struct linux_thread {
     bool tagged_addresses; /* PR_SET_TAGGED_ADDR_CTRL */
     bool keep_result;      /* the system call has set all registers itself */
     bool stepping;         /* one instruction is executed whose translation is not kept */
+    bool under_debugger;   /* the memory is that of a process that is debugged: linux_debug_turn() */
+    bool passes_breaks;    /* and of the debugger's breakpoints there are none for it now */
+    bool woken;            /* by a signal that is none of the guest's */
     int exit_status;
     uint32_t lock_number;                 /* lock_self(), once it runs */
     bool outlived;                        /* its creator frees what it leaves behind */
@@ -93,6 +99,7 @@ struct linux_thread {
     struct linux_vfork *vfork;            /* set in a child whose parent waits for its exec or end */
     _Atomic uint32_t signal_pending;      /* a signal was taken from the kernel and waits for delivery */
     struct linux_thread_signals *signals; /* owned, private to signal.c */
+    struct linux_debugged *debugged;      /* owned, see debug.h; NULL: it is not debugged (yet) */
     uint32_t registered_rings[LINUX_REGISTERED_RINGS]; /* private to uring.c */
     struct {
         uint64_t trap, error, address;

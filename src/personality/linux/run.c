@@ -15,6 +15,7 @@
 
 #include "base/lock.h"
 #include "base/macros.h"
+#include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/other.h"
 #include "personality/linux/proc.h"
@@ -84,8 +85,6 @@ static void serve_syscall(struct linux_thread *thread)
     thread->signals->has_temporary_mask = false;
 }
 
-static void serve_exit(struct linux_thread *thread, enum translator_exit exit);
-
 /*
  * A page that could not be written because there are translations of it can be now. The instruction may be on
  * that page itself, so it is executed before it is translated again. False: that was not the reason.
@@ -98,7 +97,7 @@ static bool code_changes(struct linux_thread *thread)
     enum translator_exit exit = translator_step(thread->cpu, 0);
     thread->stepping = false;
     if (exit != TRANSLATOR_NONE)
-        serve_exit(thread, exit);
+        linux_thread_serve(thread, exit);
     return true;
 }
 
@@ -113,7 +112,7 @@ static void serve_fault(struct linux_thread *thread)
     if (cpu->fault_info.code == SI_KERNEL && arch->address_tag) {
         enum translator_exit exit = translator_step(thread->cpu, arch->address_tag);
         if (exit != TRANSLATOR_FAULT) {
-            serve_exit(thread, exit);
+            linux_thread_serve(thread, exit);
             return;
         }
     }
@@ -146,7 +145,7 @@ static void serve_fetch_fault(struct linux_thread *thread, uint64_t pc)
         linux_force_signal(thread, signal, code, address);
 }
 
-static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
+void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit)
 {
     switch (exit) {
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
@@ -165,10 +164,12 @@ static void serve_exit(struct linux_thread *thread, enum translator_exit exit)
 void linux_thread_run(struct linux_thread *thread)
 {
     while (!thread->exiting) {
-        if (thread->signal_pending)
+        if (UNLIKELY(thread->under_debugger))
+            linux_debug_turn(thread);
+        else if (thread->signal_pending)
             linux_signals_deliver(thread, NULL);
         else
-            serve_exit(thread, translator_run(thread->cpu));
+            linux_thread_serve(thread, translator_run(thread->cpu));
     }
 }
 
@@ -195,6 +196,11 @@ static uint64_t program_hint(const struct linux_process *process)
     return PROGRAM_HINT + (process->layout - LAYOUT_LOW) % (LAYOUT_CHOICES * LAYOUT_STEP);
 }
 
+static bool is_debugged(const struct linux_start *start)
+{
+    return start->debug.listen_fd >= 0 || start->debug.fd >= 0;
+}
+
 static int new_translator(struct linux_process *process, const struct linux_start *start, struct error *error)
 {
     const struct translator_options options = {
@@ -204,8 +210,10 @@ static int new_translator(struct linux_process *process, const struct linux_star
         .trace_stream = start->trace_fd >= 0 ? fdopen(start->trace_fd, "w") : NULL,
         .interpret = start->interpret,
     };
-    const struct translator_callbacks callbacks = {
-        .fetch = linux_memory_fetch, .context = process, .lasting = linux_memory_is_lasting};
+    const struct translator_callbacks callbacks = {.fetch = is_debugged(start) ? linux_debug_fetch
+                                                                               : linux_memory_fetch,
+                                                   .context = process,
+                                                   .lasting = linux_memory_is_lasting};
     return translator_new(&process->translator, process->arch->isa, &options, &callbacks, error);
 }
 
@@ -237,7 +245,8 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->own_fds[OWN_VISOR] = start->visor_fd;
     process->own_fds[OWN_EXE] = start->program_fd;
     process->own_fds[OWN_TRACE] = start->trace_fd;
-    process->own_fds[OWN_STORE] = -1;
+    process->own_fds[OWN_STORE] = process->own_fds[OWN_DEBUG_LISTEN] = process->own_fds[OWN_DEBUG] = -1;
+    process->session_failed = is_debugged(start); /* blocks that end at a breakpoint are for nobody else */
     linux_note_own_file(process);
     process->layout = choose_layout(start->layout);
     if (new_translator(process, start, error) < 0)
@@ -368,6 +377,7 @@ int linux_start(const struct linux_start *start, struct error *error)
     if (code < 0)
         return code;
     thread->cpu->owner = thread;
+    thread->under_debugger = is_debugged(start);
     if (!process->exe_path || linux_memory_new(process) < 0 || linux_shells_new(process) < 0 ||
         linux_signals_new_process(process) < 0 || linux_signals_new_thread(thread, NULL) < 0)
         return error_set(error, -ENOMEM, "out of memory");
@@ -377,6 +387,10 @@ int linux_start(const struct linux_start *start, struct error *error)
         error_prefix(error, "%s: ", start->path);
         return code;
     }
+    if (is_debugged(start))
+        code = linux_debug_new(process, &start->debug, error);
+    if (code < 0)
+        return code;
     set_command(start->exec_name);
     linux_proc_publish(process, sp);
     linux_other_show(process);

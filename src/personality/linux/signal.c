@@ -12,6 +12,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+#include "personality/linux/debug.h"
+
 #define HOST_STACK_SIZE (64 * 1024)
 #define ALL_SIGNALS     (~0ull)
 
@@ -95,7 +98,9 @@ static void handle(int signal, siginfo_t *info, void *ucontext)
         return; /* cannot be: handled signals are blocked in threads that run no guest */
 
     struct linux_thread_signals *signals = thread->signals;
-    if (SIGNAL_BIT(signal) & ALWAYS_HANDLED) {
+    if (UNLIKELY(linux_debug_asks(thread, info))) {
+        thread->woken = true;
+    } else if (SIGNAL_BIT(signal) & ALWAYS_HANDLED) {
         signals->held_info[signal == SIGBUS] = *info;
         signals->held[signal == SIGBUS] = true;
         if (signals->mask & SIGNAL_BIT(signal))
@@ -117,12 +122,22 @@ int linux_action_install(struct linux_actions *actions, int signal)
     struct host_sigaction host = {.handler = guest->handler, .mask = ALL_SIGNALS};
 
     host.flags = guest->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART);
-    if (SIGNAL_BIT(signal) & ALWAYS_HANDLED ||
+    const bool tells = actions->told && guest->handler == (uintptr_t)SIG_DFL && linux_signal_ends(signal);
+    if (SIGNAL_BIT(signal) & ALWAYS_HANDLED || tells ||
         (guest->handler != (uintptr_t)SIG_DFL && guest->handler != (uintptr_t)SIG_IGN)) {
         host.handler = (uintptr_t)handle;
         host.flags |= SA_SIGINFO | SA_ONSTACK;
     }
     return host_sigaction(signal, &host, NULL);
+}
+
+void linux_actions_tell(struct linux_actions *actions)
+{
+    lock_take(&actions->lock);
+    actions->told = true;
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++)
+        linux_action_install(actions, signal);
+    lock_release(&actions->lock);
 }
 
 /* -- life cycle ------------------------------------------------------------------------------------------ */
@@ -156,6 +171,7 @@ struct linux_actions *linux_actions_copy(struct linux_actions *actions, uint64_t
         return NULL;
     lock_take(&actions->lock);
     memcpy(copy->actions, actions->actions, sizeof copy->actions);
+    copy->told = actions->told;
     lock_release(&actions->lock);
     copy->lock = LOCK_INIT;
     copy->users = 1;

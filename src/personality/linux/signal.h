@@ -29,6 +29,7 @@
 struct linux_actions {
     _Atomic unsigned users;
     struct lock lock; /* innermost */
+    bool told;        /* signals that end the process are taken, too: the debugger is to hear of them */
     struct host_sigaction actions[SIGNAL_COUNT + 1];
 };
 
@@ -64,6 +65,8 @@ struct linux_actions *linux_actions_copy(struct linux_actions *actions, uint64_t
 void linux_actions_release(struct linux_actions *actions);
 /* A thread has died that may have held the lock. */
 void linux_actions_recover(struct linux_actions *actions, uint32_t lock_number);
+/* From now on `told`. */
+void linux_actions_tell(struct linux_actions *actions);
 /* Handled signals get their default action: CLONE_CLEAR_SIGHAND. */
 void linux_actions_clear(struct linux_actions *actions);
 /* The calling thread's structure is this one again, after a child has used its thread-local storage. */
@@ -105,6 +108,9 @@ int linux_action_install(struct linux_actions *actions, int signal);
  * returning from, or NULL: it gets its result, or is made to be executed again.
  */
 void linux_signals_deliver(struct linux_thread *thread, const struct linux_call *call);
+
+/* Whether the signal's default action ends the process. */
+bool linux_signal_ends(int signal);
 
 /* Gives a signal back to the kernel, which keeps it until it is unblocked. */
 void linux_signal_put_back(const siginfo_t *info);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "personality/linux/debug.h"
 #include "personality/linux/signal.h"
 
 static bool ignored_by_default(int signal)
@@ -23,8 +24,15 @@ static bool stops_by_default(int signal)
     return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
+bool linux_signal_ends(int signal)
+{
+    return signal != SIGSTOP && !ignored_by_default(signal) && !stops_by_default(signal);
+}
+
 void linux_die(int signal)
 {
+    if (linux_current())
+        linux_debug_killed(linux_current(), signal);
     const struct host_sigaction by_default = {0};
     const uint64_t mask = ~SIGNAL_BIT(signal);
     uint64_t process = (uint64_t)linux_plain_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -241,8 +249,9 @@ void linux_signals_deliver(struct linux_thread *thread, const struct linux_call 
     struct linux_thread_signals *signals = thread->signals;
     const uint64_t all = ~ALWAYS_HANDLED;
     siginfo_t info;
-    bool forced, any = false, entered = false;
+    bool forced, any = thread->woken, entered = false;
 
+    thread->woken = false;
     if (call && call->result != LINUX_RESTART)
         process->arch->set_result(thread->cpu, call->result);
     if (call && call->result == LINUX_RESTART)
@@ -253,7 +262,13 @@ void linux_signals_deliver(struct linux_thread *thread, const struct linux_call 
     thread->signal_pending = 0;
     const struct linux_call *interrupted = call;
     while (take(signals, &info, &forced)) {
+        const uint64_t pc = process->arch->pc(thread->cpu);
+        const bool wanted = linux_debug_signal(thread, &info);
+        if (process->arch->pc(thread->cpu) != pc) /* the debugger's choice, too */
+            interrupted = NULL;
         any = true;
+        if (!wanted)
+            continue;
         entered |= deliver_one(thread, &info, forced, &interrupted);
     }
     signals->has_temporary_mask = false;

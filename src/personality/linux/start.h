@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "base/error.h"
+#include "personality/linux/debug.h"
 #include "personality/linux/elf.h"
 #include "personality/linux/process.h"
 
@@ -53,7 +54,8 @@ struct linux_start {
     int visor_fd;        /* -1: unknown, only if by_binfmt */
     int store_fd;        /* -1: none yet; taken over */
     uint64_t layout;     /* 0: none yet */
-    int program_fd;      /* taken over */
+    struct linux_debug_start debug;
+    int program_fd; /* taken over */
     const char *path, *exec_name;
 };
 
@@ -97,5 +99,7 @@ int linux_vdso_new(struct linux_process *process, struct error *error);
 
 /* Runs the calling thread's guest until the thread exits (run.c). */
 void linux_thread_run(struct linux_thread *thread);
+/* Does what the guest has stopped for. */
+void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/heap.h"
 #include "base/lock.h"
+#include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/shell.h"
 #include "personality/linux/signal.h"
@@ -29,6 +30,7 @@ struct linux_thread *linux_thread_new(const struct linux_thread *creator, struct
         return NULL;
     thread->process = process;
     thread->tagged_addresses = creator->tagged_addresses;
+    thread->under_debugger = creator->under_debugger;
     if (translator_cpu_new(process->translator, &thread->cpu, &error) < 0) {
         free(thread);
         return NULL;
@@ -76,6 +78,7 @@ void linux_thread_finish(struct linux_thread *thread)
     const bool leader = thread->leader;
     const pid_t tid = thread->tid;
 
+    linux_debug_leave(thread);
     process->thread_count--;
     if (leader)
         translator_share(process->translator);
@@ -127,6 +130,7 @@ int64_t linux_sys_exit(struct linux_thread *thread, const uint64_t a[6])
 int64_t linux_sys_exit_group(struct linux_thread *thread, const uint64_t a[6])
 {
     translator_share(thread->process->translator);
+    linux_debug_exited(thread, (int)a[0]);
     for (;;)
         linux_plain_syscall(SYS_exit_group, a[0], 0, 0, 0, 0, 0);
 }

@@ -259,6 +259,10 @@ static int step_memory(struct interpreter *i, union vector128 *r)
     if (n->aux & IR_MEM_ALIGNED && address & ((1u << size) - 1))
         return leave(i, TRANSLATOR_ALIGNMENT, address, i->insn_pc);
     uint64_t at = i->cpu->access_address = place(i, address);
+    if (UNLIKELY(i->cpu->watch != NULL) && n->op != IR_STORE)
+        i->cpu->watch(i->cpu, at, 1u << size, false);
+    if (UNLIKELY(i->cpu->watch != NULL) && n->op != IR_LOAD && n->op != IR_LOAD_EXCL)
+        i->cpu->watch(i->cpu, at, 1u << size, true);
     if (i->isa->tlb_offset) {
         enum access_kind kind = n->op == IR_LOAD    ? ACCESS_LOAD
                                 : n->op == IR_STORE ? ACCESS_STORE
