@@ -54,7 +54,7 @@ struct engine_vcpu;
 struct engine_breakpoint {
     uint64_t address;
     unsigned length; /* of a watchpoint, 1 to 8 */
-    enum { ENGINE_BREAK_EXECUTE, ENGINE_BREAK_WRITE, ENGINE_BREAK_ACCESS } kind;
+    enum { ENGINE_BREAK_EXECUTE, ENGINE_BREAK_WRITE, ENGINE_BREAK_READ, ENGINE_BREAK_ACCESS } kind;
 };
 
 struct engine_debug {
@@ -85,6 +85,9 @@ struct engine {
     void (*vcpu_get_state)(struct engine_vcpu *vcpu, struct x86_state *state);
     void (*vcpu_set_state)(struct engine_vcpu *vcpu, const struct x86_state *state);
     int (*vcpu_set_debug)(struct engine_vcpu *vcpu, const struct engine_debug *debug, struct error *error);
+    /* After ENGINE_DEBUG: the breakpoint or watchpoint that it was for, until others are set. False: a step.
+     */
+    bool (*vcpu_debug_hit)(struct engine_vcpu *vcpu, struct engine_breakpoint *out);
     /* The guest's bytes at a linear address as the vCPU's page tables have it, at supervisor's rights, for a
      * debugger. -EFAULT: not mapped. */
     int (*vcpu_read)(struct engine_vcpu *vcpu, uint64_t linear, void *buffer, size_t size);

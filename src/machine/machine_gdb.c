@@ -108,7 +108,7 @@ static int set_breakpoints(void *opaque, const struct gdb_breakpoint *breakpoint
         case GDB_BREAK_HARDWARE: breakpoint->kind = ENGINE_BREAK_EXECUTE; break;
         case GDB_WATCH_WRITE: breakpoint->kind = ENGINE_BREAK_WRITE; break;
         case GDB_WATCH_ACCESS: breakpoint->kind = ENGINE_BREAK_ACCESS; break;
-        case GDB_WATCH_READ: return -ENOTSUP;
+        case GDB_WATCH_READ: breakpoint->kind = ENGINE_BREAK_READ; break;
         }
     }
     gdb->breakpoint_count = count;
@@ -202,6 +202,27 @@ static void begin(struct machine_gdb *gdb)
     gdb_begin(&gdb->session, &gdb->target, &(const struct gdb_stop){.thread = 1}, send_bytes, gdb);
 }
 
+static struct gdb_stop what_stopped(const struct machine_gdb *gdb)
+{
+    static const enum gdb_break kinds[] = {[ENGINE_BREAK_EXECUTE] = GDB_BREAK_SOFTWARE,
+                                           [ENGINE_BREAK_WRITE] = GDB_WATCH_WRITE,
+                                           [ENGINE_BREAK_READ] = GDB_WATCH_READ,
+                                           [ENGINE_BREAK_ACCESS] = GDB_WATCH_ACCESS};
+    const struct machine *machine = gdb->machine;
+    struct gdb_stop stop = {.reason = GDB_STOP_INTERRUPT, .thread = 1};
+    struct engine_breakpoint hit;
+    if (!machine->debugged)
+        return stop;
+    stop.thread = machine->debugged;
+    stop.reason = GDB_STOP_TRAP;
+    if (!machine->engine->vcpu_debug_hit(vcpu_of(gdb, stop.thread), &hit))
+        return stop;
+    stop.reason = hit.kind == ENGINE_BREAK_EXECUTE ? GDB_STOP_BREAKPOINT : GDB_STOP_WATCHPOINT;
+    stop.kind = kinds[hit.kind];
+    stop.address = hit.address;
+    return stop;
+}
+
 /* The machine stands still, for the debugger among others. */
 static void stopped(void *opaque)
 {
@@ -215,10 +236,7 @@ static void stopped(void *opaque)
     }
     if (!gdb->session.running)
         return;
-    struct gdb_stop stop = {.reason = GDB_STOP_INTERRUPT,
-                            .thread = machine->debugged ? machine->debugged : 1};
-    if (machine->debugged)
-        stop.reason = machine->debugged == gdb->step ? GDB_STOP_TRAP : GDB_STOP_BREAKPOINT;
+    const struct gdb_stop stop = what_stopped(gdb);
     machine->debugged = machine->only = gdb->step = 0;
     gdb_stopped(&gdb->session, &stop);
 }

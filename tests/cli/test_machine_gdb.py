@@ -78,6 +78,31 @@ def test_looks_steps_and_stops(debugged):
     assert machine.end() == 6
 
 
+# 20000: mov rbx, 30000; inc dword [rbx]; mov eax, [rbx]; mov [rbx + 8], eax; jmp here
+CODE = "48c7c300000300" "ff03" "8b03" "894308" "ebfe"
+
+
+@pytest.mark.parametrize("kind, address, place, name", [
+    (2, 0x30008, 0x2000e, "watch"), (3, 0x30000, 0x20009, "rwatch"), (4, 0x30008, 0x2000e, "awatch"),
+    (2, 0x30000, 0x20009, "watch"), (4, 0x30000, 0x20009, "awatch")])
+def test_says_which_watchpoint(debugged, kind, address, place, name):
+    """An instruction that reads and writes reads as well. The CPU is where the kernel begins, with memory as it is at its address; the code is put there."""
+    machine, debugger = debugged
+    assert debugger.ask(f"M20000,{len(CODE) // 2:x}:{CODE}") == "OK"
+    assert debugger.ask(f"P10={0x20000.to_bytes(8, 'little').hex()}") == "OK"
+    assert debugger.ask("Z2,38000,4") == "OK"
+    assert debugger.ask(f"Z{kind},{address:x},4") == "OK"
+    assert debugger.ask("vCont;c") == f"T05thread:1;{name}:{address:x};"
+    assert debugger.rip() == place
+    assert debugger.ask(f"z{kind},{address:x},4") == "OK"
+    assert debugger.ask("s") == "T05thread:1;"
+    assert debugger.ask("Z0,2000e,1") == "OK"
+    assert debugger.ask("c") == "T05thread:1;swbreak:;"
+    assert debugger.ask("D") == "OK"
+    machine.process.terminate()
+    assert machine.end() == 6
+
+
 def test_is_told_of_the_end(debugged):
     machine, debugger = debugged
     debugger.send("c")

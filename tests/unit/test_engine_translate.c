@@ -632,12 +632,14 @@ static void test_breakpoint(void **state)
 static void test_debugger_steps(void **state)
 {
     extern const uint8_t kernel_add[];
+    struct engine_breakpoint hit;
     (void)state;
     set_debug(NULL, 0, true);
     start_long(kernel_add);
     run();
     assert_int_equal(m.exits[0], ENGINE_DEBUG);
     assert_int_equal(registers().rip, kernel(kernel_add) + 5);
+    assert_false(engine_translate.vcpu_debug_hit(m.vcpus[0], &hit));
     run();
     assert_int_equal(registers().rip, kernel(kernel_add) + 8);
     assert_int_equal(registers().gpr[X86_RAX], 42);
@@ -673,11 +675,12 @@ static void test_dirty(void **state)
 static void test_watchpoint(void **state)
 {
     extern const uint8_t kernel_stores[];
+    struct engine_breakpoint hit;
     static const struct engine_breakpoint points[] = {
         {.address = SCRATCH + 8, .length = 4, .kind = ENGINE_BREAK_WRITE},
         {.address = SCRATCH, .length = 2, .kind = ENGINE_BREAK_ACCESS},
     };
-    static const unsigned stops[] = {11, 22, 29};
+    static const unsigned stops[] = {11, 22, 29}, hit_points[] = {1, 0, 1};
     (void)state;
     set_debug(points, ARRAY_SIZE(points), false);
     start_long(kernel_stores);
@@ -685,6 +688,9 @@ static void test_watchpoint(void **state)
         run();
         assert_int_equal(m.exits[0], ENGINE_DEBUG);
         assert_int_equal(registers().rip - kernel(kernel_stores), stops[i]);
+        assert_true(engine_translate.vcpu_debug_hit(m.vcpus[0], &hit));
+        assert_int_equal(hit.address, points[hit_points[i]].address);
+        assert_int_equal(hit.kind, points[hit_points[i]].kind);
     }
     assert_int_equal(word(SCRATCH + 8), 2);
     run();

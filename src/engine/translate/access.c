@@ -191,8 +191,9 @@ static bool update(struct engine_vcpu *v, struct memory_access *access, const st
 /* Whether an access, which can be done, may be done now as far as watchpoints are concerned. */
 static bool watch(struct engine_vcpu *v, const struct memory_access *access)
 {
-    const unsigned hits =
-        engine_watch_hits(v, access->address, 1u << access->size, access->kind != ACCESS_LOAD);
+    const bool reads = access->kind != ACCESS_STORE, writes = access->kind != ACCESS_LOAD;
+    const unsigned hits = (reads ? engine_watch_hits(v, access->address, 1u << access->size, false) : 0) |
+                          (writes ? engine_watch_hits(v, access->address, 1u << access->size, true) : 0);
     struct translator_cpu *cpu = &v->cpu->x86.common;
     if (!hits)
         return true;

@@ -42,6 +42,7 @@ static void add_registers(struct engine_vcpu *v)
         const unsigned length = kind == DR_EXECUTE ? 0 : lengths[control >> 2];
         add_point(v, (struct engine_point){.address = length ? s->dr[i] & ~(uint64_t)(length - 1) : s->dr[i],
                                            .length = length,
+                                           .writes = true,
                                            .reads = kind == DR_ACCESS,
                                            .hit = 1u << i});
     }
@@ -53,8 +54,10 @@ static void add_debugger(struct engine_vcpu *v)
         const struct engine_breakpoint *b = &v->debug.breakpoints[i];
         add_point(v, (struct engine_point){.address = b->address,
                                            .length = b->kind == ENGINE_BREAK_EXECUTE ? 0 : b->length,
-                                           .reads = b->kind == ENGINE_BREAK_ACCESS,
-                                           .hit = ENGINE_HIT_DEBUGGER});
+                                           .writes = b->kind != ENGINE_BREAK_READ,
+                                           .reads = b->kind != ENGINE_BREAK_WRITE,
+                                           .hit = ENGINE_HIT_DEBUGGER,
+                                           .debugger = b});
     }
 }
 
@@ -96,6 +99,7 @@ int engine_set_debug(struct engine_vcpu *v, const struct engine_debug *debug, st
     v->watches = watches;
     v->debug = *debug;
     v->debug.breakpoints = copy;
+    v->noted = v->debug_hit = NULL;
     make_lists(v);
     return 0;
 }
@@ -126,24 +130,31 @@ bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear)
     return false;
 }
 
-unsigned engine_break_hits(const struct engine_vcpu *v, uint64_t pc)
+static unsigned note(struct engine_vcpu *v, const struct engine_point *point)
+{
+    if (point->hit == ENGINE_HIT_DEBUGGER)
+        v->noted = point->debugger;
+    return point->hit;
+}
+
+unsigned engine_break_hits(struct engine_vcpu *v, uint64_t pc)
 {
     const struct x86_state *s = engine_state(v);
     const bool resumes = s->eflags_system & X86_EFLAGS_RF || s->interrupt_shadow == X86_SHADOW_STACK;
     unsigned hits = 0;
     for (unsigned i = 0; i < v->break_count; i++)
         if (v->breaks[i].address == pc && (v->breaks[i].hit == ENGINE_HIT_DEBUGGER ? !v->resumed : !resumes))
-            hits |= v->breaks[i].hit;
+            hits |= note(v, &v->breaks[i]);
     return hits;
 }
 
-unsigned engine_watch_hits(const struct engine_vcpu *v, uint64_t linear, unsigned size, bool write)
+unsigned engine_watch_hits(struct engine_vcpu *v, uint64_t linear, unsigned size, bool write)
 {
     unsigned hits = 0;
     for (unsigned i = 0; i < v->watch_count; i++) {
         const struct engine_point *w = &v->watches[i];
-        if ((write || w->reads) && linear < w->address + w->length && w->address < linear + size)
-            hits |= w->hit;
+        if ((write ? w->writes : w->reads) && linear < w->address + w->length && w->address < linear + size)
+            hits |= note(v, w);
     }
     return hits;
 }

@@ -105,8 +105,9 @@ static inline _Atomic uint8_t *engine_page_flags(const struct engine_target *tar
 struct engine_point {
     uint64_t address;
     unsigned length; /* 0: of code */
-    bool reads;      /* reads count, too */
-    unsigned hit;    /* DR6's bit, or: */
+    bool writes, reads;
+    unsigned hit;                             /* DR6's bit, or: */
+    const struct engine_breakpoint *debugger; /* the debugger's, with ENGINE_HIT_DEBUGGER */
 };
 #define ENGINE_HIT_DEBUGGER (1u << 31)
 
@@ -165,6 +166,8 @@ struct engine_vcpu {
     bool watching;        /* an instruction is executed by itself: watchpoints are noted in hits */
     bool blocked;         /* it was MOV to SS or the like: traps wait */
     unsigned hits;        /* of struct engine_point; become a trap when the instruction is done */
+    const struct engine_breakpoint *noted;     /* the last of the debugger's among them */
+    const struct engine_breakpoint *debug_hit; /* that ENGINE_DEBUG is for; NULL: a step */
 };
 
 static inline struct x86_state *engine_state(const struct engine_vcpu *v)
@@ -241,8 +244,8 @@ void engine_debug_check(struct engine_vcpu *v);
 bool engine_page_has_breaks(const struct engine_vcpu *v, uint64_t linear);
 bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear);
 /* What stops the instruction at pc; what an access hits. */
-unsigned engine_break_hits(const struct engine_vcpu *v, uint64_t pc);
-unsigned engine_watch_hits(const struct engine_vcpu *v, uint64_t linear, unsigned size, bool write);
+unsigned engine_break_hits(struct engine_vcpu *v, uint64_t pc);
+unsigned engine_watch_hits(struct engine_vcpu *v, uint64_t linear, unsigned size, bool write);
 
 /* -- events.c -------------------------------------------------------------------------------------------- */
 

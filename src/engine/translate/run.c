@@ -125,8 +125,10 @@ static enum outcome trap(struct engine_vcpu *v)
     if (v->blocked)
         return GO_ON;
     v->hits = 0;
-    if (hits & ENGINE_HIT_DEBUGGER)
+    if (hits & ENGINE_HIT_DEBUGGER) {
+        v->debug_hit = v->noted;
         return STOP;
+    }
     if (!hits && !v->stepping)
         return GO_ON;
     set_dr6(v, hits | (v->stepping ? DR6_SINGLE_STEP : 0));
@@ -140,6 +142,7 @@ static enum outcome stop_before(struct engine_vcpu *v)
     v->hits = 0;
     if (hits & ENGINE_HIT_DEBUGGER) {
         v->resumed = true;
+        v->debug_hit = v->noted;
         return STOP;
     }
     set_dr6(v, hits);
@@ -419,6 +422,7 @@ enum engine_exit engine_run(struct engine_vcpu *v)
         return ENGINE_FAILED;
     memory_reader_wake(v->vm->machine.memory, &v->reader);
     enum engine_exit exit;
+    v->debug_hit = NULL;
     for (;;) {
         if (atomic_load(&v->kicked))
             atomic_store(&v->kicked, 0);

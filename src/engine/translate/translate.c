@@ -309,6 +309,13 @@ static int copy(struct engine_vcpu *v, uint64_t linear, uint8_t *out, const uint
     return code;
 }
 
+static bool vcpu_debug_hit(struct engine_vcpu *v, struct engine_breakpoint *out)
+{
+    if (v->debug_hit)
+        *out = *v->debug_hit;
+    return v->debug_hit != NULL;
+}
+
 static int vcpu_read(struct engine_vcpu *v, uint64_t linear, void *buffer, size_t size)
 {
     return copy(v, linear, buffer, NULL, size);
@@ -332,6 +339,7 @@ const struct engine engine_translate = {
     .vcpu_get_state = vcpu_get_state,
     .vcpu_set_state = vcpu_set_state,
     .vcpu_set_debug = engine_set_debug,
+    .vcpu_debug_hit = vcpu_debug_hit,
     .vcpu_read = vcpu_read,
     .vcpu_write = vcpu_write,
 };
