@@ -51,9 +51,16 @@ static void menu_reset(void *opaque)
     machine_request(opaque, MACHINE_REQUEST_RESET);
 }
 
+static bool menu_power_button(void *opaque)
+{
+    struct machine *machine = opaque;
+    return machine->type->power_button(machine);
+}
+
 struct char_menu pc_menu(struct pc *pc)
 {
-    return (struct char_menu){menu_end, menu_set_paused, menu_is_paused, menu_reset, pc->machine};
+    return (struct char_menu){menu_end,   menu_set_paused,   menu_is_paused,
+                              menu_reset, menu_power_button, pc->machine};
 }
 
 static int make_serial(struct pc *pc, unsigned index, const struct char_options *options, struct error *error)

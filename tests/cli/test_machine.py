@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whole machines: Debian's kernel boots, sees what it was given, and ends in all the ways there are."""
-import fcntl
 import hashlib
 import os
 import pathlib
-import pty
-import select
 import shutil
 import signal
 import socket
 import subprocess
-import termios
 import threading
 
 import pytest
@@ -260,43 +256,6 @@ def test_full_host_disk(kernel, tmp_path):
     assert hashlib.md5((inside / "disk").read_bytes()[:3145728]).hexdigest() == total
     machine.send("end\n")
     assert machine.end() == 0
-
-
-def read_until(fd, wanted):
-    text = b""
-    while wanted not in text:
-        text += os.read(fd, 65536)
-    return text
-
-
-def test_menu_on_a_terminal(kernel, tmp_path):
-    """Pause, go on, reset, end; the terminal is as it was before."""
-    ours, terminal = pty.openpty()
-    before = termios.tcgetattr(ours)
-    initrd = kernel.initrd(tmp_path, "stty -echo; echo READY; while read line; do echo GOT $line; done")
-    process = subprocess.Popen([VISOR, "run", "--kernel", kernel.image, "--initrd", initrd, "--net", "none"],
-                               stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-    timer = threading.Timer(TIMEOUT, process.kill)
-    timer.start()
-    read_until(ours, b"READY")
-    os.write(ours, b"\x1d")
-    read_until(ours, b"[visor: q end, p pause")
-    os.write(ours, b"p")
-    os.write(ours, b"\x1d")
-    read_until(ours, b"[visor, paused: ")
-    os.write(ours, b"p")
-    os.write(ours, b"hello\n")
-    read_until(ours, b"GOT hello")
-    os.write(ours, b"\x1dr")
-    read_until(ours, b"READY")
-    os.write(ours, b"\x1dq")
-    while process.poll() is None:
-        if select.select([ours], [], [], 1)[0]:
-            os.read(ours, 65536)
-    assert process.returncode == 6
-    assert termios.tcgetattr(ours) == before
-    timer.cancel()
 
 
 def test_one_machine_writes_to_a_disk(start, visor, kernel, tmp_path):

@@ -110,7 +110,16 @@ static void menu_reset(void *opaque)
     device_send("<reset>", 7);
 }
 
-static const struct char_menu menu = {menu_end, menu_set_paused, menu_is_paused, menu_reset, NULL};
+/* The guest listens for it while the machine runs. */
+static bool menu_power_button(void *opaque)
+{
+    (void)opaque;
+    device_send("<button>", 8);
+    return !paused;
+}
+
+static const struct char_menu menu = {menu_end,   menu_set_paused,   menu_is_paused,
+                                      menu_reset, menu_power_button, NULL};
 
 static int machine_main(const char *text)
 {
@@ -254,6 +263,11 @@ static void test_menu(void **state)
     expect(terminal.master, "<break>C");
     type(terminal.master, "\035r");
     expect(terminal.master, "<reset>");
+    type(terminal.master, "\035s");
+    expect(terminal.master, "<button>");
+    type(terminal.master, "\035p\035s");
+    expect(terminal.master, "nobody in the guest listens");
+    type(terminal.master, "\035p");
     type(terminal.master, "x\035\035y");
     expect(terminal.master, "X");
     expect(terminal.master, "\035Y");

@@ -2,9 +2,11 @@
 /*
  * host: the host's end of a serial port or console.
  *
- *   stdio      visor's own terminal, in raw mode but for an escape key that opens a menu; or plain pipes,
- * files pty        a new pseudo-terminal, whose path is printed unix:PATH  a socket that one client at a time
- * can connect to file:PATH  what is sent is written to a file, which is made anew none
+ * - stdio: visor's own terminal, in raw mode but for an escape key that opens a menu; or plain pipes, files;
+ * - pty: a new pseudo-terminal, whose path is printed;
+ * - unix:PATH: a socket that one client at a time can connect to;
+ * - file:PATH: what is sent is written to a file, which is made anew;
+ * - none.
  *
  * A terminal gets its modes back at the end of visor, whatever that is: by char_host_close(), at exit(), and
  * if visor is killed by a small process that waits for it. Nothing here blocks; what nobody takes from a pipe
@@ -36,6 +38,7 @@ struct char_menu {
     void (*set_paused)(void *opaque, bool paused);
     bool (*is_paused)(void *opaque);
     void (*reset)(void *opaque);
+    bool (*power_button)(void *opaque); /* false: nobody listens for it */
     void *opaque;
 };
 

@@ -75,21 +75,23 @@ static void menu_show(struct char_host *host, bool all)
     if (all)
         size = snprintf(
             text, sizeof text,
-            "\r\n%s%s%s%s  ^%c  send ^%c to the machine\r\n  ?  this help; any other key: back\r\n",
+            "\r\n%s%s%s%s%s  ^%c  send ^%c to the machine\r\n  ?  this help; any other key: back\r\n",
             menu->end ? "  q  end the machine at once\r\n" : "",
             !menu->set_paused ? ""
             : paused          ? "  p  go on\r\n"
                               : "  p  pause\r\n",
-            menu->reset ? "  r  reset\r\n" : "", host->client.receive_break ? "  b  send a break\r\n" : "",
-            host->options.escape + '@', host->options.escape + '@');
+            menu->reset ? "  r  reset\r\n" : "",
+            menu->power_button ? "  s  press the power button: the guest switches itself off\r\n" : "",
+            host->client.receive_break ? "  b  send a break\r\n" : "", host->options.escape + '@',
+            host->options.escape + '@');
     else
-        size = snprintf(text, sizeof text, "\r\n[visor%s: %s%s%s%s^%c ? for help] ", paused ? ", paused" : "",
-                        menu->end ? "q end, " : "",
+        size = snprintf(text, sizeof text, "\r\n[visor%s: %s%s%s%s%s^%c ? for help] ",
+                        paused ? ", paused" : "", menu->end ? "q end, " : "",
                         !menu->set_paused ? ""
                         : paused          ? "p go on, "
                                           : "p pause, ",
-                        menu->reset ? "r reset, " : "", host->client.receive_break ? "b break, " : "",
-                        host->options.escape + '@');
+                        menu->reset ? "r reset, " : "", menu->power_button ? "s switch off, " : "",
+                        host->client.receive_break ? "b break, " : "", host->options.escape + '@');
     if (size > 0)
         menu_print(text);
 }
@@ -115,6 +117,8 @@ static void menu_key(struct char_host *host, uint8_t key)
         menu->set_paused(opaque, !(menu->is_paused && menu->is_paused(opaque)));
     else if ((key == 'r' || key == 'R') && menu->reset)
         menu->reset(opaque);
+    else if ((key == 's' || key == 'S') && menu->power_button && !menu->power_button(opaque))
+        menu_print("[visor: nobody in the guest listens for the power button]\r\n");
     else if ((key == 'b' || key == 'B') && host->client.receive_break)
         host->client.receive_break(host->client.opaque);
 }
