@@ -22,11 +22,11 @@ static int run_version(void *state, int count, char **words)
     (void)count;
     (void)words;
     if (!*(bool *)state) {
-        printf("visor %s (translates arm64 programs on x86-64)\n", VISOR_VERSION);
+        printf("visor %s (translates arm64 and amd64 programs and x86 machines on x86-64)\n", VISOR_VERSION);
         return STATUS_OK;
     }
-    json_t *object =
-        json_pack("{s:s, s:[s], s:s}", "version", VISOR_VERSION, "guests", "arm64", "host", "x86-64");
+    json_t *object = json_pack("{s:s, s:[s, s], s:[s], s:s}", "version", VISOR_VERSION, "guests", "arm64",
+                               "amd64", "machines", "pc", "host", "x86-64");
     json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(object);

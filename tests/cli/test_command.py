@@ -61,7 +61,10 @@ def test_unknown_architecture_is_named(visor):
 def test_version_agrees_with_the_build(visor):
     version = re.search(r"version: '([\d.]+)'", (TOP / "meson.build").read_text()).group(1)
     assert visor("version").stdout.split()[:2] == ["visor", version]
-    assert json.loads(visor("version", "--json").stdout)["version"] == version
+    facts = json.loads(visor("version", "--json").stdout)
+    assert facts["version"] == version
+    assert facts["guests"] == ["arm64", "amd64"] and facts["machines"] == ["pc"]
+    assert all(word in visor("version").stdout for word in facts["guests"] + ["x86 machines"])
     assert visor("--version").stdout == visor("version").stdout
 
 
