@@ -462,3 +462,100 @@ def test_bad_input(tmp_path, name, text):
     assert result.returncode == 126
     assert result.stderr.startswith("visor: ") and len(result.stderr.splitlines()) <= 2
     assert text in result.stderr
+
+
+STEPS = r"""
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <ucontext.h>
+
+extern const char begin[], end[];
+static struct { long offset, code, trap, address, flag; } traps[64];
+static unsigned count;
+
+static void trap(int signal, siginfo_t *info, void *opaque)
+{
+    const ucontext_t *context = opaque;
+    const char *rip = (const char *)context->uc_mcontext.gregs[REG_RIP];
+    if (signal != SIGTRAP || count == 64)
+        _Exit(1);
+    traps[count].offset = rip - begin;
+    traps[count].code = info->si_code;
+    traps[count].trap = context->uc_mcontext.gregs[REG_TRAPNO];
+    traps[count].address = (const char *)info->si_addr - begin;
+    traps[count++].flag = context->uc_mcontext.gregs[REG_EFL] >> 8 & 1;
+}
+
+static void fault(int signal, siginfo_t *info, void *opaque)
+{
+    (void)signal, (void)info;
+    ((ucontext_t *)opaque)->uc_mcontext.gregs[REG_RIP] += 2; /* UD2 */
+}
+
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = trap, .sa_flags = SA_SIGINFO};
+    char from[4] = "abc", to[4] = "";
+    sigaction(SIGTRAP, &action, NULL);
+    action.sa_sigaction = fault;
+    sigaction(SIGILL, &action, NULL);
+    void *s = from, *d = to;
+    __asm__ volatile("begin: pushfq; orl $0x100, (%%rsp); popfq\n"
+                     "nop; xorl %%eax, %%eax; cpuid; call 1f; jmp 2f; 1: ret; 2:\n"
+                     "movl $39, %%eax; syscall; nop; movl $4, %%ecx; rep movsb; ud2; nop\n"
+                     "pushfq; andl $~0x100, (%%rsp); popfq; nop; end:"
+                     : "+S"(s), "+D"(d) : : "rax", "rbx", "rcx", "rdx", "r11", "memory", "cc");
+    for (unsigned i = 0; i < count; i++)
+        printf("%ld %ld %ld %ld %ld\n", traps[i].offset, traps[i].code, traps[i].trap, traps[i].address, traps[i].flag);
+    puts(to);
+    return 0;
+}
+"""
+
+
+def test_single_steps(compile_amd64):
+    """EFLAGS.TF: a trap behind each instruction, translated or not, but none behind system calls and faults."""
+    native, translated = run_both(compile_amd64("steps", STEPS, "-mno-red-zone"))
+    assert native.returncode == 0 and native.stdout.count("\n") > 15
+    assert (translated.stdout, translated.stderr, translated.returncode) == (native.stdout, "", 0)
+
+
+TSC = r"""
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <x86intrin.h>
+
+static volatile uint64_t last;
+static unsigned back;
+
+static void *read_it(void *argument)
+{
+    uint64_t before = 0;
+    unsigned processor;
+    for (int i = 0; i < 200000; i++) {
+        const uint64_t seen = last, now = i & 1 ? __rdtsc() : __rdtscp(&processor);
+        if (now < seen || now < before)
+            __atomic_add_fetch(&back, 1, __ATOMIC_RELAXED);
+        last = before = now;
+    }
+    return argument;
+}
+
+int main(void)
+{
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, read_it, NULL);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    printf("%u times back\n", back);
+    return 0;
+}
+"""
+
+
+def test_time_stamp_counter_does_not_go_back(compile_amd64):
+    assert run_both(compile_amd64("tsc", TSC, "-pthread"))[1].stdout == "0 times back\n"

@@ -17,6 +17,7 @@
 #include "personality/linux/amd64_emulate.h"
 #include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
+#include "personality/linux/start.h"
 #include "personality/linux/syscalls.h"
 
 /* Bits of a page fault's error code. */
@@ -70,6 +71,7 @@ static void copy(struct translator_cpu *to, struct translator_cpu *from)
     amd64_cpu(to)->state = *state_of(from);
     amd64_cpu(to)->pc = ((const struct x86_cpu *)from)->pc;
     amd64_cpu(to)->mode = ((const struct x86_cpu *)from)->mode;
+    amd64_note_flags(to->owner);
     to->fp_control = from->fp_control;
     leave_syscall(amd64_cpu(to), 0);
 }
@@ -183,15 +185,18 @@ static void raise_page_fault(struct linux_thread *thread, const struct x86_excep
         linux_force_signal(thread, SIGSEGV, code, exception->address);
 }
 
-static void emulate(struct linux_thread *thread)
+/* True: it was executed; else it has become a signal. */
+static bool emulate(struct linux_thread *thread)
 {
     struct x86_exception exception;
 
-    if (amd64_emulate(thread, (unsigned)thread->cpu->exit_payload, &exception))
-        return;
+    if (amd64_emulate(thread, (unsigned)thread->cpu->exit_payload, &exception)) {
+        amd64_note_flags(thread);
+        return true;
+    }
     if (exception.kind == X86_EVENT_SOFTWARE && exception.vector != X86_BP && exception.vector != X86_OF) {
         raise_vector(thread, X86_GP, (uint64_t)exception.vector << 3 | 2); /* INT n: no gate for programs */
-        return;
+        return false;
     }
     if (exception.kind == X86_EVENT_SOFTWARE || exception.kind == X86_EVENT_INT1) /* traps */
         amd64_cpu(thread->cpu)->pc += exception.length;
@@ -199,6 +204,7 @@ static void emulate(struct linux_thread *thread)
         raise_page_fault(thread, &exception);
     else
         raise_vector(thread, exception.vector, exception.has_error ? exception.error : 0);
+    return false;
 }
 
 static void raise_exception(struct linux_thread *thread, enum translator_exit exit)
@@ -214,6 +220,20 @@ static void raise_exception(struct linux_thread *thread, enum translator_exit ex
     case TRANSLATOR_EMULATE: emulate(thread); break;
     default: break;
     }
+}
+
+/* EFLAGS.TF was set before the instruction, so a trap comes behind it; but not behind a system call, from
+ * which the kernel returns by an instruction that sets it. */
+static void step(struct linux_thread *thread)
+{
+    thread->stepping = true;
+    const enum translator_exit exit = translator_step(thread->cpu, 0);
+    thread->stepping = false;
+    if (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP ||
+        (exit == TRANSLATOR_EMULATE && emulate(thread)))
+        raise_vector(thread, X86_DB, 0);
+    else if (exit != TRANSLATOR_EMULATE)
+        linux_thread_serve(thread, exit);
 }
 
 /* -- the page of vsyscalls ----------------------------------------------------------------------------- */
@@ -259,6 +279,7 @@ const struct linux_arch linux_amd64 = {
     .set_result = set_result,
     .restart = restart,
     .raise = raise_exception,
+    .step = step,
     .note_fault = note_fault,
     .serve_fetch = serve_vsyscall,
     .push_frame = amd64_push_frame,

@@ -14,6 +14,12 @@ static inline struct x86_cpu *amd64_cpu(struct translator_cpu *cpu)
     return (struct x86_cpu *)cpu;
 }
 
+/* EFLAGS may have changed: TF is looked at only then. */
+static inline void amd64_note_flags(struct linux_thread *thread)
+{
+    thread->steps = amd64_cpu(thread->cpu)->state.eflags_system & X86_EFLAGS_TF;
+}
+
 /* FXSAVE's area: what there is of it in the state, and in the CPU besides. */
 #define AMD64_FXSAVE_SIZE 512
 #define AMD64_FXSAVE_USED 416 /* what the processor writes */

@@ -164,6 +164,7 @@ int amd64_push_frame(struct linux_thread *thread, const struct linux_signal_fram
     state->gpr[X86_RSP] = address;
     cpu->pc = signal->handler;
     x86_eflags_set(state, x86_eflags_get(state) & ~(uint64_t)(X86_EFLAGS_DF | X86_EFLAGS_RF | X86_EFLAGS_TF));
+    amd64_note_flags(thread);
     amd64_reset_fpu(cpu);
     return 0;
 }
@@ -209,6 +210,7 @@ int amd64_pop_frame(struct linux_thread *thread, struct linux_signal_frame *sign
     gpr[X86_RCX] = context->rcx, gpr[X86_RSP] = context->rsp;
     cpu->pc = context->rip;
     x86_eflags_set(state, (x86_eflags_get(state) & ~changed) | (context->eflags & changed));
+    amd64_note_flags(thread);
 
     signal->mask = frame.uc.mask;
     signal->stack_base = frame.uc.stack_base;

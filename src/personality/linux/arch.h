@@ -80,6 +80,8 @@ struct linux_arch {
     /* What the processor raises when it stops for anything but a system call and what has to do with memory,
      * or executes what is left to it (TRANSLATOR_EMULATE). */
     void (*raise)(struct linux_thread *thread, enum translator_exit exit);
+    /* With thread->steps: executes one instruction, and what follows from it. NULL: never. */
+    void (*step)(struct linux_thread *thread);
     /* Before the signal of an access or fetch that failed: takes note of it for the frame. `code` is an
      * SI_ code; false: it was raised in another way. */
     bool (*note_fault)(struct linux_thread *thread, int code, uint64_t address, bool fetch);

@@ -137,6 +137,10 @@ static enum translator_exit execute_one(struct linux_thread *thread)
 /* Until something has to be served, which is not that a breakpoint is in the way. */
 static enum translator_exit execute(struct linux_thread *thread, const struct linux_debugger *debugger)
 {
+    if (thread->steps) {
+        thread->process->arch->step(thread);
+        return TRANSLATOR_NONE;
+    }
     enum translator_exit exit = translator_run(thread->cpu);
     if (exit != TRANSLATOR_FETCH_FAULT)
         return exit;

@@ -48,6 +48,7 @@ static void set_amd64(struct translator_cpu *cpu, const void *state)
 {
     memcpy(&amd64_cpu(cpu)->state, state, sizeof(struct x86_state));
     amd64_from_state(amd64_cpu(cpu));
+    amd64_note_flags(cpu->owner);
 }
 
 const struct linux_debug_arch linux_debug_amd64 = {

@@ -86,6 +86,7 @@ struct linux_thread {
     bool tagged_addresses; /* PR_SET_TAGGED_ADDR_CTRL */
     bool keep_result;      /* the system call has set all registers itself */
     bool stepping;         /* one instruction is executed whose translation is not kept */
+    bool steps;            /* the processor traps behind each instruction: linux_arch.step() */
     bool under_debugger;   /* the memory is that of a process that is debugged: linux_debug_turn() */
     bool passes_breaks;    /* and of the debugger's breakpoints there are none for it now */
     bool woken;            /* by a signal that is none of the guest's */

@@ -168,6 +168,8 @@ void linux_thread_run(struct linux_thread *thread)
             linux_debug_turn(thread);
         else if (thread->signal_pending)
             linux_signals_deliver(thread, NULL);
+        else if (UNLIKELY(thread->steps))
+            thread->process->arch->step(thread);
         else
             linux_thread_serve(thread, translator_run(thread->cpu));
     }
