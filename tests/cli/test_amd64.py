@@ -559,3 +559,91 @@ int main(void)
 
 def test_time_stamp_counter_does_not_go_back(compile_amd64):
     assert run_both(compile_amd64("tsc", TSC, "-pthread"))[1].stdout == "0 times back\n"
+
+
+VDSO = r"""
+#define _GNU_SOURCE
+#include <execinfo.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static sigjmp_buf back;
+static volatile int found;
+int read_clock(struct timespec *where);
+
+static void fault(int signal)
+{
+    void *frames[32];
+    const int count = backtrace(frames, 32);
+    for (int i = 0; i < count; i++)
+        found |= (uintptr_t)frames[i] - (uintptr_t)read_clock < 64;
+    siglongjmp(back, signal);
+}
+
+__attribute__((noinline)) int read_clock(struct timespec *where)
+{
+    return clock_gettime(CLOCK_MONOTONIC, where) + 1;
+}
+
+/* What the functions say is between two system calls. */
+static int agrees(clockid_t clock)
+{
+    struct timespec before, between, after;
+    syscall(SYS_clock_gettime, clock, &before);
+    if (clock_gettime(clock, &between))
+        return 0;
+    syscall(SYS_clock_gettime, clock, &after);
+    if (between.tv_nsec < 0 || between.tv_nsec > 999999999)
+        return 0;
+    return (before.tv_sec < between.tv_sec || (before.tv_sec == between.tv_sec && before.tv_nsec <= between.tv_nsec)) &&
+           (between.tv_sec < after.tv_sec || (between.tv_sec == after.tv_sec && between.tv_nsec <= after.tv_nsec));
+}
+
+int main(void)
+{
+    struct timespec resolution, now;
+    struct timeval day;
+    unsigned cpu = ~0u;
+    void *frames[2];
+    backtrace(frames, 2); /* which loads a library */
+    printf("%d\n", getauxval(AT_SYSINFO_EHDR) != 0);
+    for (clockid_t clock = 0; clock < 12; clock++)
+        printf("%d", clock == 8 || clock == 9 || clock == 10 || agrees(clock));
+    printf(" %d %d\n", clock_gettime(77, &now), clock_gettime(-1, &now));
+    for (clockid_t clock = 0; clock < 2; clock++)
+        printf("%d %ld\n", clock_getres(clock, &resolution), resolution.tv_nsec);
+    clock_gettime(CLOCK_REALTIME, &now);
+    gettimeofday(&day, NULL);
+    const time_t seconds = time(NULL);
+    printf("%d %d %d\n", day.tv_sec - now.tv_sec < 60, day.tv_usec < 1000000, seconds - now.tv_sec + 1u < 60);
+    printf("%d %d\n", getcpu(&cpu, NULL), cpu < 4096);
+    signal(SIGSEGV, fault);
+    if (!sigsetjmp(back, 1))
+        return read_clock((void *)8);
+    printf("fault, found %d\n", found);
+    return 0;
+}
+"""
+
+
+def test_vdso(compile_amd64):
+    """The kernel's functions: their results, their faults, and the way back from them."""
+    program = compile_amd64("vdso", VDSO)
+    native, translated = run_both(program)
+    assert "fault, found 1" in native.stdout
+    assert (translated.stdout, translated.stderr, translated.returncode) == (native.stdout, "", 0)
+
+
+def test_vdso_makes_no_system_calls(compile_amd64):
+    program = compile_amd64("clock", "#include <time.h>\nint main(void) { struct timespec t; "
+                            "return clock_gettime(CLOCK_MONOTONIC, &t) | clock_gettime(CLOCK_REALTIME, &t) | time(0) < 9; }\n")
+    result = run_visor("run", "--arch", "amd64", "--trace", "syscall", program)
+    assert result.returncode == 0 and "exit_group(0)" in result.stderr
+    assert "clock_gettime" not in result.stderr and " time(" not in result.stderr

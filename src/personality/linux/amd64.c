@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "personality/linux/amd64.h"
 #include "personality/linux/amd64_emulate.h"
+#include "personality/linux/amd64_vdso.h"
 #include "personality/linux/debug.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/start.h"
@@ -45,6 +46,7 @@ static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
     struct x86_state *state = &amd64_cpu(cpu)->state;
 
     memset(state, 0, sizeof *state);
+    amd64_cpu(cpu)->tsc = amd64_read_tsc;
     x86_eflags_set(state, X86_EFLAGS_IF);
     amd64_cpu(cpu)->pc = entry;
     state->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE;
@@ -70,6 +72,7 @@ static void copy(struct translator_cpu *to, struct translator_cpu *from)
     x86_x87_settle((struct x86_cpu *)from);
     amd64_cpu(to)->state = *state_of(from);
     amd64_cpu(to)->pc = ((const struct x86_cpu *)from)->pc;
+    amd64_cpu(to)->tsc = amd64_read_tsc;
     amd64_cpu(to)->mode = ((const struct x86_cpu *)from)->mode;
     amd64_note_flags(to->owner);
     to->fp_control = from->fp_control;
@@ -259,6 +262,7 @@ static bool serve_vsyscall(struct linux_thread *thread, uint64_t pc)
 
 const struct linux_arch linux_amd64 = {
     .debug = &linux_debug_amd64,
+    .vdso = &amd64_vdso,
     .isa = &x86_guest,
     .machine = "x86_64",
     .calls = &linux_amd64_calls,

@@ -64,10 +64,17 @@ static int write_linear(struct x86_core *core, uint64_t linear, const void *buff
     return guest_write(linear, buffer, size) < 0 ? page_fault(core, linear, size, true) : 0;
 }
 
+uint64_t amd64_read_tsc(const struct x86_cpu *cpu)
+{
+    (void)cpu;
+    __builtin_ia32_lfence(); /* nothing that comes before it in the program sees a later time */
+    return __builtin_ia32_rdtsc();
+}
+
 static uint64_t read_tsc(void *opaque)
 {
     (void)opaque;
-    return __builtin_ia32_rdtsc();
+    return amd64_read_tsc(NULL);
 }
 
 /* All exceptions are masked in the host's register; the guest's bits are kept. */

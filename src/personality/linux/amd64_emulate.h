@@ -11,6 +11,9 @@
  * raises an exception. */
 bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception);
 
+/* x86_cpu.tsc: the host's, which all processors have in common. */
+uint64_t amd64_read_tsc(const struct x86_cpu *cpu);
+
 /* All registers into the CPU's state, on its thread; and from there. */
 void amd64_to_state(struct x86_cpu *cpu);
 void amd64_from_state(struct x86_cpu *cpu);

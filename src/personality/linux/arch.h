@@ -30,11 +30,12 @@ struct linux_vdso {
     const char *version; /* of all symbols */
     const struct linux_vdso_symbol *symbols;
     unsigned symbol_count;
-    const uint32_t *code;
+    const void *code;
     uint16_t code_size;
     uint16_t frameless_size;                 /* the code begins with this much that leaves the stack alone */
     uint16_t trampoline;                     /* where signal handlers return to: calls rt_sigreturn */
     uint8_t return_register, stack_register; /* DWARF's numbers */
+    uint8_t return_address_size; /* on the stack, at a function's begin; 0: it is in the register */
 };
 
 /* A system call that has just been made, in case a signal interrupted it. */

@@ -28,6 +28,11 @@
 #define POINTER_PCREL_SDATA4  0x1b
 #define POINTER_HEADER_SDATA4 0x3b
 
+/* DWARF's instructions: the frame's address is a register and a number; a register is at that address less a
+ * multiple of data_align. */
+#define CFA_DEFINE 0x0c
+#define CFA_OFFSET 0x80
+
 struct version_definition {
     Elf64_Verdef definition;
     Elf64_Verdaux name;
@@ -37,14 +42,14 @@ struct version_definition {
 struct unwind_entry {
     uint32_t cie_length, cie_id;
     uint8_t version, augmentation[3], code_align, data_align, return_register, augmentation_length, pointers;
-    uint8_t define_cfa[3];
+    uint8_t rules[7];
     uint32_t fde_length, cie_offset;
     int32_t start;
     uint32_t size;
     uint8_t fde_augmentation_length, nops[3];
     uint32_t end;
 } __attribute__((packed));
-_Static_assert(offsetof(struct unwind_entry, fde_length) == 20, "whole words");
+_Static_assert(offsetof(struct unwind_entry, fde_length) == 24, "whole words");
 
 /* The table that unwinders search, of one member. */
 struct unwind_header {
@@ -198,12 +203,16 @@ static void fill_unwinding(struct image *image, const struct linux_vdso *vdso)
         .return_register = vdso->return_register,
         .augmentation_length = 1,
         .pointers = POINTER_PCREL_SDATA4,
-        .define_cfa = {0x0c, vdso->stack_register, 0},
+        .rules = {CFA_DEFINE, vdso->stack_register, vdso->return_address_size},
         .fde_length = offsetof(struct unwind_entry, end) - offsetof(struct unwind_entry, cie_offset),
         .cie_offset = offsetof(struct unwind_entry, cie_offset),
         .start = (int32_t)(AT(text) - (AT(unwind) + offsetof(struct unwind_entry, start))),
         .size = vdso->frameless_size,
     };
+    if (vdso->return_address_size) { /* behind it, going down; the rest does nothing */
+        image->unwind.rules[3] = CFA_OFFSET | vdso->return_register;
+        image->unwind.rules[4] = 1;
+    }
     image->unwind_header = (struct unwind_header){
         .version = 1,
         .table_encoding = POINTER_PCREL_SDATA4,

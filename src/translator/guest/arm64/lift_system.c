@@ -9,6 +9,7 @@
 #include "arch/arm64/features.h"
 #include "arm64_decode.h"
 #include "base/macros.h"
+#include "translator/guest/clock.h"
 #include "translator/translator.h"
 
 /*
@@ -104,22 +105,9 @@ bool lift_mrs_cntvct(struct lift *l, const struct arm64_mrs_cntvct *f)
     return true;
 }
 
-/* Nanoseconds, or -1: those clocks that Linux serves without a system call are. */
-static uint64_t read_clock(void *cpu, uint64_t number, uint64_t unused)
-{
-    static const uint32_t served = 1u << CLOCK_REALTIME | 1u << CLOCK_MONOTONIC | 1u << CLOCK_MONOTONIC_RAW |
-                                   1u << CLOCK_REALTIME_COARSE | 1u << CLOCK_MONOTONIC_COARSE |
-                                   1u << CLOCK_BOOTTIME | 1u << CLOCK_TAI;
-    struct timespec now;
-    (void)cpu, (void)unused;
-    if (number > CLOCK_TAI || !(served & 1u << number) || clock_gettime((clockid_t)number, &now) < 0)
-        return ~(uint64_t)0;
-    return (uint64_t)now.tv_sec * COUNTER_FREQUENCY + (uint64_t)now.tv_nsec;
-}
-
 bool lift_mrs_clock(struct lift *l, const struct arm64_mrs_clock *f)
 {
-    lift_write(l, f->rt, ir_call(l->ir, read_clock, lift_read(l, 1, f->rt), IR_NONE));
+    lift_write(l, f->rt, ir_call(l->ir, guest_read_clock, lift_read(l, 1, f->rt), IR_NONE));
     return true;
 }
 

@@ -3,6 +3,7 @@
  * lift_system: flags, conditions, exceptions, and what is the owner's to execute. Intel SDM volume 1, 7.3.11
  * and 7.3.13, volume 2, tables A-6.
  */
+#include "translator/guest/clock.h"
 #include "translator/guest/x86/lift_sse.h"
 
 /* -- flags --------------------------------------------------------------------------------------------- */
@@ -79,8 +80,24 @@ bool x86_lift_setcc(struct x86_lift *l)
 
 /* -- exceptions ---------------------------------------------------------------------------------------- */
 
+/* UD1 EAX, [RSP + 72736976h], without prefixes, in a program: visor's own, for its vDSO. */
+#define CLOCK_LENGTH       8
+#define CLOCK_OPCODE       0xb9
+#define CLOCK_DISPLACEMENT 0x72736976
+
+static bool is_clock(const struct x86_lift *l)
+{
+    const struct x86_insn *n = &l->insn;
+    return !(l->mode & X86_MODE_SYSTEM) && n->opcode == CLOCK_OPCODE && n->length == CLOCK_LENGTH &&
+           n->memory && n->disp == CLOCK_DISPLACEMENT && n->base == X86_RSP && n->reg == X86_RAX;
+}
+
 bool x86_lift_ud(struct x86_lift *l)
 {
+    if (is_clock(l)) {
+        x86_set_gpr(l, X86_RAX, ir_call(l->ir, guest_read_clock, x86_gpr(l, X86_RAX), IR_NONE));
+        return true;
+    }
     x86_raise(l, TRANSLATOR_UNDEFINED, 0, l->pc);
     return true;
 }
