@@ -39,7 +39,6 @@ struct guest_flags_path {
 
 struct guest_isa {
     const char *name;
-    uint16_t elf_machine;
     const struct guest_register *registers;
     unsigned register_count;
     unsigned instruction_bytes; /* of the longest instruction, at most GUEST_INSTRUCTION_MAX */

@@ -315,6 +315,43 @@ static void test_ranges(void **state)
     ranges_free(&set);
 }
 
+/* The highest place that is free in both sets, against one bit per address. */
+static void test_ranges_room(void **state)
+{
+    struct address_ranges sets[2] = {0};
+    bool in[64] = {0};
+    uint32_t random = 7;
+    (void)state;
+
+    for (unsigned round = 0; round < 20000; round++) {
+        random = random * 1664525u + 1013904223u;
+        struct address_ranges *set = &sets[random >> 31];
+        unsigned at = random >> 24 & 63, end = at + (random >> 20 & 7) > 64 ? 64 : at + (random >> 20 & 7);
+        if (random >> 10 & 15) {
+            assert_int_equal(ranges_reserve(set), 0);
+            ranges_add(set, at, end);
+            for (unsigned i = at; i < end; i++)
+                in[i] = true;
+        } else {
+            ranges_free(&sets[0]);
+            ranges_free(&sets[1]);
+            memset(in, 0, sizeof in);
+        }
+        unsigned low = random >> 4 & 31, size = 1 + (random >> 14 & 15), alignment = 1 << (random >> 18 & 3);
+        unsigned expected = 0;
+        for (unsigned start = low; start + size <= 60; start++) {
+            bool free_place = start % alignment == 0;
+            for (unsigned i = start; i < start + size; i++)
+                free_place &= !in[i];
+            if (free_place)
+                expected = start;
+        }
+        assert_int_equal(ranges_find_room(&sets[0], &sets[1], low, 60, size, alignment), expected);
+    }
+    ranges_free(&sets[0]);
+    ranges_free(&sets[1]);
+}
+
 /* Against one bit per address. */
 static void test_ranges_random(void **state)
 {
@@ -353,7 +390,7 @@ int main(void)
         cmocka_unit_test(test_good),          cmocka_unit_test(test_small),
         cmocka_unit_test(test_wrong_kind),    cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_hostile),       cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_ranges_random),
+        cmocka_unit_test(test_ranges_random), cmocka_unit_test(test_ranges_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * r10, r8, r9, result in rax; rcx and r11 are lost. Exceptions become signals as in the kernel's
  * arch/x86/kernel/traps.c.
  */
+#include <elf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -264,6 +265,8 @@ const struct linux_arch linux_amd64 = {
     .debug = &linux_debug_amd64,
     .vdso = &amd64_vdso,
     .isa = &x86_guest,
+    .elf_machine = EM_X86_64,
+    .address_end = GUEST_ADDRESS_END,
     .machine = "x86_64",
     .calls = &linux_amd64_calls,
     .coherent_code = true,

@@ -47,7 +47,9 @@ struct linux_call {
 
 struct linux_arch {
     const struct guest_isa *isa;
-    const char *machine; /* uname -m, AT_PLATFORM */
+    uint16_t elf_machine;
+    const char *machine;  /* uname -m, AT_PLATFORM */
+    uint64_t address_end; /* of the guest's addresses: at most GUEST_ADDRESS_END */
     const struct linux_syscall_table *calls;
     bool coherent_code;       /* the processor sees changed code at once */
     bool host_abi;            /* numbers and structures are the host's */

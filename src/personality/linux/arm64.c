@@ -4,6 +4,7 @@
  * arch/arm64/include/uapi/asm/sigcontext.h and ucontext.h; registers at a system call: number in x8,
  * arguments in x0..x5, result in x0.
  */
+#include <elf.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -328,6 +329,8 @@ static uint64_t hwcap(void)
 const struct linux_arch linux_arm64 = {
     .debug = &linux_debug_arm64,
     .isa = &arm64_guest,
+    .elf_machine = EM_AARCH64,
+    .address_end = GUEST_ADDRESS_END,
     .machine = "aarch64",
     .calls = &linux_arm64_calls,
     .hwcap = hwcap,

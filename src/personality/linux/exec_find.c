@@ -197,12 +197,12 @@ static int judge(struct linux_target *target, bool translate_host, char head[LIN
     }
 
     struct elf_image image;
-    int code = elf_read(target->fd, arch->isa->elf_machine, &image, error);
+    int code = elf_read(target->fd, arch->elf_machine, &image, error);
     if (code < 0) {
         error_prefix(error, "cannot run %s: ", target->path);
         return code;
     }
-    return image.interpreter_size ? check_loader(target, &image, arch->isa->elf_machine, error) : 0;
+    return image.interpreter_size ? check_loader(target, &image, arch->elf_machine, error) : 0;
 }
 
 int linux_target_find(struct linux_target *target, const struct linux_process *process,

@@ -23,6 +23,7 @@
 /* Bits of mmap's flags that only x86 has: MAP_32BIT and MAP_ABOVE4G. */
 #define HOST_ONLY_MAP_FLAGS 0xc0u
 #define LAYOUT_ROOM         (64ull << 30)
+#define LOWEST_PLACE        0x10000ull /* of what the guest does not place itself: vm.mmap_min_addr */
 #define LARGE_PAGE          (2ull << 20)
 #define SPARE_COUNT         16u
 #define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
@@ -45,6 +46,9 @@ struct linux_memory {
     struct address_ranges left_out; /* where the guest has advised that children do not get it */
     uint64_t next, low;             /* memory without a wish goes below `next` and not below `low` */
     struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
+    struct address_ranges
+        own_low;  /* that is visor's below the end of addresses, if that is below the host's */
+    uint64_t end; /* of the guest's addresses */
     struct address_range *segments; /* of System V shared memory, as they were attached; owned */
     size_t segment_count;
     uint64_t changes; /* of the sets, so far */
@@ -87,8 +91,9 @@ int linux_memory_new(struct linux_process *process)
     if (!memory)
         return -ENOMEM;
     process->memory = memory;
-    memory->next = process->layout;
-    memory->low = process->layout ? process->layout - LAYOUT_ROOM : 0;
+    memory->end = process->arch->address_end;
+    memory->next = process->map_top;
+    memory->low = process->map_top > LAYOUT_ROOM ? process->map_top - LAYOUT_ROOM : 0;
     memory->limit = linux_address_limit();
     take_spares(memory);
     return 0;
@@ -99,6 +104,12 @@ void linux_memory_set_limit(struct linux_process *process, uint64_t limit)
     linux_memory_lock(process);
     process->memory->limit = limit;
     linux_memory_unlock(process);
+}
+
+/* The guest has 32-bit addresses: its mappings are placed here, since the kernel knows of no such end. */
+static bool is_low(const struct linux_memory *memory)
+{
+    return memory->end < GUEST_ADDRESS_END;
 }
 
 /* Would the guest have more than its limit if it mapped so much more? Only the kernel knows how far the stack
@@ -406,9 +417,12 @@ void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint
 
 void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t length)
 {
+    struct linux_memory *memory = process->memory;
     linux_memory_lock(process);
-    if (reserve(process->memory) == 0)
+    if (reserve(memory) == 0)
         note_unmapped(process, start, length);
+    if (is_low(memory) && ranges_reserve(&memory->own_low) == 0)
+        ranges_add(&memory->own_low, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
     linux_memory_unlock(process);
 }
 
@@ -463,9 +477,10 @@ bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64
     return end && length <= end - start;
 }
 
-static bool beyond_end(uint64_t start, uint64_t length)
+static bool beyond_end(const struct linux_process *process, uint64_t start, uint64_t length)
 {
-    return length > GUEST_ADDRESS_END || start > GUEST_ADDRESS_END - length;
+    const uint64_t end = process->arch->address_end;
+    return length > end || start > end - length;
 }
 
 /* Code is read; what may be written can be. */
@@ -540,11 +555,47 @@ static uint64_t place(const struct linux_memory *memory, uint64_t length, unsign
     return at < memory->low ? 0 : at;
 }
 
+/* The highest free place of a guest with 32-bit addresses, or its wish if that is free; 0: there is none.
+ * With the lock held. */
+static uint64_t find_low_place(const struct linux_process *process, uint64_t wish, uint64_t length,
+                               uint64_t alignment)
+{
+    const struct linux_memory *memory = process->memory;
+    length = ALIGN_UP(length, GUEST_PAGE_SIZE);
+    wish = ALIGN_UP(wish, alignment);
+    if (wish >= LOWEST_PLACE && !beyond_end(process, wish, length) &&
+        !ranges_overlap(&memory->guest, wish, wish + length) &&
+        !ranges_overlap(&memory->own_low, wish, wish + length))
+        return wish;
+    return ranges_find_room(&memory->guest, &memory->own_low, LOWEST_PLACE, process->map_top, length,
+                            alignment);
+}
+
+/* mmap() of the host for a guest with 32-bit addresses that leaves the choice. With the lock held. */
+static int64_t map_low(const struct linux_process *process, uint64_t address, uint64_t length,
+                       unsigned protection, unsigned flags, int fd, uint64_t offset)
+{
+    const bool aligned = flags & MAP_HUGETLB, large = aligned || (length && length % LARGE_PAGE == 0);
+    const uint64_t wish = aligned ? ALIGN_DOWN(address, LARGE_PAGE) : ALIGN_DOWN(address, GUEST_PAGE_SIZE);
+    uint64_t at = 0;
+    if (aligned || (large && !address))
+        at = find_low_place(process, wish, ALIGN_UP(length, LARGE_PAGE), LARGE_PAGE);
+    if (!at && !aligned)
+        at = find_low_place(process, wish, length, GUEST_PAGE_SIZE);
+    if (length && !at)
+        return -ENOMEM;
+    return linux_plain_syscall(SYS_mmap, at, length, protection, flags | MAP_FIXED_NOREPLACE, (uint64_t)fd,
+                               offset);
+}
+
 /* mmap() of the host: where the guest leaves the choice, in the process's layout if possible; with MAP_FIXED
  * in place of anything but visor's. With the lock held. */
-static int64_t host_map(struct linux_memory *memory, uint64_t address, uint64_t length, unsigned protection,
-                        unsigned flags, int fd, uint64_t offset)
+static int64_t host_map(const struct linux_process *process, uint64_t address, uint64_t length,
+                        unsigned protection, unsigned flags, int fd, uint64_t offset)
 {
+    struct linux_memory *memory = process->memory;
+    if (is_low(memory) && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+        return map_low(process, address, length, protection, flags, fd, offset);
     bool replaces =
         flags & MAP_FIXED && !(flags & MAP_FIXED_NOREPLACE) && length && !(address % GUEST_PAGE_SIZE);
     uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
@@ -571,9 +622,9 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
 {
     bool executable = protection & PROT_EXEC;
 
-    if (!process->arch->host_abi)
+    if (!process->arch->host_abi || is_low(process->memory))
         flags &= ~HOST_ONLY_MAP_FLAGS;
-    if (beyond_end(address, length)) {
+    if (beyond_end(process, address, length)) {
         if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
             return -ENOMEM;
         address = 0; /* only a hint, which a host with larger addresses might follow */
@@ -584,7 +635,7 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
     linux_memory_lock(process);
     int64_t result = reserve(process->memory);
     if (!result)
-        result = host_map(process->memory, address, length, host_protection(protection), flags, fd, offset);
+        result = host_map(process, address, length, host_protection(protection), flags, fd, offset);
     if (result >= 0) {
         uint64_t start = (uint64_t)result;
         note_mapped(process, start, length, executable);
@@ -603,7 +654,7 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
     struct address_range part;
     int64_t result = 0;
 
-    if (beyond_end(address, length) || address % GUEST_PAGE_SIZE || !length)
+    if (beyond_end(process, address, length) || address % GUEST_PAGE_SIZE || !length)
         return -EINVAL;
     uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
     linux_memory_lock(process);
@@ -615,7 +666,7 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
             result = linux_plain_syscall(SYS_munmap, part.start, part.end - part.start, 0, 0, 0, 0);
         if (result >= 0) {
             if (part.start == memory->next)
-                memory->next = MIN(part.end, process->layout);
+                memory->next = MIN(part.end, process->map_top);
             note_unmapped(process, part.start, part.end - part.start);
         }
         address = part.end;
@@ -637,7 +688,7 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
     if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP) ||
         address % GUEST_PAGE_SIZE)
         return -EINVAL;
-    if (beyond_end(address, length))
+    if (beyond_end(process, address, length))
         return -ENOMEM;
     /* The stack has its full size from the start. */
     if (protection & PROT_GROWSDOWN &&
@@ -673,7 +724,7 @@ static int check_limit(struct linux_process *process, const uint64_t a[6])
 {
     uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
     linux_memory_lock(process);
-    bool replaces = a[3] & MAP_FIXED && !beyond_end(a[0], length);
+    bool replaces = a[3] & MAP_FIXED && !beyond_end(process, a[0], length);
     uint64_t replaced = replaces ? guest_part(process->memory, a[0], a[0] + length) : 0;
     bool exceeds = exceeds_limit(process, length - replaced);
     linux_memory_unlock(process);
@@ -741,6 +792,23 @@ static int64_t shrink(struct linux_process *process, uint64_t old, uint64_t old_
     return result < 0 ? result : (int64_t)old;
 }
 
+/* mremap() of the host, which may move a mapping to where the guest's addresses reach only. With the lock
+ * held. */
+static int64_t host_remap(const struct linux_process *process, uint64_t old, uint64_t old_length,
+                          uint64_t length, uint64_t flags, uint64_t new)
+{
+    int64_t result = -ENOMEM;
+    if (!is_low(process->memory) || flags & MREMAP_FIXED)
+        return linux_plain_syscall(SYS_mremap, old, old_length, length, flags, new, 0);
+    if (!(flags & MREMAP_DONTUNMAP) && old_length && !beyond_end(process, old, length))
+        result = linux_plain_syscall(SYS_mremap, old, old_length, length, 0, 0, 0);
+    if (result != -ENOMEM || !(flags & MREMAP_MAYMOVE))
+        return result;
+    const uint64_t at = find_low_place(process, 0, length, GUEST_PAGE_SIZE);
+    return at ? linux_plain_syscall(SYS_mremap, old, old_length, length, flags | MREMAP_FIXED, at, 0)
+              : -ENOMEM;
+}
+
 int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
 {
     struct linux_process *process = thread->process;
@@ -750,9 +818,9 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
     bool fixed = flags & MREMAP_FIXED;
 
     if (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || old % GUEST_PAGE_SIZE ||
-        !length || (fixed && (new % GUEST_PAGE_SIZE || beyond_end(new, length))))
+        !length || (fixed && (new % GUEST_PAGE_SIZE || beyond_end(process, new, length))))
         return -EINVAL;
-    if (beyond_end(old, old_length))
+    if (beyond_end(process, old, old_length))
         return -EFAULT;
     if (old_length >= length && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return shrink(process, old, old_length, length);
@@ -770,7 +838,7 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
     if (!result && takes)
         result = take_gaps(memory, new, new + length);
     if (!result) {
-        result = linux_plain_syscall(SYS_mremap, old, a[1], length, flags, new, 0);
+        result = host_remap(process, old, a[1], length, flags, new);
         if (result < 0 && takes)
             release_gaps(memory, new, new + length);
     }
@@ -841,10 +909,10 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
     int64_t result = linux_plain_syscall(SYS_shmctl, a[0], IPC_STAT, (uintptr_t)&segment, 0, 0, 0);
     if (result < 0)
         return result;
-    uint64_t address = a[2] & SHM_RND ? ALIGN_DOWN(a[1], GUEST_PAGE_SIZE) : a[1];
+    uint64_t address = a[2] & SHM_RND ? ALIGN_DOWN(a[1], GUEST_PAGE_SIZE) : a[1], attached = a[1];
     uint64_t end = address + ALIGN_UP(segment.shm_segsz, GUEST_PAGE_SIZE);
     bool replaces = address && a[2] & SHM_REMAP && !(address % GUEST_PAGE_SIZE);
-    if (address && beyond_end(address, segment.shm_segsz))
+    if (address && beyond_end(process, address, segment.shm_segsz))
         return -EINVAL;
 
     linux_memory_lock(process);
@@ -853,8 +921,12 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
         result = -ENOMEM;
     if (!result && replaces && take_gaps(process->memory, address, end) < 0)
         result = -EINVAL;
+    if (!result && !address && is_low(process->memory)) {
+        attached = find_low_place(process, 0, segment.shm_segsz, GUEST_PAGE_SIZE);
+        result = attached ? 0 : -ENOMEM;
+    }
     if (!result) {
-        result = linux_plain_syscall(SYS_shmat, a[0], a[1], a[2] & ~(uint64_t)SHM_EXEC, 0, 0, 0);
+        result = linux_plain_syscall(SYS_shmat, a[0], attached, a[2] & ~(uint64_t)SHM_EXEC, 0, 0, 0);
         if (result < 0 && replaces)
             release_gaps(process->memory, address, end);
     }

@@ -56,6 +56,7 @@ struct linux_process {
     uint64_t own_device, own_inode;   /* of OWN_VISOR; 0: not known */
     char *exe_path;                   /* what the guest's /proc/self/exe reads; owned */
     uint64_t layout;                  /* where its memory is placed: the same in a session */
+    uint64_t map_top;                 /* follows from that: memory without a wish goes below */
     struct lock session_lock;         /* of own_fds[OWN_STORE] and: */
     bool session_failed;              /* none could be begun, so it is not tried again */
     uint64_t brk_start, brk_end, brk_limit;

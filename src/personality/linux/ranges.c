@@ -113,3 +113,21 @@ bool ranges_are_sound(const struct address_ranges *set)
     }
     return true;
 }
+
+uint64_t ranges_find_room(const struct address_ranges *set, const struct address_ranges *other, uint64_t low,
+                          uint64_t high, uint64_t size, uint64_t alignment)
+{
+    struct address_range obstacle;
+    while (size && high >= low && high - low >= size) {
+        const uint64_t start = (high - size) & -alignment;
+        if (start < low)
+            break;
+        /* All lower places that reach above its start meet it, too. */
+        if ((ranges_next(set, start, &obstacle) && obstacle.start < start + size) ||
+            (ranges_next(other, start, &obstacle) && obstacle.start < start + size))
+            high = obstacle.start;
+        else
+            return start;
+    }
+    return 0;
+}

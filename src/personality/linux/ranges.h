@@ -33,4 +33,9 @@ bool ranges_next(const struct address_ranges *set, uint64_t address, struct addr
 bool ranges_are_sound(const struct address_ranges *set);
 bool ranges_overlap(const struct address_ranges *set, uint64_t start, uint64_t end);
 
+/* The highest place in [low, high) for `size` bytes, a multiple of `alignment` (a power of two), where
+ * neither set has anything; 0 if there is none. */
+uint64_t ranges_find_room(const struct address_ranges *set, const struct address_ranges *other, uint64_t low,
+                          uint64_t high, uint64_t size, uint64_t alignment);
+
 #endif

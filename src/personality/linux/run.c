@@ -29,6 +29,10 @@
  * away from the host's own programs, its mmap() area and the address ranges that the sanitizers' shadows
  * need. */
 #define PROGRAM_HINT 0x2aaaaaaa0000ull
+/* The same for those with 32-bit addresses, and their memory. */
+#define LOW_PROGRAM_HINT 0x56555000ull
+#define LOW_MAP_TOP      0xf8000000ull
+#define LOW_CHOICES      2048u
 /* Below the host's own mmap() area, in whole large pages. */
 #define LAYOUT_LOW     0x7d0000000000ull
 #define LAYOUT_STEP    (2ull << 20)
@@ -192,9 +196,27 @@ static uint64_t choose_layout(uint64_t inherited)
     return LAYOUT_LOW + random % LAYOUT_CHOICES * LAYOUT_STEP;
 }
 
+static bool has_low_addresses(const struct linux_process *process)
+{
+    return process->arch->address_end < GUEST_ADDRESS_END;
+}
+
+/* The session's choice, where all addresses must be low ones. */
+static uint64_t low_choice(const struct linux_process *process)
+{
+    return (process->layout - LAYOUT_LOW) / LAYOUT_STEP % LOW_CHOICES * GUEST_PAGE_SIZE;
+}
+
+static uint64_t map_top(const struct linux_process *process)
+{
+    return has_low_addresses(process) ? LOW_MAP_TOP - low_choice(process) : process->layout;
+}
+
 /* Where to put a position-independent program. */
 static uint64_t program_hint(const struct linux_process *process)
 {
+    if (has_low_addresses(process))
+        return LOW_PROGRAM_HINT + low_choice(process);
     return PROGRAM_HINT + (process->layout - LAYOUT_LOW) % (LAYOUT_CHOICES * LAYOUT_STEP);
 }
 
@@ -251,6 +273,7 @@ static struct linux_process *new_process(const struct linux_start *start, struct
     process->session_failed = is_debugged(start); /* blocks that end at a breakpoint are for nobody else */
     linux_note_own_file(process);
     process->layout = choose_layout(start->layout);
+    process->map_top = map_top(process);
     if (new_translator(process, start, error) < 0)
         return NULL;
     linux_session_join(process, start->store_fd);
@@ -281,9 +304,9 @@ static int load_interpreter(struct linux_process *process, int program_fd, const
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, -errno, "cannot open its loader %s: %s", path, strerror(errno));
-    code = elf_read(fd, process->arch->isa->elf_machine, &image, error);
+    code = elf_read(fd, process->arch->elf_machine, &image, error);
     if (code == 0)
-        code = elf_load(process, fd, &image, process->layout, base, error);
+        code = elf_load(process, fd, &image, has_low_addresses(process) ? 0 : process->layout, base, error);
     close(fd);
     if (code < 0) {
         error_prefix(error, "%s: ", path);
@@ -302,13 +325,13 @@ static int load_program(struct linux_process *process, const struct linux_start 
     struct elf_image image;
     uint64_t bias;
 
-    int code = elf_read(start->program_fd, process->arch->isa->elf_machine, &image, error);
+    int code = elf_read(start->program_fd, process->arch->elf_machine, &image, error);
     if (code == 0)
         code = elf_load(process, start->program_fd, &image, program_hint(process), &bias, error);
     if (code < 0)
         return code;
     process->brk_start = process->brk_end = image.high + bias;
-    process->brk_limit = GUEST_ADDRESS_END - GUEST_PAGE_SIZE;
+    process->brk_limit = process->arch->address_end - GUEST_PAGE_SIZE;
 
     layout.entry = *entry = image.entry + bias;
     layout.program_headers = image.program_headers ? image.program_headers + bias : 0;

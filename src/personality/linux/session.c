@@ -81,7 +81,7 @@ static bool make_key(const struct linux_process *process, struct translator_key 
     own.changed[1] = (uint64_t)file.st_ctim.tv_nsec;
     own.group_hash = hash_groups(&own.group_count);
     own.no_new_privileges = (uint32_t)linux_plain_syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0);
-    own.machine = process->arch->isa->elf_machine;
+    own.machine = process->arch->elf_machine;
     memset(key, 0, sizeof *key);
     memcpy(key, &own, sizeof own);
     return own.group_count != (uint32_t)-1;

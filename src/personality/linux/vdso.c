@@ -232,7 +232,7 @@ int linux_vdso_new(struct linux_process *process, struct error *error)
 
     if (!vdso)
         return 0;
-    fill_headers(&image, process->arch->isa->elf_machine);
+    fill_headers(&image, process->arch->elf_machine);
     fill_version(&image, 0, SONAME, VER_FLG_BASE);
     fill_version(&image, 1, vdso->version, 0);
     fill_symbols(&image, vdso);

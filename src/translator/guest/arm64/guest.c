@@ -6,7 +6,6 @@
 #include "translator/guest/arm64/disassemble.h"
 #include "translator/guest/arm64/private.h"
 
-#define ELF_MACHINE_AARCH64 183
 
 #define X(n, rank)                                                                                           \
     {                                                                                                        \
@@ -133,7 +132,6 @@ static const char *register_name(unsigned index)
 
 const struct guest_isa arm64_guest = {
     .name = "arm64",
-    .elf_machine = ELF_MACHINE_AARCH64,
     .registers = registers,
     .register_count = ARM64_REGISTER_COUNT,
     .instruction_bytes = 4,

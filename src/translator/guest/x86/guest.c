@@ -5,8 +5,6 @@
 #include "translator/guest/x86/private.h"
 #include "translator/ir/x87.h"
 
-#define ELF_MACHINE_X86_64 62
-
 #define GPR(name, n, rank)                                                                                   \
     {                                                                                                        \
         name, IR_I64, rank, offsetof(struct x86_cpu, state.gpr[n])                                           \
@@ -182,7 +180,7 @@ static const char *register_name(unsigned index)
 
 /* What the two have in common. */
 #define X86_GUEST                                                                                            \
-    .name = "amd64", .elf_machine = ELF_MACHINE_X86_64, .registers = registers,                              \
+    .name = "amd64", .registers = registers,                              \
     .register_count = X86_REGISTER_COUNT, .instruction_bytes = X86_INSTRUCTION_MAX,                          \
     .pc_offset = offsetof(struct x86_cpu, pc), .flags_offset = offsetof(struct x86_cpu, state.flags),        \
     .more_flags = NZCV_P | NZCV_A, .host_alignment = true,                                                   \
