@@ -20,7 +20,7 @@ struct entry {
     struct code_range range;
     uint32_t size; /* of all, with what follows */
     uint32_t code_size;
-    uint16_t mode;
+    uint32_t mode;
     uint16_t exit_count, restart_count, reloc_count, insn_count, move_count;
     bool flags_dead;
     uint8_t parts[]; /* as list_parts() has them */
@@ -126,7 +126,7 @@ void code_archive_add(struct code_archive *archive, const struct block_key *key,
         .range = range,
         .size = (uint32_t)size,
         .code_size = code->size,
-        .mode = (uint16_t)key->mode,
+        .mode = key->mode,
         .exit_count = (uint16_t)code->exit_count,
         .restart_count = (uint16_t)code->restart_count,
         .reloc_count = (uint16_t)code->reloc_count,

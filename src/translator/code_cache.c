@@ -468,7 +468,7 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
         .careful = key->careful,
         .crosses = key->second != NO_PAGE,
         .entry = (uint8_t)code->entry,
-        .mode = (uint16_t)key->mode,
+        .mode = key->mode,
         .incoming = NO_EXIT,
         .next_in_page = {NO_BLOCK, NO_BLOCK},
     };

@@ -70,7 +70,7 @@ struct code_block {
     bool crosses : 1;    /* block_key.second is a page: that of guest_start[1] */
     uint8_t lookups : 2; /* how often indirect branches came here by way of the run time; stops at the most */
     uint8_t entry;       /* and the jump cache so many bytes further: host_code.entry */
-    uint16_t mode;       /* that it was made for: guest_isa.mode */
+    uint32_t mode;       /* that it was made for: guest_isa.mode */
     uint32_t incoming;   /* first exit that leads here, or NO_EXIT */
     uint32_t next_in_page[2]; /* of the pages of guest_start[], or NO_BLOCK */
 };

@@ -61,7 +61,7 @@ struct entry {
     uint32_t size;   /* of all */
     uint32_t code_size;
     uint16_t exit_count, restart_count, reloc_count, insn_count;
-    uint16_t flags_dead, mode;
+    uint32_t flags_dead, mode;
 };
 
 struct code_store {
@@ -324,7 +324,7 @@ void code_store_add(struct code_store *store, uint64_t pc, const struct stored_c
         .reloc_count = (uint16_t)code->reloc_count,
         .insn_count = (uint16_t)code->insn_count,
         .flags_dead = code->flags_dead,
-        .mode = (uint16_t)made->mode,
+        .mode = made->mode,
     };
     put(&at, &entry, sizeof entry);
     put(&at, made->guest, guest);

@@ -23,10 +23,12 @@ struct system_cpu;
 
 /* Why translator_run() came back. The guest's program counter is in its register file. */
 enum translator_exit {
-    TRANSLATOR_NONE,       /* (internal) go on */
-    TRANSLATOR_SYSCALL,    /* payload: the instruction's immediate; pc is after the instruction */
-    TRANSLATOR_UNDEFINED,  /* payload: the instruction word; pc is at the instruction */
-    TRANSLATOR_DIVIDE,     /* division by zero, or the quotient does not fit; pc is at the instruction */
+    TRANSLATOR_NONE,      /* (internal) go on */
+    TRANSLATOR_SYSCALL,   /* payload: the instruction's immediate; pc is after the instruction */
+    TRANSLATOR_UNDEFINED, /* payload: the instruction word; pc is at the instruction */
+    TRANSLATOR_DIVIDE,    /* division by zero, or the quotient does not fit; pc is at the instruction */
+    TRANSLATOR_FLOAT, /* floating point raised an exception that is not masked, see IR_TRAPS; fp_control has
+                         its flag; pc is at the instruction */
     TRANSLATOR_BREAKPOINT, /* payload: the immediate; pc is at the instruction */
     TRANSLATOR_ALIGNMENT,  /* misaligned access; payload: the address; pc is at the instruction */
     TRANSLATOR_EMULATE, /* an instruction that the owner executes; payload: its length, or 0: it is too long;

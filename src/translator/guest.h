@@ -55,7 +55,7 @@ struct guest_isa {
     /* What the guest's floating-point control says beyond the host's: GUEST_FP_* bits. NULL: nothing. */
     unsigned (*fp_control)(const struct translator_cpu *cpu);
 
-    /* The mode that code for this CPU must have been made for, 16 bits: IR_FP_* and, above them, the guest's
+    /* The mode that code for this CPU must have been made for: IR_FP_* and, above them, the guest's
      * own (region->mode). NULL: always 0. A guest instruction that changes it leaves by RAISE with
      * TRANSLATOR_LOOKUP. */
     unsigned (*mode)(const struct translator_cpu *cpu);

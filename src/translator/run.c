@@ -525,7 +525,7 @@ static enum translator_exit interpret_region(struct translator_cpu *cpu)
         cpu->exit_payload = source.pc;
         return TRANSLATOR_FETCH_FAULT;
     }
-    return ir_interpret(cpu->translator->isa, cpu, cpu->region);
+    return step_interpret(cpu);
 }
 
 static enum translator_exit run_interpreted(struct translator_cpu *cpu)
@@ -659,7 +659,7 @@ void translator_interrupt(struct translator_cpu *cpu, void *ucontext)
 bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext)
 {
     const siginfo_t *info = siginfo;
-    if (!cpu->cache)
+    if (!cpu->cache || cpu->step_recovery)
         return step_fault(cpu, signal, siginfo, ucontext);
 
     uint64_t pc = host_context_pc(ucontext);
@@ -670,7 +670,7 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
         reset_return_stack(cpu, cpu->cache, ucontext); /* costs predictions, no more */
         return true;
     }
-    if (block == NO_BLOCK || (signal == SIGFPE && info->si_code != FPE_INTDIV))
+    if (block == NO_BLOCK)
         return false;
 
     if (info->si_code == SI_KERNEL)
@@ -680,7 +680,7 @@ bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginf
     set_guest_pc(cpu, code_cache_guest_pc(cpu->cache, block, pc, &state));
     host_repair_context(cpu->translator->isa, cpu, ucontext, state);
     if (signal == SIGFPE) {
-        cpu->exit_reason = TRANSLATOR_DIVIDE;
+        cpu->exit_reason = info->si_code == FPE_INTDIV ? TRANSLATOR_DIVIDE : TRANSLATOR_FLOAT;
         cpu->exit_payload = 0;
     } else {
         cpu->fault_info.signal = signal;

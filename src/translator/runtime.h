@@ -101,7 +101,10 @@ static inline void set_guest_pc(struct translator_cpu *cpu, uint64_t pc)
     *(uint64_t *)((char *)cpu + cpu->translator->isa->pc_offset) = pc;
 }
 
-/* [signal] If the fault is in translator_step() of this CPU, does not return; else false. */
+/* Interprets cpu->region, whose faults of memory or of floating point are this CPU's exits. */
+enum translator_exit step_interpret(struct translator_cpu *cpu);
+
+/* [signal] If the fault is in step_interpret() of this CPU, does not return; else false. */
 bool step_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext);
 
 #endif

@@ -379,6 +379,14 @@ static bool lift_alone(struct translator_cpu *cpu)
            lift_region(cpu, &source, 1);
 }
 
+static bool has_traps(const struct ir_region *region)
+{
+    for (unsigned i = 1; i < region->count; i++)
+        if (ir_traps(&region->insns[i]))
+            return true;
+    return false;
+}
+
 enum translator_exit system_step(struct translator_cpu *cpu, uint64_t ignored_bits)
 {
     struct system_cpu *s = cpu->system;
@@ -389,7 +397,8 @@ enum translator_exit system_step(struct translator_cpu *cpu, uint64_t ignored_bi
     s->stepping = true;
     s->update_count = 0;
     cpu->ignored_address_bits = ignored_bits;
-    enum translator_exit exit = ir_interpret(cpu->translator->isa, cpu, cpu->region);
+    enum translator_exit exit =
+        has_traps(cpu->region) ? step_interpret(cpu) : ir_interpret(cpu->translator->isa, cpu, cpu->region);
     cpu->ignored_address_bits = 0;
     s->stepping = false;
     for (unsigned i = 0; i < s->update_count; i++)

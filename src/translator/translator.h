@@ -156,10 +156,10 @@ void translator_interrupt(struct translator_cpu *cpu, void *ucontext);
 void translator_request(struct translator_cpu *cpu);
 
 /*
- * [signal] For SIGSEGV, SIGBUS, and SIGFPE of a division: true if the fault came from guest code of this CPU;
+ * [signal] For SIGSEGV, SIGBUS, and SIGFPE: true if the fault came from guest code of this CPU;
  * then the CPU has its exact state, and the context is changed so that translator_run() returns
- * TRANSLATOR_FAULT or TRANSLATOR_DIVIDE. Also repairs an overflow of the return stack (true, and the guest
- * goes on).
+ * TRANSLATOR_FAULT, TRANSLATOR_DIVIDE or TRANSLATOR_FLOAT. Also repairs an overflow of the return stack
+ * (true, and the guest goes on).
  */
 bool translator_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext);
 

@@ -160,6 +160,74 @@ def test_exceptions(compile_amd64):
     assert translated.stdout == native.stdout
 
 
+FLOATS = r"""
+#define _GNU_SOURCE
+#include <fenv.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <ucontext.h>
+
+static sigjmp_buf back;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    const struct _libc_fpstate *fp = ((ucontext_t *)context)->uc_mcontext.fpregs;
+    printf(" signal %d code %d trap %d at rip %d mxcsr %x x87 %x %x\n", number, info->si_code,
+           (int)r[REG_TRAPNO], info->si_addr == (void *)r[REG_RIP], fp->mxcsr, fp->cwd, fp->swd);
+    siglongjmp(back, 1);
+}
+
+#define TRY(statement)                                                                                       \
+    fesetenv(FE_DFL_ENV);                                                                                    \
+    feenableexcept(unmasked);                                                                                \
+    printf("%x " #statement, unmasked);                                                                      \
+    if (!sigsetjmp(back, 1)) {                                                                               \
+        statement;                                                                                           \
+        __asm__ volatile("fwait");                                                                           \
+        puts(" no signal");                                                                                  \
+    }
+
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+    volatile double zero = 0, one = 1, three = 3, big = 1e308, tiny = 1e-308, denormal = 5e-324, r;
+    volatile long double xzero = 0, xone = 1, xthree = 3, xbig = 1e4000L, xr;
+    volatile float f;
+    volatile long l;
+    sigaction(SIGFPE, &action, NULL);
+    for (int i = 0; i < 32; i++) {
+        const int unmasked = (i & 1) | (i << 1 & 0x3c);
+        TRY(r = one / zero)
+        TRY(r = zero / zero)
+        TRY(r = big * big)
+        TRY(r = tiny * tiny)
+        TRY(r = denormal + one)
+        TRY(r = one / three)
+        TRY(l = (long)big)
+        TRY(l = zero / zero < one)
+        TRY(f = (float)big)
+        TRY(xr = xone / xzero)
+        TRY(xr = xzero / xzero)
+        TRY(xr = xbig * xbig)
+        TRY(xr = xone / xthree)
+        TRY(r = (double)xbig)
+        TRY(f = (float)xthree)
+        TRY(l = (long)xbig)
+    }
+    return 0;
+}
+"""
+
+
+def test_float_exceptions(compile_amd64):
+    """Exceptions of SSE and x87 that a program does not mask are SIGFPE, where and as they are natively."""
+    native, translated = run_both(compile_amd64("floats", FLOATS, "-lm"))
+    assert native.stdout.count("no signal") < 400 and native.stdout.count(" signal 8") > 100
+    assert translated.stdout == native.stdout
+
+
 CONTEXT = r"""
 #define _GNU_SOURCE
 #include <signal.h>

@@ -116,6 +116,50 @@ ENTRY(faults):
     movq (%rbp), %rax                 /* 8: in the stack segment */
 1:  FINISH_WITH(1)
 
+/* Exceptions of floating point that are not masked: divisions by zero. */
+ENTRY(floats):
+    movq %cr4, %rax
+    orl $0x600, %eax                  /* OSFXSR, OSXMMEXCPT */
+    movq %rax, %cr4
+    movl $0x1d80, SCRATCH
+    ldmxcsr SCRATCH
+    movl $1, %eax
+    cvtsi2sdl %eax, %xmm0
+    xorps %xmm1, %xmm1
+    RESUME(1f)
+    stc
+    divsd %xmm1, %xmm0                /* 0 */
+    cmpl %eax, %eax
+1:  setc SCRATCH + 4
+    movsd %xmm0, SCRATCH + 8
+    stmxcsr SCRATCH + 16
+    movq %cr4, %rax
+    andl $~0x400, %eax
+    movq %rax, %cr4
+    RESUME(1f)
+    divsd %xmm1, %xmm0                /* 1: CR4.OSXMMEXCPT is 0 */
+1:  movl $0x1f80, SCRATCH
+    ldmxcsr SCRATCH
+    divsd %xmm1, %xmm0
+    movsd %xmm0, SCRATCH + 24
+    fninit
+    movw $0x37b, SCRATCH
+    fldcw SCRATCH
+    fldz
+    fld1
+    RESUME(1f)
+    fdivp %st, %st(1)                 /* 1/0: pending */
+    fnstsw SCRATCH + 32
+2:  fwait                             /* 2 */
+1:  RESUME(1f)
+    fstpl SCRATCH + 40                /* 3 */
+1:  RESUME(1f)
+    emms                              /* 4 */
+1:  fnclex
+    fstl SCRATCH + 48
+    fninit
+    FINISH_WITH(1)
+
 /* WP clear: a supervisor writes read-only pages. */
 ENTRY(write_protect):
     movq %cr0, %rax

@@ -466,6 +466,28 @@ static void test_faults(void **state)
     assert_int_equal(*entry_of(PAGES_LINEAR + OTHER_PAGE) & (ACCESSED | DIRTY), 0);
 }
 
+static void test_floats(void **state)
+{
+    const uint64_t one = 0x3ff0000000000000, infinity = 0x7ff0000000000000;
+    (void)state;
+    memset(m.ram->host + SCRATCH, 0x55, 64);
+    RUN(floats);
+    assert_int_equal(m.result, 1);
+    assert_int_equal(word(LOG), 5);
+    check_fault(0, X86_XM, 0, 0);
+    check_fault(1, X86_UD, 0, 0);
+    for (unsigned i = 2; i < 5; i++)
+        check_fault(i, X86_MF, 0, 0);
+    assert_int_equal(logged(0)->rflags & X86_EFLAGS_CF, 1);
+    assert_int_equal(word(SCRATCH + 4) & 255, 1);
+    assert_int_equal(*entry_at(SCRATCH + 8), one); /* the destination is as it was, */
+    assert_int_equal(word(SCRATCH + 16), 0x1d84);  /* and MXCSR has the flag */
+    assert_int_equal(*entry_at(SCRATCH + 24), infinity);
+    assert_int_equal(word(SCRATCH + 32) & 0xffff, 0xb084); /* ES, B, ZE; the divisor was not popped */
+    assert_int_equal(*entry_at(SCRATCH + 40), 0x5555555555555555);
+    assert_int_equal(*entry_at(SCRATCH + 48), one);
+}
+
 static void test_write_protect(void **state)
 {
     (void)state;
@@ -778,14 +800,31 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),
-        TEST(dirty),      TEST(registers),      TEST(shadowed_breakpoint),
-        TEST(add),        TEST(faults),         TEST(write_protect),
-        TEST(smap),       TEST(flush),          TEST(user),
-        TEST(devices),    TEST(changes),        TEST(generates),
-        TEST(timer),      TEST(deadline),       TEST(spin),
-        TEST(shadow),     TEST(step),           TEST(task_switched),
-        TEST(smp),        TEST(boot),           TEST(triple),
+        TEST(breakpoint),
+        TEST(debugger_steps),
+        TEST(watchpoint),
+        TEST(registers),
+        TEST(shadowed_breakpoint),
+        TEST(add),
+        TEST(faults),
+        TEST(floats),
+        TEST(write_protect),
+        TEST(smap),
+        TEST(flush),
+        TEST(user),
+        TEST(devices),
+        TEST(changes),
+        TEST(generates),
+        TEST(timer),
+        TEST(spin),
+        TEST(shadow),
+        TEST(step),
+        TEST(task_switched),
+        TEST(smp),
+        TEST(boot),
+        TEST(triple),
+        TEST(dirty),
+        TEST(deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

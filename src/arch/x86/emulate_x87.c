@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* emulate_x87: the x87's environment, and WAIT. Intel SDM volume 1, 8.1.10. */
+/*
+ * emulate_x87: the x87's environment, WAIT, and all of its instructions for when exceptions are not masked.
+ * Intel SDM volume 1, 8.1.10 and 8.6.
+ */
 #include <string.h>
 
 #include "arch/x86/emulation.h"
+#include "arch/x86/host_x87.h"
+#include "arch/x86/x87_format.h"
 #include "arch/x86/x87_state.h"
 
 enum { ENVIRONMENT_MAX = 28 };
@@ -142,17 +147,113 @@ static int fnsave(struct x86_emulation *e)
     return X86_EMULATED;
 }
 
+static int emulate_environment(struct x86_emulation *e)
+{
+    const bool whole = e->insn.opcode == 0xdd;
+    if ((e->insn.reg & 7) == 6)
+        return whole ? fnsave(e) : fnstenv(e);
+    return whole ? frstor(e) : fldenv(e);
+}
+
+/* -- everything else, by the host's unit ------------------------------------------------------------------
+ */
+
+/* Executes it on a copy of the registers, which become the state if nothing faults any more. */
+static void execute(struct x86_emulation *e, struct x87_area *area, void *operand)
+{
+    struct x86_state *s = e->state;
+    uint64_t flags = x86_eflags_get(s) & X86_EFLAGS_CONDITIONS;
+
+    host_x87_load((const uint8_t *)area, area->control);
+    flags = host_x87(x87_code(&e->insn), operand, flags | X86_EFLAGS_ONE);
+    host_x87_save((uint8_t *)area);
+    flags &= X86_EFLAGS_CONDITIONS;
+    x86_eflags_set(s, (x86_eflags_get(s) & ~(uint64_t)X86_EFLAGS_CONDITIONS) | flags);
+}
+
+static int emulate_load(struct x86_emulation *e, unsigned size)
+{
+    uint8_t operand[16];
+    if (x86_operand_read(e, 0, operand, size) < 0)
+        return X86_RAISED;
+    execute(e, x87_area(e->state), operand);
+    return X86_EMULATED;
+}
+
+/* An exception that is not masked keeps it from storing: then it leaves what is there, whatever that is. */
+static int emulate_store(struct x86_emulation *e, unsigned size)
+{
+    uint8_t ones[16], zeros[16] = {0};
+    struct x87_area area = *x87_area(e->state), other = area;
+
+    memset(ones, 0xff, sizeof ones);
+    execute(e, &other, ones);
+    execute(e, &area, zeros);
+    if (memcmp(ones, zeros, size) == 0 && x86_operand_write(e, 0, zeros, size) < 0)
+        return X86_RAISED;
+    *x87_area(e->state) = area;
+    return X86_EMULATED;
+}
+
+static int emulate_memory(struct x86_emulation *e)
+{
+    static const uint8_t sizes[] = {2, 4, 8, X87_BYTES};
+    struct x87_area *a = x87_area(e->state);
+    const enum x87_access access = x87_access_of(&e->insn);
+    uint16_t control;
+
+    switch (access) {
+    case X87_ENVIRONMENT: return emulate_environment(e);
+    case X87_LOAD_CONTROL:
+        if (x86_operand_read(e, 0, &control, sizeof control) < 0)
+            return X86_RAISED;
+        a->control = x87_control_kept(control);
+        x87_update_summary(a);
+        return X86_EMULATED;
+    case X87_STORE_CONTROL: return x86_operand_write(e, 0, &a->control, sizeof a->control);
+    case X87_STORE_STATUS: return x86_operand_write(e, 0, &a->status, sizeof a->status);
+    default: break;
+    }
+    return access < X87_STORE_16 ? emulate_load(e, sizes[access - X87_LOAD_16])
+                                 : emulate_store(e, sizes[access - X87_STORE_16]);
+}
+
+static int emulate_register(struct x86_emulation *e)
+{
+    struct x87_area *a = x87_area(e->state);
+
+    switch (x87_code(&e->insn)) {
+    case X87_FNSTSW_AX: x86_register_set(e, X86_RAX, 2, a->status); break;
+    case X87_FNINIT: x87_initialize(a); break;
+    case X87_FNCLEX: a->status &= X87_STATUS_CLEARED; break;
+    default: execute(e, a, NULL); break;
+    }
+    return X86_EMULATED;
+}
+
+/* Those with N in their names do not look for an exception that is pending. */
+static bool waits(const struct x86_insn *insn)
+{
+    const unsigned code = x87_code(insn);
+    if (!insn->memory) /* DBE0 to DBE4: FNENI, FNDISI, FNSETPM, which do nothing, too */
+        return code != X87_FNSTSW_AX && (code < 0xdbe0 || code > 0xdbe4);
+    switch (x87_access_of(insn)) {
+    case X87_ENVIRONMENT: return (insn->reg & 7) != 6;
+    case X87_STORE_CONTROL:
+    case X87_STORE_STATUS: return false;
+    default: return true;
+    }
+}
+
 int x86_emulate_x87(struct x86_emulation *e)
 {
-    const unsigned opcode = e->insn.opcode, reg = e->insn.reg & 7;
+    const struct x86_insn *insn = &e->insn;
 
     if (x86_check_x87(e) < 0)
         return X86_RAISED;
-    if (!e->insn.memory || (opcode != 0xd9 && opcode != 0xdd) || (reg != 4 && reg != 6))
+    if (insn->memory ? x87_access_of(insn) == X87_UNDEFINED : !x87_has_register_form(insn))
         return x86_undefined(e);
-    if (reg == 6)
-        return opcode == 0xd9 ? fnstenv(e) : fnsave(e);
-    if (x86_check_pending(e) < 0)
+    if (waits(insn) && x86_check_pending(e) < 0)
         return X86_RAISED;
-    return opcode == 0xd9 ? fldenv(e) : frstor(e);
+    return insn->memory ? emulate_memory(e) : emulate_register(e);
 }

@@ -23,8 +23,9 @@ struct x87_area {
 _Static_assert(sizeof(struct x87_area) == sizeof((struct x86_state *)0)->x87, "");
 
 enum {
-    X87_EXCEPTIONS = 0x3f, /* of both words: flags, and what masks them */
-    X87_SUMMARY = 0x8080,  /* ES and B */
+    X87_EXCEPTIONS = 0x3f,       /* of both words: flags, and what masks them */
+    X87_SUMMARY = 0x8080,        /* ES and B */
+    X87_STATUS_CLEARED = 0x7f00, /* what FNCLEX leaves */
     X87_CONTROL_INIT = 0x37f,
     X87_BYTES = 10, /* of a register */
 };

@@ -129,7 +129,6 @@ struct engine_vcpu {
 
     /* What of the registers decides how addresses are translated, as of the last flush. */
     struct x86_paging paging;
-    uint32_t mxcsr_masks;                     /* the guest's mask bits of MXCSR */
     bool stepping;                            /* EFLAGS.TF was set when the instruction began */
     bool wide;                                /* 64-bit code: addresses must be canonical */
     struct x86_exception fault;               /* what the memory function and fetches have run into */

@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "engine/translate/private.h"
 
-enum { DR6_HITS = 15, DR6_SINGLE_STEP = 1 << 14, MXCSR_MASKS = 0x1f80, SYSCALL_LENGTH = 2 };
+enum { DR6_HITS = 15, DR6_SINGLE_STEP = 1 << 14, SYSCALL_LENGTH = 2 };
 
 /* What becomes of the vCPU after an exit of generated code. */
 enum outcome {
@@ -21,31 +21,17 @@ enum outcome {
 
 /* -- registers ------------------------------------------------------------------------------------------- */
 
-/* All exceptions are masked in the host's register; the guest's bits are kept. */
-static void store_mxcsr(struct engine_vcpu *v)
-{
-    struct x86_state *s = engine_state(v);
-    s->mxcsr = (v->cpu->x86.common.fp_control & ~MXCSR_MASKS) | v->mxcsr_masks;
-}
-
-static void load_mxcsr(struct engine_vcpu *v)
-{
-    const struct x86_state *s = engine_state(v);
-    v->mxcsr_masks = s->mxcsr & MXCSR_MASKS;
-    v->cpu->x86.common.fp_control = s->mxcsr | MXCSR_MASKS;
-}
-
 /* Before and after arch/x86 has its way with the registers. */
 void engine_to_state(struct engine_vcpu *v)
 {
     engine_to_rip(v);
     x86_x87_settle(&v->cpu->x86);
-    store_mxcsr(v);
+    engine_state(v)->mxcsr = v->cpu->x86.common.fp_control;
 }
 
 static void from_state(struct engine_vcpu *v)
 {
-    load_mxcsr(v);
+    v->cpu->x86.common.fp_control = engine_state(v)->mxcsr;
     engine_from_rip(v);
     engine_paging_check(v);
     engine_update_mode(v);
@@ -331,6 +317,7 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     case TRANSLATOR_EMULATE: return emulate_payload(v, cpu->exit_payload);
     case TRANSLATOR_UNDEFINED: return raise_plain(v, X86_UD);
     case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
+    case TRANSLATOR_FLOAT: return raise_plain(v, engine_state(v)->cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
     case TRANSLATOR_BREAKPOINT: return breakpoint(v);
     case TRANSLATOR_ALIGNMENT: return raise_protection(v);
     case TRANSLATOR_FAULT: name_stack_fault(v); return raise_exception(v, v->fault);

@@ -140,6 +140,27 @@ static void note(struct linux_thread *thread, unsigned trap, uint64_t error)
     thread->fault.error = error;
 }
 
+/* si_code for the exceptions of floating point that are flagged and not masked: those before the result
+ * first.
+ */
+static int float_code(struct x86_cpu *cpu, unsigned vector)
+{
+    enum { INVALID = 1, DENORMAL = 2, DIVISION = 4, OVERFLOWS = 8, UNDERFLOWS = 16 };
+    uint16_t words[2]; /* the x87's control and status */
+    unsigned raised = cpu->common.fp_control & ~(cpu->common.fp_control >> 7);
+
+    if (vector == X86_MF) {
+        x86_x87_settle(cpu);
+        memcpy(words, cpu->state.x87, sizeof words);
+        raised = words[1] & ~(unsigned)words[0];
+    }
+    return raised & INVALID                   ? FPE_FLTINV
+           : raised & DIVISION                ? FPE_FLTDIV
+           : raised & OVERFLOWS               ? FPE_FLTOVF
+           : raised & (UNDERFLOWS | DENORMAL) ? FPE_FLTUND
+                                              : FPE_FLTRES;
+}
+
 /* What the kernel makes of an exception other than a page fault. */
 static void raise_vector(struct linux_thread *thread, unsigned vector, uint64_t error)
 {
@@ -157,8 +178,10 @@ static void raise_vector(struct linux_thread *thread, unsigned vector, uint64_t 
     };
     note(thread, vector, error);
     const bool known = vector < ARRAY_SIZE(signals) && signals[vector].signal;
-    linux_force_signal(thread, known ? signals[vector].signal : SIGSEGV,
-                       known ? signals[vector].code : SI_KERNEL,
+    const int code = vector == X86_MF || vector == X86_XM ? float_code(amd64_cpu(thread->cpu), vector)
+                     : known                              ? signals[vector].code
+                                                          : SI_KERNEL;
+    linux_force_signal(thread, known ? signals[vector].signal : SIGSEGV, code,
                        known && signals[vector].address ? get_pc(thread->cpu) : 0);
 }
 
@@ -215,6 +238,7 @@ static void raise_exception(struct linux_thread *thread, enum translator_exit ex
 {
     switch (exit) {
     case TRANSLATOR_DIVIDE: raise_vector(thread, X86_DE, 0); break;
+    case TRANSLATOR_FLOAT: raise_vector(thread, X86_XM, 0); break;
     case TRANSLATOR_UNDEFINED: raise_vector(thread, X86_UD, 0); break;
     case TRANSLATOR_ALIGNMENT: raise_vector(thread, X86_GP, 0); break; /* of a vector's operand */
     case TRANSLATOR_BREAKPOINT:

@@ -14,7 +14,6 @@
 #include "personality/linux/debug.h"
 
 #define MODEL_NAME      "x86-64-v2"
-#define MXCSR_MASKS     0x1f80u
 #define HWCAP2_FSGSBASE 2u
 
 static const struct x86_model *model(void)
@@ -77,19 +76,19 @@ static uint64_t read_tsc(void *opaque)
     return amd64_read_tsc(NULL);
 }
 
-/* All exceptions are masked in the host's register; the guest's bits are kept. */
 void amd64_to_state(struct x86_cpu *cpu)
 {
     struct x86_state *s = &cpu->state;
     x86_x87_settle(cpu);
     s->rip = cpu->pc;
-    s->mxcsr = (cpu->common.fp_control & ~MXCSR_MASKS) | (s->mxcsr & MXCSR_MASKS);
+    s->mxcsr = cpu->common.fp_control;
 }
 
 void amd64_from_state(struct x86_cpu *cpu)
 {
     cpu->pc = cpu->state.rip;
-    cpu->common.fp_control = cpu->state.mxcsr | MXCSR_MASKS;
+    cpu->common.fp_control = cpu->state.mxcsr;
+    x86_update_float_mode(cpu);
 }
 
 bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception)

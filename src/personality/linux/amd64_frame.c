@@ -84,6 +84,7 @@ void amd64_write_fpu(struct x86_cpu *cpu, const uint8_t area[AMD64_FXSAVE_SIZE])
     memcpy(&cpu->common.fp_control, area + AREA_MXCSR, sizeof cpu->common.fp_control);
     cpu->common.fp_control &= MXCSR_BITS;
     memcpy(cpu->state.xmm, area + AREA_XMM, sizeof cpu->state.xmm);
+    x86_update_float_mode(cpu);
 }
 
 void amd64_reset_fpu(struct x86_cpu *cpu)

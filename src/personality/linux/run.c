@@ -154,6 +154,7 @@ void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit)
     switch (exit) {
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
     case TRANSLATOR_DIVIDE:
+    case TRANSLATOR_FLOAT:
     case TRANSLATOR_UNDEFINED:
     case TRANSLATOR_BREAKPOINT:
     case TRANSLATOR_ALIGNMENT:

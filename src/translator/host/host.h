@@ -162,6 +162,10 @@ uint64_t host_context_pc(const void *ucontext);
 void host_context_set_pc(void *ucontext, uint64_t pc);
 uint64_t host_context_sp(const void *ucontext);
 void host_context_set_sp(void *ucontext, uint64_t sp);
+/* The interrupted code's floating-point control, with flags (MXCSR). */
+uint32_t host_context_fp_control(const void *ucontext);
+/* What it had in the x87 unit, as FXSAVE writes it. */
+const void *host_context_x87(const void *ucontext);
 /* True if the fault in the context was a write. */
 bool host_context_is_write(const void *ucontext);
 /* Where the interrupted instruction of generated code accesses memory: the kernel does not say it of

@@ -116,6 +116,10 @@ enum ir_round {
     IR_UNSIGNED = 1 << 4,    /* conversions to and from integers */
 };
 
+/* imm2 of X86VF, its kin and FLAGS_UCOM: exceptions may be unmasked in the guest's control word, and then the
+ * operation leaves with TRANSLATOR_FLOAT. */
+enum { IR_TRAPS = 1 };
+
 struct ir_insn {
     uint16_t op; /* enum ir_op */
     uint16_t aux;
@@ -204,10 +208,22 @@ struct ir_op_info {
 };
 extern const struct ir_op_info ir_op_info[IR_OP_COUNT];
 
+static inline bool ir_traps(const struct ir_insn *n)
+{
+    switch (n->op) {
+    case IR_X86VF:
+    case IR_X86VF_TO_INT:
+    case IR_X86VF_FROM_INT:
+    case IR_FLAGS_UCOM: return n->imm2 & IR_TRAPS;
+    default: return false;
+    }
+}
+
 static inline bool ir_may_fault(const struct ir_insn *n)
 {
-    return ir_op_info[n->op].may_fault &&
-           !((n->op == IR_LOAD || n->op == IR_STORE) && n->aux & IR_MEM_REACHED);
+    if (ir_op_info[n->op].may_fault)
+        return !((n->op == IR_LOAD || n->op == IR_STORE) && n->aux & IR_MEM_REACHED);
+    return ir_traps(n);
 }
 
 static inline unsigned ir_type_bytes(enum ir_type type)

@@ -15,5 +15,8 @@ void ir_x87_enter(const struct guest_isa *isa, struct translator_cpu *cpu);
 /* Before anybody looks at the state in memory, or changes it. The pointers to the last instruction and
  * operand stay as they are there. */
 void ir_x87_settle(const struct guest_isa *isa, struct translator_cpu *cpu);
+/* [signal] The same in a handler, whose unit is another: the interrupted code's, as FXSAVE writes it. What is
+ * interrupted must not be gone back to. */
+void ir_x87_settle_from(const struct guest_isa *isa, struct translator_cpu *cpu, const void *area);
 
 #endif

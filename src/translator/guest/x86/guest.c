@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* guest: the x86 guest as the translator sees it: its registers, and the loop that lifts a region. */
+#include <string.h>
+
 #include "arch/x86/requires.h"
 #include "translator/guest/x86/lift.h"
 #include "translator/guest/x86/private.h"
@@ -101,6 +103,15 @@ static bool is_movable(unsigned mode, uint64_t pc)
     return (mode & X86_MODE_CODE) == X86_CODE_32 && !(mode & X86_MODE_SEGMENTED);
 }
 
+/* Instructions that the mode forbids, or in which an exception of the x87 may be waiting or come. */
+static bool is_owners(const struct x86_lift *l)
+{
+    if (!(l->mode & (X86_MODE_NO_FPU | X86_MODE_X87_TRAPS)))
+        return false;
+    const enum x86_float_unit unit = x86_float_unit(&l->insn);
+    return l->mode & X86_MODE_NO_FPU ? unit != X86_UNIT_NONE : unit == X86_UNIT_X87 || unit == X86_UNIT_MMX;
+}
+
 /* False: more bytes are needed than there are. */
 static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t limit)
 {
@@ -113,7 +124,7 @@ static bool lift_instruction(struct x86_lift *l, const uint8_t *code, size_t lim
     ir_emit(l->ir, IR_INSN, IR_VOID, 0, IR_NONE, IR_NONE, IR_NONE, l->pc, 0);
     if (decoded == X86_TOO_LONG)
         x86_raise(l, TRANSLATOR_EMULATE, 0, l->pc); /* #GP instead: no length tells it */
-    else if (decoded == X86_DECODED && has_insn(l) && l->mode & X86_MODE_NO_FPU && x86_float_unit(&l->insn))
+    else if (decoded == X86_DECODED && has_insn(l) && is_owners(l))
         x86_lift_emulate(l);
     else if (decoded == X86_UNDEFINED || !has_insn(l) || !l->insn.row->lift(l))
         x86_raise(l, TRANSLATOR_UNDEFINED, 0, l->pc);
@@ -166,6 +177,22 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
 void x86_x87_settle(struct x86_cpu *cpu)
 {
     ir_x87_settle(&x86_guest, &cpu->common);
+}
+
+unsigned x86_float_mode(const struct x86_cpu *cpu)
+{
+    enum { MXCSR_MASKS = 0x1f80, X87_MASKS = 0x3f };
+    uint16_t control;
+
+    memcpy(&control, cpu->state.x87, sizeof control);
+    return ((cpu->common.fp_control & MXCSR_MASKS) == MXCSR_MASKS ? 0 : X86_MODE_SSE_TRAPS) |
+           ((control & X87_MASKS) == X87_MASKS ? 0 : X86_MODE_X87_TRAPS);
+}
+
+void x86_update_float_mode(struct x86_cpu *cpu)
+{
+    const unsigned all = X86_MODE_SSE_TRAPS | X86_MODE_X87_TRAPS;
+    cpu->mode = (cpu->mode & ~(uint64_t)all) | x86_float_mode(cpu);
 }
 
 static unsigned mode_of(const struct translator_cpu *cpu)

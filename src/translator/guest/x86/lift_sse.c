@@ -39,10 +39,16 @@ static unsigned immediate_of(const struct x86_lift *l, unsigned row)
     }
 }
 
+static uint64_t traps(const struct x86_lift *l)
+{
+    return l->mode & X86_MODE_SSE_TRAPS ? IR_TRAPS : 0;
+}
+
 static ir_value emit_vector(struct x86_lift *l, unsigned row, ir_value a, ir_value b, ir_value c)
 {
-    const enum ir_op op = x86_vector_info[row].raises_status ? IR_X86VF : IR_X86V;
-    return ir_emit(l->ir, op, IR_V128, row, a, b, c, immediate_of(l, row), 0);
+    const bool raises = x86_vector_info[row].raises_status;
+    return ir_emit(l->ir, raises ? IR_X86VF : IR_X86V, IR_V128, row, a, b, c, immediate_of(l, row),
+                   raises ? traps(l) : 0);
 }
 
 /* -- strings --------------------------------------------------------------------------------------------- */
@@ -96,7 +102,7 @@ static void lift_to_int(struct x86_lift *l, unsigned row)
     ir_value a = read_source(l, &x86_vector_info[row]);
 
     if (converts)
-        a = ir_emit(l->ir, IR_X86VF_TO_INT, x86_type(size), row, a, IR_NONE, IR_NONE, 0, 0);
+        a = ir_emit(l->ir, IR_X86VF_TO_INT, x86_type(size), row, a, IR_NONE, IR_NONE, 0, traps(l));
     else
         a = ir_emit(l->ir, IR_X86V_TO_INT, IR_I32, row, a, a, IR_NONE, 0, 0);
     x86_write_named(l, l->insn.reg, size, a);
@@ -108,7 +114,8 @@ static void lift_from_int(struct x86_lift *l, unsigned row)
     ir_value b = l->insn.memory ? x86_load(l, x86_type(size), size, x86_operand_address(l))
                                 : x86_read_named(l, l->insn.rm, size);
     ir_value a = x86_read_xmm(l, l->insn.reg);
-    x86_write_xmm(l, l->insn.reg, ir_emit(l->ir, IR_X86VF_FROM_INT, IR_V128, row, a, b, IR_NONE, 0, 0));
+    x86_write_xmm(l, l->insn.reg,
+                  ir_emit(l->ir, IR_X86VF_FROM_INT, IR_V128, row, a, b, IR_NONE, 0, traps(l)));
 }
 
 bool x86_lift_vector(struct x86_lift *l)
@@ -188,6 +195,6 @@ bool x86_lift_compare_scalar(struct x86_lift *l)
         b = ir_emit(l->ir, IR_VGET_FLOAT, type, 0, x86_read_xmm(l, l->insn.rm), IR_NONE, IR_NONE, 0, 0);
     a = ir_emit(l->ir, IR_VGET_FLOAT, type, 0, x86_read_xmm(l, l->insn.reg), IR_NONE, IR_NONE, 0, 0);
     ir_set_flags(l->ir, ir_emit(l->ir, IR_FLAGS_UCOM, IR_FLAGS, !!(argument & X86_COMPARE_SIGNALS), a, b,
-                                IR_NONE, 0, 0));
+                                IR_NONE, 0, traps(l)));
     return true;
 }

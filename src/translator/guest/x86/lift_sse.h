@@ -25,8 +25,8 @@ static inline ir_value x86_read_xmm_rm(struct x86_lift *l, unsigned mem)
 }
 
 /* LDMXCSR, STMXCSR */
-void x86_lift_load_mxcsr(struct x86_lift *l);
-void x86_lift_store_mxcsr(struct x86_lift *l);
+bool x86_lift_load_mxcsr(struct x86_lift *l);
+bool x86_lift_store_mxcsr(struct x86_lift *l);
 
 /* log2 of the size of an integer operand, which 66 does not change. */
 static inline unsigned x86_rex_size(const struct x86_lift *l)

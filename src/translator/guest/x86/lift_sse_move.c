@@ -178,19 +178,23 @@ static uint64_t get_control(void *cpu, uint64_t unused, uint64_t unused_too)
     return ((const struct translator_cpu *)cpu)->fp_control;
 }
 
-/* LDMXCSR. Reserved bits are #GP, and exceptions that are not masked are not the host's: the owner's. */
-void x86_lift_load_mxcsr(struct x86_lift *l)
+/* LDMXCSR. Reserved bits are #GP, and what is masked belongs to the mode: the owner's. */
+bool x86_lift_load_mxcsr(struct x86_lift *l)
 {
+    if (l->mode & X86_MODE_SSE_TRAPS)
+        return x86_lift_emulate(l);
     const uint32_t fixed = MXCSR_RESERVED | MXCSR_MASKS;
     ir_value v = x86_load(l, IR_I32, 2, x86_operand_address(l));
     ir_value plain = ir_const(l->ir, IR_I32, MXCSR_MASKS);
     x86_raise_if(l, ir_cmp(l->ir, IR_NE, ir_binary_imm(l->ir, IR_AND, v, fixed), plain), TRANSLATOR_EMULATE,
                  l->insn.length);
     ir_call(l->ir, set_control, ir_zext(l->ir, v), IR_NONE);
+    return true;
 }
 
-void x86_lift_store_mxcsr(struct x86_lift *l)
+bool x86_lift_store_mxcsr(struct x86_lift *l)
 {
     ir_value v = ir_call(l->ir, get_control, IR_NONE, IR_NONE);
     x86_store(l, 2, x86_operand_address(l), v);
+    return true;
 }

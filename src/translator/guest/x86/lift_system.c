@@ -155,8 +155,8 @@ bool x86_lift_group15(struct x86_lift *l)
 
     if (l->insn.memory) {
         switch (reg) {
-        case 2: x86_lift_load_mxcsr(l); return true;
-        case 3: x86_lift_store_mxcsr(l); return true;
+        case 2: return x86_lift_load_mxcsr(l);
+        case 3: return x86_lift_store_mxcsr(l);
         case 7: return true;
         default: return x86_lift_emulate(l);
         }

@@ -1,66 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* lift_x87: instructions of the x87, which the host's executes (ir/x87.h). Intel SDM volume 2, tables A-7 to
- * A-22. */
+/* lift_x87: instructions of the x87, which the host's executes (ir/x87.h), while all exceptions are masked.
+ */
+#include "arch/x86/x87_format.h"
 #include "translator/guest/x86/lift.h"
 #include "translator/ir/x87.h"
 
-/* What the instruction does with its operand in memory; from LOAD_16 and STORE_16 on the size goes up. */
-enum access {
-    UNDEFINED,
-    OWNER, /* environments */
-    LOAD_CONTROL,
-    STORE_CONTROL,
-    STORE_STATUS,
-    LOAD_16,
-    LOAD_32,
-    LOAD_64,
-    LOAD_80,
-    STORE_16,
-    STORE_32,
-    STORE_64,
-    STORE_80,
-};
-
-/* By opcode and reg field */
-static const uint8_t accesses[8][8] = {
-    {LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32},
-    {LOAD_32, UNDEFINED, STORE_32, STORE_32, OWNER, LOAD_CONTROL, OWNER, STORE_CONTROL},
-    {LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32, LOAD_32},
-    {LOAD_32, STORE_32, STORE_32, STORE_32, UNDEFINED, LOAD_80, UNDEFINED, STORE_80},
-    {LOAD_64, LOAD_64, LOAD_64, LOAD_64, LOAD_64, LOAD_64, LOAD_64, LOAD_64},
-    {LOAD_64, STORE_64, STORE_64, STORE_64, OWNER, UNDEFINED, OWNER, STORE_STATUS},
-    {LOAD_16, LOAD_16, LOAD_16, LOAD_16, LOAD_16, LOAD_16, LOAD_16, LOAD_16},
-    {LOAD_16, STORE_16, STORE_16, STORE_16, LOAD_80, LOAD_64, STORE_80, STORE_64},
-};
-
-/* By opcode: bit n says that ModRM byte C0 + n is an instruction. Those that the manuals do not name, but
- * that processors have as others' second encodings, are among them. */
-static const uint64_t register_forms[8] = {
-    ~0ull,              /* D8 */
-    0xffff7f33ff01ffff, /* D9 */
-    0x00000200ffffffff, /* DA */
-    0x00ffff1fffffffff, /* DB */
-    ~0ull,              /* DC */
-    0x0000ffffffffffff, /* DD */
-    0xffffffff02ffffff, /* DE */
-    0x00ffff01ffffffff, /* DF */
-};
-
 enum {
-    FNINIT = 0xdbe3,
-    FNSTSW_AX = 0xdfe0,
     CONTROL_INIT = 0x37f,
     CONTROL_KEPT = 0x1f3f, /* of the control word; bit 6 is always one */
     CONTROL_ONE = 0x40,
     EXCEPTIONS = 0x3f,
-    PENDING = 0x8080, /* ES and B */
 };
-
-static unsigned code_of(const struct x86_lift *l)
-{
-    const unsigned rm = l->insn.memory ? 0 : l->insn.rm & 7;
-    return (unsigned)l->insn.opcode << 8 | (l->insn.memory ? 0 : 0xc0) | (l->insn.reg & 7) << 3 | rm;
-}
 
 static ir_value x87(struct x86_lift *l, enum ir_op op, enum ir_type type, ir_value a, ir_value b,
                     uint64_t imm)
@@ -89,9 +39,12 @@ static void set_control(struct x86_lift *l, ir_value v)
     ir_set(l->ir, X86_REGISTER_X87, ir_bfi(l->ir, ir_get(l->ir, X86_REGISTER_X87, IR_I64), v, 0, 16));
 }
 
+/* FLDCW. An exception that is not masked belongs to the mode: the owner's. */
 static void load_control(struct x86_lift *l)
 {
-    ir_value v = x86_load(l, IR_I64, 1, x86_operand_address(l));
+    ir_value v = x86_load(l, IR_I64, 1, x86_operand_address(l)), all = ir_const(l->ir, IR_I64, EXCEPTIONS);
+    x86_raise_if(l, ir_cmp(l->ir, IR_NE, ir_binary_imm(l->ir, IR_AND, v, EXCEPTIONS), all),
+                 TRANSLATOR_EMULATE, l->insn.length);
     v = ir_binary_imm(l->ir, IR_AND, v, CONTROL_KEPT);
     v = ir_binary_imm(l->ir, IR_OR, v, CONTROL_ONE);
     enter(l);
@@ -99,15 +52,11 @@ static void load_control(struct x86_lift *l)
     x87(l, IR_X87_CONTROL, IR_VOID, v, IR_NONE, 0);
 }
 
-/* An exception that the guest has not masked is pending. */
+/* None is pending. */
 static ir_value status(struct x86_lift *l)
 {
     enter(l);
-    ir_value v = x87(l, IR_X87_STATUS, IR_I64, IR_NONE, IR_NONE, 0);
-    ir_value open = ir_binary_imm(l->ir, IR_AND, ir_binary(l->ir, IR_ANDN, v, get_control(l)), EXCEPTIONS);
-    ir_value none = ir_cmp(l->ir, IR_EQ, open, ir_const(l->ir, IR_I64, 0));
-    ir_value pending = ir_select(l->ir, none, ir_const(l->ir, IR_I64, 0), ir_const(l->ir, IR_I64, PENDING));
-    return ir_binary(l->ir, IR_OR, v, pending);
+    return x87(l, IR_X87_STATUS, IR_I64, IR_NONE, IR_NONE, 0);
 }
 
 /* -- registers only ------------------------------------------------------------------------------------ */
@@ -128,11 +77,11 @@ static bool depends_on_flags(unsigned code)
 
 static bool lift_register_form(struct x86_lift *l)
 {
-    const unsigned code = code_of(l);
+    const unsigned code = x87_code(&l->insn);
 
-    if (!(register_forms[l->insn.opcode & 7] >> (code & 63) & 1))
+    if (!x87_has_register_form(&l->insn))
         return false;
-    if (code == FNSTSW_AX) {
+    if (code == X87_FNSTSW_AX) {
         x86_write_named(l, X86_RAX, 1, status(l));
         return true;
     }
@@ -145,7 +94,7 @@ static bool lift_register_form(struct x86_lift *l)
         x87(l, IR_X87_IF, IR_VOID, ir_get_flags(l->ir), IR_NONE, code);
         return true;
     }
-    if (code == FNINIT)
+    if (code == X87_FNINIT)
         set_control(l, ir_const(l->ir, IR_I64, CONTROL_INIT));
     x87(l, IR_X87, IR_VOID, IR_NONE, IR_NONE, code);
     return true;
@@ -161,11 +110,12 @@ static struct x86_address beyond(struct x86_address address, unsigned bytes)
 
 static void lift_load(struct x86_lift *l, unsigned access, struct x86_address address)
 {
-    ir_value low = x86_load(l, IR_I64, access == LOAD_80 ? 3 : access - LOAD_16 + 1, address), high = IR_NONE;
-    if (access == LOAD_80)
+    ir_value low = x86_load(l, IR_I64, access == X87_LOAD_80 ? 3 : access - X87_LOAD_16 + 1, address),
+             high = IR_NONE;
+    if (access == X87_LOAD_80)
         high = x86_load(l, IR_I64, 1, beyond(address, 8));
     enter(l);
-    x87(l, IR_X87_LOAD, IR_VOID, low, high, code_of(l));
+    x87(l, IR_X87_LOAD, IR_VOID, low, high, x87_code(&l->insn));
 }
 
 /* FST, FIST: the form of the instruction that does not pop. 0: there is none. */
@@ -179,15 +129,15 @@ static unsigned form_without_pop(unsigned code)
 /* What is popped goes only when the value is in memory: a fault finds the stack as it was. */
 static void lift_store(struct x86_lift *l, unsigned access, struct x86_address address)
 {
-    const unsigned code = code_of(l), plain = form_without_pop(code);
+    const unsigned code = x87_code(&l->insn), plain = form_without_pop(code);
     enter(l);
     ir_value low =
         x87(l, IR_X87_STORE, IR_I64, IR_NONE, IR_NONE, plain ? plain : (uint64_t)code | IR_X87_KEEP);
-    if (access == STORE_80) {
+    if (access == X87_STORE_80) {
         ir_value high = x87(l, IR_X87_STORE_HIGH, IR_I64, IR_NONE, IR_NONE, 0);
         x86_store(l, 1, beyond(address, 8), high);
     }
-    x86_store(l, access == STORE_80 ? 3 : access - STORE_16 + 1, address, low);
+    x86_store(l, access == X87_STORE_80 ? 3 : access - X87_STORE_16 + 1, address, low);
     if (plain != code)
         x87(l, IR_X87_STORE, IR_I64, IR_NONE, IR_NONE, code);
 }
@@ -197,16 +147,16 @@ bool x86_lift_x87(struct x86_lift *l)
     if (!l->insn.memory)
         return lift_register_form(l);
 
-    const unsigned access = accesses[l->insn.opcode & 7][l->insn.reg & 7];
+    const enum x87_access access = x87_access_of(&l->insn);
     switch (access) {
-    case UNDEFINED: return false;
-    case OWNER: return x86_lift_emulate(l);
-    case LOAD_CONTROL: load_control(l); return true;
-    case STORE_CONTROL: x86_store(l, 1, x86_operand_address(l), get_control(l)); return true;
-    case STORE_STATUS: x86_store(l, 1, x86_operand_address(l), status(l)); return true;
+    case X87_UNDEFINED: return false;
+    case X87_ENVIRONMENT: return x86_lift_emulate(l);
+    case X87_LOAD_CONTROL: load_control(l); return true;
+    case X87_STORE_CONTROL: x86_store(l, 1, x86_operand_address(l), get_control(l)); return true;
+    case X87_STORE_STATUS: x86_store(l, 1, x86_operand_address(l), status(l)); return true;
     default: break;
     }
-    if (access < STORE_16)
+    if (access < X87_STORE_16)
         lift_load(l, access, x86_operand_address(l));
     else
         lift_store(l, access, x86_operand_address(l));

@@ -22,6 +22,11 @@ struct x86_cpu {
  * there or changes them. To be called on the CPU's thread. */
 void x86_x87_settle(struct x86_cpu *cpu);
 
+/* The bits X86_MODE_*_TRAPS that follow from the control words. */
+unsigned x86_float_mode(const struct x86_cpu *cpu);
+/* Gives the mode these bits, for owners who change the control words. */
+void x86_update_float_mode(struct x86_cpu *cpu);
+
 /* The TLBs of a CPU in system mode, by who accesses. */
 enum x86_tlb {
     X86_TLB_USER,
@@ -63,7 +68,9 @@ enum x86_mode {
         1 << 4, /* CPL or IOPL allow more than a user program may: POPF, CLI ... are the owner's */
     /* mask: enum x86_tlb, or OUTER: CPL 1 or 2, as SYSTEM */
     X86_MODE_TLB = 3 << 5,
-    X86_MODE_NO_FPU = 1 << 7, /* CR0 or CR4 forbid some of x87, MMX and SSE: all of them are the owner's */
+    X86_MODE_NO_FPU = 1 << 7,    /* CR0 or CR4 forbid some of x87, MMX and SSE: all of them are the owner's */
+    X86_MODE_SSE_TRAPS = 1 << 8, /* MXCSR, in fp_control, has exceptions that are not masked */
+    X86_MODE_X87_TRAPS = 1 << 9, /* so has the x87's control word: x87 and MMX are the owner's */
 };
 #define X86_MODE_TLB_SHIFT 5
 #define X86_MODE_OUTER     3u

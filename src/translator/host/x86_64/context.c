@@ -37,6 +37,16 @@ void host_context_set_sp(void *ucontext, uint64_t sp)
     ((ucontext_t *)ucontext)->uc_mcontext.gregs[greg_of[RSP]] = (greg_t)sp;
 }
 
+uint32_t host_context_fp_control(const void *ucontext)
+{
+    return ((const ucontext_t *)ucontext)->uc_mcontext.fpregs->mxcsr;
+}
+
+const void *host_context_x87(const void *ucontext)
+{
+    return ((const ucontext_t *)ucontext)->uc_mcontext.fpregs;
+}
+
 bool host_context_is_write(const void *ucontext)
 {
     return greg(ucontext, GREG_ERR) & 2; /* page fault error code, Intel SDM volume 3, 4.7 */

@@ -156,7 +156,7 @@ static bool backward_insn(struct backward *b, const struct ir_insn *insn, ir_val
     if (ir_may_fault(insn)) {
         b->epoch++;
         b->fault_ahead = true;
-        if (read_before_fault(e, v)) {
+        if (ir_traps(insn) || read_before_fault(e, v)) {
             all_flags_live(b);
             value->mark |= VALUE_FLAGS_LIVE;
         }
@@ -381,6 +381,8 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     emit_function emit = emit_op_core[insn->op];
     if (!emit && !(e->region->fp_mode && emit_float_needs_eval(e->region->fp_mode, insn)))
         emit = emit_op_vector[insn->op];
+    if (ir_traps(insn))
+        flags_before_atomic(e);
     if (emit)
         emit(e, insn, v);
     else
