@@ -34,6 +34,10 @@ enum translator_exit {
     TRANSLATOR_EMULATE, /* an instruction that the owner executes; payload: its length, or 0: it is too long;
                            pc is at it */
     TRANSLATOR_FAULT,   /* memory access; payload: the address; `fault_info` has the rest */
+    TRANSLATOR_EXCEPTION, /* another exception of the guest's: payload: its number; pc is at the instruction
+                           */
+    TRANSLATOR_TARGET,    /* an indirect branch to where no code can be, of a region->tells_branches; payload:
+                             the    target; pc is at the branch, which has done all else: its owner undoes that */
     TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
     TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
     TRANSLATOR_INTERRUPTED, /* translator_interrupt() or translator_request() was called */
@@ -106,6 +110,7 @@ struct translator_cpu {
     uint64_t helper_return;     /* and this where in the code it goes on */
     memory_function memory;     /* of a guest with a TLB: the owner's */
     memory_function reach;      /* REACH: the run time's, over `memory` */
+    uint64_t branch_pc;         /* of an indirect branch that has just missed; ~0: it does not tell */
     uint64_t jump_key;          /* system mode: tags of the jump cache are pc ^ this */
     struct memory_access access;
     uint64_t spill[32]; /* temporaries of a block that found no host register */

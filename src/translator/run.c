@@ -431,6 +431,7 @@ static void link_exit(struct translator_cpu *cpu, uint32_t from, uint32_t block)
 static enum translator_exit enter_code(struct translator_cpu *cpu, const void *code)
 {
     enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
+    cpu->branch_pc = NO_PC;
     lock_release(&cpu->translator->lock);
     enter(cpu, code);
     lock_take(&cpu->translator->lock);
@@ -503,6 +504,8 @@ static enum translator_exit run_generated(struct translator_cpu *cpu)
         exit = run_once(cpu, from, indirect);
         if (exit == TRANSLATOR_ALONE)
             exit = run_alone(cpu);
+        else if (exit == TRANSLATOR_LOOKUP)
+            exit = step_check_target(cpu, exit);
         from = NO_EXIT;
         indirect = exit == TRANSLATOR_LOOKUP;
         if (exit == TRANSLATOR_LINK) {
@@ -525,7 +528,7 @@ static enum translator_exit interpret_region(struct translator_cpu *cpu)
         cpu->exit_payload = source.pc;
         return TRANSLATOR_FETCH_FAULT;
     }
-    return step_interpret(cpu);
+    return step_check_target(cpu, step_interpret(cpu));
 }
 
 static enum translator_exit run_interpreted(struct translator_cpu *cpu)

@@ -104,6 +104,9 @@ static inline void set_guest_pc(struct translator_cpu *cpu, uint64_t pc)
 /* Interprets cpu->region, whose faults of memory or of floating point are this CPU's exits. */
 enum translator_exit step_interpret(struct translator_cpu *cpu);
 
+/* NONE or LOOKUP behind a branch to where no code can be becomes TRANSLATOR_TARGET. */
+enum translator_exit step_check_target(struct translator_cpu *cpu, enum translator_exit exit);
+
 /* [signal] If the fault is in step_interpret() of this CPU, does not return; else false. */
 bool step_fault(struct translator_cpu *cpu, int signal, const void *siginfo, void *ucontext);
 

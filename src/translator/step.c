@@ -60,6 +60,18 @@ enum translator_exit step_interpret(struct translator_cpu *cpu)
     return exit;
 }
 
+enum translator_exit step_check_target(struct translator_cpu *cpu, enum translator_exit exit)
+{
+    const uint64_t pc = guest_pc(cpu), branch = cpu->branch_pc;
+    const bool possible = (uint64_t)((int64_t)(pc << 16) >> 16) == pc;
+
+    if (LIKELY(possible) || branch == ~(uint64_t)0 || (exit != TRANSLATOR_NONE && exit != TRANSLATOR_LOOKUP))
+        return exit;
+    cpu->exit_payload = pc;
+    set_guest_pc(cpu, branch);
+    return TRANSLATOR_TARGET;
+}
+
 enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignored_bits)
 {
     const uint64_t pc = guest_pc(cpu);
@@ -77,5 +89,5 @@ enum translator_exit translator_step(struct translator_cpu *cpu, uint64_t ignore
     cpu->ignored_address_bits = ignored_bits;
     const enum translator_exit exit = step_interpret(cpu);
     cpu->ignored_address_bits = 0;
-    return exit;
+    return step_check_target(cpu, exit);
 }

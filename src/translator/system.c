@@ -403,7 +403,7 @@ enum translator_exit system_step(struct translator_cpu *cpu, uint64_t ignored_bi
     s->stepping = false;
     for (unsigned i = 0; i < s->update_count; i++)
         translator_invalidate(cpu->translator, s->updates[i].start, s->updates[i].size);
-    return exit;
+    return step_check_target(cpu, exit);
 }
 
 /* Whether the block that has called the memory function was made from any of these bytes. */

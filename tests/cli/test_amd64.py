@@ -110,8 +110,9 @@ static void handler(int number, siginfo_t *info, void *context)
     char *address = info->si_addr;
     uint32_t magic;
     memcpy(&magic, (const char *)fp + 464, 4);
-    printf("signal %d code %d trap %d error %d address %s rax %d xmm5 %08x mxcsr %x cs %x magic %x\n", number,
+    printf("signal %d code %d trap %d error %d at %x address %s rax %d xmm5 %08x mxcsr %x cs %x magic %x\n", number,
            info->si_code, (int)r[REG_TRAPNO], (int)r[REG_ERR] & ~1 /* was the page in memory? */,
+           (uintptr_t)r[REG_RIP] >> 47 ? 0 : *(unsigned char *)r[REG_RIP],
            !address ? "0" : address == page + 16 ? "page" : address == (char *)r[REG_RIP] ? "rip" : "other",
            (int)r[REG_RAX], fp->_xmm[5].element[0], fp->mxcsr, (int)(r[REG_CSGSFS] & 0xffff), magic);
     siglongjmp(back, 1);
@@ -137,6 +138,9 @@ int main(void)
     TRY("mov %%rdx, 16(%%rcx)")
     TRY("incl 16(%%rcx)")
     TRY("add $16, %%rcx; jmp *%%rcx")
+    TRY("movabs $0x123456789abcdef0, %%rdx; jmp *%%rdx")
+    TRY("movabs $0x123456789abcdef0, %%rdx; call *%%rdx")
+    TRY("movabs $0x123456789abcdef0, %%rdx; push %%rdx; ret")
     TRY("xor %%edx, %%edx; mov %%rdx, (%%rdx)")
     TRY("movabs $0x123456789abcdef0, %%rdx; mov (%%rdx), %%rdx")
     TRY("mov $-4096, %%rdx; mov (%%rdx), %%rdx")
@@ -145,6 +149,8 @@ int main(void)
     TRY("int3")
     TRY("hlt")
     TRY("int $0x42")
+    TRY(".byte 0xcd, 3; nop")
+    TRY(".byte 0xcd, 4; cld")
     TRY("movaps 8(%%rcx), %%xmm1")
     TRY("mov %%cr0, %%rdx")
     munmap(page, 4096);
@@ -156,7 +162,7 @@ int main(void)
 
 def test_exceptions(compile_amd64):
     native, translated = run_both(compile_amd64("signals", SIGNALS))
-    assert native.stdout.count("signal ") == 16 and "no signal" not in native.stdout
+    assert native.stdout.count("signal ") == 21 and "no signal" not in native.stdout
     assert translated.stdout == native.stdout
 
 

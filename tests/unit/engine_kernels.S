@@ -116,6 +116,24 @@ ENTRY(faults):
     movq (%rbp), %rax                 /* 8: in the stack segment */
 1:  FINISH_WITH(1)
 
+/* Near branches to an address that is not canonical. */
+ENTRY(branches):
+    movq $0x800000000000, %rbx
+    RESUME(1f)
+    jmp *%rbx                         /* 0 */
+1:  RESUME(1f)
+    call *%rbx                        /* 1 */
+1:  pushq %rbx
+    RESUME(1f)
+    ret                               /* 2 */
+1:  RESUME(1f)
+    ret $16                           /* 3 */
+1:  popq %rax
+    RESUME(1f)
+    movq %rbx, (%rsp)
+    jmp *(%rsp)                       /* 4 */
+1:  FINISH_WITH(1)
+
 /* Exceptions of floating point that are not masked: divisions by zero. */
 ENTRY(floats):
     movq %cr4, %rax

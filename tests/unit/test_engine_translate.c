@@ -651,6 +651,28 @@ static void test_breakpoint(void **state)
     assert_int_equal(m.result, 42);
 }
 
+/* Translated, and, on a page with a breakpoint, one by one. */
+static void test_branches(void **state)
+{
+    extern const uint8_t kernel_branches[];
+    static const uint8_t first[][2] = {{0xff, 0xe3}, {0xff, 0xd3}, {0xc3}, {0xc2, 16}, {0xff, 0x24}};
+    const struct engine_breakpoint elsewhere = {.address = kernel(kernel_branches) + 1,
+                                                .kind = ENGINE_BREAK_EXECUTE};
+    (void)state;
+    for (unsigned breaks = 0; breaks < 2; breaks++) {
+        memset(m.ram->host + LOG, 0, 4);
+        set_debug(&elsewhere, breaks, false);
+        RUN(branches);
+        assert_int_equal(m.result, 1);
+        assert_int_equal(word(LOG), ARRAY_SIZE(first));
+        for (unsigned i = 0; i < ARRAY_SIZE(first); i++) {
+            check_fault(i, X86_GP, 0, 0);
+            assert_memory_equal(m.ram->host + logged(i)->rip, first[i], first[i][1] ? 2 : 1);
+            assert_int_equal(logged(i)->rsp, KERNEL_STACK - (i == 2 || i == 3 ? 8 : 0));
+        }
+    }
+}
+
 static void test_debugger_steps(void **state)
 {
     extern const uint8_t kernel_add[];
@@ -808,6 +830,7 @@ int main(void)
         TEST(add),
         TEST(faults),
         TEST(floats),
+        TEST(branches),
         TEST(write_protect),
         TEST(smap),
         TEST(flush),

@@ -79,14 +79,11 @@ static enum outcome raise_exception(struct engine_vcpu *v, struct x86_exception 
     return deliver(v, x86_exception_event(&v->core));
 }
 
+/* With an error code of 0, if it has one. */
 static enum outcome raise_plain(struct engine_vcpu *v, unsigned vector)
 {
-    return raise_exception(v, (struct x86_exception){.vector = (uint8_t)vector});
-}
-
-static enum outcome raise_protection(struct engine_vcpu *v)
-{
-    return raise_exception(v, (struct x86_exception){.vector = X86_GP, .has_error = true});
+    const bool has_error = vector == X86_GP || vector == X86_SS_FAULT || vector == X86_AC;
+    return raise_exception(v, (struct x86_exception){.vector = (uint8_t)vector, .has_error = has_error});
 }
 
 /* INT3 at pc. */
@@ -190,19 +187,35 @@ static void note_instruction(struct engine_vcpu *v, const uint8_t *code, unsigne
     }
 }
 
+/* The instruction at pc, which was executed: the number of bytes. */
+static unsigned fetch_known(struct engine_vcpu *v, uint8_t code[X86_INSTRUCTION_MAX])
+{
+    const struct x86_exception fault = v->fault;
+    unsigned length = X86_INSTRUCTION_MAX;
+
+    while (length && !fetch_bytes(v, v->cpu->x86.pc, code, length))
+        length--; /* the next page need not be there */
+    v->fault = fault;
+    return length;
+}
+
+/* A near branch to an address that is not canonical is itself at fault. */
+static enum outcome bad_target(struct engine_vcpu *v)
+{
+    uint8_t code[X86_INSTRUCTION_MAX];
+    x86_undo_branch(&v->cpu->x86, code, fetch_known(v, code));
+    return raise_plain(v, X86_GP);
+}
+
 /* An address that is not canonical is #SS if the stack is there: which of the two, the instruction says. */
 static void name_stack_fault(struct engine_vcpu *v)
 {
     uint8_t code[X86_INSTRUCTION_MAX];
-    unsigned length = sizeof code;
     struct x86_insn insn;
 
     if (v->fault.vector != X86_GP)
         return;
-    const struct x86_exception fault = v->fault;
-    while (length && !fetch_bytes(v, v->cpu->x86.pc, code, length))
-        length--; /* the next page need not be there */
-    v->fault = fault;
+    const unsigned length = fetch_known(v, code);
     if (x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, code, length) == X86_DECODED &&
         x86_accesses_stack(&insn))
         v->fault.vector = X86_SS_FAULT;
@@ -248,7 +261,7 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     uint8_t code[X86_INSTRUCTION_MAX];
 
     if (length == 0) /* it is too long */
-        return raise_protection(v);
+        return raise_plain(v, X86_GP);
     if (!fetch_bytes(v, v->cpu->x86.pc, code, length))
         return raise_exception(v, v->fault);
     if (v->cpu->x86.mode & X86_MODE_NO_FPU) {
@@ -319,7 +332,9 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     case TRANSLATOR_DIVIDE: return raise_plain(v, X86_DE);
     case TRANSLATOR_FLOAT: return raise_plain(v, engine_state(v)->cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
     case TRANSLATOR_BREAKPOINT: return breakpoint(v);
-    case TRANSLATOR_ALIGNMENT: return raise_protection(v);
+    case TRANSLATOR_ALIGNMENT: return raise_plain(v, X86_GP);
+    case TRANSLATOR_EXCEPTION: return raise_plain(v, (unsigned)cpu->exit_payload);
+    case TRANSLATOR_TARGET: return bad_target(v);
     case TRANSLATOR_FAULT: name_stack_fault(v); return raise_exception(v, v->fault);
     case TRANSLATOR_FETCH_FAULT: return raise_exception(v, v->fault);
     default: return FAILED;

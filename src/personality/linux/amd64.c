@@ -222,11 +222,10 @@ static bool emulate(struct linux_thread *thread)
         return true;
     }
     if (exception.kind == X86_EVENT_SOFTWARE && exception.vector != X86_BP && exception.vector != X86_OF) {
+        amd64_cpu(thread->cpu)->pc -= exception.length;
         raise_vector(thread, X86_GP, (uint64_t)exception.vector << 3 | 2); /* INT n: no gate for programs */
         return false;
     }
-    if (exception.kind == X86_EVENT_SOFTWARE || exception.kind == X86_EVENT_INT1) /* traps */
-        amd64_cpu(thread->cpu)->pc += exception.length;
     if (exception.vector == X86_PF)
         raise_page_fault(thread, &exception);
     else
@@ -234,9 +233,22 @@ static bool emulate(struct linux_thread *thread)
     return false;
 }
 
+/* A near branch to an address that is not canonical is itself at fault. */
+static void raise_target(struct linux_thread *thread)
+{
+    uint8_t code[X86_INSTRUCTION_MAX];
+    size_t size = sizeof code;
+    while (size && guest_read(code, get_pc(thread->cpu), size) < 0)
+        size--; /* the next page need not be there */
+    x86_undo_branch(amd64_cpu(thread->cpu), code, size);
+    raise_vector(thread, X86_GP, 0);
+}
+
 static void raise_exception(struct linux_thread *thread, enum translator_exit exit)
 {
     switch (exit) {
+    case TRANSLATOR_EXCEPTION: raise_vector(thread, (unsigned)thread->cpu->exit_payload, 0); break;
+    case TRANSLATOR_TARGET: raise_target(thread); break;
     case TRANSLATOR_DIVIDE: raise_vector(thread, X86_DE, 0); break;
     case TRANSLATOR_FLOAT: raise_vector(thread, X86_XM, 0); break;
     case TRANSLATOR_UNDEFINED: raise_vector(thread, X86_UD, 0); break;

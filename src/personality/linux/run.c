@@ -155,6 +155,8 @@ void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit)
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
     case TRANSLATOR_DIVIDE:
     case TRANSLATOR_FLOAT:
+    case TRANSLATOR_EXCEPTION:
+    case TRANSLATOR_TARGET:
     case TRANSLATOR_UNDEFINED:
     case TRANSLATOR_BREAKPOINT:
     case TRANSLATOR_ALIGNMENT:

@@ -310,7 +310,10 @@ static int step_exit(struct interpreter *i)
     case IR_CALL_GUEST: return go_to(i, n->imm);
     case IR_GOTO_REG:
     case IR_CALL_REG:
-    case IR_RETURN: return go_to(i, i->values[n->a].d[0]);
+    case IR_RETURN:
+        if (i->region->tells_branches)
+            i->cpu->branch_pc = i->insn_pc;
+        return go_to(i, i->values[n->a].d[0]);
     default: return leave(i, (enum translator_exit)n->aux, n->imm, n->imm2);
     }
 }
@@ -374,6 +377,7 @@ enum translator_exit ir_interpret(const struct guest_isa *isa, struct translator
     i.insn_pc = region->guest_start;
     i.host_fp_control = host_control();
     i.values[0] = (union vector128){{0}};
+    cpu->branch_pc = ~(uint64_t)0;
     host_set_control(cpu->fp_control);
     for (unsigned index = 1; index < region->count && exit == GO_ON; index++) {
         i.insn = &region->insns[index];

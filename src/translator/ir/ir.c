@@ -40,7 +40,7 @@ static void forget_guest_state(struct ir_region *r)
 void ir_region_reset(struct ir_region *r, uint64_t guest_start)
 {
     r->count = 1;
-    r->overflow = r->cut = r->reaches = r->guarded = r->movable = false;
+    r->overflow = r->cut = r->reaches = r->guarded = r->movable = r->tells_branches = false;
     r->reach_count = 0;
     r->guest_start = guest_start;
     r->guest_end = guest_start;

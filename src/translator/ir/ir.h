@@ -181,6 +181,7 @@ struct ir_region {
      * the operations that leave have as guest addresses moves in any case. */
     bool movable;
     bool guarded; /* who is linked to the code must look in the jump cache whether it is still there */
+    bool tells_branches; /* indirect branches that miss leave their addresses in cpu->branch_pc */
     /* Private to reach.c: REACHes that further accesses may go by. */
     unsigned reach_count;
     ir_value reach[IR_REACH_MAX];

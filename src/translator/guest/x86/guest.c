@@ -139,6 +139,7 @@ static void lift_instructions(struct ir_region *region, uint64_t pc, const uint8
 
     region->tlb = x86_mode_tlb(region->mode);
     region->movable &= is_movable(region->mode, pc);
+    region->tells_branches = (region->mode & X86_MODE_CODE) == X86_CODE_64;
 
     while (!l.ended && count < max) {
         const unsigned mark = region->count;
@@ -177,6 +178,20 @@ static void lift_region(struct ir_region *region, uint64_t pc, const uint8_t *co
 void x86_x87_settle(struct x86_cpu *cpu)
 {
     ir_x87_settle(&x86_guest, &cpu->common);
+}
+
+void x86_undo_branch(struct x86_cpu *cpu, const uint8_t *code, size_t size)
+{
+    enum { WORD = 8 };
+    uint64_t *sp = &cpu->state.gpr[X86_RSP];
+    struct x86_insn insn;
+
+    if (x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, code, size) != X86_DECODED)
+        return;
+    if (insn.row->lift == x86_lift_ret)
+        *sp -= WORD + insn.imm;
+    else if (insn.row->lift == x86_lift_group5 && (insn.reg & 7) == 2) /* CALL */
+        *sp += WORD;
 }
 
 unsigned x86_float_mode(const struct x86_cpu *cpu)

@@ -3,6 +3,7 @@
  * lift_branch: jumps, calls and loops within a code segment. Intel SDM volume 1, 7.3.8. A conditional jump
  * leaves the region if it is taken; the region goes on behind it.
  */
+#include "arch/x86/core.h"
 #include "translator/guest/x86/lift.h"
 
 static void leave_to(struct x86_lift *l, enum ir_op op, ir_value target, uint64_t imm, uint64_t imm2)
@@ -39,6 +40,12 @@ static bool relative_target(const struct x86_lift *l, uint64_t *target)
     return l->insn.size > 1 || !(l->mode & X86_MODE_SEGMENTED);
 }
 
+/* Where no code can be: the branch itself is at fault. */
+static bool is_beyond(const struct x86_lift *l, uint64_t target)
+{
+    return l->insn.code == X86_CODE_64 && (uint64_t)((int64_t)(target << 16) >> 16) != target;
+}
+
 static ir_value computed_target(struct x86_lift *l)
 {
     return linear(l, x86_ip_of(l, l->next + l->insn.imm));
@@ -47,10 +54,12 @@ static ir_value computed_target(struct x86_lift *l)
 static void jump(struct x86_lift *l)
 {
     uint64_t target;
-    if (relative_target(l, &target))
-        leave_to(l, IR_GOTO, IR_NONE, target, 0);
-    else
+    if (!relative_target(l, &target))
         leave_to(l, IR_GOTO_REG, computed_target(l), 0, 0);
+    else if (is_beyond(l, target))
+        x86_raise(l, TRANSLATOR_EXCEPTION, X86_GP, l->pc);
+    else
+        leave_to(l, IR_GOTO, IR_NONE, target, 0);
 }
 
 /* A relative jump if a condition holds. */
@@ -58,7 +67,10 @@ static void jump_if(struct x86_lift *l, ir_value condition)
 {
     uint64_t target;
     if (relative_target(l, &target)) {
-        leave_if(l, condition, target);
+        if (is_beyond(l, target))
+            x86_raise_if(l, condition, TRANSLATOR_EXCEPTION, X86_GP);
+        else
+            leave_if(l, condition, target);
         return;
     }
     ir_value next = ir_address(l->ir, IR_I64, l->next);
@@ -91,14 +103,31 @@ bool x86_lift_jcxz(struct x86_lift *l)
     return true;
 }
 
+/* LOOP to where no code can be: if it is taken. */
+static void fault_if_taken(struct x86_lift *l, ir_value count)
+{
+    const unsigned argument = l->insn.row->argument;
+    ir_value zero = ir_const(l->ir, IR_I64, 0);
+    if (argument)
+        count =
+            ir_select(l->ir, ir_cond(l->ir, ir_get_flags(l->ir), argument == 1 ? IR_EQ : IR_NE), count, zero);
+    x86_raise_if(l, ir_cmp(l->ir, IR_NE, count, zero), TRANSLATOR_EXCEPTION, X86_GP);
+}
+
 /* argument: 0 LOOP, 1 LOOPE, 2 LOOPNE */
 bool x86_lift_loop(struct x86_lift *l)
 {
     const unsigned argument = l->insn.row->argument, width = 8u << l->insn.address_size;
     ir_value zero = ir_const(l->ir, IR_I64, 0);
     ir_value count = ir_binary_imm(l->ir, IR_SUB, count_register(l), 1);
+    uint64_t target;
 
     count = ir_ubfx(l->ir, count, 0, width);
+    if (relative_target(l, &target) && is_beyond(l, target)) {
+        fault_if_taken(l, count);
+        x86_write_named(l, X86_RCX, l->insn.address_size, count);
+        return true;
+    }
     x86_write_named(l, X86_RCX, l->insn.address_size, count);
     if (argument) {
         leave_if(l, ir_cmp(l->ir, IR_EQ, count, zero), l->next);
@@ -119,8 +148,13 @@ static void push_return(struct x86_lift *l)
 bool x86_lift_call(struct x86_lift *l)
 {
     uint64_t target;
+    const bool known = relative_target(l, &target);
+    if (known && is_beyond(l, target)) {
+        x86_raise(l, TRANSLATOR_EXCEPTION, X86_GP, l->pc);
+        return true;
+    }
     push_return(l);
-    if (relative_target(l, &target))
+    if (known)
         leave_to(l, IR_CALL_GUEST, IR_NONE, target, l->next);
     else
         leave_to(l, IR_CALL_REG, computed_target(l), 0, l->next);

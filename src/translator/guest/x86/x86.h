@@ -22,6 +22,10 @@ struct x86_cpu {
  * there or changes them. To be called on the CPU's thread. */
 void x86_x87_settle(struct x86_cpu *cpu);
 
+/* After TRANSLATOR_TARGET: takes back what the branch at pc, whose bytes these are, has done to the stack
+ * pointer. The return address of a CALL stays in memory. */
+void x86_undo_branch(struct x86_cpu *cpu, const uint8_t *code, size_t size);
+
 /* The bits X86_MODE_*_TRAPS that follow from the control words. */
 unsigned x86_float_mode(const struct x86_cpu *cpu);
 /* Gives the mode these bits, for owners who change the control words. */

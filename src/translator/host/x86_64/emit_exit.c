@@ -254,6 +254,22 @@ EMITTER(goto)
 
 /* -- indirect exits ---------------------------------------------------------------------------- */
 
+static void cold_missed(struct emit *e, struct cold *c)
+{
+    emit_mov_address(e, RCX, emit_insn(e, c->insn)->imm);
+    asm_store(e->a, true, CPU(branch_pc), RCX);
+    emit_reloc(e, asm_jmp(e->a), (enum host_routine)c->imm);
+}
+
+/* If not equal, an indirect branch to rax goes on in a routine. */
+static void missed(struct emit *e, enum host_routine routine)
+{
+    if (e->region->tells_branches)
+        emit_cold_jcc(e, CC_NE, cold_missed)->imm = routine;
+    else
+        emit_reloc(e, asm_jcc(e->a, CC_NE), routine);
+}
+
 /* Jumps to the block at guest address rax by way of the thread's jump cache. */
 static void probe(struct emit *e)
 {
@@ -263,7 +279,7 @@ static void probe(struct emit *e)
     if (e->isa->tlb_offset)
         jump_tag(e->a, CPU(jump_key));
     asm_alu(e->a, ALU_CMP, true, e->isa->tlb_offset ? RSI : RAX, rm_mem(entry));
-    emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_LOOKUP);
+    missed(e, HOST_LOOKUP);
     entry.disp = offsetof(struct jump_cache_entry, code);
     asm_jmp_rm(e->a, rm_mem(entry));
     add_restart(e, start);
@@ -339,7 +355,7 @@ EMITTER(return )
     uint32_t start = asm_offset(e->a);
     asm_load(e->a, true, RCX, mem_base(RSP, 0));
     asm_alu(e->a, ALU_CMP, true, RAX, rm_mem(mem_base(RCX, HOST_RETURN_GUEST)));
-    emit_reloc(e, asm_jcc(e->a, CC_NE), HOST_RETURN_MISS);
+    missed(e, HOST_RETURN_MISS);
     asm_ret(e->a);
     add_restart(e, start);
 }
