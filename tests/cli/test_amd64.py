@@ -234,6 +234,84 @@ def test_float_exceptions(compile_amd64):
     assert translated.stdout == native.stdout
 
 
+ALIGNMENT = r"""
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+static sigjmp_buf back;
+static volatile int trap;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *c = context;
+    __asm__ volatile("pushf; andl $~0x40000, (%%rsp); popf" ::: "cc", "memory");
+    trap = (int)c->uc_mcontext.gregs[REG_TRAPNO];
+    printf(" %d/%d/%d/%d", number, info->si_code, trap, (int)c->uc_mcontext.gregs[REG_ERR]);
+    siglongjmp(back, 1);
+}
+
+/* With EFLAGS.AC set, the operand at any place. */
+#define TRY(code)                                                                                            \
+    printf("%s:", code);                                                                                     \
+    for (int at = 0; at < 18; at++) {                                                                        \
+        memset(page, 0, 4096);                                                                               \
+        trap = 0;                                                                                            \
+        if (!sigsetjmp(back, 1)) {                                                                           \
+            char *p = page + at;                                                                             \
+            __asm__ volatile("mov %%rsp, %%r12; xor %%eax, %%eax; xor %%edx, %%edx; xor %%ebx, %%ebx;"   \
+                             "lea 64(%%rcx), %%rdi; pushf;"                                                  \
+                             "orl $0x40000, (%%rsp); popf;" code "; mov %%r12, %%rsp; pushf;"                \
+                             "andl $~0x40000, (%%rsp); popf"                                                 \
+                             : "+c"(p)                                                                       \
+                             : "S"(page + at + 128)                                                          \
+                             : "rax", "rdi", "rdx", "rbx", "r12", "memory", "cc", "xmm1");                          \
+        }                                                                                                    \
+        __asm__ volatile("fninit");                                                                          \
+        if (!trap)                                                                                           \
+            printf(" -");                                                                                    \
+    }                                                                                                        \
+    putchar('\n');
+
+int main(void)
+{
+    static char stack[65536];
+    const stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    const struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    char *page = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    page += 8192;
+    sigaltstack(&alternate, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    TRY("movb (%%rcx), %%al") TRY("movw (%%rcx), %%ax") TRY("movl (%%rcx), %%eax") TRY("movq (%%rcx), %%rax")
+    TRY("movq %%rax, (%%rcx)") TRY("addl %%eax, (%%rcx)") TRY("lock addl %%eax, (%%rcx)")
+    TRY("xchgq %%rax, (%%rcx)") TRY("lock cmpxchg8b (%%rcx)") TRY("lock cmpxchg16b (%%rcx)")
+    TRY("movups (%%rcx), %%xmm1") TRY("movups %%xmm1, (%%rcx)") TRY("movaps (%%rcx), %%xmm1")
+    TRY("addps (%%rcx), %%xmm1") TRY("lddqu (%%rcx), %%xmm1") TRY("pcmpistri $0, (%%rcx), %%xmm1")
+    TRY("movhps (%%rcx), %%xmm1") TRY("movss (%%rcx), %%xmm1") TRY("pinsrw $0, (%%rcx), %%xmm1")
+    TRY("pmovzxbq (%%rcx), %%xmm1") TRY("cvtsi2sdl (%%rcx), %%xmm1") TRY("movntdqa (%%rcx), %%xmm1")
+    TRY("flds (%%rcx)") TRY("fldt (%%rcx)") TRY("filds (%%rcx)") TRY("fldz; fstpt (%%rcx)") TRY("fnstcw (%%rcx)")
+    TRY("fldz; fbstp (%%rcx)") TRY("fnstsw (%%rcx)") TRY("fnstenv (%%rcx)") TRY("stmxcsr (%%rcx)")
+    TRY("mov %%rcx, %%rsp; pushq %%rax") TRY("mov %%rcx, %%rsp; popq %%rax") TRY("mov %%rcx, %%rsp; pushw %%ax")
+    TRY("lea 16(%%rcx), %%rsp; call 3f; 3:") TRY("movsl") TRY("movl $3, %%ecx; rep movsl") TRY("stosq")
+    TRY("movl $300, %%ecx; rep movsq") TRY("movl $9, %%eax; btl %%eax, (%%rcx)") TRY("btsw $1, (%%rcx)")
+    TRY("movnti %%eax, (%%rcx)") TRY("cmovel (%%rcx), %%edx") TRY("mov %%rcx, %%rdi; maskmovdqu %%xmm1, %%xmm1") TRY("clflush (%%rcx)") TRY("nopl (%%rcx)")
+    return 0;
+}
+"""
+
+
+def test_alignment(compile_amd64):
+    """With EFLAGS.AC set what is not aligned is SIGBUS, or SIGSEGV, as natively."""
+    native, translated = run_both(compile_amd64("alignment", ALIGNMENT))
+    assert native.returncode == 0 and native.stdout.count("7/1/17/0") > 300
+    assert translated.stdout == native.stdout
+
+
 CONTEXT = r"""
 #define _GNU_SOURCE
 #include <signal.h>

@@ -234,6 +234,97 @@ ENTRY(flush):
 
 /* -- user programs ------------------------------------------------------------------------------------------------ */
 
+/* Segments in 32-bit code; faults go on at EBP. */
+    .global kernel_stub32_12
+kernel_stub32_12:
+    movl %ebp, %r15d
+    pushq $12
+    jmp handler
+    .global kernel_stub32_13
+kernel_stub32_13:
+    movl %ebp, %r15d
+    pushq $13
+    jmp handler
+
+#define RESUME32 movl $USER_AT(1f), %ebp
+
+ENTRY(segments):
+    pushq $USER_DATA
+    pushq $USER_STACK
+    pushq $0x202
+    pushq $USER32_CODE
+    pushq $USER_AT(program32)
+    iretq
+    .code32
+program32:
+    movl $SMALL_DATA, %eax
+    movl %eax, %fs
+    movl $0x11223344, %ecx
+    movl %ecx, %fs:0xffc
+    movl %fs:0xffc, %edx
+    RESUME32
+    movl %fs:0xffd, %edx              /* 0 */
+1:  RESUME32
+    addl %ecx, %fs:0xfff              /* 1 */
+1:  RESUME32
+    movl $0xfffffff0, %esi
+    movl %ecx, %fs:4(%esi)            /* 2 */
+1:  movl %eax, %ds
+    movl $0xffe, %esi
+    RESUME32
+    movl %ecx, (%esi)                 /* 3 */
+1:  movb %cl, 1(%esi)
+    RESUME32
+    lock incl 1(%esi)                 /* 4 */
+1:  RESUME32
+    xchgw %cx, 1(%esi)                /* 5 */
+1:  RESUME32
+    fninit
+    fldz
+    fstps (%esi)                      /* 6 */
+1:  movl %eax, %ss
+    movl $0xffc, %esp
+    pushl %ecx
+    popl %edx
+    addl $2, %esp
+    RESUME32
+    popl %edx                         /* 7: #SS */
+1:  RESUME32
+    movl (%esp), %edx                 /* 8: #SS */
+1:  movl $USER_DATA, %eax
+    movl %eax, %ss
+    movl $USER_STACK, %esp
+    movl %eax, %ds
+    movl $DOWN_DATA, %eax
+    movl %eax, %es
+    RESUME32
+    movl %es:0x7ff, %edx              /* 9 */
+1:  movl %ecx, %es:0x800
+    movl $FIXED_DATA, %eax
+    movl %eax, %es
+    movl %es:0x800, %ebx
+    RESUME32
+    movl %ecx, %es:0x800              /* 10 */
+1:  xorl %eax, %eax
+    movl %eax, %es
+    RESUME32
+    movl %es:0x800, %edx              /* 11 */
+1:  movl %cs:USER_AT(program32), %edx
+    RESUME32
+    movl %ecx, %cs:USER_AT(program32) /* 12 */
+1:  movl $SMALL_DATA, %eax
+    movl %eax, %es
+    movl $0xff8, %edi
+    movl $100, %ecx
+    cld
+    RESUME32
+    rep stosl                         /* 13, after two */
+1:  movl $USER_DATA, %eax
+    movl %eax, %es
+    movl $1, %eax
+    int $0x80
+    .code64
+
 /* To CPL 3 by IRET, from there by SYSCALL to system_call, back by SYSRET, and by a fault. */
 ENTRY(user):
     movl $0xc0000082, %ecx            /* LSTAR */

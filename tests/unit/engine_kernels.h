@@ -46,6 +46,9 @@
 #define USER_CODE   0x2b
 #define TASK        0x30
 #define BOOT_CODE32 0x40
+#define SMALL_DATA  0x4b /* the first page of the user's stack, */
+#define DOWN_DATA   0x53 /* it from 800h on, expanding down, */
+#define FIXED_DATA  0x5b /* it, but not to be written */
 
 #define DEVICE      0xd0000000
 #define PORT_FINISH 0xf4

@@ -25,7 +25,8 @@
 enum { VCPUS = 2 };
 
 extern const uint8_t kernel_begin[], kernel_end[], kernel_stubs[], kernel_interrupt[], kernel_int80[],
-    kernel_count_step[], kernel_log_debug[], kernel_trampoline[], kernel_trampoline_end[];
+    kernel_count_step[], kernel_log_debug[], kernel_trampoline[], kernel_trampoline_end[], kernel_stub32_12[],
+    kernel_stub32_13[];
 
 enum {
     PRESENT = 1,
@@ -172,6 +173,15 @@ static uint64_t descriptor(uint32_t limit, unsigned attributes)
     return (limit & 0xffff) | (uint64_t)attributes << 40 | (uint64_t)(limit >> 16 & 15) << 48;
 }
 
+/* On the page of the user's stack. */
+static uint64_t small_descriptor(uint32_t limit, unsigned attributes)
+{
+    const uint64_t base = USER_STACK & ~0xfffull;
+    const unsigned all =
+        X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_BIG | 3 << X86_SEGMENT_DPL_SHIFT;
+    return descriptor(limit, all | attributes) | (base & 0xffffff) << 16 | (base >> 24) << 56;
+}
+
 static void make_segments(void)
 {
     const unsigned code =
@@ -188,6 +198,9 @@ static void make_segments(void)
     gdt[USER_CODE >> 3] = descriptor(0, code | X86_SEGMENT_LONG | dpl3);
     gdt[TASK >> 3] = descriptor(0x67, X86_SEGMENT_PRESENT | X86_TYPE_TSS) | (uint64_t)TSS << 16;
     gdt[BOOT_CODE32 >> 3] = descriptor(0xfffff, code32);
+    gdt[SMALL_DATA >> 3] = small_descriptor(0xfff, X86_SEGMENT_WRITABLE);
+    gdt[DOWN_DATA >> 3] = small_descriptor(0x7ff, X86_SEGMENT_WRITABLE | X86_SEGMENT_EXPANDS_DOWN);
+    gdt[FIXED_DATA >> 3] = small_descriptor(0xfff, 0);
     memcpy(m.ram->host + BOOT_GDTR, &(uint16_t){0xff}, 2);
     memcpy(m.ram->host + BOOT_GDTR + 2, &(uint32_t){GDT}, 4);
     memcpy(m.ram->host + TSS + 4, &(uint64_t){KERNEL_STACK}, 8);
@@ -673,6 +686,34 @@ static void test_branches(void **state)
     }
 }
 
+/* Likewise. */
+static void test_segments(void **state)
+{
+    extern const uint8_t kernel_segments[];
+    static const uint8_t vectors[] = {X86_GP,       X86_GP,       X86_GP, X86_GP, X86_GP, X86_GP, X86_GP,
+                                      X86_SS_FAULT, X86_SS_FAULT, X86_GP, X86_GP, X86_GP, X86_GP, X86_GP};
+    const struct engine_breakpoint elsewhere = {.address = USER + (kernel(kernel_segments) - KERNEL),
+                                                .kind = ENGINE_BREAK_EXECUTE};
+    (void)state;
+    gate(X86_SS_FAULT, kernel(kernel_stub32_12), 0);
+    gate(X86_GP, kernel(kernel_stub32_13), 0);
+    for (unsigned breaks = 0; breaks < 2; breaks++) {
+        memset(m.ram->host + LOG, 0, 4);
+        memset(m.ram->host + USER_STACK_PAGE, 0, MEMORY_PAGE_SIZE);
+        set_debug(&elsewhere, breaks, false);
+        RUN(segments);
+        assert_int_equal(m.result, 1);
+        assert_int_equal(word(LOG), ARRAY_SIZE(vectors));
+        for (unsigned i = 0; i < ARRAY_SIZE(vectors); i++)
+            check_fault(i, vectors[i], 0, 0);
+        const struct x86_state s = registers();
+        assert_int_equal(s.gpr[X86_RBX], 0x11223344);
+        assert_int_equal(s.gpr[X86_RCX], 98);
+        assert_int_equal(s.gpr[X86_RDI], 0x1000);
+        assert_int_equal(word(USER_STACK_PAGE + 0xff8), SMALL_DATA);
+    }
+}
+
 static void test_debugger_steps(void **state)
 {
     extern const uint8_t kernel_add[];
@@ -831,6 +872,7 @@ int main(void)
         TEST(faults),
         TEST(floats),
         TEST(branches),
+        TEST(segments),
         TEST(write_protect),
         TEST(smap),
         TEST(flush),

@@ -112,6 +112,12 @@ static inline enum x86_code x86_code_of(const struct x86_state *s)
     return x86_has_descriptors(s) && attributes & 1 << 14 ? X86_CODE_32 : X86_CODE_16; /* D */
 }
 
+/* Whether accesses that are not aligned are #AC. */
+static inline bool x86_checks_alignment(const struct x86_state *s)
+{
+    return s->eflags_system & X86_EFLAGS_AC && s->cr0 & X86_CR0_AM && x86_cpl(s) == 3;
+}
+
 static inline int x86_raise_plain(struct x86_core *core, unsigned vector)
 {
     core->exception = (struct x86_exception){.vector = (uint8_t)vector};

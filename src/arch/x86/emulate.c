@@ -133,27 +133,6 @@ uint64_t x86_operand_offset(const struct x86_emulation *e)
     return address & mask_of(1u << insn->address_size);
 }
 
-/* Volume 3, 5.3, 5.4 */
-static bool segment_allows(const struct x86_state *s, enum x86_segment segment, uint64_t offset,
-                           unsigned size, bool write)
-{
-    const struct x86_segment_register *r = &s->segment[segment];
-    const unsigned attributes = r->attributes;
-    const bool code = attributes & X86_SEGMENT_CODE;
-    const uint64_t last = offset + size - 1;
-
-    if (x86_has_descriptors(s)) {
-        if (!(attributes & X86_SEGMENT_PRESENT))
-            return false;
-        if (write ? code || !(attributes & X86_SEGMENT_WRITABLE)
-                  : code && !(attributes & X86_SEGMENT_READABLE))
-            return false;
-    }
-    if (!code && attributes & X86_SEGMENT_EXPANDS_DOWN)
-        return offset > r->limit && last <= (attributes & X86_SEGMENT_BIG ? 0xffffffff : 0xffff);
-    return last <= r->limit;
-}
-
 int x86_linear_address(struct x86_emulation *e, enum x86_segment segment, uint64_t offset, unsigned size,
                        bool write, uint64_t *linear)
 {
@@ -166,7 +145,7 @@ int x86_linear_address(struct x86_emulation *e, enum x86_segment segment, uint64
             return x86_raise_error(e->core, vector, 0);
         return 0;
     }
-    if (!segment_allows(s, segment, offset, size, write))
+    if (!x86_segment_allows(s, segment, offset, size, write))
         return x86_raise_error(e->core, vector, 0);
     *linear = (uint32_t)(s->segment_base[segment] + offset);
     return 0;
@@ -178,11 +157,30 @@ int x86_operand_linear(struct x86_emulation *e, unsigned skip, unsigned size, bo
     return x86_linear_address(e, (enum x86_segment)e->insn.segment, offset, size, write, linear);
 }
 
+/* Operands of 2, 4 and 8 bytes; those of the x87's environment (28 and 108 bytes) consist of such of 4, and
+ * numbers of 10 bytes go by 8. */
+static bool is_misaligned(const struct x86_emulation *e, uint64_t linear, unsigned size)
+{
+    if (!x86_checks_alignment(e->state))
+        return false;
+    switch (size) {
+    case 2:
+    case 4:
+    case 8: return linear & (size - 1);
+    case 10: return e->insn.row->emulate == x86_emulate_x87 && linear & 7;
+    case 28:
+    case 108: return linear & 3;
+    default: return false;
+    }
+}
+
 int x86_operand_read(struct x86_emulation *e, unsigned skip, void *bytes, unsigned size)
 {
     uint64_t linear;
     if (x86_operand_linear(e, skip, size, false, &linear) < 0)
         return X86_RAISED;
+    if (is_misaligned(e, linear, size))
+        return x86_raise_error(e->core, X86_AC, 0);
     return e->core->linear->read(e->core, linear, bytes, size, false);
 }
 
@@ -191,6 +189,8 @@ int x86_operand_write(struct x86_emulation *e, unsigned skip, const void *bytes,
     uint64_t linear;
     if (x86_operand_linear(e, skip, size, true, &linear) < 0)
         return X86_RAISED;
+    if (is_misaligned(e, linear, size))
+        return x86_raise_error(e->core, X86_AC, 0);
     return e->core->linear->write(e->core, linear, bytes, size, false);
 }
 

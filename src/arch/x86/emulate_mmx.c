@@ -218,6 +218,8 @@ static int store_masked(struct x86_emulation *e, const uint8_t *value, const uin
 
     if (x86_linear_address(e, (enum x86_segment)e->insn.segment, offset, size, true, &linear) < 0)
         return X86_RAISED;
+    if (x86_checks_alignment(e->state) && linear & 7)
+        return x86_raise_error(e->core, X86_AC, 0);
     for (unsigned i = 0; i < size; i++)
         if (mask[i] & 0x80 && e->core->linear->write(e->core, linear + i, &value[i], 1, false) < 0)
             return X86_RAISED;

@@ -17,6 +17,26 @@ uint32_t x86_descriptor_limit(const struct x86_descriptor *d)
     return x86_descriptor_attributes(d) & X86_SEGMENT_GRANULAR ? limit << 12 | 0xfff : limit;
 }
 
+bool x86_segment_allows(const struct x86_state *s, enum x86_segment segment, uint64_t offset, unsigned size,
+                        bool write)
+{
+    const struct x86_segment_register *r = &s->segment[segment];
+    const unsigned attributes = r->attributes;
+    const bool code = attributes & X86_SEGMENT_CODE;
+    const uint64_t last = offset + size - 1;
+
+    if (x86_has_descriptors(s)) {
+        if (!(attributes & X86_SEGMENT_PRESENT))
+            return false;
+        if (write ? code || !(attributes & X86_SEGMENT_WRITABLE)
+                  : code && !(attributes & X86_SEGMENT_READABLE))
+            return false;
+    }
+    if (x86_segment_expands_down(r))
+        return offset > r->limit && last <= (attributes & X86_SEGMENT_BIG ? 0xffffffff : 0xffff);
+    return last <= r->limit;
+}
+
 int x86_descriptor_read(struct x86_core *core, uint16_t selector, bool wide, unsigned vector,
                         struct x86_descriptor *d)
 {

@@ -74,6 +74,16 @@ static inline bool x86_descriptor_wide_valid(const struct x86_descriptor *d)
     return (d->high >> 40 & 0x1f) == 0;
 }
 
+/* Limits of such a data segment are the lower ends of what it has. */
+static inline bool x86_segment_expands_down(const struct x86_segment_register *r)
+{
+    return !(r->attributes & X86_SEGMENT_CODE) && r->attributes & X86_SEGMENT_EXPANDS_DOWN;
+}
+
+/* Whether `size` bytes may be accessed by a segment: volume 3, 5.3, 5.4. Not of 64-bit code. */
+bool x86_segment_allows(const struct x86_state *s, enum x86_segment segment, uint64_t offset, unsigned size,
+                        bool write);
+
 uint64_t x86_descriptor_base(const struct x86_descriptor *d);
 uint32_t x86_descriptor_limit(const struct x86_descriptor *d);
 

@@ -37,12 +37,12 @@ void engine_update_mode(struct engine_vcpu *v)
 
     v->wide = mode == X86_CODE_64;
     if (!v->wide)
-        mode |= stack_and_bases(s);
+        mode |= stack_and_bases(s) | x86_update_reach(&v->cpu->x86);
     if (!x86_has_descriptors(s) || cpl <= iopl)
         mode |= X86_MODE_SYSTEM;
     if (s->cr0 & (X86_CR0_EM | X86_CR0_TS) || !(s->cr4 & X86_CR4_OSFXSR))
         mode |= X86_MODE_NO_FPU;
-    v->cpu->x86.mode = mode | tlb_of(s, cpl) << X86_MODE_TLB_SHIFT | x86_float_mode(&v->cpu->x86);
+    v->cpu->x86.mode = mode | tlb_of(s, cpl) << X86_MODE_TLB_SHIFT | x86_exact_mode(&v->cpu->x86);
     v->cpu->x86.tsc = s->cr4 & X86_CR4_TSD && cpl != 0 && x86_protected(s) ? NULL : engine_tsc;
 }
 

@@ -255,6 +255,15 @@ static enum translator_exit step_float(struct engine_vcpu *v, enum x86_float_uni
     return exit;
 }
 
+/* An access that a segment's reach does not cover: what the descriptor says counts. */
+static enum translator_exit step_segment(struct engine_vcpu *v)
+{
+    v->cpu->x86.mode |= X86_MODE_BY_DESCRIPTOR;
+    const enum translator_exit exit = translator_step(&v->cpu->x86.common, 0);
+    engine_update_mode(v);
+    return exit;
+}
+
 static enum outcome emulate(struct engine_vcpu *v, unsigned length)
 {
     struct x86_state *s = engine_state(v);
@@ -335,6 +344,7 @@ static enum outcome handle(struct engine_vcpu *v, enum translator_exit exit)
     case TRANSLATOR_ALIGNMENT: return raise_plain(v, X86_GP);
     case TRANSLATOR_EXCEPTION: return raise_plain(v, (unsigned)cpu->exit_payload);
     case TRANSLATOR_TARGET: return bad_target(v);
+    case TRANSLATOR_SEGMENT: return handle(v, step_segment(v));
     case TRANSLATOR_FAULT: name_stack_fault(v); return raise_exception(v, v->fault);
     case TRANSLATOR_FETCH_FAULT: return raise_exception(v, v->fault);
     default: return FAILED;

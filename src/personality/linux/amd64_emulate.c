@@ -88,7 +88,7 @@ void amd64_from_state(struct x86_cpu *cpu)
 {
     cpu->pc = cpu->state.rip;
     cpu->common.fp_control = cpu->state.mxcsr;
-    x86_update_float_mode(cpu);
+    x86_update_exact_mode(cpu);
 }
 
 bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception)

@@ -84,7 +84,7 @@ void amd64_write_fpu(struct x86_cpu *cpu, const uint8_t area[AMD64_FXSAVE_SIZE])
     memcpy(&cpu->common.fp_control, area + AREA_MXCSR, sizeof cpu->common.fp_control);
     cpu->common.fp_control &= MXCSR_BITS;
     memcpy(cpu->state.xmm, area + AREA_XMM, sizeof cpu->state.xmm);
-    x86_update_float_mode(cpu);
+    x86_update_exact_mode(cpu);
 }
 
 void amd64_reset_fpu(struct x86_cpu *cpu)
@@ -212,6 +212,7 @@ int amd64_pop_frame(struct linux_thread *thread, struct linux_signal_frame *sign
     cpu->pc = context->rip;
     x86_eflags_set(state, (x86_eflags_get(state) & ~changed) | (context->eflags & changed));
     amd64_note_flags(thread);
+    x86_update_exact_mode(cpu);
 
     signal->mask = frame.uc.mask;
     signal->stack_base = frame.uc.stack_base;

@@ -484,7 +484,7 @@ static bool emulate(struct state *end)
         x86_emulate(&core, &platform, (const uint8_t *)(uintptr_t)cpu.pc, (unsigned)cpu.common.exit_payload);
     cpu.pc = cpu.state.rip;
     cpu.common.fp_control = cpu.state.mxcsr;
-    x86_update_float_mode(&cpu);
+    x86_update_exact_mode(&cpu);
     if (done == X86_EMULATED)
         return true;
     end->vector = core.exception.vector;
@@ -501,7 +501,7 @@ static void run_translated(const struct state *start, struct state *end, bool in
     x86_eflags_set(&cpu.state, start->eflags);
     cpu.common.fp_control = start->mxcsr;
     cpu.pc = (uint64_t)(uintptr_t)guest_code;
-    x86_update_float_mode(&cpu);
+    x86_update_exact_mode(&cpu);
     end->vector = 0;
     end->rip = 0;
     do

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arch/x86/requires.h"
+#include "arch/x86/segment.h"
 #include "translator/guest/x86/lift.h"
 #include "translator/guest/x86/private.h"
 #include "translator/ir/x87.h"
@@ -24,6 +25,11 @@
 #define SEGMENT(name, n)                                                                                     \
     {                                                                                                        \
         name, IR_I64, 0, offsetof(struct x86_cpu, state.segment[n])                                          \
+    }
+
+#define REACH(name, member, n)                                                                               \
+    {                                                                                                        \
+        name, IR_I64, 0, offsetof(struct x86_cpu, member[n])                                                 \
     }
 
 /* Ranks are by how often compiled code uses the registers. */
@@ -79,6 +85,18 @@ static const struct guest_register registers[] = {
     {"waiting", IR_I64, 0, offsetof(struct x86_cpu, waiting)},
     {"tsc", IR_I64, 0, offsetof(struct x86_cpu, tsc)},
     {"x87", IR_I64, 0, offsetof(struct x86_cpu, state.x87)},
+    REACH("es.read", read_reach, X86_ES),
+    REACH("cs.read", read_reach, X86_CS),
+    REACH("ss.read", read_reach, X86_SS),
+    REACH("ds.read", read_reach, X86_DS),
+    REACH("fs.read", read_reach, X86_FS),
+    REACH("gs.read", read_reach, X86_GS),
+    REACH("es.writ", write_reach, X86_ES),
+    REACH("cs.writ", write_reach, X86_CS),
+    REACH("ss.writ", write_reach, X86_SS),
+    REACH("ds.writ", write_reach, X86_DS),
+    REACH("fs.writ", write_reach, X86_FS),
+    REACH("gs.writ", write_reach, X86_GS),
 };
 _Static_assert(sizeof registers / sizeof registers[0] == X86_REGISTER_COUNT,
                "the order is enum x86_register's");
@@ -194,20 +212,42 @@ void x86_undo_branch(struct x86_cpu *cpu, const uint8_t *code, size_t size)
         *sp += WORD;
 }
 
-unsigned x86_float_mode(const struct x86_cpu *cpu)
+unsigned x86_exact_mode(const struct x86_cpu *cpu)
 {
     enum { MXCSR_MASKS = 0x1f80, X87_MASKS = 0x3f };
     uint16_t control;
 
     memcpy(&control, cpu->state.x87, sizeof control);
     return ((cpu->common.fp_control & MXCSR_MASKS) == MXCSR_MASKS ? 0 : X86_MODE_SSE_TRAPS) |
-           ((control & X87_MASKS) == X87_MASKS ? 0 : X86_MODE_X87_TRAPS);
+           ((control & X87_MASKS) == X87_MASKS ? 0 : X86_MODE_X87_TRAPS) |
+           (x86_checks_alignment(&cpu->state) ? X86_MODE_ALIGNED : 0);
 }
 
-void x86_update_float_mode(struct x86_cpu *cpu)
+void x86_update_exact_mode(struct x86_cpu *cpu)
 {
-    const unsigned all = X86_MODE_SSE_TRAPS | X86_MODE_X87_TRAPS;
-    cpu->mode = (cpu->mode & ~(uint64_t)all) | x86_float_mode(cpu);
+    const unsigned all = X86_MODE_SSE_TRAPS | X86_MODE_X87_TRAPS | X86_MODE_ALIGNED;
+    cpu->mode = (cpu->mode & ~(uint64_t)all) | x86_exact_mode(cpu);
+}
+
+/* An access in [0, reach) is allowed, as far as that can be said with one number. */
+static uint64_t reach_of(const struct x86_state *s, enum x86_segment segment, bool write)
+{
+    return x86_segment_allows(s, segment, 0, 1, write) ? (uint64_t)s->segment[segment].limit + 1 : 0;
+}
+
+unsigned x86_update_reach(struct x86_cpu *cpu)
+{
+    const uint64_t all = 1ull << 32;
+    const struct x86_state *s = &cpu->state;
+
+    for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
+        const bool down = x86_segment_expands_down(&s->segment[i]);
+        cpu->read_reach[i] = down ? 0 : reach_of(s, (enum x86_segment)i, false);
+        cpu->write_reach[i] = down ? 0 : reach_of(s, (enum x86_segment)i, true);
+    }
+    const bool flat =
+        cpu->write_reach[X86_SS] == all && cpu->write_reach[X86_DS] == all && cpu->write_reach[X86_ES] == all;
+    return X86_MODE_CHECKED | (flat ? 0 : X86_MODE_LIMITED);
 }
 
 static unsigned mode_of(const struct translator_cpu *cpu)

@@ -139,6 +139,9 @@ struct x86_address {
     ir_value base, index; /* I64; index may be IR_NONE */
     unsigned scale;
     uint64_t disp;
+    /* Of what is checked: the offset within a segment, to which `disp` is added, too; else IR_NONE. */
+    ir_value offset;
+    uint8_t segment;
 };
 
 /* Of the instruction's memory operand. */
@@ -147,8 +150,15 @@ struct x86_address x86_operand_address(struct x86_lift *l);
 struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segment, ir_value offset);
 /* What LEA yields, in the type of the address size; `added` to the displacement. */
 ir_value x86_lift_offset(struct x86_lift *l, uint64_t added);
-/* As one value, for ATOMIC and CAS. */
+/* As one value. */
 ir_value x86_address_value(struct x86_lift *l, struct x86_address address);
+/* The same for ATOMIC and CAS, with the checks of LOAD and STORE. */
+ir_value x86_update_address(struct x86_lift *l, unsigned mem, struct x86_address address);
+
+/* Whether accesses by a segment are looked at. */
+bool x86_is_checked(const struct x86_lift *l, enum x86_segment segment);
+/* Before the access: leaves if it is not allowed, page tables aside. */
+void x86_check_access(struct x86_lift *l, const struct x86_address *address, unsigned mem, bool write);
 
 /* `mem`: log2 of the bytes and other enum ir_mem bits; a value wider than the access is zero-extended. */
 ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x86_address address);

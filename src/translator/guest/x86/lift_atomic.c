@@ -7,14 +7,14 @@
 
 ir_value x86_atomic(struct x86_lift *l, enum ir_atomic operation, const struct x86_place *place, ir_value b)
 {
-    ir_value address = x86_address_value(l, place->address);
+    ir_value address = x86_update_address(l, place->size, place->address);
     return ir_emit(l->ir, IR_ATOMIC, x86_type(place->size), place->size, address, b, IR_NONE, operation, 0);
 }
 
 static ir_value compare_and_swap(struct x86_lift *l, const struct x86_place *place, ir_value old,
                                  ir_value new)
 {
-    ir_value address = x86_address_value(l, place->address);
+    ir_value address = x86_update_address(l, place->size, place->address);
     return ir_emit(l->ir, IR_CAS, x86_type(place->size), place->size, address, old, new, 0, 0);
 }
 
@@ -157,8 +157,9 @@ bool x86_lift_cmpxchg_pair(struct x86_lift *l)
         return reg >= 6 && !l->insn.repeat && x86_lift_emulate(l);
     if (reg != 1)
         return false;
-    ir_value address = x86_address_value(l, x86_operand_address(l));
-    if (l->insn.size == 3)
+    const bool wide = l->insn.size == 3;
+    ir_value address = x86_update_address(l, wide ? 4 | IR_MEM_ALIGNED : 3, x86_operand_address(l));
+    if (wide)
         compare_16_bytes(l, address);
     else
         compare_8_bytes(l, address);

@@ -61,7 +61,11 @@ static ir_value add_base(struct x86_lift *l, enum x86_segment segment, ir_value 
 
 struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segment, ir_value offset)
 {
-    return (struct x86_address){.base = has_base(l, segment) ? add_base(l, segment, offset) : offset};
+    return (struct x86_address){
+        .base = has_base(l, segment) ? add_base(l, segment, offset) : offset,
+        .offset = x86_is_checked(l, segment) ? offset : IR_NONE,
+        .segment = (uint8_t)segment,
+    };
 }
 
 /* The base register in the type of the address size. */
@@ -120,8 +124,15 @@ ir_value x86_address_value(struct x86_lift *l, struct x86_address address)
     return ir_binary_imm(l->ir, IR_ADD, v, address.disp);
 }
 
+ir_value x86_update_address(struct x86_lift *l, unsigned mem, struct x86_address address)
+{
+    x86_check_access(l, &address, mem, true);
+    return x86_address_value(l, address);
+}
+
 ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x86_address address)
 {
+    x86_check_access(l, &address, mem, false);
     mem |= address.scale << IR_MEM_SCALE_SHIFT;
     ir_value reach = ir_reach(l->ir, mem, false, address.base, address.index, &address.disp);
     if (reach)
@@ -133,6 +144,7 @@ ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x8
 void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_value v)
 {
     const enum ir_type type = ir_type_of(l->ir, v);
+    x86_check_access(l, &address, mem, true);
     mem |= address.scale << IR_MEM_SCALE_SHIFT;
     ir_value reach = ir_reach(l->ir, mem, true, address.base, address.index, &address.disp);
     if (reach)

@@ -130,7 +130,7 @@ bool x86_lift_xchg(struct x86_lift *l)
     ir_value b = x86_read(l, &reg), a;
 
     if (rm.memory) {
-        ir_value address = x86_address_value(l, rm.address);
+        ir_value address = x86_update_address(l, rm.size, rm.address);
         a = ir_emit(l->ir, IR_ATOMIC, x86_type(rm.size), rm.size, address, b, IR_NONE, IR_ATOMIC_SWAP, 0);
     } else {
         a = x86_read(l, &rm);

@@ -74,8 +74,8 @@ bool x86_lift_popf(struct x86_lift *l)
 {
     const unsigned size = l->insn.size;
     const bool system = l->mode & X86_MODE_SYSTEM;
-    uint64_t changed = size == 1 ? X86_EFLAGS_NT : X86_EFLAGS_NT | X86_EFLAGS_AC | X86_EFLAGS_ID;
-    uint64_t beyond = X86_EFLAGS_TF;
+    uint64_t changed = size == 1 ? X86_EFLAGS_NT : X86_EFLAGS_NT | X86_EFLAGS_ID;
+    uint64_t beyond = size == 1 ? X86_EFLAGS_TF : X86_EFLAGS_TF | X86_EFLAGS_AC; /* which is the mode's */
 
     if (system && (!controls_interrupts(l) || size == 1))
         return x86_lift_emulate(l);

@@ -96,12 +96,15 @@ static void move_register(struct x86_lift *l, enum x86_gpr n, enum ir_op op, ir_
     x86_write_named(l, n, size, ir_ubfx(l->ir, moved, 0, 8u << size));
 }
 
-/* Offsets must not wrap around within a page. */
+/* Offsets must not wrap around within a page, and nothing is checked. */
 static bool can_be_many(const struct x86_lift *l)
 {
     const unsigned size = l->insn.address_size;
-    return l->insn.repeat &&
-           (size == 3 || (size == 2 && !(l->mode & X86_MODE_SEGMENTED) && l->insn.segment < X86_FS));
+    const enum x86_segment segment = (enum x86_segment)l->insn.segment;
+    if (!l->insn.repeat || l->mode & X86_MODE_ALIGNED || x86_is_checked(l, segment) ||
+        x86_is_checked(l, X86_ES))
+        return false;
+    return size == 3 || (size == 2 && !(l->mode & X86_MODE_SEGMENTED) && segment < X86_FS);
 }
 
 /* After an element, so that its pages are likely to be at hand: those that follow, and the same again. */

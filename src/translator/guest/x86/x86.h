@@ -16,6 +16,9 @@ struct x86_cpu {
     uint64_t mode;
     uint64_t waiting; /* X86_EFLAGS_IF: an interrupt is about to be delivered once that flag is set */
     uint64_t (*tsc)(const struct x86_cpu *cpu); /* RDTSC; NULL: it is the owner's */
+    /* By segment, with X86_MODE_CHECKED: accesses that end at these offsets or before need no other look;
+     * follows from `state` as `mode` does. */
+    uint64_t read_reach[X86_SEGMENT_COUNT], write_reach[X86_SEGMENT_COUNT];
 };
 
 /* The x87's registers are in state.x87 from here on, not in the host's unit: before anybody looks at them
@@ -26,10 +29,13 @@ void x86_x87_settle(struct x86_cpu *cpu);
  * pointer. The return address of a CALL stays in memory. */
 void x86_undo_branch(struct x86_cpu *cpu, const uint8_t *code, size_t size);
 
-/* The bits X86_MODE_*_TRAPS that follow from the control words. */
-unsigned x86_float_mode(const struct x86_cpu *cpu);
-/* Gives the mode these bits, for owners who change the control words. */
-void x86_update_float_mode(struct x86_cpu *cpu);
+/* The bits X86_MODE_*_TRAPS and X86_MODE_ALIGNED. */
+unsigned x86_exact_mode(const struct x86_cpu *cpu);
+/* Gives the mode these bits, for owners of user programs who change control words or EFLAGS. */
+void x86_update_exact_mode(struct x86_cpu *cpu);
+/* Fills read_reach and write_reach; X86_MODE_CHECKED, with X86_MODE_LIMITED if need be. Not of 64-bit code.
+ */
+unsigned x86_update_reach(struct x86_cpu *cpu);
 
 /* The TLBs of a CPU in system mode, by who accesses. */
 enum x86_tlb {
@@ -57,6 +63,9 @@ enum x86_register {
     X86_REGISTER_WAITING,
     X86_REGISTER_TSC, /* whether RDTSC may be executed here */
     X86_REGISTER_X87, /* its low 16 bits: the x87's control word */
+    X86_REGISTER_READ_REACH,
+    X86_REGISTER_WRITE_REACH = X86_REGISTER_READ_REACH + X86_SEGMENT_COUNT,
+    X86_REGISTER_END_REACH = X86_REGISTER_WRITE_REACH + X86_SEGMENT_COUNT - 1,
     X86_REGISTER_COUNT,
 };
 
@@ -75,6 +84,11 @@ enum x86_mode {
     X86_MODE_NO_FPU = 1 << 7,    /* CR0 or CR4 forbid some of x87, MMX and SSE: all of them are the owner's */
     X86_MODE_SSE_TRAPS = 1 << 8, /* MXCSR, in fp_control, has exceptions that are not masked */
     X86_MODE_X87_TRAPS = 1 << 9, /* so has the x87's control word: x87 and MMX are the owner's */
+    X86_MODE_ALIGNED = 1 << 10,  /* CR0.AM and EFLAGS.AC at CPL 3: what is not aligned is #AC */
+    /* Only of 16- and 32-bit code; what is not flat has a limit, or cannot be written. */
+    X86_MODE_CHECKED = 1 << 11,       /* accesses by CS, FS and GS are compared with the reach, */
+    X86_MODE_LIMITED = 1 << 12,       /* so are all others: SS, DS or ES is not flat */
+    X86_MODE_BY_DESCRIPTOR = 1 << 13, /* for TRANSLATOR_SEGMENT: all are compared with the descriptor */
 };
 #define X86_MODE_TLB_SHIFT 5
 #define X86_MODE_OUTER     3u
