@@ -130,6 +130,7 @@ struct translator_cpu {
     uint64_t cache_epoch;        /* of the cache that the return stack points into */
     struct code_cache *cache;    /* that generated code of this thread belongs to; NULL outside */
     unsigned mode;               /* guest_isa.mode: what its code, jump cache and return stack are made for */
+    uint64_t entries;            /* how often it has gone into generated code: for tests and measurements */
     struct translator_cpu *next; /* in the translator's list */
     _Atomic uint32_t redirected; /* translator_interrupt() made generated code leave */
     struct ir_region *region;    /* owned, workspace of this thread's translations */

@@ -433,6 +433,7 @@ static enum translator_exit enter_code(struct translator_cpu *cpu, const void *c
     enter_fn enter = (enter_fn)(uintptr_t)code_cache_routine(cpu->cache, HOST_ENTER);
     cpu->branch_pc = NO_PC;
     lock_release(&cpu->translator->lock);
+    cpu->entries++;
     enter(cpu, code);
     lock_take(&cpu->translator->lock);
     return (enum translator_exit)cpu->exit_reason;

@@ -172,6 +172,26 @@ static void test_links_to_crossing(void **state)
     }
 }
 
+/* Such an instruction in a loop, behind others and as a branch target, is reached without the run loop. */
+static void test_crossing_stays(void **state)
+{
+    const struct translator_cpu *cpu = &cpus[0]->x86.common;
+    (void)state;
+    /* dec ecx; add eax, imm32, across */
+    PUT(0, 0xffb, 0xff, 0xc9, 0x05, 0x01, 0x00);
+    PUT(1, 0, 0x00, 0x00, 0x85, 0xc9, 0x75, 0xf5, 0xcc); /* test ecx, ecx; jne dec ecx; breakpoint */
+    GPR(X86_RCX) = 10000;
+    run_to(AT(0, 0xffb), AT(1, 6));
+    assert_int_equal(GPR(X86_RAX), 10000);
+    assert_true(cpu->entries < 20);
+    PUT(1, 0, 0x00, 0x00, 0xff, 0xc9, 0x75, 0xf7, 0xcc); /* dec ecx; jne add */
+    GPR(X86_RCX) = 10000;
+    const uint64_t before = cpu->entries;
+    run_to(AT(0, 0xffd), AT(1, 6));
+    assert_int_equal(GPR(X86_RAX), 20000);
+    assert_true(cpu->entries - before < 20);
+}
+
 /* The same bytes at two linear addresses: each knows where it is, and both follow when they change. */
 static void test_alias(void **state)
 {
@@ -644,6 +664,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_remap, begin, end),
         cmocka_unit_test_setup_teardown(test_crossing, begin, end),
         cmocka_unit_test_setup_teardown(test_links_to_crossing, begin, end),
+        cmocka_unit_test_setup_teardown(test_crossing_stays, begin, end),
         cmocka_unit_test_setup_teardown(test_alias, begin, end),
         cmocka_unit_test_setup_teardown(test_return, begin, end),
         cmocka_unit_test_setup_teardown(test_keys, begin, end),
