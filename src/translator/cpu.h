@@ -122,7 +122,7 @@ struct translator_cpu {
 
     /* -- run time ---------------------------------------------------------------------------------- */
     struct translator *translator;
-    struct jump_cache_entry *own_jump_cache;    /* owned */
+    struct jump_cache_entry *own_jump_cache;    /* owned; in system mode by the present context */
     uint64_t jump_pages[JUMP_CACHE_PAGES / 64]; /* bits: the pages of it that are in use */
     bool jumps_wiped;                           /* the child of a fork finds it empty */
     uint8_t *return_stack;                      /* owned; lowest address, guard page first */

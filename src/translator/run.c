@@ -30,7 +30,7 @@ typedef void (*enter_fn)(struct translator_cpu *cpu, const void *code);
 
 /* Only the guest addresses: a thread that is using the cache may have compared one already and go on to its
  * code. Pages that were never used are not touched: neither here nor by the fork of the process. */
-static void clear_jumps(struct jump_cache_entry *cache)
+static void clear_table(struct jump_cache_entry *cache)
 {
     for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++) {
         uint64_t empty = i ? 0 : NO_PC;
@@ -40,13 +40,26 @@ static void clear_jumps(struct jump_cache_entry *cache)
 }
 
 /* All zeros but for one entry: of a large table only those pages exist that are used. */
-static struct jump_cache_entry *new_jumps(void)
+struct jump_cache_entry *jump_cache_new(void)
 {
     struct jump_cache_entry *cache = pages_new(JUMP_CACHE_SIZE);
     if (!cache)
         return NULL;
     cache[0].pc = NO_PC;
     return cache;
+}
+
+/* A CPU's jump cache; in system mode that of its nth context. NULL: there are no more. */
+static struct jump_cache_entry *nth_jumps(const struct translator_cpu *cpu, unsigned n)
+{
+    return cpu->system ? system_jumps(cpu, n) : n == 0 ? cpu->own_jump_cache : NULL;
+}
+
+static void clear_jumps(struct translator_cpu *cpu)
+{
+    struct jump_cache_entry *cache;
+    for (unsigned n = 0; (cache = nth_jumps(cpu, n)); n++)
+        clear_table(cache);
 }
 
 void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
@@ -90,7 +103,7 @@ int translator_new(struct translator **out, const struct guest_isa *isa,
 
     struct translator *t = calloc(1, sizeof *t);
     if (t)
-        t->no_jumps = new_jumps();
+        t->no_jumps = jump_cache_new();
     if (!t || !t->no_jumps) {
         free(t);
         return error_set(error, -ENOMEM, "cannot make a translator: out of memory");
@@ -198,22 +211,23 @@ void return_stack_free(uint8_t *stack)
 
 static bool allocate_cpu_parts(struct translator_cpu *cpu)
 {
-    cpu->own_jump_cache = new_jumps();
     cpu->region = malloc(sizeof *cpu->region);
     cpu->workspace = malloc(sizeof(struct host_code));
     if (cpu->translator->options.system)
-        return cpu->own_jump_cache && cpu->region && cpu->workspace && system_cpu_new(cpu);
+        return cpu->region && cpu->workspace && system_cpu_new(cpu);
+    cpu->own_jump_cache = jump_cache_new();
     cpu->return_stack = return_stack_new();
     return cpu->own_jump_cache && cpu->region && cpu->workspace && cpu->return_stack;
 }
 
 static void free_cpu_parts(struct translator_cpu *cpu)
 {
-    if (cpu->translator->options.system)
+    if (cpu->translator->options.system) {
         system_cpu_free(cpu);
-    else
+    } else {
         return_stack_free(cpu->return_stack);
-    pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
+        pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
+    }
     free(cpu->region);
     free(cpu->workspace);
     free(cpu);
@@ -321,7 +335,7 @@ int replace_cache(struct translator *t, struct error *error)
     t->retired = t->cache;
     t->cache = cache;
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next)
-        clear_jumps(cpu->own_jump_cache);
+        clear_jumps(cpu);
     free_unused_caches(t);
     return 0;
 }
@@ -416,7 +430,7 @@ static void adopt_mode(struct translator_cpu *cpu)
     if (LIKELY(mode == cpu->mode))
         return;
     cpu->mode = mode;
-    clear_jumps(cpu->own_jump_cache);
+    clear_jumps(cpu);
     reset_return_stack(cpu, cpu->cache, NULL);
 }
 
@@ -568,9 +582,12 @@ static void forget_jumps(void *context, const struct code_block *block)
     struct translator *t = context;
     unsigned i = guest_jump_index(t->isa, block->pc);
     const unsigned ignored = t->options.system ? 64 - JUMP_KEY_SHIFT : 0; /* of any key */
+    struct jump_cache_entry *cache;
     for (struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next) {
-        if ((cpu->own_jump_cache[i].pc ^ block->pc) << ignored == 0)
-            __atomic_store_n(&cpu->own_jump_cache[i].pc, i ? 0 : NO_PC, __ATOMIC_SEQ_CST);
+        for (unsigned n = 0; (cache = nth_jumps(cpu, n)); n++) {
+            if ((cache[i].pc ^ block->pc) << ignored == 0)
+                __atomic_store_n(&cache[i].pc, i ? 0 : NO_PC, __ATOMIC_SEQ_CST);
+        }
     }
 }
 

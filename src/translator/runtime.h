@@ -68,6 +68,9 @@ void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cac
 /* Begins another cache in the place of one that is full; with the lock held. */
 int replace_cache(struct translator *t, struct error *error);
 
+/* An empty jump cache; NULL: out of memory. */
+struct jump_cache_entry *jump_cache_new(void);
+
 /* A return stack with its guard page; NULL: out of memory. */
 uint8_t *return_stack_new(void);
 void return_stack_free(uint8_t *stack);
@@ -77,6 +80,8 @@ void return_stack_free(uint8_t *stack);
 bool system_cpu_new(struct translator_cpu *cpu);
 void system_cpu_free(struct translator_cpu *cpu);
 
+/* The jump cache of the CPU's nth context; NULL: there are no more. By any thread. */
+struct jump_cache_entry *system_jumps(const struct translator_cpu *cpu, unsigned n);
 /* Makes jump cache and return stack those of the mode that the CPU is in. */
 void system_adopt_mode(struct translator_cpu *cpu);
 /* They lead to another cache than the CPU's. */

@@ -5,10 +5,12 @@
  *
  * A CPU has a few contexts, one for each mode and address space that it was in last; one that has seen only
  * global pages serves all spaces. A context has a key, a number in the
- * non-canonical bits of addresses, by which its entries in the jump cache and what locate() has told are
- * known, and a return stack. A flush gives it another key, and so forgets all of that at once. A block that
- * runs may go on by links to blocks on the same page: they hold as long as the page is mapped where it is,
- * which the CPU has looked up since the last flush, or it would not run there.
+ * non-canonical bits of addresses, by which its entries in its jump cache and what locate() has told are
+ * known, a jump cache and a return stack. A flush gives it another key, and so forgets all of that at once.
+ * With one jump cache for all contexts two processes of one program would take each other's entries away
+ * whenever the guest's kernel switches. A block that runs may go on by links to blocks on the same page: they
+ * hold as long as the page is mapped where it is, which the CPU has looked up since the last flush, or it
+ * would not run there.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,7 @@ enum {
     CONTEXT_COUNT = 16,
     KEY_LAST = 0xfffe,
     LOCATED_COUNT = 1024,
-    LOWER_BITS = 1024,
+    LOWER_BITS = 65536,
     UPPER_BITS = 32768,
     ATTEMPTS_MOST = 3, /* of translating while others may change the code */
 };
@@ -37,11 +39,13 @@ struct code_context {
     unsigned space; /* in this address space */
     bool stale;     /* the return stack must be emptied */
     /* Bits, hashed: pages that code was located on since then, in either half of the addresses: kernels live
-     * in the upper one, and have many. */
+     * in the upper one. A compiler has thousands of them, and a program that gives memory back flushes as
+     * many of others. */
     uint64_t lower[LOWER_BITS / 64], upper[UPPER_BITS / 64];
-    bool has_upper;
-    uint8_t *return_stack; /* owned */
-    uint64_t return_sp;    /* while it is not the current one */
+    bool has_lower, has_upper;
+    uint8_t *return_stack;          /* owned */
+    uint64_t return_sp;             /* while it is not the current one */
+    struct jump_cache_entry *jumps; /* owned */
 };
 
 struct located_page {
@@ -84,22 +88,32 @@ bool system_cpu_new(struct translator_cpu *cpu)
         return false;
     cpu->system = s;
     cpu->reach = reach;
-    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++) {
         done &= (s->contexts[i].return_stack = return_stack_new()) != NULL;
+        done &= (s->contexts[i].jumps = jump_cache_new()) != NULL;
+    }
     for (unsigned i = 0; i < LOCATED_COUNT; i++)
         s->located[i].tag = 1;
     s->now = &s->contexts[0];
     s->now->in_use = true;
     cpu->return_stack = s->now->return_stack;
+    cpu->own_jump_cache = s->now->jumps;
     return done;
 }
 
 void system_cpu_free(struct translator_cpu *cpu)
 {
     struct system_cpu *s = cpu->system;
-    for (unsigned i = 0; s && i < CONTEXT_COUNT; i++)
+    for (unsigned i = 0; s && i < CONTEXT_COUNT; i++) {
         return_stack_free(s->contexts[i].return_stack);
+        pages_free(s->contexts[i].jumps, JUMP_CACHE_SIZE);
+    }
     free(s);
+}
+
+struct jump_cache_entry *system_jumps(const struct translator_cpu *cpu, unsigned n)
+{
+    return n < CONTEXT_COUNT ? cpu->system->contexts[n].jumps : NULL;
 }
 
 static void flush_context(struct code_context *context)
@@ -107,22 +121,24 @@ static void flush_context(struct code_context *context)
     context->key = 0;
     context->local = false;
     context->stale = true;
-    memset(context->lower, 0, sizeof context->lower);
+    if (context->has_lower)
+        memset(context->lower, 0, sizeof context->lower);
     if (context->has_upper)
         memset(context->upper, 0, sizeof context->upper);
-    context->has_upper = false;
+    context->has_lower = context->has_upper = false;
 }
 
-/* All keys have been used: begins with the first again, on an empty jump cache. */
+/* All keys have been used: begins with the first again, on empty jump caches. */
 static void reset_keys(struct translator_cpu *cpu)
 {
     struct system_cpu *s = cpu->system;
-    for (unsigned i = 0; i < CONTEXT_COUNT; i++)
-        flush_context(&s->contexts[i]);
     for (unsigned i = 0; i < LOCATED_COUNT; i++)
         s->located[i].tag = 1;
-    for (unsigned i = 0; i < 1u << JUMP_CACHE_BITS; i++)
-        __atomic_store_n(&cpu->own_jump_cache[i].pc, 0, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < CONTEXT_COUNT; i++) {
+        flush_context(&s->contexts[i]);
+        for (unsigned k = 0; k < 1u << JUMP_CACHE_BITS; k++)
+            __atomic_store_n(&s->contexts[i].jumps[k].pc, 0, __ATOMIC_RELAXED);
+    }
     s->key = 0;
 }
 
@@ -172,6 +188,9 @@ static void switch_context(struct translator_cpu *cpu, unsigned mode)
     cpu->return_stack = s->now->return_stack;
     cpu->return_stack_top = cpu->return_stack + RETURN_STACK_SIZE;
     cpu->return_sp = s->now->return_sp;
+    cpu->own_jump_cache = s->now->jumps;
+    if (!atomic_load(&cpu->redirected))
+        cpu->jump_cache = cpu->own_jump_cache;
 }
 
 void system_adopt_mode(struct translator_cpu *cpu)
@@ -279,7 +298,10 @@ static bool locate(struct translator_cpu *cpu, uint64_t address, struct code_pag
         now->space = cpu->system->space;
     }
     *page_word(now, address, &bit) |= bit;
-    now->has_upper |= address >> 63;
+    if (address >> 63)
+        now->has_upper = true;
+    else
+        now->has_lower = true;
     *located_entry(cpu, address) =
         (struct located_page){.tag = (address & -GUEST_PAGE) ^ cpu->jump_key, .page = *page};
     return true;

@@ -192,6 +192,31 @@ static void test_crossing_stays(void **state)
     assert_true(cpu->entries - before < 20);
 }
 
+/* What one address space has found out stays while another runs the same program, and when a page that has no
+ * code is flushed. */
+static void test_spaces_stay(void **state)
+{
+    struct translator_cpu *cpu = &cpus[0]->x86.common;
+    uint64_t before = 0;
+    (void)state;
+    put_loop();
+    for (unsigned i = 0; i < 20; i++) {
+        if (i == 4)
+            before = cpu->entries;
+        translator_set_space(cpu, i % 2);
+        if (i % 3 == 0)
+            translator_flush_jumps_page(cpu, AT(1024, 0));
+        GPR(X86_RCX) = 5;
+        run_to(AT(0, 0x10), AT(1, 8));
+    }
+    assert_int_equal(regions(), 2);
+    assert_int_equal(cpu->entries - before, 16); /* one each */
+    translator_flush_jumps_page(cpu, AT(1, 0));
+    GPR(X86_RCX) = 5;
+    run_to(AT(0, 0x10), AT(1, 8));
+    assert_true(cpu->entries - before > 17);
+}
+
 /* The same bytes at two linear addresses: each knows where it is, and both follow when they change. */
 static void test_alias(void **state)
 {
@@ -665,6 +690,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crossing, begin, end),
         cmocka_unit_test_setup_teardown(test_links_to_crossing, begin, end),
         cmocka_unit_test_setup_teardown(test_crossing_stays, begin, end),
+        cmocka_unit_test_setup_teardown(test_spaces_stay, begin, end),
         cmocka_unit_test_setup_teardown(test_alias, begin, end),
         cmocka_unit_test_setup_teardown(test_return, begin, end),
         cmocka_unit_test_setup_teardown(test_keys, begin, end),
