@@ -116,6 +116,32 @@ ENTRY(faults):
     movq (%rbp), %rax                 /* 8: in the stack segment */
 1:  FINISH_WITH(1)
 
+/* Breakpoints of ports; #DB is kernel_log_debug. */
+ENTRY(ports):
+    movq %cr4, %rax
+    orl $8, %eax                      /* DE */
+    movq %rax, %cr4
+    movl $0x1f2, %eax
+    movq %rax, %dr0
+    movl $0x60001, %eax               /* L0; a port, of two bytes */
+    movq %rax, %dr7
+    movw $0x1f0, %dx
+    inb %dx, %al
+    inw %dx, %ax
+    inl %dx, %eax                     /* 0 */
+    movw $0x1f3, %dx
+    outb %al, %dx                     /* 1 */
+    movw $0x1f2, %dx
+    movl $SCRATCH, %edi
+    movl $3, %ecx
+    cld
+    rep insb                          /* 2, 3, 4 */
+    movq %cr4, %rax
+    andl $~8, %eax
+    movq %rax, %cr4
+    inb %dx, %al
+    FINISH_WITH(1)
+
 /* Near branches to an address that is not canonical. */
 ENTRY(branches):
     movq $0x800000000000, %rbx

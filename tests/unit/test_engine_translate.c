@@ -799,6 +799,25 @@ static void test_registers(void **state)
     assert_int_equal(log[1].rip, log[2].rip); /* a trap behind one, a fault of the next */
 }
 
+static void test_ports(void **state)
+{
+    const struct {
+        uint64_t dr6, rip;
+    } *log = (const void *)(m.ram->host + LOG + 64);
+    (void)state;
+    gate(1, kernel(kernel_log_debug), 0);
+    RUN(ports);
+    assert_int_equal(m.result, 1);
+    assert_int_equal(word(LOG), 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(log[i].dr6 & 0x400f, 1);
+    assert_int_equal(m.ram->host[log[0].rip - 1], 0xed); /* traps: behind IN, */
+    assert_int_equal(m.ram->host[log[1].rip - 1], 0xee); /* OUT, */
+    assert_int_equal(m.ram->host[log[2].rip + 1], 0x6c); /* and each element of INS */
+    assert_int_equal(log[3].rip, log[2].rip);
+    assert_int_equal(log[4].rip, log[2].rip + 2);
+}
+
 static void test_shadowed_breakpoint(void **state)
 {
     const uint64_t *dr6 = (const void *)(m.ram->host + LOG + 64);
@@ -863,32 +882,15 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(breakpoint),
-        TEST(debugger_steps),
-        TEST(watchpoint),
-        TEST(registers),
-        TEST(shadowed_breakpoint),
-        TEST(add),
-        TEST(faults),
-        TEST(floats),
-        TEST(branches),
-        TEST(segments),
-        TEST(write_protect),
-        TEST(smap),
-        TEST(flush),
-        TEST(user),
-        TEST(devices),
-        TEST(changes),
-        TEST(generates),
-        TEST(timer),
-        TEST(spin),
-        TEST(shadow),
-        TEST(step),
-        TEST(task_switched),
-        TEST(smp),
-        TEST(boot),
-        TEST(triple),
-        TEST(dirty),
+        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),
+        TEST(registers),  TEST(ports),          TEST(shadowed_breakpoint),
+        TEST(add),        TEST(faults),         TEST(floats),
+        TEST(branches),   TEST(segments),       TEST(write_protect),
+        TEST(smap),       TEST(flush),          TEST(user),
+        TEST(devices),    TEST(changes),        TEST(generates),
+        TEST(timer),      TEST(spin),           TEST(shadow),
+        TEST(step),       TEST(task_switched),  TEST(smp),
+        TEST(boot),       TEST(triple),         TEST(dirty),
         TEST(deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,13 @@ static int outs_element(struct x86_emulation *e, unsigned port, unsigned size)
 
 typedef int element_function(struct x86_emulation *e, unsigned port, unsigned size);
 
+/* Whether a trap may come behind each element: of a single step, or of a breakpoint of ports. */
+static bool goes_by_elements(const struct x86_state *s)
+{
+    enum { DR7_ENABLED = 0xff };
+    return s->eflags_system & X86_EFLAGS_TF || (s->cr4 & X86_CR4_DE && s->dr[7] & DR7_ENABLED);
+}
+
 /* A fault leaves the registers as they are between two elements. */
 static int repeat(struct x86_emulation *e, element_function *element, enum x86_gpr pointer)
 {
@@ -121,6 +128,10 @@ static int repeat(struct x86_emulation *e, element_function *element, enum x86_g
         if (!e->insn.repeat)
             return X86_EMULATED;
         x86_set_address_register(e, X86_RCX, x86_address_register(e, X86_RCX) - 1);
+        if (x86_address_register(e, X86_RCX) == 0)
+            return X86_EMULATED;
+        if (goes_by_elements(e->state))
+            break;
     }
     return X86_EMULATE_AGAIN;
 }

@@ -14,7 +14,21 @@
 #include "base/macros.h"
 #include "engine/translate/private.h"
 
-enum { DR7_ENABLED = 0xff, DR_COUNT = 4, DR_EXECUTE = 0, DR_WRITE = 1, DR_ACCESS = 3 };
+enum { DR7_ENABLED = 0xff, DR_COUNT = 4, DR_EXECUTE = 0, DR_WRITE = 1, DR_PORT = 2, DR_ACCESS = 3 };
+
+/* By the length field of DR7. */
+static const uint8_t lengths[] = {1, 2, 8, 4};
+
+/* Of a breakpoint: length and kind. */
+static unsigned control_of(const struct x86_state *s, unsigned i)
+{
+    return (unsigned)(s->dr[7] >> (16 + 4 * i)) & 15;
+}
+
+static bool is_enabled(const struct x86_state *s, unsigned i)
+{
+    return s->dr[7] >> 2 * i & 3;
+}
 
 static bool same_page(uint64_t a, uint64_t b)
 {
@@ -33,11 +47,10 @@ static void add_point(struct engine_vcpu *v, struct engine_point point)
 
 static void add_registers(struct engine_vcpu *v)
 {
-    static const uint8_t lengths[] = {1, 2, 8, 4};
     const struct x86_state *s = engine_state(v);
     for (unsigned i = 0; i < DR_COUNT; i++) {
-        const unsigned control = (unsigned)(s->dr[7] >> (16 + 4 * i)) & 15, kind = control & 3;
-        if (!(s->dr[7] >> 2 * i & 3) || kind == 2) /* off, or of ports */
+        const unsigned control = control_of(s, i), kind = control & 3;
+        if (!is_enabled(s, i) || kind == DR_PORT)
             continue;
         const unsigned length = kind == DR_EXECUTE ? 0 : lengths[control >> 2];
         add_point(v, (struct engine_point){.address = length ? s->dr[i] & ~(uint64_t)(length - 1) : s->dr[i],
@@ -155,6 +168,22 @@ unsigned engine_watch_hits(struct engine_vcpu *v, uint64_t linear, unsigned size
         const struct engine_point *w = &v->watches[i];
         if ((write ? w->writes : w->reads) && linear < w->address + w->length && w->address < linear + size)
             hits |= note(v, w);
+    }
+    return hits;
+}
+
+unsigned engine_port_hits(const struct engine_vcpu *v, unsigned port, unsigned size)
+{
+    const struct x86_state *s = engine_state(v);
+    unsigned hits = 0;
+
+    if (!(s->dr[7] & DR7_ENABLED) || !(s->cr4 & X86_CR4_DE))
+        return 0;
+    for (unsigned i = 0; i < DR_COUNT; i++) {
+        const unsigned control = control_of(s, i), length = lengths[control >> 2];
+        const uint64_t first = s->dr[i] & ~(uint64_t)(length - 1);
+        if (is_enabled(s, i) && (control & 3) == DR_PORT && port < first + length && first < port + size)
+            hits |= 1u << i;
     }
     return hits;
 }

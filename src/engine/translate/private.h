@@ -242,9 +242,10 @@ void engine_debug_free(struct engine_vcpu *v);
 void engine_debug_check(struct engine_vcpu *v);
 bool engine_page_has_breaks(const struct engine_vcpu *v, uint64_t linear);
 bool engine_page_is_watched(const struct engine_vcpu *v, uint64_t linear);
-/* What stops the instruction at pc; what an access hits. */
+/* What stops the instruction at pc; what an access hits, of memory and of ports. */
 unsigned engine_break_hits(struct engine_vcpu *v, uint64_t pc);
 unsigned engine_watch_hits(struct engine_vcpu *v, uint64_t linear, unsigned size, bool write);
+unsigned engine_port_hits(const struct engine_vcpu *v, unsigned port, unsigned size);
 
 /* -- events.c -------------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@
 
 static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 {
-    const struct engine_vcpu *v = opaque;
+    struct engine_vcpu *v = opaque;
+    v->hits |= engine_port_hits(v, port, size);
     pthread_mutex_lock(v->vm->machine.lock);
     const uint32_t value = io_read(v->vm->machine.io, port, size);
     pthread_mutex_unlock(v->vm->machine.lock);
@@ -21,7 +22,8 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 
 static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t value)
 {
-    const struct engine_vcpu *v = opaque;
+    struct engine_vcpu *v = opaque;
+    v->hits |= engine_port_hits(v, port, size);
     pthread_mutex_lock(v->vm->machine.lock);
     io_write(v->vm->machine.io, port, size, value);
     pthread_mutex_unlock(v->vm->machine.lock);
