@@ -539,6 +539,34 @@ static void test_modes(void **state)
     assert_int_equal(GPR(X86_RAX), 120);
 }
 
+static unsigned pauses;
+
+static void count_pause(struct x86_cpu *cpu)
+{
+    (void)cpu;
+    pauses++;
+}
+
+/* PAUSE is told of, and changes nothing, not even flags; other exchanges with F3 are none. */
+static void test_pause(void **state)
+{
+    (void)state;
+    PUT(0, 0, 0x83, 0xe9, 0x01,             /* 0 sub ecx, 1 */
+        0xf3, 0x90,                         /* 3 pause */
+        0x75, 0xf9,                         /* 5 jne 0 */
+        0x90, 0xf3, 0x41, 0x90, 0x48, 0x90, /* 7 nop; xchg r8d, eax; nop */
+        0xcc);
+    cpus[0]->x86.pause = count_pause;
+    pauses = 0;
+    GPR(X86_RCX) = 1000;
+    GPR(X86_RAX) = 7;
+    GPR(X86_R8) = 8;
+    run_to(AT(0, 0), AT(0, 13));
+    assert_int_equal(pauses, 1000);
+    assert_int_equal(GPR(X86_RAX), 8);
+    assert_int_equal(GPR(X86_R8), 7);
+}
+
 /* -- two CPUs -------------------------------------------------------------------------------------------- */
 
 static void *run_second(void *unused)
@@ -706,6 +734,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_request, begin, end),
         cmocka_unit_test_setup_teardown(test_interrupt, begin, end),
         cmocka_unit_test_setup_teardown(test_modes, begin, end),
+        cmocka_unit_test_setup_teardown(test_pause, begin, end),
         cmocka_unit_test_setup_teardown(test_two_cpus, begin, end),
         cmocka_unit_test_setup_teardown(test_moved, begin, end),
         cmocka_unit_test_setup_teardown(test_moved_changes, begin, end),

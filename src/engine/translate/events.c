@@ -6,6 +6,7 @@
  */
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,14 @@ bool engine_go_inside(struct engine_vcpu *v)
         return true;
     atomic_store(&v->place, ENGINE_OUTSIDE);
     return false;
+}
+
+void engine_pause(struct x86_cpu *cpu)
+{
+    enum { PATIENCE = 64 }; /* some microseconds: longer than most spin locks are held */
+    struct engine_vcpu *v = cpu->common.owner;
+    if (++v->pauses % PATIENCE == 0)
+        sched_yield();
 }
 
 void engine_sleep(struct engine_vcpu *v)

@@ -149,6 +149,8 @@ struct engine_vcpu {
     uint64_t update_address; /* linear */
     uint8_t update_size;     /* bytes; 0: there was none */
 
+    unsigned pauses; /* how many PAUSEs it has executed */
+
     _Atomic uint32_t requests;
     _Atomic uint32_t kicked; /* also the futex that it sleeps on */
     _Atomic uint32_t place;
@@ -266,6 +268,9 @@ static inline void engine_go_outside(struct engine_vcpu *v)
 {
     atomic_store_explicit(&v->place, ENGINE_OUTSIDE, memory_order_release);
 }
+/* For PAUSE in generated code: what the vCPU waits for is another vCPU's to do, whose thread may be waiting
+ * for this one's processor. */
+void engine_pause(struct x86_cpu *cpu);
 /* Until somebody kicks. */
 void engine_sleep(struct engine_vcpu *v);
 

@@ -223,6 +223,7 @@ static void begin(struct engine_vcpu *v)
     struct x86_state *s = engine_state(v);
     v->cpu->x86.common.owner = v;
     v->cpu->x86.common.memory = engine_memory;
+    v->cpu->x86.pause = v->vm->machine.vcpu_count > 1 ? engine_pause : NULL;
     v->core = (struct x86_core){.state = s, .linear = &engine_linear, .owner = v};
     v->platform = platform_of(v);
     v->paging.physical_bits = v->vm->machine.model->physical_bits;

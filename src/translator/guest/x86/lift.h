@@ -49,6 +49,7 @@ enum {
 #include "translator/guest/x86/sse.def"
 #undef OP
 bool x86_lift_emulate(struct x86_lift *l);
+bool x86_lift_pause(struct x86_lift *l);
 
 extern const struct x86_opcodes x86_lift_opcodes;
 

@@ -140,12 +140,13 @@ bool x86_lift_xchg(struct x86_lift *l)
     return true;
 }
 
-/* Of the accumulator with itself it is NOP, which leaves the upper half alone, too. */
+/* Of the accumulator with itself it is NOP, which leaves the upper half alone, too, or PAUSE. */
 bool x86_lift_xchg_acc(struct x86_lift *l)
 {
+    enum { REPEAT_F3 = 0xf3 };
     const unsigned size = l->insn.size, n = l->insn.rm;
     if (n == X86_RAX)
-        return true;
+        return l->insn.repeat != REPEAT_F3 || x86_lift_pause(l);
     ir_value a = x86_read_named(l, X86_RAX, size), b = x86_read_named(l, n, size);
     x86_write_named(l, X86_RAX, size, b);
     x86_write_named(l, n, size, a);

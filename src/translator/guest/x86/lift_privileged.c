@@ -149,6 +149,21 @@ bool x86_lift_mov_rm_segment(struct x86_lift *l)
     return true;
 }
 
+static uint64_t pause_cpu(void *opaque, uint64_t a, uint64_t b)
+{
+    struct x86_cpu *cpu = opaque;
+    (void)a, (void)b;
+    if (cpu->pause)
+        cpu->pause(cpu);
+    return 0;
+}
+
+bool x86_lift_pause(struct x86_lift *l)
+{
+    ir_call(l->ir, pause_cpu, IR_NONE, IR_NONE);
+    return true;
+}
+
 static uint64_t read_tsc(void *opaque, uint64_t a, uint64_t b)
 {
     const struct x86_cpu *cpu = opaque;

@@ -19,6 +19,7 @@ struct x86_cpu {
     /* By segment, with X86_MODE_CHECKED: accesses that end at these offsets or before need no other look;
      * follows from `state` as `mode` does. */
     uint64_t read_reach[X86_SEGMENT_COUNT], write_reach[X86_SEGMENT_COUNT];
+    void (*pause)(struct x86_cpu *cpu); /* PAUSE, which does nothing else; may be NULL */
 };
 
 /* The x87's registers are in state.x87 from here on, not in the host's unit: before anybody looks at them
