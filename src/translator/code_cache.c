@@ -143,14 +143,35 @@ void code_cache_free(struct code_cache *cache)
 
 /* -- finding ------------------------------------------------------------------------------------------ */
 
-static uint32_t hash(uint64_t key)
+static uint64_t hash_whole(uint64_t key)
 {
-    return (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32);
+    return key * 0x9e3779b97f4a7c15u;
 }
 
-static uint32_t key_hash(uint64_t pc, uint64_t physical)
+static uint32_t hash(uint64_t key)
 {
-    return hash(physical + (pc & -GUEST_PAGE) * 5);
+    return (uint32_t)(hash_whole(key) >> 32);
+}
+
+/* Where a key's block may be in by_pc: entries that differ in `tag` need not be looked at further, which
+ * would touch the block. */
+struct by_pc_place {
+    uint32_t index, tag;
+};
+#define BLOCK_BITS 22
+#define BLOCK_MASK ((1u << BLOCK_BITS) - 1)
+
+static struct by_pc_place place_of(const struct code_cache *cache, const struct block_key *key)
+{
+    const uint64_t hashed = hash_whole(key->physical + (key->pc & -GUEST_PAGE) * 5);
+    return (struct by_pc_place){(uint32_t)(hashed >> 32) & (cache->by_pc_size - 1), (uint32_t)(hashed >> 16)
+                                                                                        << BLOCK_BITS};
+}
+
+/* Of a used entry with this tag. */
+static inline uint32_t block_of(uint32_t entry)
+{
+    return (entry & BLOCK_MASK) - 1;
 }
 
 static uint64_t second_page(const struct code_block *block)
@@ -166,23 +187,31 @@ static bool has_key(const struct code_block *block, const struct block_key *key)
 }
 
 /* The place of a block of this key, which is not ANY_PAGE's; valid or not. */
-static uint32_t *find_entry(const struct code_cache *cache, const struct block_key *key)
+static uint32_t *find_entry(const struct code_cache *cache, const struct block_key *key, uint32_t *tag)
 {
-    uint32_t mask = cache->by_pc_size - 1;
-    uint32_t i = key_hash(key->pc, key->physical) & mask;
-    while (cache->by_pc[i] && !has_key(&cache->blocks[cache->by_pc[i] - 1], key))
-        i = (i + 1) & mask;
+    const struct by_pc_place place = place_of(cache, key);
+    const uint32_t mask = cache->by_pc_size - 1;
+    uint32_t i = place.index;
+    for (; cache->by_pc[i]; i = (i + 1) & mask) {
+        const uint32_t entry = cache->by_pc[i];
+        if ((entry & ~BLOCK_MASK) == place.tag && has_key(&cache->blocks[block_of(entry)], key))
+            break;
+    }
+    *tag = place.tag;
     return &cache->by_pc[i];
 }
 
 uint32_t code_cache_find(const struct code_cache *cache, const struct block_key *key)
 {
-    uint32_t mask = cache->by_pc_size - 1;
-    uint32_t i = key_hash(key->pc, key->physical) & mask;
-    for (; cache->by_pc[i]; i = (i + 1) & mask) {
-        const struct code_block *block = &cache->blocks[cache->by_pc[i] - 1];
+    const struct by_pc_place place = place_of(cache, key);
+    const uint32_t mask = cache->by_pc_size - 1;
+    for (uint32_t i = place.index; cache->by_pc[i]; i = (i + 1) & mask) {
+        const uint32_t entry = cache->by_pc[i];
+        if ((entry & ~BLOCK_MASK) != place.tag)
+            continue;
+        const struct code_block *block = &cache->blocks[block_of(entry)];
         if (block->valid && has_key(block, key))
-            return cache->by_pc[i] - 1;
+            return block_of(entry);
     }
     return NO_BLOCK;
 }
@@ -209,10 +238,11 @@ static bool grow_by_pc(struct code_cache *cache)
     for (uint32_t i = 0; i < old_size; i++) {
         if (!old[i])
             continue;
-        const struct code_block *block = &cache->blocks[old[i] - 1];
+        const struct code_block *block = &cache->blocks[block_of(old[i])];
         const struct block_key key = {block->pc, code_block_physical(block), second_page(block), block->mode,
                                       block->careful};
-        *find_entry(cache, &key) = old[i];
+        uint32_t tag;
+        *find_entry(cache, &key, &tag) = old[i];
     }
     pages_free(old, old_size * sizeof *old);
     return true;
@@ -301,6 +331,8 @@ static void store_displacement(struct code_cache *cache, uint32_t slot, uint32_t
     uint64_t *word = (uint64_t *)(void *)(cache->writable + ALIGN_DOWN(slot, 8u));
     uint64_t old = __atomic_load_n(word, __ATOMIC_RELAXED), new;
     uint32_t displacement = destination - (slot + 4);
+    if (!memcmp((const uint8_t *)&old + slot % 8, &displacement, sizeof displacement))
+        return;
     do {
         new = old;
         memcpy((uint8_t *)&new + slot % 8, &displacement, sizeof displacement);
@@ -339,7 +371,7 @@ static bool has_page_room(struct code_cache *cache)
 static bool has_room(struct code_cache *cache, const struct code_parts *code)
 {
     if (cache->used + code->size + 64 > cache->size ||
-        atomic_load(&cache->block_count) + 1 >= cache->size / BYTES_PER_BLOCK ||
+        atomic_load(&cache->block_count) + 1 >= MIN(cache->size / BYTES_PER_BLOCK, BLOCK_MASK) ||
         cache->exit_count + code->exit_count >= cache->size / BYTES_PER_EXIT ||
         cache->restart_count + code->restart_count >= cache->size / BYTES_PER_RESTART ||
         cache->insn_count + code->insn_count >= cache->size / BYTES_PER_INSN)
@@ -349,8 +381,9 @@ static bool has_room(struct code_cache *cache, const struct code_parts *code)
     return has_page_room(cache);
 }
 
-static void copy_code(struct code_cache *cache, struct code_block *block, const struct code_parts *code)
+static void copy_code(struct code_cache *cache, uint32_t index, const struct code_parts *code)
 {
+    const struct code_block *block = &cache->blocks[index];
     memcpy(cache->writable + block->code, code->bytes, code->size);
     for (unsigned i = 0; i < code->reloc_count; i++) {
         uint32_t at = block->code + code->relocs[i].offset;
@@ -366,6 +399,7 @@ static void copy_code(struct code_cache *cache, struct code_block *block, const 
             .store = block->code + from->store,
             .linked = NO_BLOCK,
             .next = NO_EXIT,
+            .block = index,
             .careful = from->careful,
         };
         put32(cache, block->code + from->number, block->exits + i);
@@ -474,16 +508,16 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
     };
     set_ranges(block, ranges);
     prepare_block(cache, block);
-    copy_code(cache, block, code);
+    copy_code(cache, index, code);
     cache->used = block->code + block->size;
     cache->exit_count += code->exit_count;
     cache->restart_count += code->restart_count;
     cache->insn_count += code->insn_count;
 
-    uint32_t *entry = find_entry(cache, key);
+    uint32_t tag, *entry = find_entry(cache, key, &tag);
     if (!*entry)
         cache->by_pc_used++;
-    *entry = index + 1;
+    *entry = tag | (index + 1);
     for (unsigned i = 0; i < 2; i++)
         if (ranges[i].size)
             add_to_page(cache, index, i);

@@ -52,6 +52,7 @@ struct block_exit {
     uint32_t store;  /* its unlinked destination */
     uint32_t linked; /* block that the slot leads to, or NO_BLOCK */
     uint32_t next;   /* next exit that leads to the same block */
+    uint32_t block;  /* whose exit it is */
     bool careful;    /* as host_exit's */
 };
 
@@ -106,7 +107,8 @@ struct code_cache {
     struct host_insn *insns; /* owned, likewise, relative to the block */
     uint32_t insn_count;
 
-    uint32_t *by_pc; /* owned hash table of blocks, plus 1; 0 = empty; linear probing, power of two */
+    uint32_t *by_pc; /* owned hash table of blocks, plus 1, with bits of the hash above; 0 = empty; linear
+                        probing, power of two */
     uint32_t by_pc_size, by_pc_used;
     struct page_entry *by_page; /* owned, likewise */
     uint32_t by_page_size, by_page_used;

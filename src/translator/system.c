@@ -371,10 +371,7 @@ bool system_may_link(const struct translator_cpu *cpu, uint32_t exit, uint32_t b
     const struct block_exit *e = &cache->exits[exit];
     if (!e->slot)
         return false;
-    uint32_t index = code_cache_block_at(cache, (uintptr_t)cache->executable + e->slot);
-    if (index == NO_BLOCK)
-        return false;
-    const struct code_block *from = &cache->blocks[index], *to = &cache->blocks[block];
+    const struct code_block *from = &cache->blocks[e->block], *to = &cache->blocks[block];
     const unsigned which = (from->pc ^ to->pc) >> GUEST_PAGE_BITS ? 1 : 0;
     return from->mode == to->mode && (which == 0 || from->crosses) &&
            (from->guest_start[which] ^ to->guest_start[0]) >> GUEST_PAGE_BITS == 0;

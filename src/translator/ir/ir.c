@@ -508,8 +508,9 @@ static ir_value emit_arithmetic(struct ir_region *r, const struct ir_insn *n)
     return v;
 }
 
-ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned aux, ir_value a, ir_value b,
-                 ir_value c, uint64_t imm, uint64_t imm2)
+/* What may turn out to be simpler, or changes what is known. */
+static ir_value emit_folded(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned aux, ir_value a,
+                            ir_value b, ir_value c, uint64_t imm, uint64_t imm2)
 {
     const struct ir_insn n = {
         .op = (uint16_t)op,
@@ -562,8 +563,6 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     case IR_BFI: v = fold_bfi(r, &n); break;
     case IR_SELECT: v = fold_select(r, &n); break;
 
-    case IR_GET: return emit_get(r, type, aux);
-    case IR_SET: emit_set(r, type, aux, a); return IR_NONE;
     case IR_GET_FLAGS:
         if (!r->known_flags)
             r->known_flags = put(r, op, type, aux, a, b, c, imm, imm2);
@@ -606,4 +605,20 @@ ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned
     default: break;
     }
     return v ? v : put(r, op, type, aux, a, b, c, imm, imm2);
+}
+
+ir_value ir_emit(struct ir_region *r, enum ir_op op, enum ir_type type, unsigned aux, ir_value a, ir_value b,
+                 ir_value c, uint64_t imm, uint64_t imm2)
+{
+    /* Most are these, of which nothing is folded. */
+    switch (op) {
+    case IR_INSN:
+    case IR_CONST:
+    case IR_REACH:
+    case IR_LOAD:
+    case IR_STORE: return put(r, op, type, aux, a, b, c, imm, imm2);
+    case IR_GET: return emit_get(r, type, aux);
+    case IR_SET: emit_set(r, type, aux, a); return IR_NONE;
+    default: return emit_folded(r, op, type, aux, a, b, c, imm, imm2);
+    }
 }
