@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/macros.h"
 
@@ -25,23 +24,23 @@ struct memory_backing *memory_backing_create(const char *name, uint64_t size, st
     void *page_flags = MAP_FAILED;
     if (!backing)
         goto failed;
-    backing->fd = memfd_create(name, MFD_CLOEXEC);
     backing->size = size;
-    if (backing->fd < 0 || ftruncate(backing->fd, (off_t)size))
-        goto failed;
     page_flags =
         mmap(NULL, flags, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     reserved = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (page_flags == MAP_FAILED || reserved == MAP_FAILED)
         goto failed;
     uint8_t *host = (uint8_t *)ALIGN_UP((uintptr_t)reserved, HUGE_PAGE);
-    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, backing->fd, 0) == MAP_FAILED)
+    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
         goto failed;
     if (host > reserved)
         munmap(reserved, (size_t)(host - reserved));
     uint8_t *end = host + ALIGN_UP(size, MEMORY_PAGE_SIZE);
     munmap(end, (size_t)(reserved + size + HUGE_PAGE - end));
-    madvise(host, size, MADV_HUGEPAGE); /* where the host's administrator allows it for shared memory */
+    /* Hosts give huge pages to private memory that asks for them; to shared memory most do not. */
+    madvise(host, size, MADV_HUGEPAGE);
+    madvise(host, size, MADV_DONTFORK); /* else every page would have to be copied after a fork */
     backing->host = host;
     backing->page_flags = page_flags;
     return backing;
@@ -54,8 +53,6 @@ failed:;
         munmap(reserved, size + HUGE_PAGE);
     if (page_flags != MAP_FAILED)
         munmap(page_flags, flags);
-    if (backing && backing->fd >= 0)
-        close(backing->fd);
     free(backing);
     return NULL;
 }
@@ -66,7 +63,6 @@ void memory_backing_free(struct memory_backing *backing)
         return;
     munmap(backing->host, backing->size);
     munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);
-    close(backing->fd);
     free(backing);
 }
 

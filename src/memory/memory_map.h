@@ -41,9 +41,8 @@ enum memory_page_flag {
     MEMORY_PAGE_DIRTY = 2, /* written since the flag was cleared; kept while the backing tracks that */
 };
 
-/* Host memory: a memfd, mapped shared, zero and unallocated until touched. */
+/* Host memory, visor's own and no child's: zero and unallocated until touched. */
 struct memory_backing {
-    int fd;
     uint64_t size;
     uint8_t *host;               /* aligned to huge pages */
     _Atomic uint8_t *page_flags; /* a byte for each page */

@@ -11,6 +11,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "memory/io_space.h"
@@ -96,6 +99,42 @@ static void test_ram(void **state)
     assert_int_equal(memory_mmio_read(&map, 0x7ffe, 4, &wide), -EFAULT);
     assert_int_equal(wide, 0xffff0000);
     memory_map_destroy(&map);
+    memory_backing_free(ram);
+}
+
+/* What the guest gives back reads as zeros: whole pages only. */
+static void test_discard(void **state)
+{
+    (void)state;
+    struct memory_map map;
+    struct error error = ERROR_INIT;
+    assert_int_equal(memory_map_init(&map, 0xffffff, &error), 0);
+    struct memory_backing *ram = new_backing(0x10000);
+    assert_non_null(memory_add_ram(&map, "low", 0, 0x8000, 0, ram, 0, &error));
+    assert_non_null(memory_add_ram(&map, "high", 0x8000, 0x8000, 0, ram, 0x8000, &error));
+    memset(ram->host, 0x5a, 0x10000);
+    memory_discard(&map, 0x2800, 0x9000);
+    for (unsigned i = 0; i < 0x10000; i++)
+        assert_int_equal(ram->host[i], i >= 0x3000 && i < 0xb000 ? 0 : 0x5a);
+    memory_map_destroy(&map);
+    memory_backing_free(ram);
+}
+
+/* A child does not have it: the parent's pages need no copies. */
+static void test_fork(void **state)
+{
+    (void)state;
+    struct memory_backing *ram = new_backing(0x1000);
+    unsigned char resident;
+    ram->host[0] = 1;
+    assert_int_equal(mincore(ram->host, 0x1000, &resident), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(mincore(ram->host, 0x1000, &resident) < 0 && errno == ENOMEM ? 0 : 1);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
     memory_backing_free(ram);
 }
 
@@ -413,9 +452,10 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ram),    cmocka_unit_test(test_refused), cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_split),  cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags),
-        cmocka_unit_test(test_random), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_discard), cmocka_unit_test(test_fork),       cmocka_unit_test(test_ram),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_overlap),    cmocka_unit_test(test_split),
+        cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
