@@ -2,9 +2,9 @@
 #include "machine/machine_save.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "arch/nzcv.h"
 #include "base/macros.h"
@@ -164,7 +164,7 @@ static int load_ram(struct memory_backing *ram, struct reader reader, bool store
 
 static int clear_ram(struct memory_backing *ram, struct error *error)
 {
-    if (fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)ram->size))
+    if (madvise(ram->host, ram->size, MADV_DONTNEED))
         return error_set(error, -errno, "cannot clear the machine's memory: %s", strerror(errno));
     return 0;
 }

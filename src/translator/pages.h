@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -25,6 +26,21 @@ static inline void *pages_new(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : pages_hide_from_dumps(p, size);
+}
+
+/* Of huge pages, if the host has them: `size` is a multiple of PAGES_HUGE. For what is used at random. */
+#define PAGES_HUGE ((size_t)2 << 20)
+static inline void *pages_new_huge(size_t size)
+{
+    uint8_t *p = pages_new(size + PAGES_HUGE);
+    if (!p)
+        return NULL;
+    const size_t before = -(uintptr_t)p & (PAGES_HUGE - 1);
+    if (before)
+        munmap(p, before);
+    munmap(p + before + size, PAGES_HUGE - before);
+    madvise(p + before, size, MADV_HUGEPAGE);
+    return p + before;
 }
 
 static inline void pages_free(void *p, size_t size)

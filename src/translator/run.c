@@ -62,6 +62,26 @@ static void clear_jumps(struct translator_cpu *cpu)
         clear_table(cache);
 }
 
+/* In system mode the structure has the CPU's TLBs, which generated code looks into at random all the time. */
+static size_t system_cpu_size(const struct translator *t)
+{
+    return ALIGN_UP(t->isa->cpu_size, PAGES_HUGE);
+}
+
+/* The structure, all zeros. */
+static struct translator_cpu *new_cpu(struct translator *t)
+{
+    const size_t size = ALIGN_UP(t->isa->cpu_size, (size_t)64);
+    struct translator_cpu *cpu =
+        t->options.system ? pages_new_huge(system_cpu_size(t)) : aligned_alloc(64, size);
+    if (!cpu)
+        return NULL;
+    if (!t->options.system)
+        memset(cpu, 0, size);
+    cpu->translator = t;
+    return cpu;
+}
+
 void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cache, void *ucontext)
 {
     host_reset_return_stack(cpu, code_cache_routine(cache, HOST_RETURN_SENTINEL), ucontext);
@@ -222,25 +242,24 @@ static bool allocate_cpu_parts(struct translator_cpu *cpu)
 
 static void free_cpu_parts(struct translator_cpu *cpu)
 {
-    if (cpu->translator->options.system) {
-        system_cpu_free(cpu);
-    } else {
-        return_stack_free(cpu->return_stack);
-        pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
-    }
+    const struct translator *t = cpu->translator;
     free(cpu->region);
     free(cpu->workspace);
+    if (t->options.system) {
+        system_cpu_free(cpu);
+        pages_free(cpu, system_cpu_size(t));
+        return;
+    }
+    return_stack_free(cpu->return_stack);
+    pages_free(cpu->own_jump_cache, JUMP_CACHE_SIZE);
     free(cpu);
 }
 
 int translator_cpu_new(struct translator *t, struct translator_cpu **out, struct error *error)
 {
-    size_t size = ALIGN_UP(t->isa->cpu_size, (size_t)64);
-    struct translator_cpu *cpu = aligned_alloc(64, size);
+    struct translator_cpu *cpu = new_cpu(t);
     if (!cpu)
         return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
-    memset(cpu, 0, size);
-    cpu->translator = t;
     if (!allocate_cpu_parts(cpu)) {
         free_cpu_parts(cpu);
         return error_set(error, -ENOMEM, "cannot make a virtual CPU: out of memory");
