@@ -40,10 +40,12 @@ static bool relative_target(const struct x86_lift *l, uint64_t *target)
     return l->insn.size > 1 || !(l->mode & X86_MODE_SEGMENTED);
 }
 
-/* Where no code can be: the branch itself is at fault. */
+/* Where no code can be: the branch itself is at fault. Elsewhere its target may be in order. */
 static bool is_beyond(const struct x86_lift *l, uint64_t target)
 {
-    return l->insn.code == X86_CODE_64 && (uint64_t)((int64_t)(target << 16) >> 16) != target;
+    const bool beyond = l->insn.code == X86_CODE_64 && (uint64_t)((int64_t)(target << 16) >> 16) != target;
+    l->ir->movable &= !beyond;
+    return beyond;
 }
 
 static ir_value computed_target(struct x86_lift *l)

@@ -5,6 +5,8 @@
 #include "translator/host/host.h"
 #include "translator/tlb.h"
 
+#define GUEST_HALF_BITS 47
+
 /* What is in the code for an address: bytes from the start of a table, or the address itself. */
 static uint64_t code_for(const struct guest_isa *isa, enum host_move_kind kind, uint64_t address)
 {
@@ -17,11 +19,13 @@ static uint64_t code_for(const struct guest_isa *isa, enum host_move_kind kind, 
     return address;
 }
 
-/* Addresses below 4 GiB are put into code in another way than those above, and wrap around there. */
+/* Addresses below 4 GiB are put into code in another way than those above, and wrap around there; branches to
+ * what is beyond the lower half may be something else. */
 static bool move_address(uint64_t from, uint64_t distance, uint64_t *to)
 {
     *to = from + distance;
-    return (from > UINT32_MAX) == (*to > UINT32_MAX);
+    return (from > UINT32_MAX) == (*to > UINT32_MAX) &&
+           !(*to >> GUEST_HALF_BITS) == !(from >> GUEST_HALF_BITS);
 }
 
 bool host_move(const struct guest_isa *isa, struct host_code *code, uint64_t distance)
