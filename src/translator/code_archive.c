@@ -7,7 +7,8 @@
 
 #include "base/macros.h"
 
-#define KEY_BITS  15
+#define KEY_BITS                                                                                             \
+    17 /* a few times as many as there are entries: each step of a list is a miss of the caches */
 #define PAGE_BITS 12
 
 /* Bytes of all entries: for more, all are forgotten. What is still in use comes again. */

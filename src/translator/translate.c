@@ -109,6 +109,12 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 
 /* -- translating --------------------------------------------------------------------------------------- */
 
+/* Whether the code may be wanted elsewhere, too. Kernels stay where they are, in the upper half. */
+static bool may_move(const struct translator *t, const struct code_source *source)
+{
+    return t->archive && source->count == 1 && !source->careful && source->pc >> 63 == 0;
+}
+
 bool lift_region(struct translator_cpu *cpu, const struct code_source *source, unsigned max)
 {
     struct translator *t = cpu->translator;
@@ -124,7 +130,7 @@ bool lift_region(struct translator_cpu *cpu, const struct code_source *source, u
         cpu->region->model = t->options.model;
         cpu->region->reaches = t->options.fills && !source->careful;
         cpu->region->guarded = source->count == 2 && !source->careful;
-        cpu->region->movable = t->archive && source->count == 1 && !source->careful && pc >> 63 == 0;
+        cpu->region->movable = may_move(t, source);
         t->isa->lift(cpu->region, pc, bytes, limit, max);
         max /= 2;
     } while (cpu->region->overflow && max > 0);
@@ -368,7 +374,7 @@ static bool add_moved(struct translator_cpu *cpu, const struct code_source *sour
 {
     struct translator *t = cpu->translator;
     struct code_range ranges[2] = {{0}};
-    if (!t->archive || source->count != 1 || source->careful)
+    if (!may_move(t, source))
         return false;
     const struct block_key key = {
         .pc = source->pc,
