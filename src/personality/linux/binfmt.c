@@ -49,6 +49,7 @@ void linux_continue_binfmt(char **arguments, char **environment)
         .environment = environment,
         .trace_fd = -1,
         .store_fd = -1,
+        .debug = {.listen_fd = -1, .fd = -1},
         .visor_fd = linux_open_own_file(true),
         .program_fd = linux_hide_fd(program_fd, true),
         .by_binfmt = true,
