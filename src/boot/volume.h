@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* volume: a file system on a disk, read only: ext2, ext3 and ext4 by libext2fs. What is only in its journal is seen. */
+/* volume: a file system on a disk, read only: ext2, ext3 and ext4 by libext2fs. What is only in its journal
+ * is seen. */
 #ifndef VISOR_BOOT_VOLUME_H
 #define VISOR_BOOT_VOLUME_H
 

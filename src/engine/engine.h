@@ -5,8 +5,8 @@
  * A machine makes an engine_vm of its parts, then the vCPUs, and gives each a thread, which calls vcpu_run()
  * in a loop. The engine does by itself whatever the guest can do: accesses to devices through the memory map
  * and the I/O space, interrupts from the local APICs, halting, INIT and SIPI between vCPUs. It comes back
- * only with what the machine decides. Time-stamp counters are the machine's clock, a billion ticks a second, and
- * what the guest has written to them, of which the engine tells the local APIC.
+ * only with what the machine decides. Time-stamp counters are the machine's clock, a billion ticks a second,
+ * and what the guest has written to them, of which the engine tells the local APIC.
  *
  * An engine takes the machine's lock around each access to a device, around pic_acknowledge(), and for
  * nothing else; it is not held when vcpu_run() is called. The vCPU is a memory_reader of the map.

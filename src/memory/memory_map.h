@@ -49,8 +49,8 @@ struct memory_backing {
     _Atomic bool tracks_dirty;
     /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
     void (*code_written)(void *opaque, struct memory_backing *backing, uint64_t offset, uint64_t length);
-    /* No page counts as written any more: who writes by other ways than these functions is to tell of the next
-     * write to each. */
+    /* No page counts as written any more: who writes by other ways than these functions is to tell of the
+     * next write to each. */
     void (*dirty_cleared)(void *opaque);
     void *opaque;
 };
