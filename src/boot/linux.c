@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "boot/bytes.h"
 #include "boot/linux_header.h"
+#include "boot/linux_initrd.h"
 
 /* The setup header's fields, from the start of the file as of the zero page. */
 enum {
@@ -230,7 +231,7 @@ static int enter(struct loader *load, const struct linux_header *h, const struct
     return result;
 }
 
-int linux_load(struct loader *load, const uint8_t *head, size_t size)
+static int load_linux(struct loader *load, const uint8_t *head, size_t size)
 {
     uint8_t page[ZERO_PAGE] = {0};
     struct linux_header h;
@@ -263,6 +264,18 @@ int linux_load(struct loader *load, const uint8_t *head, size_t size)
     if (!result)
         result = loader_write(load, LOADER_BOOT_PARAMS, page, sizeof page);
     return result ? result : enter(load, &h, &kernel);
+}
+
+int linux_load(struct loader *load, const uint8_t *head, size_t size)
+{
+    const struct boot_config *config = load->config;
+    struct linux_initrds initrds;
+    linux_initrds_open(&initrds, config);
+    load->config = &initrds.config;
+    int result = load_linux(load, head, size);
+    load->config = config;
+    linux_initrds_close(&initrds);
+    return result;
 }
 
 enum boot_protocol linux_protocol(const uint8_t *head, size_t size)

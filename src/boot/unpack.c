@@ -2,6 +2,7 @@
 #include "boot/unpack.h"
 
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <lzma.h>
@@ -148,4 +149,109 @@ bool unpack(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size)
         if (in_size > formats[i].length && !memcmp(in, formats[i].magic, formats[i].length))
             return formats[i].unpack(in, in_size, out, out_size);
     return false;
+}
+
+/* -- of a size that is not known --------------------------------------------------------------------------
+ */
+
+struct growing {
+    uint8_t *data;
+    size_t size, room, most;
+};
+
+/* Makes room for more; false: there is as much as there may be. */
+static bool grow(struct growing *out)
+{
+    const size_t first = 1 << 20;
+    size_t room = out->room ? MIN(out->room * 2, out->most) : MIN(first, out->most);
+    uint8_t *data = room > out->size ? realloc(out->data, room) : NULL;
+    if (!data)
+        return false;
+    out->data = data;
+    out->room = room;
+    return true;
+}
+
+static bool grow_gzip(const uint8_t *in, size_t in_size, size_t *used, struct growing *out)
+{
+    const int with_gzip_header = 15 + 16;
+    z_stream stream = {.next_in = (uint8_t *)(uintptr_t)in, .avail_in = (unsigned)in_size};
+    int result = Z_OK;
+    if (in_size > UINT_MAX || inflateInit2(&stream, with_gzip_header) != Z_OK)
+        return false;
+    while (result == Z_OK && grow(out)) {
+        stream.next_out = out->data + out->size;
+        stream.avail_out = (unsigned)(out->room - out->size);
+        result = inflate(&stream, Z_NO_FLUSH);
+        out->size = out->room - stream.avail_out;
+    }
+    *used = in_size - stream.avail_in;
+    inflateEnd(&stream);
+    return result == Z_STREAM_END;
+}
+
+static bool grow_xz(const uint8_t *in, size_t in_size, size_t *used, struct growing *out)
+{
+    lzma_stream stream = LZMA_STREAM_INIT;
+    lzma_ret result = lzma_stream_decoder(&stream, 256 << 20, 0);
+    stream.next_in = in;
+    stream.avail_in = in_size;
+    while (result == LZMA_OK && grow(out)) {
+        stream.next_out = out->data + out->size;
+        stream.avail_out = out->room - out->size;
+        result = lzma_code(&stream, LZMA_FINISH);
+        out->size = out->room - stream.avail_out;
+    }
+    *used = in_size - stream.avail_in;
+    lzma_end(&stream);
+    return result == LZMA_STREAM_END;
+}
+
+static bool grow_zstd(const uint8_t *in, size_t in_size, size_t *used, struct growing *out)
+{
+    ZSTD_inBuffer from = {in, in_size, 0};
+    ZSTD_DStream *stream = ZSTD_createDStream();
+    size_t result = 1;
+    while (stream && result && !ZSTD_isError(result) && grow(out)) {
+        ZSTD_outBuffer to = {out->data, out->room, out->size};
+        size_t before = from.pos;
+        result = ZSTD_decompressStream(stream, &to, &from);
+        if (result && to.pos < to.size && from.pos == before && from.pos == from.size)
+            break; /* it is cut off */
+        out->size = to.pos;
+    }
+    *used = from.pos;
+    ZSTD_freeDStream(stream);
+    return stream && !result;
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    return !size || (!bytes[0] && !memcmp(bytes, bytes + 1, size - 1));
+}
+
+uint8_t *unpack_any(const uint8_t *in, size_t in_size, size_t most, size_t *out_size)
+{
+    static const struct {
+        const char *magic;
+        size_t length;
+        bool (*unpack)(const uint8_t *in, size_t in_size, size_t *used, struct growing *out);
+    } formats[] = {
+        {"\x1f\x8b", 2, grow_gzip},
+        {"\3757zXZ\0", 6, grow_xz},
+        {"\x28\xb5\x2f\xfd", 4, grow_zstd},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
+        struct growing out = {.most = MIN(most, UINT_MAX)};
+        size_t used = 0;
+        if (in_size <= formats[i].length || memcmp(in, formats[i].magic, formats[i].length) != 0)
+            continue;
+        if (formats[i].unpack(in, in_size, &used, &out) && is_zero(in + used, in_size - used)) {
+            *out_size = out.size;
+            return out.data;
+        }
+        free(out.data);
+        break;
+    }
+    return NULL;
 }

@@ -10,4 +10,8 @@
 /* Fills exactly `out_size` bytes, and no more; false: it is another format, damaged, or of another size. */
 bool unpack(const uint8_t *in, size_t in_size, uint8_t *out, size_t out_size);
 
+/* Memory that the caller frees, at most `most` bytes, of gzip, xz or zstd of which nothing but zeros is left
+ * over; else NULL. */
+uint8_t *unpack_any(const uint8_t *in, size_t in_size, size_t most, size_t *out_size);
+
 #endif

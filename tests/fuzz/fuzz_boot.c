@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "boot/boot.h"
+#include "boot/unpack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,6 +46,16 @@ static struct boot_file file_of(const uint8_t *data, size_t size, struct boot_fi
     return file;
 }
 
+/* As an initial RAM disk. */
+static void check_unpack(const uint8_t *data, size_t size)
+{
+    const size_t most = 1 << 20;
+    size_t unpacked = 0;
+    uint8_t *out = unpack_any(data, size, most, &unpacked);
+    check(!out || unpacked <= most);
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct boot_file *memory;
@@ -70,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .no_long_mode = how & 16,
     };
     struct x86_state state, before;
+    check_unpack(data + 1, size - 1);
     memset(&state, how, sizeof state);
     before = state;
     int protocol = boot_detect(&kernel, &error);

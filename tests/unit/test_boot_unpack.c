@@ -314,6 +314,56 @@ static void test_left_to_kernel(void **unused)
     assert_packed(&m);
     machine_tear_down(&m);
     free(image);
+    image = NULL;
+}
+
+/* -- initial RAM disks ------------------------------------------------------------------------------------
+ */
+
+/* What the kernel finds, after a boot with this as initial RAM disk. */
+static void assert_initrd(struct boot_machine *m, const void *disk, size_t disk_size, const void *want,
+                          size_t want_size)
+{
+    machine_module(m, disk, disk_size, NULL);
+    assert_int_equal(machine_boot(m), 0);
+    assert_int_equal(machine_get(m, m->state.gpr[X86_RSI] + 0x21c, 4), want_size);
+    machine_has(m, machine_get(m, m->state.gpr[X86_RSI] + 0x218, 4), want, want_size);
+    boot_file_close(m->modules[--m->config.module_count].file);
+}
+
+/* The host unpacks what it knows and what is not large; the kernel gets the rest as it is. */
+static void test_initrds(void **unused)
+{
+    (void)unused;
+    const size_t large = 9 * MIB;
+    struct boot_machine m;
+    uint8_t *disk = calloc(1, large);
+    assert_non_null(disk);
+    machine_set_up(&m, 64 * MIB);
+    make_kernel(&m, true, make_vmlinux(true, 6, three_lists), 2);
+    for (size_t i = 0; i < PLAIN_SIZE; i++)
+        disk[i] = (uint8_t)(i * i >> (i >> 12 & 7));
+    for (unsigned i = 0; i < 4; i++) {
+        size_t size = packers[i](disk, PLAIN_SIZE);
+        if (i == 3) { /* lz4 is quick enough */
+            assert_initrd(&m, packed, size, packed, size);
+            continue;
+        }
+        assert_initrd(&m, packed, size, disk, PLAIN_SIZE);
+        assert_initrd(&m, packed, size - 9, packed, size - 9); /* cut off */
+        memset(packed + size, 0, 512);
+        assert_initrd(&m, packed, size + 512, disk, PLAIN_SIZE); /* filled up */
+        packed[size + 3] = 1;                                    /* something else follows */
+        assert_initrd(&m, packed, size + 4, packed, size + 4);
+        size = packers[i](disk, large); /* more than an eighth */
+        assert_initrd(&m, packed, size, packed, size);
+        size = packers[i](disk, 7 * MIB);
+        assert_initrd(&m, packed, size, disk, 7 * MIB);
+    }
+    assert_initrd(&m, "070701", 6, "070701", 6);
+    machine_tear_down(&m);
+    free(disk);
+    free(image);
 }
 
 int main(void)
@@ -321,7 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_formats),        cmocka_unit_test(test_lz4),
         cmocka_unit_test(test_random),         cmocka_unit_test(test_room),
-        cmocka_unit_test(test_left_to_kernel),
+        cmocka_unit_test(test_left_to_kernel), cmocka_unit_test(test_initrds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
