@@ -417,6 +417,26 @@ static pid_t child_pid(void)
     return pid;
 }
 
+/* The process of the user network has a filter of system calls, and may not get rid of it. */
+static void test_filter(void **state)
+{
+    char path[64], line[128];
+    int filters = -1, final = -1;
+    (void)state;
+    network_open("user", 0);
+    learn_gateway();
+    snprintf(path, sizeof path, "/proc/%d/status", (int)child_pid());
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        sscanf(line, "Seccomp: %d", &filters);
+        sscanf(line, "NoNewPrivs: %d", &final);
+    }
+    fclose(file);
+    assert_int_equal(filters, 2);
+    assert_int_equal(final, 1);
+}
+
 static void test_death(void **state)
 {
     (void)state;
@@ -600,6 +620,7 @@ int main(int argc, char **argv)
         TEST(test_busy_port),
         TEST(test_restrict),
         TEST(test_stall),
+        TEST(test_filter),
         TEST(test_death),
         TEST(test_no_library),
         TEST(test_orphan),

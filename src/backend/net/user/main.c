@@ -4,8 +4,8 @@
  *
  * A program of its own because visor is linked statically and Debian has no static libslirp; it is contained
  * in visor's own file, and loads the library by hand so that visor can say what is missing. It has no rights
- * that visor's user has not, gives up those of root after it listens at its ports, and ends when visor does,
- * which it sees at its control socket.
+ * that visor's user has not, gives up those of root and most system calls after it listens at its ports, and
+ * ends when visor does, which it sees at its control socket.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -27,6 +27,7 @@
 
 #include "backend/net/user/channel.h"
 #include "backend/net/user/frames.h"
+#include "backend/net/user/sandbox.h"
 #include "base/macros.h"
 
 #define LIBRARY "libslirp.so.0"
@@ -419,6 +420,7 @@ int main(void)
     if (!library_load() || !slirp_start(&options))
         return 1;
     give_up_rights();
+    sandbox_enter(); /* where the host has no filters the user network works, too */
     report(0, "", "%s", "");
     while (turn()) {
     }
