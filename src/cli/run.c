@@ -28,8 +28,8 @@ enum option { ARCH, ROOT, ENV, WORKDIR, VOLUME, INTERPRET, TRACE, GDB, MACHINE }
 static const struct command_option options[] = {
     [ARCH] = {.name = "arch",
               .argument = "ARCH",
-              .help = "Refuse programs of another CPU: arm64 or amd64 (which then is translated, too)",
-              .choices = "arm64 amd64"},
+              .help = "Refuse programs of another CPU: arm64; amd64 or i386 (which then are translated, too)",
+              .choices = "arm64 amd64 i386"},
     [ROOT] = {.name = "root",
               .argument = "DIR",
               .help = "Run inside this root directory; no rights needed",
@@ -191,16 +191,17 @@ static int set_arch(struct linux_program *program, const char *name, struct erro
     static const struct {
         const char *name;
         int machine;
-    } names[] = {{"arm64", EM_AARCH64}, {"aarch64", EM_AARCH64}, {"amd64", EM_X86_64}, {"x86_64", EM_X86_64}};
+    } names[] = {{"arm64", EM_AARCH64}, {"aarch64", EM_AARCH64}, {"amd64", EM_X86_64},
+                 {"x86_64", EM_X86_64}, {"i386", EM_386},        {"i686", EM_386}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(name, names[i].name) != 0)
             continue;
         program->machine = names[i].machine;
-        program->translate_host = names[i].machine == EM_X86_64;
+        program->translate_host = names[i].machine != EM_AARCH64;
         return 0;
     }
-    return error_set(error, -EINVAL, "no translator for \"%s\"; there are arm64 and amd64", name);
+    return error_set(error, -EINVAL, "no translator for \"%s\"; there are arm64, amd64 and i386", name);
 }
 
 static int set_option(void *context, int index, const char *argument, struct error *error)

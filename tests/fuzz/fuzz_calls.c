@@ -409,6 +409,24 @@ int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uin
     return serve(number, (const uint64_t[6]){a, b, c, d, e, f});
 }
 
+/* The process is an arm64 one. */
+int64_t linux_compat_syscall(struct linux_thread *self, long number, const uint64_t a[6])
+{
+    (void)self, (void)number, (void)a;
+    abort();
+}
+
+int64_t linux_plain_compat_syscall(long number, const uint64_t a[6])
+{
+    (void)number, (void)a;
+    abort();
+}
+
+bool host_has_compat(void)
+{
+    return false;
+}
+
 int host_sigaction(int signal, const struct host_sigaction *action, struct host_sigaction *old)
 {
     (void)signal, (void)action;

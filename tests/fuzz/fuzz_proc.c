@@ -96,7 +96,7 @@ static void check_mappings(char *text)
 /* The host's file as a stream, and what has been written of it. */
 static void convert(unsigned kind, const uint8_t *data, size_t size)
 {
-    static const struct linux_arch arch;
+    static const struct linux_arch arch = {.word_size = 8};
     struct linux_process process = {.arch = &arch,
                                     .brk_start = 0x600000,
                                     .brk_end = 0x60a800,

@@ -78,7 +78,7 @@ static const struct linux_syscall calls[] = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct linux_arch arch;
+    static const struct linux_arch arch = {.word_size = 8};
     static int own_fds[OWN_FD_COUNT];
     struct linux_process process = {.own_fds = own_fds, .arch = &arch};
     struct linux_thread thread = {.tid = 1, .process = &process};

@@ -54,7 +54,7 @@ static void apply(struct io_uring_sqe *sqe, const struct uring_patch *patch, boo
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct linux_arch arch;
+    static const struct linux_arch arch = {.word_size = 8};
     struct linux_process process = {.arch = &arch};
     struct linux_thread thread = {.process = &process};
     struct uring_patch *patches = NULL;

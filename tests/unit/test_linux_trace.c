@@ -68,7 +68,7 @@ static uint64_t unknown_number(const struct translator_cpu *cpu, uint64_t *a)
     return 0x123;
 }
 
-static struct linux_arch arch = {.syscall_arguments = unknown_number};
+static struct linux_arch arch = {.word_size = 8, .syscall_arguments = unknown_number};
 static int own_fds[] = {-1, -1, -1, 2};
 static struct linux_process process = {.arch = &arch, .own_fds = own_fds};
 static struct linux_thread thread = {.process = &process, .tid = 7};

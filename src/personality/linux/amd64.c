@@ -35,14 +35,14 @@ static const struct x86_state *state_of(const struct translator_cpu *cpu)
 
 /* -- registers ----------------------------------------------------------------------------------------- */
 
-static void set_segment(struct x86_state *state, enum x86_segment segment, uint16_t selector,
-                        uint16_t attributes)
+void amd64_set_segment(struct x86_state *state, enum x86_segment segment, uint16_t selector,
+                       uint16_t attributes)
 {
     state->segment[segment] =
         (struct x86_segment_register){.selector = selector, .attributes = attributes, .limit = ~0u};
 }
 
-static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
+void amd64_start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
 {
     struct x86_state *state = &amd64_cpu(cpu)->state;
 
@@ -55,8 +55,8 @@ static void start(struct translator_cpu *cpu, uint64_t entry, uint64_t sp)
     state->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP | X86_CR0_AM;
     state->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_OSXSAVE | X86_CR4_FSGSBASE;
     state->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE | X86_EFER_NXE;
-    set_segment(state, X86_CS, AMD64_CS, 0xa0fb); /* 64-bit code, DPL 3 */
-    set_segment(state, X86_SS, AMD64_SS, 0xc0f3); /* data, DPL 3 */
+    amd64_set_segment(state, X86_CS, AMD64_CS, 0xa0fb); /* 64-bit code, DPL 3 */
+    amd64_set_segment(state, X86_SS, AMD64_SS, 0xc0f3); /* data, DPL 3 */
     amd64_reset_fpu(amd64_cpu(cpu));
 }
 
@@ -68,7 +68,7 @@ static void leave_syscall(struct x86_cpu *cpu, int64_t result)
     state->gpr[X86_R11] = x86_eflags_get(state);
 }
 
-static void copy(struct translator_cpu *to, struct translator_cpu *from)
+void amd64_copy_registers(struct translator_cpu *to, struct translator_cpu *from)
 {
     x86_x87_settle((struct x86_cpu *)from);
     amd64_cpu(to)->state = *state_of(from);
@@ -77,10 +77,15 @@ static void copy(struct translator_cpu *to, struct translator_cpu *from)
     amd64_cpu(to)->mode = ((const struct x86_cpu *)from)->mode;
     amd64_note_flags(to->owner);
     to->fp_control = from->fp_control;
+}
+
+static void copy(struct translator_cpu *to, struct translator_cpu *from)
+{
+    amd64_copy_registers(to, from);
     leave_syscall(amd64_cpu(to), 0);
 }
 
-static void set_sp(struct translator_cpu *cpu, uint64_t sp)
+void amd64_set_sp(struct translator_cpu *cpu, uint64_t sp)
 {
     amd64_cpu(cpu)->state.gpr[X86_RSP] = sp;
 }
@@ -90,17 +95,17 @@ static void set_thread_pointer(struct translator_cpu *cpu, uint64_t value)
     amd64_cpu(cpu)->state.segment_base[X86_FS] = value;
 }
 
-static uint64_t get_sp(const struct translator_cpu *cpu)
+uint64_t amd64_sp(const struct translator_cpu *cpu)
 {
     return state_of(cpu)->gpr[X86_RSP];
 }
 
-static uint64_t get_pc(const struct translator_cpu *cpu)
+uint64_t amd64_pc(const struct translator_cpu *cpu)
 {
     return ((const struct x86_cpu *)cpu)->pc;
 }
 
-static void set_pc(struct translator_cpu *cpu, uint64_t pc)
+void amd64_set_pc(struct translator_cpu *cpu, uint64_t pc)
 {
     amd64_cpu(cpu)->pc = pc;
 }
@@ -182,11 +187,11 @@ static void raise_vector(struct linux_thread *thread, unsigned vector, uint64_t 
                      : known                              ? signals[vector].code
                                                           : SI_KERNEL;
     linux_force_signal(thread, known ? signals[vector].signal : SIGSEGV, code,
-                       known && signals[vector].address ? get_pc(thread->cpu) : 0);
+                       known && signals[vector].address ? amd64_pc(thread->cpu) : 0);
 }
 
 /* A fault, or an access that the processor does not even try. */
-static bool note_fault(struct linux_thread *thread, int code, uint64_t address, bool fetch)
+bool amd64_note_fault(struct linux_thread *thread, int code, uint64_t address, bool fetch)
 {
     const bool write = !fetch && thread->cpu->fault_info.write;
 
@@ -208,7 +213,7 @@ static bool note_fault(struct linux_thread *thread, int code, uint64_t address, 
 static void raise_page_fault(struct linux_thread *thread, const struct x86_exception *exception)
 {
     int code = linux_memory_is_guest(thread->process, exception->address, 1) ? SEGV_ACCERR : SEGV_MAPERR;
-    if (note_fault(thread, code, exception->address, false))
+    if (amd64_note_fault(thread, code, exception->address, false))
         linux_force_signal(thread, SIGSEGV, code, exception->address);
 }
 
@@ -238,13 +243,13 @@ static void raise_target(struct linux_thread *thread)
 {
     uint8_t code[X86_INSTRUCTION_MAX];
     size_t size = sizeof code;
-    while (size && guest_read(code, get_pc(thread->cpu), size) < 0)
+    while (size && guest_read(code, amd64_pc(thread->cpu), size) < 0)
         size--; /* the next page need not be there */
     x86_undo_branch(amd64_cpu(thread->cpu), code, size);
     raise_vector(thread, X86_GP, 0);
 }
 
-static void raise_exception(struct linux_thread *thread, enum translator_exit exit)
+void amd64_raise(struct linux_thread *thread, enum translator_exit exit)
 {
     switch (exit) {
     case TRANSLATOR_EXCEPTION: raise_vector(thread, (unsigned)thread->cpu->exit_payload, 0); break;
@@ -264,13 +269,16 @@ static void raise_exception(struct linux_thread *thread, enum translator_exit ex
 
 /* EFLAGS.TF was set before the instruction, so a trap comes behind it; but not behind a system call, from
  * which the kernel returns by an instruction that sets it. */
-static void step(struct linux_thread *thread)
+void amd64_step(struct linux_thread *thread)
 {
     thread->stepping = true;
     const enum translator_exit exit = translator_step(thread->cpu, 0);
     thread->stepping = false;
-    if (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP ||
-        (exit == TRANSLATOR_EMULATE && emulate(thread)))
+    const struct linux_arch *arch = thread->process->arch;
+    if (exit == TRANSLATOR_EMULATE && arch->emulates_syscall && arch->emulates_syscall(thread))
+        linux_thread_serve(thread, TRANSLATOR_SYSCALL);
+    else if (exit == TRANSLATOR_NONE || exit == TRANSLATOR_LOOKUP ||
+             (exit == TRANSLATOR_EMULATE && emulate(thread)))
         raise_vector(thread, X86_DB, 0);
     else if (exit != TRANSLATOR_EMULATE)
         linux_thread_serve(thread, exit);
@@ -303,6 +311,7 @@ const struct linux_arch linux_amd64 = {
     .isa = &x86_guest,
     .elf_machine = EM_X86_64,
     .address_end = GUEST_ADDRESS_END,
+    .word_size = 8,
     .machine = "x86_64",
     .calls = &linux_amd64_calls,
     .coherent_code = true,
@@ -311,19 +320,19 @@ const struct linux_arch linux_amd64 = {
     .hwcap2 = amd64_hwcap2,
     .minimum_signal_stack = 2048,
     .write_cpuinfo = amd64_write_cpuinfo,
-    .start = start,
+    .start = amd64_start,
     .copy = copy,
-    .set_sp = set_sp,
+    .set_sp = amd64_set_sp,
     .set_thread_pointer = set_thread_pointer,
-    .sp = get_sp,
-    .pc = get_pc,
-    .set_pc = set_pc,
+    .sp = amd64_sp,
+    .pc = amd64_pc,
+    .set_pc = amd64_set_pc,
     .syscall_arguments = syscall_arguments,
     .set_result = set_result,
     .restart = restart,
-    .raise = raise_exception,
-    .step = step,
-    .note_fault = note_fault,
+    .raise = amd64_raise,
+    .step = amd64_step,
+    .note_fault = amd64_note_fault,
     .serve_fetch = serve_vsyscall,
     .push_frame = amd64_push_frame,
     .pop_frame = amd64_pop_frame,

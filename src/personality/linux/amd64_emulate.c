@@ -12,6 +12,7 @@
 #include "arch/x86/emulate.h"
 #include "base/macros.h"
 #include "personality/linux/debug.h"
+#include "personality/linux/i386.h"
 
 #define MODEL_NAME      "x86-64-v2"
 #define HWCAP2_FSGSBASE 2u
@@ -48,9 +49,11 @@ static int page_fault(struct x86_core *core, uint64_t address, unsigned size, bo
     return X86_RAISED;
 }
 
+/* What the processor itself accesses are descriptor tables. */
 static int read_linear(struct x86_core *core, uint64_t linear, void *buffer, unsigned size, bool system)
 {
-    (void)system;
+    if (system)
+        return i386_read_table(core, linear, buffer, size);
     linux_debug_access(core->owner, linear, size, false);
     return guest_read(buffer, linear, size) < 0 ? page_fault(core, linear, size, false) : 0;
 }
@@ -58,7 +61,8 @@ static int read_linear(struct x86_core *core, uint64_t linear, void *buffer, uns
 static int write_linear(struct x86_core *core, uint64_t linear, const void *buffer, unsigned size,
                         bool system)
 {
-    (void)system;
+    if (system) /* bits that are set in all descriptors: accessed */
+        return 0;
     linux_debug_access(core->owner, linear, size, true);
     return guest_write(linear, buffer, size) < 0 ? page_fault(core, linear, size, true) : 0;
 }
@@ -88,7 +92,7 @@ void amd64_from_state(struct x86_cpu *cpu)
 {
     cpu->pc = cpu->state.rip;
     cpu->common.fp_control = cpu->state.mxcsr;
-    x86_update_exact_mode(cpu);
+    i386_update_mode(cpu);
 }
 
 bool amd64_emulate(struct linux_thread *thread, unsigned length, struct x86_exception *exception)

@@ -8,5 +8,7 @@ const struct linux_arch *linux_arch_for(int elf_machine, bool translate_host)
 {
     if (elf_machine == EM_AARCH64)
         return &linux_arm64;
-    return elf_machine == EM_X86_64 && translate_host ? &linux_amd64 : NULL;
+    if (elf_machine == EM_X86_64 && translate_host)
+        return &linux_amd64;
+    return elf_machine == EM_386 && translate_host ? &linux_i386 : NULL;
 }

@@ -50,13 +50,16 @@ struct linux_arch {
     uint16_t elf_machine;
     const char *machine;  /* uname -m, AT_PLATFORM */
     uint64_t address_end; /* of the guest's addresses: at most GUEST_ADDRESS_END */
+    uint8_t word_size;    /* bytes of a pointer, and of C's long */
     const struct linux_syscall_table *calls;
-    bool coherent_code;       /* the processor sees changed code at once */
-    bool host_abi;            /* numbers and structures are the host's */
+    bool coherent_code; /* the processor sees changed code at once */
+    bool host_abi; /* numbers and structures are the host's; those of 32-bit programs if words have 4 bytes */
     uint64_t (*hwcap)(void);  /* AT_HWCAP */
     uint64_t (*hwcap2)(void); /* AT_HWCAP2; NULL: 0 */
     uint32_t minimum_signal_stack;
-    const struct linux_vdso *vdso;        /* NULL: none */
+    const struct linux_vdso *vdso; /* NULL: none */
+    /* Where there is none: maps the code that signal handlers return to. NULL: they bring it along. */
+    int (*map_trampolines)(struct linux_process *process);
     const struct linux_debug_arch *debug; /* debug.h */
     uint64_t address_tag;                 /* bits of addresses that the processor ignores */
 
@@ -68,7 +71,10 @@ struct linux_arch {
     /* The registers of a new thread or process: those of its creator, with result 0. */
     void (*copy)(struct translator_cpu *to, struct translator_cpu *from);
     void (*set_sp)(struct translator_cpu *cpu, uint64_t sp);
+    /* What clone() gives as `tls`. If that is not a value but the address of one, check_thread_pointer (else
+     * NULL) has said 0 before: it gives a negative errno for what clone() is to fail for. */
     void (*set_thread_pointer)(struct translator_cpu *cpu, uint64_t value);
+    int (*check_thread_pointer)(uint64_t value);
 
     uint64_t (*sp)(const struct translator_cpu *cpu);
     uint64_t (*pc)(const struct translator_cpu *cpu);
@@ -79,6 +85,10 @@ struct linux_arch {
     void (*set_result)(struct translator_cpu *cpu, int64_t result);
     /* Makes it execute the system call instruction again, as it was at the first try. */
     void (*restart)(struct translator_cpu *cpu, const struct linux_call *call);
+
+    /* Has it stopped for TRANSLATOR_EMULATE to make a system call? It is then behind that instruction. NULL:
+     * it never does. */
+    bool (*emulates_syscall)(struct linux_thread *thread);
 
     /* What the processor raises when it stops for anything but a system call and what has to do with memory,
      * or executes what is left to it (TRANSLATOR_EMULATE). */
@@ -107,10 +117,23 @@ static inline uint64_t linux_untag(uint64_t tag, uint64_t address)
     return address & (tag & -tag) >> 1 ? address : address & ~tag;
 }
 
-extern const struct linux_arch linux_arm64, linux_amd64;
+extern const struct linux_arch linux_arm64, linux_amd64, linux_i386;
 
-/* Who runs programs of this ELF machine; NULL: the host's kernel, if anybody. The host's own CPU is
- * translated only if that is asked for. */
+/* Programs with 32-bit addresses; the host's own. */
+static inline bool linux_is_32bit(const struct linux_process *process)
+{
+    return process->arch->word_size == 4;
+}
+
+/* A word in guest memory, of the guest's size: 0 or -EFAULT. */
+static inline int linux_read_word(const struct linux_process *process, uint64_t address, uint64_t *value)
+{
+    *value = 0; /* numbers begin with their lower half */
+    return guest_read(value, address, process->arch->word_size);
+}
+
+/* Who runs programs of this ELF machine; NULL: the host's kernel, if anybody. The host's own CPU, of 64 or 32
+ * bits, is translated only if that is asked for. */
 const struct linux_arch *linux_arch_for(int elf_machine, bool translate_host);
 
 #endif

@@ -331,6 +331,7 @@ const struct linux_arch linux_arm64 = {
     .isa = &arm64_guest,
     .elf_machine = EM_AARCH64,
     .address_end = GUEST_ADDRESS_END,
+    .word_size = 8,
     .machine = "aarch64",
     .calls = &linux_arm64_calls,
     .hwcap = hwcap,

@@ -465,8 +465,14 @@ static int64_t clone_copy(struct linux_thread *thread, const struct request *req
 static int64_t clone_any(struct linux_thread *thread, const struct request *request)
 {
     const uint64_t flags = request->clone.flags;
+    const struct linux_arch *arch = thread->process->arch;
     if (flags & CLEAR_SIGHAND && flags & CLONE_SIGHAND)
         return -EINVAL;
+    const int code = flags & CLONE_SETTLS && arch->check_thread_pointer
+                         ? arch->check_thread_pointer(request->clone.tls)
+                         : 0;
+    if (code < 0)
+        return code;
     return flags & CLONE_VM ? clone_shared(thread, request) : clone_copy(thread, request);
 }
 

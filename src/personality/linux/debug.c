@@ -67,6 +67,8 @@ static int start_server(struct linux_debugger *debugger, struct error *error)
 
 int linux_debug_new(struct linux_process *process, const struct linux_debug_start *start, struct error *error)
 {
+    if (!process->arch->debug)
+        return error_set(error, -ENOTSUP, "%s programs cannot be debugged", process->arch->machine);
     struct linux_debugger *debugger = calloc(1, sizeof *debugger);
     if (!debugger)
         return error_set(error, -ENOMEM, "out of memory for the debugger");

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/session.h"
 #include "personality/linux/signal.h"
 #include "personality/linux/start.h"
@@ -37,11 +38,11 @@
 /* -- the guest's vectors --------------------------------------------------------------------------------- */
 
 /* Number of pointers before the NULL at a guest address, or a negative errno. */
-static int64_t count_pointers(uint64_t address)
+static int64_t count_pointers(const struct linux_process *process, uint64_t address)
 {
     uint64_t pointer;
     for (unsigned n = 0; address && n < ARGUMENTS_MAX; n++) {
-        if (guest_read(&pointer, address + n * 8ull, sizeof pointer) < 0)
+        if (linux_read_word(process, address + n * (uint64_t)process->arch->word_size, &pointer) < 0)
             return -EFAULT;
         if (!pointer)
             return n;
@@ -51,10 +52,11 @@ static int64_t count_pointers(uint64_t address)
 
 /* A vector of `prefix_count` own strings, then the guest's from index `skip` on. NULL with *code set if it
  * cannot be made. The strings themselves stay where they are: the kernel reads them. */
-static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t address, unsigned skip,
-                          int64_t *code)
+static char **make_vector(const struct linux_process *process, char *const *prefix, unsigned prefix_count,
+                          uint64_t address, unsigned skip, int64_t *code)
 {
-    int64_t count = *code = count_pointers(address);
+    const uint64_t word = process->arch->word_size;
+    int64_t count = *code = count_pointers(process, address);
     if (count < 0)
         return NULL;
     skip = (unsigned)MIN((int64_t)skip, count);
@@ -65,10 +67,14 @@ static char **make_vector(char *const *prefix, unsigned prefix_count, uint64_t a
         return NULL;
     }
     memcpy(vector, prefix, prefix_count * sizeof *vector);
-    if (count && guest_read(vector + prefix_count, address + skip * 8ull, (size_t)count * 8) < 0) {
-        free(vector);
-        *code = -EFAULT;
-        return NULL;
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t pointer;
+        if (linux_read_word(process, address + (skip + (uint64_t)i) * word, &pointer) < 0) {
+            free(vector);
+            *code = -EFAULT;
+            return NULL;
+        }
+        vector[prefix_count + (uint64_t)i] = (char *)pointer;
     }
     vector[prefix_count + (size_t)count] = NULL;
     return vector;
@@ -147,10 +153,10 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
                  strlen(target->exec_name), target->exec_name, target->path) < 0)
         exec->variable = NULL;
     if (exec->variable)
-        exec->arguments = make_vector(target->prefix, target->prefix_count, vectors[0],
+        exec->arguments = make_vector(process, target->prefix, target->prefix_count, vectors[0],
                                       target->prefix_count ? 1 : 0, &result);
     if (exec->arguments)
-        exec->environment = make_vector(&exec->variable, 1, vectors[1], 0, &result);
+        exec->environment = make_vector(process, &exec->variable, 1, vectors[1], 0, &result);
     if (exec->environment) {
         show_own_fds(process, true);
         translator_share(process->translator);
@@ -185,15 +191,35 @@ static bool needs_binfmt(const struct linux_process *process, const struct linux
            (process->own_fds[OWN_VISOR] < 0 || changes_rights(target->fd));
 }
 
+/* The kernel looks at the guest's vectors itself, unless their pointers are too small for this process. */
+static int64_t exec_by_host(struct linux_thread *thread, struct linux_exec *exec,
+                            const struct linux_program_file *file, const uint64_t vectors[2])
+{
+    struct linux_process *process = thread->process;
+    int64_t result = -ENOMEM;
+    if (!linux_is_32bit(process))
+        return host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
+    exec->arguments = make_vector(process, NULL, 0, vectors[0], 0, &result);
+    if (exec->arguments)
+        exec->environment = make_vector(process, NULL, 0, vectors[1], 0, &result);
+    if (exec->environment)
+        result = host_exec(thread, file->directory, file->path, (uintptr_t)exec->arguments,
+                           (uintptr_t)exec->environment, file->flags);
+    return result;
+}
+
 static int64_t exec_target(struct linux_thread *thread, struct linux_exec *exec,
                            const struct linux_program_file *file, const uint64_t vectors[2])
 {
     struct linux_process *process = thread->process;
     const struct linux_target *target = exec->target;
     if (target->native || needs_binfmt(process, target)) {
-        int64_t result = host_exec(thread, file->directory, file->path, vectors[0], vectors[1], file->flags);
+        int64_t result = exec_by_host(thread, exec, file, vectors);
         if (result != -ENOEXEC || target->native || process->own_fds[OWN_VISOR] < 0)
             return result;
+        free(exec->arguments);
+        free(exec->environment);
+        exec->arguments = exec->environment = NULL;
     }
     return exec_guest(thread, exec, vectors);
 }

@@ -15,8 +15,12 @@
 #include "base/macros.h"
 #include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
+#include "personality/linux/file.h"
 #include "personality/linux/proc.h"
 #include "personality/linux/syscalls.h"
+
+/* Of the host's calls for 32-bit programs, and their O_LARGEFILE, which is the kernel's on x86. */
+enum { COMPAT_OPENAT = 295, COMPAT_GETDENTS64 = 220, COMPAT_O_LARGEFILE = 0100000 };
 
 static bool is_own(struct linux_thread *thread, uint64_t fd)
 {
@@ -62,6 +66,21 @@ static int64_t leave_visor(struct linux_thread *thread, int64_t fd, uint64_t dir
     return linux_plain_syscall(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)program, flags, 0, 0, 0);
 }
 
+/* Without O_LARGEFILE a 32-bit program cannot open files whose size it could not tell: only its own call has
+ * it otherwise than with that flag. */
+static bool opens_small_only(const struct linux_thread *thread, uint64_t flags)
+{
+    return linux_is_32bit(thread->process) && !(flags & COMPAT_O_LARGEFILE);
+}
+
+static int64_t host_openat(struct linux_thread *thread, uint64_t dirfd, uint64_t path, uint64_t flags,
+                           uint64_t mode)
+{
+    if (opens_small_only(thread, flags))
+        return linux_compat_syscall(thread, COMPAT_OPENAT, (const uint64_t[6]){dirfd, path, flags, mode});
+    return linux_host_syscall(thread, SYS_openat, dirfd, path, flags, mode, 0, 0);
+}
+
 /*
  * Opens a file that may be reached by a symbolic link to /proc/self/exe. Which file it is need not be looked
  * at where the kernel says that no such link is on the way. For writing it refuses visor, as it should the
@@ -75,14 +94,14 @@ static int64_t open_host(struct linux_thread *thread, uint64_t dirfd, uint64_t p
                            O_DIRECT | O_LARGEFILE | O_NOATIME | O_CLOEXEC;
     const struct open_how how = {.flags = flags & known, .resolve = RESOLVE_NO_MAGICLINKS};
     if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_DIRECTORY | O_NOFOLLOW))
-        return linux_host_syscall(thread, SYS_openat, dirfd, path, flags, mode, 0, 0);
-    if (!(flags & O_PATH)) {
+        return host_openat(thread, dirfd, path, flags, mode);
+    if (!(flags & O_PATH) && !opens_small_only(thread, flags)) {
         int64_t fd = linux_host_syscall(thread, SYS_openat2, dirfd, path, (uint64_t)&how, sizeof how, 0, 0);
         /* Old kernels do not have it, and a filter of system calls may not know it. */
         if (fd != -ELOOP && fd != -ENOSYS && fd != -EPERM)
             return fd;
     }
-    int64_t fd = linux_host_syscall(thread, SYS_openat, dirfd, path, flags, mode, 0, 0);
+    int64_t fd = host_openat(thread, dirfd, path, flags, mode);
     return leave_visor(thread, fd, dirfd, path, flags);
 }
 
@@ -284,32 +303,40 @@ static int write_stat(struct linux_thread *thread, uint64_t address, const struc
     return guest_write(address, &guest, sizeof guest);
 }
 
-int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
+int64_t linux_stat_at(struct linux_thread *thread, uint64_t dirfd, uint64_t path, uint64_t flags,
+                      struct stat *found)
 {
     struct place place;
-    struct stat host;
-    int result = find_place(thread, a[0], a[1], a[3], &place);
+    int result = find_place(thread, dirfd, path, flags, &place);
     if (result < 0)
         return result;
-    int64_t status = linux_host_syscall(thread, SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host,
+    int64_t status = linux_host_syscall(thread, SYS_newfstatat, place.dirfd, place.path, (uint64_t)found,
                                         place.flags, 0, 0);
-    if (status == 0 && leave_place(thread, &place, host.st_dev, host.st_ino))
+    if (status == 0 && leave_place(thread, &place, found->st_dev, found->st_ino))
         status =
-            linux_plain_syscall(SYS_newfstatat, place.dirfd, place.path, (uint64_t)&host, place.flags, 0, 0);
-    if (status < 0)
-        return status;
-    return write_stat(thread, a[2], &host);
+            linux_plain_syscall(SYS_newfstatat, place.dirfd, place.path, (uint64_t)found, place.flags, 0, 0);
+    return status;
+}
+
+int64_t linux_sys_newfstatat(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct stat host;
+    int64_t status = linux_stat_at(thread, a[0], a[1], a[3], &host);
+    return status < 0 ? status : write_stat(thread, a[2], &host);
+}
+
+int64_t linux_stat_fd(struct linux_thread *thread, uint64_t fd, struct stat *found)
+{
+    if (is_own(thread, fd))
+        return -EBADF;
+    return linux_host_syscall(thread, SYS_fstat, fd, (uint64_t)found, 0, 0, 0, 0);
 }
 
 int64_t linux_sys_fstat(struct linux_thread *thread, const uint64_t a[6])
 {
     struct stat host;
-    if (is_own(thread, a[0]))
-        return -EBADF;
-    int64_t status = linux_host_syscall(thread, SYS_fstat, a[0], (uint64_t)&host, 0, 0, 0, 0);
-    if (status < 0)
-        return status;
-    return write_stat(thread, a[1], &host);
+    int64_t status = linux_stat_fd(thread, a[0], &host);
+    return status < 0 ? status : write_stat(thread, a[1], &host);
 }
 
 int64_t linux_sys_statx(struct linux_thread *thread, const uint64_t a[6])
@@ -436,7 +463,10 @@ static int64_t read_directory(struct linux_thread *thread, const uint64_t a[6], 
     if (is_own(thread, a[0]))
         return -EBADF;
     for (;;) {
-        int64_t result = linux_host_syscall(thread, number, a[0], a[1], a[2], 0, 0, 0);
+        /* The offsets in 32-bit programs' entries have 32 bits. */
+        int64_t result = linux_is_32bit(thread->process)
+                             ? linux_compat_syscall(thread, COMPAT_GETDENTS64, a)
+                             : linux_host_syscall(thread, number, a[0], a[1], a[2], 0, 0, 0);
         if (result <= 0 || !linux_proc_is_fd_directory(thread, (int)a[0], own_fds))
             return result;
         result = hide_own_entries(own_fds, a[1], (uint64_t)result, name_offset);

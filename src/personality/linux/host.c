@@ -9,6 +9,7 @@
  *   that comes in between must not be forgotten while the call blocks, so the handler moves the
  *   instruction pointer to syscall_restart. The kernel itself moves it back to the SYSCALL
  *   instruction, which is in the range too, when it wants the call to be restarted after the handler.
+ *   [compat_begin, compat_end) is the same for the calls of 32-bit programs.
  * - [copy_begin, copy_end) touches guest memory. A fault there continues at copy_fault.
  */
 #include "personality/linux/host.h"
@@ -26,11 +27,14 @@
 #endif
 
 int64_t host_syscall_stub(const _Atomic uint32_t *pending, const uint64_t *number_and_arguments);
+int64_t host_compat_stub(const _Atomic uint32_t *pending, const uint64_t *number_and_arguments);
+int64_t host_compat_probe(void);
 int64_t host_copy(void *to, const void *from, size_t length);
 int64_t host_strnlen(const char *string, size_t max);
 int64_t host_clone_call(int64_t number, const uint64_t *arguments);
 void host_restorer(void);
 extern const char host_syscall_begin[], host_syscall_end[], host_syscall_restart[];
+extern const char host_compat_begin[], host_compat_end[], host_compat_restart[];
 extern const char host_copy_begin[], host_copy_end[], host_copy_fault[];
 
 _Static_assert(LINUX_RESTART == -512 && EFAULT == 14, "numbers in the assembly");
@@ -59,8 +63,36 @@ __asm__(".text\n"
         "    ret\n"
         ".size host_syscall_stub, . - host_syscall_stub\n"
 
+        ".globl host_compat_stub, host_compat_begin, host_compat_end, host_compat_restart\n"
+        ".hidden host_compat_stub, host_compat_begin, host_compat_end, host_compat_restart\n"
+        ".type host_compat_stub, @function\n"
+        "host_compat_stub:\n"
+        "    push %rbx\n"
+        "    push %rbp\n"
+        "    mov %rdi, %r8\n"
+        "    mov (%rsi), %eax\n"
+        "    mov 8(%rsi), %ebx\n"
+        "    mov 16(%rsi), %ecx\n"
+        "    mov 24(%rsi), %edx\n"
+        "    mov 40(%rsi), %edi\n"
+        "    mov 48(%rsi), %ebp\n"
+        "    mov 32(%rsi), %esi\n"
+        "host_compat_begin:\n"
+        "    cmpl $0, (%r8)\n"
+        "    jne host_compat_restart\n"
+        "    int $0x80\n"
+        "host_compat_end:\n"
+        "1:  pop %rbp\n"
+        "    pop %rbx\n"
+        "    ret\n"
+        "host_compat_restart:\n"
+        "    mov $-512, %rax\n"
+        "    jmp 1b\n"
+        ".size host_compat_stub, . - host_compat_stub\n"
+
         ".globl host_copy, host_strnlen, host_copy_begin, host_copy_end, host_copy_fault\n"
-        ".hidden host_copy, host_strnlen\n"
+        ".globl host_compat_probe\n"
+        ".hidden host_copy, host_strnlen, host_compat_probe\n"
         ".hidden host_copy_begin, host_copy_end, host_copy_fault\n"
         ".type host_copy, @function\n"
         "host_copy_begin:\n"
@@ -92,6 +124,12 @@ __asm__(".text\n"
         "    inc %rax\n"
         "    jmp 3b\n"
         "4:  ret\n"
+        ".type host_compat_probe, @function\n"
+        "host_compat_probe:\n"
+        "    mov $20, %eax\n" /* getpid */
+        "    int $0x80\n"
+        "    ret\n"
+        ".size host_compat_probe, . - host_compat_probe\n"
         "host_copy_end:\n"
         "host_copy_fault:\n"
         "    mov $-14, %rax\n"
@@ -162,6 +200,28 @@ int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uin
     return result;
 }
 
+int64_t linux_compat_syscall(struct linux_thread *thread, long number, const uint64_t a[6])
+{
+    const uint64_t arguments[7] = {(uint64_t)number, a[0], a[1], a[2], a[3], a[4], a[5]};
+    return host_compat_stub(&thread->signal_pending, arguments);
+}
+
+int64_t linux_plain_compat_syscall(long number, const uint64_t a[6])
+{
+    static const _Atomic uint32_t never;
+    const uint64_t arguments[7] = {(uint64_t)number, a[0], a[1], a[2], a[3], a[4], a[5]};
+    int64_t result;
+    do /* a signal that comes just before is no reason not to make it */
+        result = host_compat_stub(&never, arguments);
+    while (result == LINUX_RESTART);
+    return result;
+}
+
+bool host_has_compat(void)
+{
+    return host_compat_probe() > 0;
+}
+
 int64_t host_clone(const struct host_clone *arguments, bool extended, void (*run)(void *), void *argument)
 {
     struct host_clone all = *arguments;
@@ -195,6 +255,8 @@ void host_restart_syscall(void *ucontext)
     greg_t *ip = &((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
     if (*ip >= (greg_t)(uintptr_t)host_syscall_begin && *ip < (greg_t)(uintptr_t)host_syscall_end)
         *ip = (greg_t)(uintptr_t)host_syscall_restart;
+    if (*ip >= (greg_t)(uintptr_t)host_compat_begin && *ip < (greg_t)(uintptr_t)host_compat_end)
+        *ip = (greg_t)(uintptr_t)host_compat_restart;
 }
 
 bool host_recover_copy(void *ucontext)

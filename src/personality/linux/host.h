@@ -20,6 +20,10 @@ void host_restart_syscall(void *ucontext);
 /* [signal] If the fault happened in one of the guest_ copies, makes that return -EFAULT: true. */
 bool host_recover_copy(void *ucontext);
 
+/* Does the host's kernel serve 32-bit programs (linux_compat_syscall())? To be asked when visor's handlers
+ * are there. */
+bool host_has_compat(void);
+
 /* [signal] Where the interrupted code was, for a message. */
 uint64_t host_instruction(const void *ucontext);
 

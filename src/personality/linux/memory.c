@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "base/macros.h"
 #include "personality/linux/arch.h"
+#include "personality/linux/memory_private.h"
 #include "personality/linux/other.h"
 #include "personality/linux/ranges.h"
 #include "personality/linux/syscalls.h"
@@ -23,38 +24,12 @@
 /* Bits of mmap's flags that only x86 has: MAP_32BIT and MAP_ABOVE4G. */
 #define HOST_ONLY_MAP_FLAGS 0xc0u
 #define LAYOUT_ROOM         (64ull << 30)
-#define LOWEST_PLACE        0x10000ull /* of what the guest does not place itself: vm.mmap_min_addr */
-#define LARGE_PAGE          (2ull << 20)
 #define SPARE_COUNT         16u
 #define PROTECTION_MASK     (PROT_READ | PROT_WRITE | PROT_EXEC)
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
 #ifndef ST_NOEXEC
 #define ST_NOEXEC 8
 #endif
-
-/* Lock order: `lock`, then the translator's. */
-struct linux_memory {
-    struct lock lock; /* held across the host's call, as the kernel holds its own */
-    struct address_ranges executable;
-    struct address_ranges lasting;    /* of these, what is as it was mapped from a file */
-    struct address_ranges unreadable; /* of these, what the guest wants to execute only */
-    struct address_ranges writable;   /* of these, what the guest may write as well */
-    struct address_ranges watched;  /* of these, what the host may not, since there are translations of it */
-    struct address_ranges left_out; /* where the guest has advised that children do not get it */
-    uint64_t next, low;             /* memory without a wish goes below `next` and not below `low` */
-    struct address_ranges guest;    /* all that the guest has mapped; what else is mapped is visor's */
-    struct address_ranges
-        own_low;  /* that is visor's below the end of addresses, if that is below the host's */
-    uint64_t end; /* of the guest's addresses */
-    struct address_range *segments; /* of System V shared memory, as they were attached; owned */
-    size_t segment_count;
-    uint64_t changes; /* of the sets, so far */
-    void *spares;     /* NULL: spent */
-    uint64_t limit;   /* of the guest's address space; the host's is higher */
-};
 
 /* -- start ----------------------------------------------------------------------------------------------- */
 
@@ -104,12 +79,6 @@ void linux_memory_set_limit(struct linux_process *process, uint64_t limit)
     linux_memory_lock(process);
     process->memory->limit = limit;
     linux_memory_unlock(process);
-}
-
-/* The guest has 32-bit addresses: its mappings are placed here, since the kernel knows of no such end. */
-static bool is_low(const struct linux_memory *memory)
-{
-    return memory->end < GUEST_ADDRESS_END;
 }
 
 /* Would the guest have more than its limit if it mapped so much more? Only the kernel knows how far the stack
@@ -421,7 +390,7 @@ void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t
     linux_memory_lock(process);
     if (reserve(memory) == 0)
         note_unmapped(process, start, length);
-    if (is_low(memory) && ranges_reserve(&memory->own_low) == 0)
+    if (memory_is_low(memory) && ranges_reserve(&memory->own_low) == 0)
         ranges_add(&memory->own_low, start, start + ALIGN_UP(length, GUEST_PAGE_SIZE));
     linux_memory_unlock(process);
 }
@@ -477,12 +446,6 @@ bool linux_memory_is_guest(struct linux_process *process, uint64_t start, uint64
     return end && length <= end - start;
 }
 
-static bool beyond_end(const struct linux_process *process, uint64_t start, uint64_t length)
-{
-    const uint64_t end = process->arch->address_end;
-    return length > end || start > end - length;
-}
-
 /* Code is read; what may be written can be. */
 static unsigned host_protection(unsigned protection)
 {
@@ -501,130 +464,14 @@ static bool is_noexec(int fd)
            fs.f_flags & ST_NOEXEC;
 }
 
-/*
- * The first part of [start, end) that is not the guest's. False: there is none.
- */
-static bool next_gap(const struct linux_memory *memory, uint64_t start, uint64_t end,
-                     struct address_range *gap)
-{
-    struct address_range next;
-
-    uint64_t taken = ranges_end(&memory->guest, start);
-    gap->start = taken ? taken : start;
-    if (gap->start >= end)
-        return false;
-    gap->end = ranges_next(&memory->guest, gap->start, &next) ? MIN(next.start, end) : end;
-    return true;
-}
-
-static void release_gaps(const struct linux_memory *memory, uint64_t start, uint64_t end)
-{
-    struct address_range gap;
-    for (; next_gap(memory, start, end, &gap); start = gap.end)
-        linux_plain_syscall(SYS_munmap, gap.start, gap.end - gap.start, 0, 0, 0, 0);
-}
-
-/*
- * Before the guest replaces what is in a range, which may be nothing: takes what is not the guest's yet, so
- * that nothing of visor's can be or come there. -ENOMEM: something is. With the lock held; if the replacing
- * fails, release_gaps() takes it back.
- */
-static int take_gaps(const struct linux_memory *memory, uint64_t start, uint64_t end)
-{
-    struct address_range gap;
-    for (uint64_t at = start; next_gap(memory, at, end, &gap); at = gap.end) {
-        int64_t code = linux_plain_syscall(SYS_mmap, gap.start, gap.end - gap.start, PROT_NONE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                                           (uint64_t)-1, 0);
-        if (code < 0) {
-            release_gaps(memory, start, gap.start);
-            return code == -EPERM ? -EPERM : -ENOMEM; /* too low, or occupied */
-        }
-    }
-    return 0;
-}
-
-/* Where a mapping goes if the guest leaves it to the kernel; 0: the kernel decides. With the lock held. */
-static uint64_t place(const struct linux_memory *memory, uint64_t length, unsigned flags)
-{
-    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_HUGETLB | MAP_32BIT) ||
-        length > memory->next - memory->low)
-        return 0;
-    uint64_t at = memory->next - length;
-    at = ALIGN_DOWN(at, length % LARGE_PAGE ? GUEST_PAGE_SIZE : LARGE_PAGE);
-    return at < memory->low ? 0 : at;
-}
-
-/* The highest free place of a guest with 32-bit addresses, or its wish if that is free; 0: there is none.
- * With the lock held. */
-static uint64_t find_low_place(const struct linux_process *process, uint64_t wish, uint64_t length,
-                               uint64_t alignment)
-{
-    const struct linux_memory *memory = process->memory;
-    length = ALIGN_UP(length, GUEST_PAGE_SIZE);
-    wish = ALIGN_UP(wish, alignment);
-    if (wish >= LOWEST_PLACE && !beyond_end(process, wish, length) &&
-        !ranges_overlap(&memory->guest, wish, wish + length) &&
-        !ranges_overlap(&memory->own_low, wish, wish + length))
-        return wish;
-    return ranges_find_room(&memory->guest, &memory->own_low, LOWEST_PLACE, process->map_top, length,
-                            alignment);
-}
-
-/* mmap() of the host for a guest with 32-bit addresses that leaves the choice. With the lock held. */
-static int64_t map_low(const struct linux_process *process, uint64_t address, uint64_t length,
-                       unsigned protection, unsigned flags, int fd, uint64_t offset)
-{
-    const bool aligned = flags & MAP_HUGETLB, large = aligned || (length && length % LARGE_PAGE == 0);
-    const uint64_t wish = aligned ? ALIGN_DOWN(address, LARGE_PAGE) : ALIGN_DOWN(address, GUEST_PAGE_SIZE);
-    uint64_t at = 0;
-    if (aligned || (large && !address))
-        at = find_low_place(process, wish, ALIGN_UP(length, LARGE_PAGE), LARGE_PAGE);
-    if (!at && !aligned)
-        at = find_low_place(process, wish, length, GUEST_PAGE_SIZE);
-    if (length && !at)
-        return -ENOMEM;
-    return linux_plain_syscall(SYS_mmap, at, length, protection, flags | MAP_FIXED_NOREPLACE, (uint64_t)fd,
-                               offset);
-}
-
-/* mmap() of the host: where the guest leaves the choice, in the process's layout if possible; with MAP_FIXED
- * in place of anything but visor's. With the lock held. */
-static int64_t host_map(const struct linux_process *process, uint64_t address, uint64_t length,
-                        unsigned protection, unsigned flags, int fd, uint64_t offset)
-{
-    struct linux_memory *memory = process->memory;
-    if (is_low(memory) && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
-        return map_low(process, address, length, protection, flags, fd, offset);
-    bool replaces =
-        flags & MAP_FIXED && !(flags & MAP_FIXED_NOREPLACE) && length && !(address % GUEST_PAGE_SIZE);
-    uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
-
-    uint64_t at = address ? 0 : place(memory, length, flags);
-    if (at) {
-        int64_t placed = linux_plain_syscall(SYS_mmap, at, length, protection, flags, (uint64_t)fd, offset);
-        if (placed == (int64_t)at)
-            memory->next = at;
-        if (placed >= 0)
-            return placed; /* else: some devices want to choose themselves */
-    }
-    int64_t result = replaces ? take_gaps(memory, address, end) : 0;
-    if (result < 0)
-        return result;
-    result = linux_plain_syscall(SYS_mmap, address, length, protection, flags, (uint64_t)fd, offset);
-    if (result < 0 && replaces)
-        release_gaps(memory, address, end);
-    return result;
-}
-
 int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64_t length,
                          unsigned protection, unsigned flags, int fd, uint64_t offset)
 {
     bool executable = protection & PROT_EXEC;
 
-    if (!process->arch->host_abi || is_low(process->memory))
+    if (!process->arch->host_abi || memory_is_low(process->memory))
         flags &= ~HOST_ONLY_MAP_FLAGS;
-    if (beyond_end(process, address, length)) {
+    if (memory_beyond_end(process, address, length)) {
         if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
             return -ENOMEM;
         address = 0; /* only a hint, which a host with larger addresses might follow */
@@ -635,7 +482,7 @@ int64_t linux_memory_map(struct linux_process *process, uint64_t address, uint64
     linux_memory_lock(process);
     int64_t result = reserve(process->memory);
     if (!result)
-        result = host_map(process, address, length, host_protection(protection), flags, fd, offset);
+        result = memory_host_map(process, address, length, host_protection(protection), flags, fd, offset);
     if (result >= 0) {
         uint64_t start = (uint64_t)result;
         note_mapped(process, start, length, executable);
@@ -654,7 +501,7 @@ int64_t linux_memory_unmap(struct linux_process *process, uint64_t address, uint
     struct address_range part;
     int64_t result = 0;
 
-    if (beyond_end(process, address, length) || address % GUEST_PAGE_SIZE || !length)
+    if (memory_beyond_end(process, address, length) || address % GUEST_PAGE_SIZE || !length)
         return -EINVAL;
     uint64_t end = address + ALIGN_UP(length, GUEST_PAGE_SIZE);
     linux_memory_lock(process);
@@ -688,7 +535,7 @@ int64_t linux_memory_protect(struct linux_process *process, uint64_t address, ui
     if (protection & ~(unsigned)(PROTECTION_MASK | 8 /* PROT_SEM */ | PROT_GROWSDOWN | PROT_GROWSUP) ||
         address % GUEST_PAGE_SIZE)
         return -EINVAL;
-    if (beyond_end(process, address, length))
+    if (memory_beyond_end(process, address, length))
         return -ENOMEM;
     /* The stack has its full size from the start. */
     if (protection & PROT_GROWSDOWN &&
@@ -724,7 +571,7 @@ static int check_limit(struct linux_process *process, const uint64_t a[6])
 {
     uint64_t length = ALIGN_UP(a[1], GUEST_PAGE_SIZE);
     linux_memory_lock(process);
-    bool replaces = a[3] & MAP_FIXED && !beyond_end(process, a[0], length);
+    bool replaces = a[3] & MAP_FIXED && !memory_beyond_end(process, a[0], length);
     uint64_t replaced = replaces ? guest_part(process->memory, a[0], a[0] + length) : 0;
     bool exceeds = exceeds_limit(process, length - replaced);
     linux_memory_unlock(process);
@@ -792,23 +639,6 @@ static int64_t shrink(struct linux_process *process, uint64_t old, uint64_t old_
     return result < 0 ? result : (int64_t)old;
 }
 
-/* mremap() of the host, which may move a mapping to where the guest's addresses reach only. With the lock
- * held. */
-static int64_t host_remap(const struct linux_process *process, uint64_t old, uint64_t old_length,
-                          uint64_t length, uint64_t flags, uint64_t new)
-{
-    int64_t result = -ENOMEM;
-    if (!is_low(process->memory) || flags & MREMAP_FIXED)
-        return linux_plain_syscall(SYS_mremap, old, old_length, length, flags, new, 0);
-    if (!(flags & MREMAP_DONTUNMAP) && old_length && !beyond_end(process, old, length))
-        result = linux_plain_syscall(SYS_mremap, old, old_length, length, 0, 0, 0);
-    if (result != -ENOMEM || !(flags & MREMAP_MAYMOVE))
-        return result;
-    const uint64_t at = find_low_place(process, 0, length, GUEST_PAGE_SIZE);
-    return at ? linux_plain_syscall(SYS_mremap, old, old_length, length, flags | MREMAP_FIXED, at, 0)
-              : -ENOMEM;
-}
-
 int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
 {
     struct linux_process *process = thread->process;
@@ -818,9 +648,9 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
     bool fixed = flags & MREMAP_FIXED;
 
     if (flags & ~(uint64_t)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || old % GUEST_PAGE_SIZE ||
-        !length || (fixed && (new % GUEST_PAGE_SIZE || beyond_end(process, new, length))))
+        !length || (fixed && (new % GUEST_PAGE_SIZE || memory_beyond_end(process, new, length))))
         return -EINVAL;
-    if (beyond_end(process, old, old_length))
+    if (memory_beyond_end(process, old, old_length))
         return -EFAULT;
     if (old_length >= length && !(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
         return shrink(process, old, old_length, length);
@@ -836,11 +666,11 @@ int64_t linux_sys_mremap(struct linux_thread *thread, const uint64_t a[6])
     bool overlap = fixed && new < old + old_length &&old < new + length;
     bool takes = fixed && flags & MREMAP_MAYMOVE && !overlap;
     if (!result && takes)
-        result = take_gaps(memory, new, new + length);
+        result = memory_take_gaps(memory, new, new + length);
     if (!result) {
-        result = host_remap(process, old, a[1], length, flags, new);
+        result = memory_host_remap(process, old, a[1], length, flags, new);
         if (result < 0 && takes)
-            release_gaps(memory, new, new + length);
+            memory_release_gaps(memory, new, new + length);
     }
     if (result >= 0)
         note_moved(process, old, old_length, (uint64_t)result, length, flags & MREMAP_DONTUNMAP);
@@ -912,23 +742,23 @@ int64_t linux_sys_shmat(struct linux_thread *thread, const uint64_t a[6])
     uint64_t address = a[2] & SHM_RND ? ALIGN_DOWN(a[1], GUEST_PAGE_SIZE) : a[1], attached = a[1];
     uint64_t end = address + ALIGN_UP(segment.shm_segsz, GUEST_PAGE_SIZE);
     bool replaces = address && a[2] & SHM_REMAP && !(address % GUEST_PAGE_SIZE);
-    if (address && beyond_end(process, address, segment.shm_segsz))
+    if (address && memory_beyond_end(process, address, segment.shm_segsz))
         return -EINVAL;
 
     linux_memory_lock(process);
     result = reserve_segment(process->memory);
     if (!result && exceeds_limit(process, segment.shm_segsz))
         result = -ENOMEM;
-    if (!result && replaces && take_gaps(process->memory, address, end) < 0)
+    if (!result && replaces && memory_take_gaps(process->memory, address, end) < 0)
         result = -EINVAL;
-    if (!result && !address && is_low(process->memory)) {
-        attached = find_low_place(process, 0, segment.shm_segsz, GUEST_PAGE_SIZE);
+    if (!result && !address && memory_is_low(process->memory)) {
+        attached = memory_find_low_place(process, 0, segment.shm_segsz, GUEST_PAGE_SIZE);
         result = attached ? 0 : -ENOMEM;
     }
     if (!result) {
         result = linux_plain_syscall(SYS_shmat, a[0], attached, a[2] & ~(uint64_t)SHM_EXEC, 0, 0, 0);
         if (result < 0 && replaces)
-            release_gaps(process->memory, address, end);
+            memory_release_gaps(process->memory, address, end);
     }
     if (result >= 0) {
         uint64_t start = (uint64_t)result;

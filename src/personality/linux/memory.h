@@ -54,6 +54,11 @@ void linux_memory_fork_child(struct linux_process *process);
 /* A mapping of the guest's becomes visor's: it stays where it is, out of the guest's sight and reach. */
 void linux_memory_disown(struct linux_process *process, uint64_t start, uint64_t length);
 
+/* A page of visor's where a guest with 32-bit addresses could name it, for what system calls are to be
+ * pointed to: 0 if there is no room. */
+uint64_t linux_memory_take_low_page(struct linux_process *process);
+void linux_memory_give_low_page(struct linux_process *process, uint64_t address);
+
 /* The kernel has changed what is in these pages, at the guest's wish: forgets translations of them. */
 void linux_memory_invalidate(struct linux_process *process, uint64_t start, uint64_t length);
 

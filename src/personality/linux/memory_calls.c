@@ -86,13 +86,18 @@ int64_t linux_sys_process_madvise(struct linux_thread *thread, const uint64_t a[
     if (linux_is_own_fd(thread->process, (int)a[0]))
         return -EBADF;
     if (is_for_others(a[3]))
-        return linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+        return linux_is_32bit(thread->process)
+                   ? linux_compat_syscall(thread, SYS_process_madvise, a) /* the same number */
+                   : linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], a[2], a[3], a[4], 0);
+    const uint64_t word = thread->process->arch->word_size;
     int64_t result = linux_host_syscall(thread, SYS_process_madvise, a[0], a[1], 0, a[3], a[4], 0);
     if (result >= 0 && a[2] > IOV_MAX)
         result = -EINVAL;
     for (uint64_t i = 0; result >= 0 && i < a[2]; i++) {
         uint64_t range[2]; /* struct iovec */
-        result = guest_read(range, a[1] + i * sizeof range, sizeof range);
+        result = linux_read_word(thread->process, a[1] + 2 * i * word, &range[0]);
+        if (result >= 0)
+            result = linux_read_word(thread->process, a[1] + (2 * i + 1) * word, &range[1]);
         if (result >= 0)
             result = linux_sys_madvise(thread, (const uint64_t[6]){range[0], range[1], a[3]});
         if (result >= 0)

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/memory.h"
 #include "personality/linux/proc.h"
 
@@ -52,12 +53,15 @@ static bool read_stat_fields(const char *path, uint64_t fields[LINUX_STAT_FIELDS
 }
 
 /* The guest's code around its entry; what was there before if that is not known. */
-static void find_code(struct linux_process *process, const uint64_t *auxv, struct prctl_mm_map *map)
+static void find_code(struct linux_process *process, struct prctl_mm_map *map)
 {
+    const uint32_t word = process->arch->word_size;
     struct address_range range;
-    for (uint32_t i = 0; i + 1 < process->auxv_size / sizeof *auxv; i += 2) {
-        if (auxv[i] == AT_ENTRY && linux_memory_next_executable(process, auxv[i + 1], &range) &&
-            range.start <= auxv[i + 1]) {
+    uint64_t type, entry;
+    for (uint32_t at = 0; at < process->auxv_size; at += 2 * word) {
+        if (linux_read_word(process, process->auxv_address + at, &type) == 0 && type == AT_ENTRY &&
+            linux_read_word(process, process->auxv_address + at + word, &entry) == 0 &&
+            linux_memory_next_executable(process, entry, &range) && range.start <= entry) {
             map->start_code = range.start;
             map->end_code = range.end;
         }
@@ -88,7 +92,7 @@ void linux_proc_publish(struct linux_process *process, uint64_t sp)
         .auxv_size = process->auxv_size,
         .exe_fd = (uint32_t)-1,
     };
-    find_code(process, auxv, &map);
+    find_code(process, &map);
     process->published =
         linux_plain_syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, (uint64_t)&map, sizeof map, 0, 0) == 0;
 }

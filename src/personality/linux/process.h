@@ -73,9 +73,10 @@ struct linux_process {
     bool read_implies_exec;        /* of personality() */
     _Atomic unsigned thread_count; /* of threads that have not ended in order */
     struct linux_shells *shells;   /* owned, private to shell.c */
-    struct linux_child *_Atomic children; /* owned, private to clone.c: processes that share the memory */
-    struct linux_rings *rings;            /* owned, private to uring.c; NULL: none so far */
-    struct linux_debugger *debugger;      /* owned, see debug.h; NULL: it is not debugged */
+    struct linux_child *_Atomic children;  /* owned, private to clone.c: processes that share the memory */
+    struct linux_rings *rings;             /* owned, private to uring.c; NULL: none so far */
+    struct linux_debugger *debugger;       /* owned, see debug.h; NULL: it is not debugged */
+    struct linux_local_table *local_table; /* owned, private to i386_segments.c; NULL: empty */
 };
 
 struct linux_thread {
@@ -105,7 +106,9 @@ struct linux_thread {
     uint32_t registered_rings[LINUX_REGISTERED_RINGS]; /* private to uring.c */
     struct {
         uint64_t trap, error, address;
-    } fault; /* the processor's last exception as frames show it; of x86 */
+    } fault;                 /* the processor's last exception as frames show it; of x86 */
+    uint64_t descriptors[3]; /* of an i386 thread, in the global descriptor table */
+    uint64_t low_page;       /* of visor's, see memory.h; 0: none yet */
 };
 
 /* -- guest memory (memory.c): copies that give -EFAULT instead of a crash ------------------------------ */
@@ -138,6 +141,13 @@ int64_t linux_host_syscall(struct linux_thread *thread, long number, uint64_t a,
  * only if the kernel does. */
 int64_t linux_plain_syscall(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
                             uint64_t f);
+
+/*
+ * The host's own calls for 32-bit x86 programs, by their numbers: of the arguments the lower halves count,
+ * and pointers are to below 4 GiB. Otherwise as the two above.
+ */
+int64_t linux_compat_syscall(struct linux_thread *thread, long number, const uint64_t a[6]);
+int64_t linux_plain_compat_syscall(long number, const uint64_t a[6]);
 
 /* -- descriptors (own_fds.c) ----------------------------------------------------------------------------- */
 
@@ -221,7 +231,7 @@ struct linux_syscall_table {
     unsigned count;
 };
 
-extern const struct linux_syscall_table linux_arm64_calls, linux_amd64_calls;
+extern const struct linux_syscall_table linux_arm64_calls, linux_amd64_calls, linux_i386_calls;
 
 /* NULL if that number has no name. */
 const struct linux_syscall *linux_syscall_by_number(const struct linux_syscall_table *table, uint64_t number);

@@ -136,7 +136,7 @@ int64_t linux_sys_uname(struct linux_thread *thread, const uint64_t a[6])
     int64_t result = linux_plain_syscall(SYS_uname, (uintptr_t)&name, 0, 0, 0, 0, 0);
     if (result < 0)
         return result;
-    if (thread->process->arch->host_abi) /* PER_LINUX32 changes it */
+    if (thread->process->arch->host_abi && !linux_is_32bit(thread->process)) /* PER_LINUX32 changes it */
         return guest_write(a[0], &name, sizeof name);
     memset(name.machine, 0, sizeof name.machine);
     strncpy(name.machine, thread->process->arch->machine, sizeof name.machine - 1);
@@ -153,6 +153,8 @@ int64_t linux_sys_rseq(struct linux_thread *thread, const uint64_t a[6])
 }
 
 /* -- prctl ----------------------------------------------------------------------------------------------- */
+
+#define COMPAT_PRCTL 172 /* the host's for 32-bit programs */
 
 #ifndef PR_GET_AUXV
 #define PR_GET_AUXV 0x41555856
@@ -220,7 +222,9 @@ static bool is_common(int option)
 
 static int64_t common_prctl(struct linux_thread *thread, const uint64_t a[6])
 {
-    int64_t result = linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
+    int64_t result = linux_is_32bit(thread->process)
+                         ? linux_compat_syscall(thread, COMPAT_PRCTL, a)
+                         : linux_host_syscall(thread, SYS_prctl, a[0], a[1], a[2], a[3], a[4], 0);
     if (a[0] == PR_SET_DUMPABLE &&
         result >= 0) /* who is not to be traced by its equals does not trust them */
         linux_session_leave(thread->process);

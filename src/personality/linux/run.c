@@ -151,6 +151,7 @@ static void serve_fetch_fault(struct linux_thread *thread, uint64_t pc)
 
 void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit)
 {
+    const struct linux_arch *arch = thread->process->arch;
     switch (exit) {
     case TRANSLATOR_SYSCALL: serve_syscall(thread); break;
     case TRANSLATOR_DIVIDE:
@@ -159,10 +160,15 @@ void linux_thread_serve(struct linux_thread *thread, enum translator_exit exit)
     case TRANSLATOR_TARGET:
     case TRANSLATOR_UNDEFINED:
     case TRANSLATOR_BREAKPOINT:
-    case TRANSLATOR_ALIGNMENT:
-    case TRANSLATOR_EMULATE: thread->process->arch->raise(thread, exit); break;
+    case TRANSLATOR_ALIGNMENT: arch->raise(thread, exit); break;
+    case TRANSLATOR_EMULATE:
+        if (arch->emulates_syscall && arch->emulates_syscall(thread))
+            serve_syscall(thread);
+        else
+            arch->raise(thread, exit);
+        break;
     case TRANSLATOR_FAULT: serve_fault(thread); break;
-    case TRANSLATOR_FETCH_FAULT: serve_fetch_fault(thread, thread->process->arch->pc(thread->cpu)); break;
+    case TRANSLATOR_FETCH_FAULT: serve_fetch_fault(thread, arch->pc(thread->cpu)); break;
     case TRANSLATOR_NO_MEMORY: linux_die(SIGKILL); /* as the kernel does it */
     default: break;                                /* interrupted: the signal is delivered by the loop */
     }
@@ -199,11 +205,6 @@ static uint64_t choose_layout(uint64_t inherited)
     return LAYOUT_LOW + random % LAYOUT_CHOICES * LAYOUT_STEP;
 }
 
-static bool has_low_addresses(const struct linux_process *process)
-{
-    return process->arch->address_end < GUEST_ADDRESS_END;
-}
-
 /* The session's choice, where all addresses must be low ones. */
 static uint64_t low_choice(const struct linux_process *process)
 {
@@ -212,13 +213,13 @@ static uint64_t low_choice(const struct linux_process *process)
 
 static uint64_t map_top(const struct linux_process *process)
 {
-    return has_low_addresses(process) ? LOW_MAP_TOP - low_choice(process) : process->layout;
+    return linux_is_32bit(process) ? LOW_MAP_TOP - low_choice(process) : process->layout;
 }
 
 /* Where to put a position-independent program. */
 static uint64_t program_hint(const struct linux_process *process)
 {
-    if (has_low_addresses(process))
+    if (linux_is_32bit(process))
         return LOW_PROGRAM_HINT + low_choice(process);
     return PROGRAM_HINT + (process->layout - LAYOUT_LOW) % (LAYOUT_CHOICES * LAYOUT_STEP);
 }
@@ -309,7 +310,7 @@ static int load_interpreter(struct linux_process *process, int program_fd, const
         return error_set(error, -errno, "cannot open its loader %s: %s", path, strerror(errno));
     code = elf_read(fd, process->arch->elf_machine, &image, error);
     if (code == 0)
-        code = elf_load(process, fd, &image, has_low_addresses(process) ? 0 : process->layout, base, error);
+        code = elf_load(process, fd, &image, linux_is_32bit(process) ? 0 : process->layout, base, error);
     close(fd);
     if (code < 0) {
         error_prefix(error, "%s: ", path);
@@ -339,6 +340,7 @@ static int load_program(struct linux_process *process, const struct linux_start 
     layout.entry = *entry = image.entry + bias;
     layout.program_headers = image.program_headers ? image.program_headers + bias : 0;
     layout.program_header_count = image.program_header_count;
+    layout.program_header_size = image.program_header_size;
     layout.executable_stack = image.executable_stack;
     if (image.interpreter_size)
         code = load_interpreter(process, start->program_fd, &image, &layout.interpreter_base, entry, error);
@@ -410,6 +412,10 @@ int linux_start(const struct linux_start *start, struct error *error)
         linux_signals_new_process(process) < 0 || linux_signals_new_thread(thread, NULL) < 0)
         return error_set(error, -ENOMEM, "out of memory");
 
+    if (linux_is_32bit(process) && !host_has_compat())
+        return error_set(error, -ENOSYS,
+                         "cannot run %s: the host's kernel has no system calls for 32-bit programs",
+                         start->path);
     code = load_program(process, start, &entry, &sp, error);
     if (code < 0) {
         error_prefix(error, "%s: ", start->path);

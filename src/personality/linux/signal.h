@@ -100,6 +100,31 @@ void linux_signals_fork_child(struct linux_thread *thread);
 /* Gives the host the action that fits the guest's. With the lock held. */
 int linux_action_install(struct linux_actions *actions, int signal);
 
+/* -- calls (signal_calls.c), for those of their forms that have other structures --------------------------
+ */
+
+/* sigaction(): `new` NULL: none, else its flags and mask are changed to what the kernel keeps of them. 0,
+ * LINUX_RESTART or a negative errno. */
+int linux_change_action(struct linux_thread *thread, int signal, struct host_sigaction *new,
+                        struct host_sigaction *old);
+/* sigprocmask(). */
+int64_t linux_combine_mask(struct linux_thread *thread, int how, uint64_t set);
+/* One of the signals that visor holds back because the guest has blocked them: its number, or -EAGAIN if
+ * there is none in the set. */
+int linux_take_held(struct linux_thread *thread, uint64_t set, siginfo_t *info);
+/* sigaltstack(): the old one, and the new one if it is not NULL. */
+struct linux_signal_stack {
+    uint64_t base;
+    int32_t flags;
+    uint32_t pad;
+    uint64_t size;
+};
+int linux_change_signal_stack(struct linux_thread *thread, const struct linux_signal_stack *new,
+                              struct linux_signal_stack *old);
+/* sigreturn(). */
+int64_t linux_leave_handler(struct linux_thread *thread,
+                            int (*pop_frame)(struct linux_thread *thread, struct linux_signal_frame *frame));
+
 /* -- delivery (signal_delivery.c) --------------------------------------------------------------------------
  */
 

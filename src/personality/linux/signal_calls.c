@@ -13,34 +13,40 @@
                           SA_RESETHAND) |                                                                    \
      0x04000000u | 0x800u)
 
-int64_t linux_sys_rt_sigaction(struct linux_thread *thread, const uint64_t a[6])
+int linux_change_action(struct linux_thread *thread, int signal, struct host_sigaction *new,
+                        struct host_sigaction *old)
 {
     struct linux_actions *actions = thread->process->actions;
-    struct host_sigaction new, old;
-    int signal = (int)a[0];
 
-    if (a[3] != 8)
-        return -EINVAL;
-    if (a[1] && guest_read(&new, a[1], sizeof new) < 0)
-        return -EFAULT;
-    if (signal < 1 || signal > SIGNAL_COUNT || (a[1] && SIGNAL_BIT(signal) & UNBLOCKABLE))
+    if (signal < 1 || signal > SIGNAL_COUNT || (new &&SIGNAL_BIT(signal) & UNBLOCKABLE))
         return -EINVAL;
 
     /* No signal may come that the guest and the host see differently. */
     if (!linux_signals_block(thread))
         return LINUX_RESTART;
     lock_take(&actions->lock);
-    old = actions->actions[signal];
+    *old = actions->actions[signal];
     int result = 0;
-    if (a[1]) {
-        new.flags &= KNOWN_FLAGS;
-        new.mask &= ~UNBLOCKABLE;
-        actions->actions[signal] = new;
+    if (new) {
+        new->flags &= KNOWN_FLAGS;
+        new->mask &= ~UNBLOCKABLE;
+        actions->actions[signal] = *new;
         result = linux_action_install(actions, signal);
     }
     lock_release(&actions->lock);
     linux_signals_unblock(thread);
+    return result;
+}
 
+int64_t linux_sys_rt_sigaction(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct host_sigaction new, old;
+
+    if (a[3] != 8)
+        return -EINVAL;
+    if (a[1] && guest_read(&new, a[1], sizeof new) < 0)
+        return -EFAULT;
+    const int result = linux_change_action(thread, (int)a[0], a[1] ? &new : NULL, &old);
     if (!result && a[2] && guest_write(a[2], &old, sizeof old) < 0)
         return -EFAULT;
     return result;
@@ -52,33 +58,47 @@ static bool held_is_unblocked(const struct linux_thread_signals *signals)
            (signals->held[1] && !(signals->mask & SIGNAL_BIT(SIGBUS)));
 }
 
-int64_t linux_sys_rt_sigprocmask(struct linux_thread *thread, const uint64_t a[6])
+/* 0, or what the host's call gives. */
+static int64_t change_mask(struct linux_thread *thread, uint64_t set)
 {
     struct linux_thread_signals *signals = thread->signals;
-    uint64_t old = signals->mask, set;
+    set &= ~UNBLOCKABLE;
+    uint64_t host = set & ~ALWAYS_HANDLED;
+    if ((set ^ signals->mask) & ~ALWAYS_HANDLED) {
+        int64_t result =
+            linux_host_syscall(thread, SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&host, 0, 8, 0, 0);
+        if (result < 0)
+            return result;
+    }
+    signals->mask = set;
+    if (held_is_unblocked(signals))
+        thread->signal_pending = 1;
+    return 0;
+}
+
+int64_t linux_combine_mask(struct linux_thread *thread, int how, uint64_t set)
+{
+    const uint64_t old = thread->signals->mask;
+    switch (how) {
+    case SIG_BLOCK: return change_mask(thread, old | set);
+    case SIG_UNBLOCK: return change_mask(thread, old & ~set);
+    case SIG_SETMASK: return change_mask(thread, set);
+    default: return -EINVAL;
+    }
+}
+
+int64_t linux_sys_rt_sigprocmask(struct linux_thread *thread, const uint64_t a[6])
+{
+    uint64_t old = thread->signals->mask, set;
 
     if (a[3] != 8)
         return -EINVAL;
     if (a[1]) {
         if (guest_read(&set, a[1], sizeof set) < 0)
             return -EFAULT;
-        switch ((int)a[0]) {
-        case SIG_BLOCK: set = old | set; break;
-        case SIG_UNBLOCK: set = old & ~set; break;
-        case SIG_SETMASK: break;
-        default: return -EINVAL;
-        }
-        set &= ~UNBLOCKABLE;
-        uint64_t host = set & ~ALWAYS_HANDLED;
-        if ((set ^ old) & ~ALWAYS_HANDLED) {
-            int64_t result =
-                linux_host_syscall(thread, SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&host, 0, 8, 0, 0);
-            if (result < 0)
-                return result;
-        }
-        signals->mask = set;
-        if (held_is_unblocked(signals))
-            thread->signal_pending = 1;
+        const int64_t result = linux_combine_mask(thread, (int)a[0], set);
+        if (result < 0)
+            return result;
     }
     if (a[2] && guest_write(a[2], &old, sizeof old) < 0)
         return -EFAULT;
@@ -128,9 +148,7 @@ int64_t linux_sys_rt_sigsuspend(struct linux_thread *thread, const uint64_t a[6]
     return linux_host_syscall(thread, SYS_rt_sigsuspend, (uintptr_t)&mask, 8, 0, 0, 0, 0);
 }
 
-/* One of the signals that visor holds back because the guest has blocked them: -EAGAIN if there is none in
- * the set. */
-static int64_t take_held(struct linux_thread *thread, uint64_t set, uint64_t to)
+int linux_take_held(struct linux_thread *thread, uint64_t set, siginfo_t *info)
 {
     struct linux_thread_signals *signals = thread->signals;
     static const int numbers[] = {SIGBUS, SIGSEGV}; /* the lower one first */
@@ -140,11 +158,17 @@ static int64_t take_held(struct linux_thread *thread, uint64_t set, uint64_t to)
         if (!signals->held[which] || !(set & SIGNAL_BIT(numbers[i])))
             continue;
         signals->held[which] = false;
-        if (to && guest_write(to, &signals->held_info[which], sizeof signals->held_info[which]) < 0)
-            return -EFAULT;
+        *info = signals->held_info[which];
         return numbers[i];
     }
     return -EAGAIN;
+}
+
+static int64_t take_held(struct linux_thread *thread, uint64_t set, uint64_t to)
+{
+    siginfo_t info;
+    const int signal = linux_take_held(thread, set, &info);
+    return signal > 0 && to && guest_write(to, &info, sizeof info) < 0 ? -EFAULT : signal;
 }
 
 int64_t linux_sys_rt_sigtimedwait(struct linux_thread *thread, const uint64_t a[6])
@@ -197,41 +221,41 @@ int64_t linux_sys_pidfd_send_signal(struct linux_thread *thread, const uint64_t 
     return linux_host_syscall(thread, SYS_pidfd_send_signal, a[0], a[1], a[2], a[3], 0, 0);
 }
 
-struct guest_stack {
-    uint64_t base;
-    int32_t flags;
-    uint32_t pad;
-    uint64_t size;
-};
+int linux_change_signal_stack(struct linux_thread *thread, const struct linux_signal_stack *new,
+                              struct linux_signal_stack *old)
+{
+    const struct linux_thread_signals *signals = thread->signals;
+
+    *old = (struct linux_signal_stack){signals->stack_base, 0, 0, signals->stack_size};
+    if (!signals->stack_size)
+        old->flags = SS_DISABLE;
+    else if (linux_on_signal_stack(signals, thread->process->arch->sp(thread->cpu)))
+        old->flags = SS_ONSTACK;
+    old->flags |= signals->stack_flags & (int32_t)(1u << 31); /* SS_AUTODISARM */
+    return new ? linux_set_signal_stack(thread, new->base, new->flags, new->size) : 0;
+}
 
 int64_t linux_sys_sigaltstack(struct linux_thread *thread, const uint64_t a[6])
 {
-    struct linux_thread_signals *signals = thread->signals;
-    struct guest_stack old = {signals->stack_base, 0, 0, signals->stack_size}, new;
+    struct linux_signal_stack old, new;
 
     if (a[0] && guest_read(&new, a[0], sizeof new) < 0)
         return -EFAULT;
-    if (!signals->stack_size)
-        old.flags = SS_DISABLE;
-    else if (linux_on_signal_stack(signals, thread->process->arch->sp(thread->cpu)))
-        old.flags = SS_ONSTACK;
-    old.flags |= signals->stack_flags & (int32_t)(1u << 31); /* SS_AUTODISARM */
-
-    int code = a[0] ? linux_set_signal_stack(thread, new.base, new.flags, new.size) : 0;
+    int code = linux_change_signal_stack(thread, a[0] ? &new : NULL, &old);
     if (!code && a[1])
         code = guest_write(a[1], &old, sizeof old);
     return code;
 }
 
-int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
+int64_t linux_leave_handler(struct linux_thread *thread,
+                            int (*pop_frame)(struct linux_thread *thread, struct linux_signal_frame *frame))
 {
     struct linux_signal_frame frame;
-    (void)a;
 
     if (!linux_signals_block(thread))
         return LINUX_RESTART;
     thread->keep_result = true;
-    if (thread->process->arch->pop_frame(thread, &frame) < 0) {
+    if (pop_frame(thread, &frame) < 0) {
         /* The address is what the kernel looks at, not what is wrong; there is always something mapped above.
          */
         const uint64_t sp = thread->process->arch->sp(thread->cpu);
@@ -246,4 +270,10 @@ int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
     if (held_is_unblocked(thread->signals))
         thread->signal_pending = 1;
     return 0;
+}
+
+int64_t linux_sys_rt_sigreturn(struct linux_thread *thread, const uint64_t a[6])
+{
+    (void)a;
+    return linux_leave_handler(thread, thread->process->arch->pop_frame);
 }

@@ -91,7 +91,7 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     add(auxv, AT_PAGESZ, GUEST_PAGE_SIZE);
     add(auxv, AT_CLKTCK, (uint64_t)sysconf(_SC_CLK_TCK));
     add(auxv, AT_PHDR, layout->program_headers);
-    add(auxv, AT_PHENT, sizeof(Elf64_Phdr));
+    add(auxv, AT_PHENT, layout->program_header_size);
     add(auxv, AT_PHNUM, layout->program_header_count);
     add(auxv, AT_BASE, layout->interpreter_base);
     add(auxv, AT_FLAGS, 0);
@@ -103,6 +103,19 @@ static void fill_auxv(struct auxv *auxv, const struct linux_process *process,
     add(auxv, AT_SECURE, getauxval(AT_SECURE) || user != real_user || group != real_group);
     add(auxv, AT_HWCAP2, process->arch->hwcap2 ? process->arch->hwcap2() : 0);
     add(auxv, AT_MINSIGSTKSZ, process->arch->minimum_signal_stack);
+}
+
+/* Words of the guest's size. In place: each of four bytes is written where it has been read already. */
+static void push_words(struct stack *stack, const struct linux_process *process, uint64_t *words,
+                       size_t count)
+{
+    if (linux_is_32bit(process)) {
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t half = (uint32_t)words[i];
+            memcpy((char *)words + i * sizeof half, &half, sizeof half);
+        }
+    }
+    push(stack, words, count * process->arch->word_size);
 }
 
 /* argc, argv, NULL, envp, NULL, auxv: `words` has room for all. Returns their number. */
@@ -133,7 +146,7 @@ static int fill(struct linux_process *process, const struct linux_layout *layout
     uint8_t random[16];
 
     fill_auxv(&auxv, process, layout);
-    stack->sp -= 8; /* the kernel leaves a word of zeros at the very top */
+    stack->sp -= process->arch->word_size; /* the kernel leaves a word of zeros at the very top */
     add(&auxv, AT_EXECFN, push_string(stack, layout->exec_name));
     process->environment_end = stack->sp;
     push_strings(stack, layout->environment, envc, strings + argc);
@@ -148,10 +161,11 @@ static int fill(struct linux_process *process, const struct linux_layout *layout
     add(&auxv, AT_NULL, 0);
 
     size_t count = fill_vectors(words, strings, argc, envc, &auxv);
-    stack->sp -= count % 2 * 8; /* sp is a multiple of 16 */
-    push(stack, words, count * sizeof *words);
-    process->auxv_size = auxv.count * (uint32_t)sizeof auxv.entries[0];
-    process->auxv_address = stack->sp + count * sizeof *words - process->auxv_size;
+    const size_t word = process->arch->word_size;
+    stack->sp -= -(count * word) & 15; /* sp is a multiple of 16 */
+    push_words(stack, process, words, count);
+    process->auxv_size = auxv.count * 2 * (uint32_t)word;
+    process->auxv_address = stack->sp + count * word - process->auxv_size;
     free(words);
     if (stack->overflow)
         return error_set(error, -E2BIG, "the arguments and the environment are too long for the stack");

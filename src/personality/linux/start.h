@@ -81,7 +81,7 @@ int linux_start(const struct linux_start *start, struct error *error);
 struct linux_layout {
     const char *exec_name;
     char **arguments, **environment;
-    uint64_t program_headers, program_header_count;
+    uint64_t program_headers, program_header_count, program_header_size;
     uint64_t entry;            /* of the program */
     uint64_t interpreter_base; /* 0: none */
     bool executable_stack;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* syscalls: the tables of system calls by the guests' numbers, made from syscalls.def and
- * syscalls_amd64.def. */
+/* syscalls: the tables of system calls by the guests' numbers, made from syscalls.def,
+ * syscalls_amd64.def and syscalls_i386.def. */
 #include "personality/linux/syscalls.h"
 
 #include "base/macros.h"
@@ -27,8 +27,18 @@ static const struct linux_syscall amd64[] = {
 #undef NONE
 };
 
+static const struct linux_syscall i386[] = {
+#define PASS(number, name, format)     [number] = {#name, linux_i386_pass_##name, format},
+#define CALL(number, name, format)     [number] = {#name, linux_sys_##name, format},
+#define SAME(number, name, as, format) [number] = {#name, linux_sys_##as, format},
+#define OWN(number, name, format)      [number] = {#name, linux_i386_##name, format},
+#define NONE(number, name, format)     [number] = {#name, NULL, format},
+#include "personality/linux/syscalls_i386.def"
+};
+
 const struct linux_syscall_table linux_arm64_calls = {arm64, ARRAY_SIZE(arm64)};
 const struct linux_syscall_table linux_amd64_calls = {amd64, ARRAY_SIZE(amd64)};
+const struct linux_syscall_table linux_i386_calls = {i386, ARRAY_SIZE(i386)};
 
 const struct linux_syscall *linux_syscall_by_number(const struct linux_syscall_table *table, uint64_t number)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * syscalls: the functions behind the rows of syscalls.def and syscalls_amd64.def. Private to this folder.
+ * syscalls: the functions behind the rows of syscalls.def, syscalls_amd64.def and syscalls_i386.def. Private
+ * to this folder.
  *
  * linux_sys_NAME() serves a CALL row and is written by hand; linux_pass_NAME() serves a PASS row and is
  * made by passthrough.c.
@@ -66,6 +67,18 @@
 #include "personality/linux/syscalls.def"
 #include "personality/linux/syscalls_amd64.def"
 #undef CALL
+#undef PASS
+
+/* i386's: linux_i386_NAME() serves an OWN row, linux_i386_pass_NAME() a PASS row. */
+#define CALL(number, name, format)
+#define SAME(number, name, as, format)
+#define OWN(number, name, format) int64_t linux_i386_##name(struct linux_thread *thread, const uint64_t a[6]);
+#define PASS(number, name, format)                                                                           \
+    int64_t linux_i386_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
+#include "personality/linux/syscalls_i386.def"
+#undef CALL
+#undef SAME
+#undef OWN
 #undef PASS
 #undef NONE
 

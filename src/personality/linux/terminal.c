@@ -17,6 +17,7 @@
 
 /* Requests to /dev/kvm, its machines and processors: they are about the host's kind of CPU. */
 #define IOCTL_TYPE_KVM   0xae
+#define COMPAT_IOCTL     54   /* the host's for 32-bit programs */
 #define IOCTL_KVM_NUMBER 0x20 /* the lower ones have no direction, and others use the type from there on */
 
 /* Kinds whose argument is a descriptor. */
@@ -70,5 +71,7 @@ int64_t linux_sys_ioctl(struct linux_thread *thread, const uint64_t a[6])
         return loop_status(thread, a);
     if (request == TIOCGPTPEER) /* opens the other side of a pseudoterminal, with these flags */
         argument = linux_guest_open_flags(thread->process, (uint32_t)argument);
+    if (linux_is_32bit(thread->process))
+        return linux_compat_syscall(thread, COMPAT_IOCTL, (const uint64_t[6]){a[0], a[1], argument});
     return linux_host_syscall(thread, SYS_ioctl, a[0], a[1], argument, 0, 0, 0);
 }

@@ -45,6 +45,12 @@ struct linux_thread *linux_thread_new(const struct linux_thread *creator, struct
     return thread;
 }
 
+static void give_low_page(struct linux_thread *thread)
+{
+    if (thread->low_page)
+        linux_memory_give_low_page(thread->process, thread->low_page);
+}
+
 void linux_thread_discard(struct linux_thread *thread)
 {
     linux_signals_discard(thread);
@@ -88,6 +94,7 @@ void linux_thread_finish(struct linux_thread *thread)
     }
     linux_signals_leave(thread);
     linux_signals_discard(thread);
+    give_low_page(thread);
     translator_cpu_free(thread->cpu);
     free(thread);
     if (leader)
@@ -107,6 +114,7 @@ void linux_thread_abandon(struct linux_thread *thread)
     linux_memory_recover(process, number);
     linux_shells_recover(process, number);
     linux_exec_recover(thread);
+    give_low_page(thread);
     linux_signals_discard(thread);
     linux_shell_give(process, thread->shell, 0);
     linux_actions_recover(process->actions, number);

@@ -120,7 +120,7 @@ static void trace_path(struct trace_line *line, uint64_t address)
 static void trace_string_list(struct trace_line *line, uint64_t address, bool count_only)
 {
     uint64_t string, count = 0;
-    if (!address || guest_read(&string, address, sizeof string) < 0) {
+    if (!address || linux_read_word(line->process, address, &string) < 0) {
         trace_pointer(line, address);
         return;
     }
@@ -130,7 +130,8 @@ static void trace_string_list(struct trace_line *line, uint64_t address, bool co
             trace_printf(line, "%s", count ? ", " : "");
             trace_string(line, string, TRACE_STRING_MAX + 1);
         }
-        if (guest_read(&string, address + (count + 1) * sizeof string, sizeof string) < 0)
+        if (linux_read_word(line->process, address + (count + 1) * line->process->arch->word_size, &string) <
+            0)
             break;
     }
     if (count_only)
@@ -218,6 +219,7 @@ static void start_line(struct trace_line *line, const struct linux_thread *threa
 {
     line->length = 0;
     line->host_abi = thread->process->arch->host_abi;
+    line->process = thread->process;
     trace_printf(line, "[%d] ", (int)thread->tid);
 }
 

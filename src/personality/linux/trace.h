@@ -10,6 +10,7 @@
 
 struct trace_line {
     bool host_abi; /* numbers and structures are the host's */
+    const struct linux_process *process;
     size_t length;
     char text[3072]; /* what does not fit is left out */
 };

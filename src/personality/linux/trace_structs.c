@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/macros.h"
+#include "personality/linux/arch.h"
 #include "personality/linux/convert.h"
 #include "personality/linux/trace.h"
 
@@ -228,14 +229,16 @@ static bool print_iovecs(struct trace_line *line, uint64_t address, uint64_t cou
 {
     trace_printf(line, "[");
     for (uint64_t i = 0; i < count && i < ITEMS_MAX; i++) {
-        struct iovec vector;
-        if (guest_read(&vector, address + i * sizeof vector, sizeof vector) < 0)
+        const uint64_t word = line->process->arch->word_size;
+        uint64_t base, length;
+        if (linux_read_word(line->process, address + 2 * i * word, &base) < 0 ||
+            linux_read_word(line->process, address + (2 * i + 1) * word, &length) < 0)
             break;
         trace_printf(line, "%s{iov_base=", i ? ", " : "");
-        uint64_t shown = MIN((uint64_t)vector.iov_len, (uint64_t)MAX(bytes, 0));
-        trace_bytes(line, (uint64_t)vector.iov_base, shown);
+        uint64_t shown = MIN(length, (uint64_t)MAX(bytes, 0));
+        trace_bytes(line, base, shown);
         bytes -= (int64_t)shown;
-        trace_printf(line, ", iov_len=%zu}", vector.iov_len);
+        trace_printf(line, ", iov_len=%" PRIu64 "}", length);
     }
     trace_printf(line, count > ITEMS_MAX ? ", ...]" : "]");
     return true;

@@ -230,6 +230,8 @@ int linux_vdso_new(struct linux_process *process, struct error *error)
     const struct linux_vdso *vdso = process->arch->vdso;
     struct image image = {0};
 
+    if (!vdso && process->arch->map_trampolines && process->arch->map_trampolines(process) < 0)
+        return error_set(error, -ENOMEM, "cannot map the code that signal handlers return to: out of memory");
     if (!vdso)
         return 0;
     fill_headers(&image, process->arch->elf_machine);
