@@ -7,10 +7,13 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "base/macros.h"
 #include "personality/linux/file.h"
@@ -289,6 +292,65 @@ int64_t linux_i386_fstat(struct linux_thread *thread, const uint64_t a[6])
 {
     struct stat host;
     return write_stat(a[1], linux_stat_fd(thread, a[0], &host), &host);
+}
+
+/* Drivers and sockets may have other structures for 32-bit programs, files and pipes have none. */
+static int64_t transfer(struct linux_thread *thread, long number, long compat_number, const uint64_t a[6])
+{
+    struct stat found;
+    const int64_t result = linux_stat_fd(thread, a[0], &found);
+    if (result < 0)
+        return result;
+    if (S_ISREG(found.st_mode) || S_ISFIFO(found.st_mode))
+        return linux_host_syscall(thread, number, a[0], a[1], a[2], 0, 0, 0);
+    return linux_compat_syscall(thread, compat_number, a);
+}
+
+int64_t linux_i386_read(struct linux_thread *thread, const uint64_t a[6])
+{
+    return transfer(thread, SYS_read, 3, a);
+}
+
+int64_t linux_i386_write(struct linux_thread *thread, const uint64_t a[6])
+{
+    return transfer(thread, SYS_write, 4, a);
+}
+
+/* -- time: programs ask for it often ------------------------------------------------------------------- */
+
+int64_t linux_i386_clock_gettime(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct timespec now = {0};
+    const int64_t result = linux_sys_clock_gettime(thread, (const uint64_t[6]){a[0], (uintptr_t)&now});
+    const int32_t guest[2] = {(int32_t)now.tv_sec, (int32_t)now.tv_nsec};
+    return result < 0 ? result : guest_write(a[1], guest, sizeof guest);
+}
+
+int64_t linux_i386_gettimeofday(struct linux_thread *thread, const uint64_t a[6])
+{
+    struct timeval now;
+    if (!a[0] || a[1]) /* the obsolete time zone: rare */
+        return linux_compat_syscall(thread, 78, a);
+    linux_sys_gettimeofday(thread, (const uint64_t[6]){(uintptr_t)&now});
+    const int32_t guest[2] = {(int32_t)now.tv_sec, (int32_t)now.tv_usec};
+    return guest_write(a[0], guest, sizeof guest);
+}
+
+int64_t linux_i386_time(struct linux_thread *thread, const uint64_t a[6])
+{
+    const int32_t now = (int32_t)time(NULL);
+    (void)thread;
+    return a[0] && guest_write(a[0], &now, sizeof now) < 0 ? -EFAULT : now;
+}
+
+/* A time limit is a structure of 32 bits, where there is one. */
+int64_t linux_i386_futex(struct linux_thread *thread, const uint64_t a[6])
+{
+    const unsigned operation = (unsigned)a[1] & (unsigned)FUTEX_CMD_MASK;
+    const bool wakes = operation == FUTEX_WAKE || operation == FUTEX_WAKE_BITSET ||
+                       operation == FUTEX_WAKE_OP || operation == FUTEX_REQUEUE ||
+                       operation == FUTEX_CMP_REQUEUE || operation == FUTEX_UNLOCK_PI;
+    return wakes || !a[3] ? linux_sys_futex(thread, a) : linux_compat_syscall(thread, 240, a);
 }
 
 /* -- names and features -------------------------------------------------------------------------------- */

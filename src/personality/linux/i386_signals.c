@@ -239,7 +239,6 @@ static int64_t wait_with_pointer(struct linux_thread *thread, long number, const
         return wait(thread, number, a);                                                                      \
     }
 WAIT(ppoll, wait_with_mask, 309)
-WAIT(ppoll_time64, wait_with_mask, 414)
 WAIT(pselect6, wait_with_pointer, 308)
 WAIT(pselect6_time64, wait_with_pointer, 413)
 WAIT(io_pgetevents, wait_with_pointer, 385)

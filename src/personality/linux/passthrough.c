@@ -47,6 +47,7 @@ static inline int64_t pass(struct linux_thread *thread, long number, unsigned fd
 #undef PASS
 
 #define SAME(number, name, as, format)
+#define WIDE(number, name, as, format)
 #define OWN(number, name, format)
 #define PASS(number, name, format)                                                                           \
     int64_t linux_i386_pass_##name(struct linux_thread *thread, const uint64_t a[6])                         \

@@ -31,6 +31,7 @@ static const struct linux_syscall i386[] = {
 #define PASS(number, name, format)     [number] = {#name, linux_i386_pass_##name, format},
 #define CALL(number, name, format)     [number] = {#name, linux_sys_##name, format},
 #define SAME(number, name, as, format) [number] = {#name, linux_sys_##as, format},
+#define WIDE(number, name, as, format) [number] = {#name, linux_pass_##as, format},
 #define OWN(number, name, format)      [number] = {#name, linux_i386_##name, format},
 #define NONE(number, name, format)     [number] = {#name, NULL, format},
 #include "personality/linux/syscalls_i386.def"

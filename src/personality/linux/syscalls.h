@@ -72,12 +72,14 @@
 /* i386's: linux_i386_NAME() serves an OWN row, linux_i386_pass_NAME() a PASS row. */
 #define CALL(number, name, format)
 #define SAME(number, name, as, format)
+#define WIDE(number, name, as, format)
 #define OWN(number, name, format) int64_t linux_i386_##name(struct linux_thread *thread, const uint64_t a[6]);
 #define PASS(number, name, format)                                                                           \
     int64_t linux_i386_pass_##name(struct linux_thread *thread, const uint64_t a[6]);
 #include "personality/linux/syscalls_i386.def"
 #undef CALL
 #undef SAME
+#undef WIDE
 #undef OWN
 #undef PASS
 #undef NONE
