@@ -107,7 +107,7 @@ struct translator_cpu {
     uint64_t exclusive_size;    /* log2 of bytes */
     uint64_t exclusive_value[2];
     _Atomic uint32_t interrupt; /* set by translator_interrupt(), asks translator_run() to return */
-    uint32_t x87_live;          /* the guest's x87 registers are in the host's unit: see ir/x87.h */
+    uint32_t x87_live;          /* whether the guest's x87 registers are in the host's unit: see ir/x87.h */
     uint32_t in_helper;         /* generated code is calling C: return_sp holds its stack pointer, */
     uint64_t helper_return;     /* and this where in the code it goes on */
     memory_function memory;     /* of a guest with a TLB: the owner's */

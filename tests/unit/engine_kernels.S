@@ -655,6 +655,42 @@ ENTRY(task_switched):
     fistpl COUNTER + 4                /* legal */
     FINISH_WITH(5)
 
+/* -- MMX on the x87's registers ------------------------------------------------------------------------------------------- */
+
+/* The x87's state as it is after each of these, at SCRATCH + 512 * n. */
+ENTRY(mmx):
+    movl $0x40, COUNTER               /* no exception is masked */
+    movl $0x11223344, COUNTER + 4
+    fninit
+    fld1
+    RESUME(1f)
+    movq %mm0, ABSENT_PAGE(%rdi)      /* 0: #PF, and the top is still 7 */
+1:  fxsave SCRATCH
+    RESUME(1f)
+    paddd ABSENT_PAGE(%rdi), %mm1     /* 1: likewise */
+1:  fxsave SCRATCH + 512
+    movq %mm7, SCRATCH + 2048         /* 1.0 is there */
+    movd COUNTER + 4, %mm2
+    movq %mm2, %mm3
+    punpckldq %mm2, %mm3
+    fxsave SCRATCH + 1024             /* its top is 0, all registers valid */
+    RESUME(1f)
+    movq %mm3, ABSENT_PAGE(%rdi)      /* 2: #PF in what is MMX's state already */
+1:  movq %mm3, SCRATCH + 2056
+    emms
+    fxsave SCRATCH + 1536
+    fld1
+    fldz
+    fdivrp                            /* an exception, masked so far */
+    fldcw COUNTER
+    RESUME(1f)
+    movq %mm3, %mm4                   /* 3: #MF */
+1:  fninit
+    movq %mm3, %mm4
+    movq %mm4, SCRATCH + 2064
+    emms
+    FINISH_WITH(6)
+
 /* -- two processors ------------------------------------------------------------------------------------------------------ */
 
     .set ROUNDS, 100000

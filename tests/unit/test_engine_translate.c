@@ -841,6 +841,34 @@ static void test_task_switched(void **state)
     assert_int_equal(word(COUNTER + 4), 2);
 }
 
+/* As FXSAVE has it: the top of the stack and the registers that are valid. */
+static void check_x87(unsigned n, unsigned top, unsigned valid)
+{
+    const uint8_t *area = m.ram->host + SCRATCH + 512 * n;
+    assert_int_equal(area[3] >> 3 & 7, top);
+    assert_int_equal(area[4], valid);
+}
+
+static void test_mmx(void **state)
+{
+    (void)state;
+    RUN(mmx);
+    assert_int_equal(m.result, 6);
+    assert_int_equal(word(LOG), 4);
+    check_fault(0, X86_PF, X86_PF_WRITE, PAGES_LINEAR + ABSENT_PAGE);
+    check_fault(1, X86_PF, 0, PAGES_LINEAR + ABSENT_PAGE);
+    check_fault(2, X86_PF, X86_PF_WRITE, PAGES_LINEAR + ABSENT_PAGE);
+    check_fault(3, X86_MF, 0, 0);
+    check_x87(0, 7, 0x80);
+    check_x87(1, 7, 0x80);
+    check_x87(2, 0, 0xff);
+    check_x87(3, 0, 0);
+    assert_true(*entry_at(SCRATCH + 2048) == 0x8000000000000000);
+    assert_true(*entry_at(SCRATCH + 2056) == 0x1122334411223344);
+    assert_true(*entry_at(SCRATCH + 2064) == 0x1122334411223344);
+    assert_int_equal(m.ram->host[SCRATCH + 1024 + 32 + 2 * 16 + 8], 0xff); /* MM2's exponent */
+}
+
 static void test_smp(void **state)
 {
     (void)state;
@@ -882,16 +910,21 @@ static void test_triple(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(breakpoint), TEST(debugger_steps), TEST(watchpoint),
-        TEST(registers),  TEST(ports),          TEST(shadowed_breakpoint),
-        TEST(add),        TEST(faults),         TEST(floats),
-        TEST(branches),   TEST(segments),       TEST(write_protect),
-        TEST(smap),       TEST(flush),          TEST(user),
-        TEST(devices),    TEST(changes),        TEST(generates),
-        TEST(timer),      TEST(spin),           TEST(shadow),
-        TEST(step),       TEST(task_switched),  TEST(smp),
-        TEST(boot),       TEST(triple),         TEST(dirty),
-        TEST(deadline),
+        TEST(breakpoint),    TEST(debugger_steps),
+        TEST(watchpoint),    TEST(registers),
+        TEST(ports),         TEST(shadowed_breakpoint),
+        TEST(add),           TEST(faults),
+        TEST(floats),        TEST(branches),
+        TEST(segments),      TEST(write_protect),
+        TEST(smap),          TEST(flush),
+        TEST(user),          TEST(devices),
+        TEST(changes),       TEST(generates),
+        TEST(timer),         TEST(spin),
+        TEST(shadow),        TEST(step),
+        TEST(task_switched), TEST(smp),
+        TEST(boot),          TEST(triple),
+        TEST(dirty),         TEST(deadline),
+        TEST(mmx),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

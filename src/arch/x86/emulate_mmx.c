@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "arch/x86/emulation.h"
-#include "arch/x86/host_mmx.h"
 #include "arch/x86/x87_state.h"
+#include "base/host_mmx.h"
 
 static int check_mmx(struct x86_emulation *e)
 {
@@ -71,7 +71,8 @@ int x86_emulate_mmx(struct x86_emulation *e)
 
     if (check_mmx(e) < 0 || read_source(e, half ? 4 : 8, &b) < 0)
         return X86_RAISED;
-    write_mm(e, e->insn.reg, host_mmx(e->insn.map, opcode, read_mm(e, e->insn.reg & 7u), b));
+    const uint64_t a = read_mm(e, e->insn.reg & 7u);
+    write_mm(e, e->insn.reg, host_mmx(e->insn.map, opcode, a, b, e->insn.imm & 0xff));
     return X86_EMULATED;
 }
 
@@ -85,36 +86,8 @@ int x86_emulate_mmx_shift(struct x86_emulation *e)
         return x86_undefined(e);
     if (check_mmx(e) < 0)
         return X86_RAISED;
-    /* 71 /2 is D1, /4 E1, /6 F1; 72 and 73 so on */
-    const unsigned opcode = 0xc0 + (e->insn.opcode & 3) + reg * 8;
-    write_mm(e, n, host_mmx(X86_MAP_0F, opcode, read_mm(e, n), e->insn.imm & 0xff));
-    return X86_EMULATED;
-}
-
-int x86_emulate_mmx_shuffle(struct x86_emulation *e)
-{
-    uint64_t b, value = 0;
-    if (check_mmx(e) < 0 || read_source(e, 8, &b) < 0)
-        return X86_RAISED;
-    for (unsigned i = 0; i < 4; i++)
-        value |= (b >> 16 * (e->insn.imm >> 2 * i & 3) & 0xffff) << 16 * i;
-    write_mm(e, e->insn.reg, value);
-    return X86_EMULATED;
-}
-
-int x86_emulate_mmx_align(struct x86_emulation *e)
-{
-    const unsigned shift = 8 * (e->insn.imm & 0xff);
-    uint64_t b;
-
-    if (check_mmx(e) < 0 || read_source(e, 8, &b) < 0)
-        return X86_RAISED;
-    const uint64_t a = read_mm(e, e->insn.reg & 7u);
-    write_mm(e, e->insn.reg,
-             shift == 0    ? b
-             : shift < 64  ? b >> shift | a << (64 - shift)
-             : shift < 128 ? a >> (shift - 64)
-                           : 0);
+    const unsigned opcode = host_mmx_shift(e->insn.opcode, reg);
+    write_mm(e, n, host_mmx(X86_MAP_0F, opcode, read_mm(e, n), e->insn.imm & 0xff, 0));
     return X86_EMULATED;
 }
 
@@ -153,33 +126,22 @@ int x86_emulate_mmx_store(struct x86_emulation *e)
 
 int x86_emulate_mmx_insert(struct x86_emulation *e)
 {
-    const unsigned shift = 16 * (e->insn.imm & 3);
     uint64_t word;
 
     if (check_mmx(e) < 0 || x86_rm_read(e, 2, &word) < 0)
         return X86_RAISED;
-    write_mm(e, e->insn.reg, (read_mm(e, e->insn.reg & 7u) & ~(0xffffull << shift)) | word << shift);
+    const uint64_t a = read_mm(e, e->insn.reg & 7u);
+    write_mm(e, e->insn.reg, host_mmx(X86_MAP_0F, e->insn.opcode, a, word, e->insn.imm & 0xff));
     return X86_EMULATED;
 }
 
-int x86_emulate_mmx_extract(struct x86_emulation *e)
+/* PEXTRW, PMOVMSKB */
+int x86_emulate_mmx_integer(struct x86_emulation *e)
 {
-    if (check_mmx(e) < 0)
-        return X86_RAISED;
-    x86_register_set(e, e->insn.reg, 4, read_mm(e, e->insn.rm & 7u) >> 16 * (e->insn.imm & 3) & 0xffff);
-    enter(e);
-    return X86_EMULATED;
-}
-
-int x86_emulate_mmx_mask(struct x86_emulation *e)
-{
-    unsigned mask = 0;
     if (check_mmx(e) < 0)
         return X86_RAISED;
     const uint64_t value = read_mm(e, e->insn.rm & 7u);
-    for (unsigned i = 0; i < 8; i++)
-        mask |= (value >> (8 * i + 7) & 1) << i;
-    x86_register_set(e, e->insn.reg, 4, mask);
+    x86_register_set(e, e->insn.reg, 4, host_mmx_integer(e->insn.opcode, value, e->insn.imm & 0xff));
     enter(e);
     return X86_EMULATED;
 }

@@ -189,6 +189,8 @@ void ir_eval_op(const struct guest_isa *isa, struct translator_cpu *cpu, const s
     result->d[0] = result->d[1] = 0;
     if (op >= IR_STRING_COPY)
         ir_evaluate_x86(&e);
+    else if (op >= IR_MMX_ENTER)
+        ir_evaluate_mmx(&e);
     else if (op >= IR_X87_ENTER)
         ir_evaluate_x87(&e);
     else if (op >= IR_X86V)

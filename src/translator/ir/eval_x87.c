@@ -35,7 +35,7 @@ void ir_x87_enter(const struct guest_isa *isa, struct translator_cpu *cpu)
         return;
     memcpy(&control, state, sizeof control);
     host_x87_load(state, control | X87_MASKS);
-    cpu->x87_live = 1;
+    cpu->x87_live = IR_X87_LIVE;
 }
 
 void ir_x87_settle(const struct guest_isa *isa, struct translator_cpu *cpu)
@@ -43,7 +43,7 @@ void ir_x87_settle(const struct guest_isa *isa, struct translator_cpu *cpu)
     if (!cpu->x87_live)
         return;
     host_x87_save(state_of(isa, cpu));
-    cpu->x87_live = 0;
+    cpu->x87_live = IR_X87_AWAY;
 }
 
 void ir_x87_settle_from(const struct guest_isa *isa, struct translator_cpu *cpu, const void *area)
@@ -51,7 +51,7 @@ void ir_x87_settle_from(const struct guest_isa *isa, struct translator_cpu *cpu,
     if (!cpu->x87_live)
         return;
     host_x87_take(state_of(isa, cpu), area);
-    cpu->x87_live = 0;
+    cpu->x87_live = IR_X87_AWAY;
 }
 
 /* -- operations ---------------------------------------------------------------------------------------- */
@@ -96,7 +96,10 @@ void ir_evaluate_x87(const struct evaluation *e)
     uint16_t word;
 
     switch (e->insn->op) {
-    case IR_X87_ENTER: ir_x87_enter(e->isa, e->cpu); break;
+    case IR_X87_ENTER:
+        ir_x87_enter(e->isa, e->cpu);
+        e->cpu->x87_live = IR_X87_LIVE; /* what follows may make it another than MMX's */
+        break;
     case IR_X87_IF: host_x87((unsigned)e->insn->imm, NULL, eflags_of(e->a->h[0])); break;
     case IR_X87_FLAGS: compare(e); break;
     case IR_X87_STORE: store(e); break;

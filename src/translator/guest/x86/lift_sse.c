@@ -171,17 +171,6 @@ bool x86_lift_vector_shift(struct x86_lift *l)
     return false;
 }
 
-/* The same groups of MMX, which has no shifts by bytes. */
-bool x86_lift_mmx_shift(struct x86_lift *l)
-{
-    for (unsigned row = X86V_PSRLW_IMM; row <= X86V_PSLLDQ_IMM; row++)
-        if (x86_vector_info[row].opcode == l->insn.opcode &&
-            x86_vector_info[row].digit == (l->insn.reg & 7) && row != X86V_PSRLDQ_IMM &&
-            row != X86V_PSLLDQ_IMM)
-            return x86_lift_emulate(l);
-    return false;
-}
-
 /* COMISS and its kin. */
 bool x86_lift_compare_scalar(struct x86_lift *l)
 {

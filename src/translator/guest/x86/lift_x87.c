@@ -21,9 +21,9 @@ static ir_value x87(struct x86_lift *l, enum ir_op op, enum ir_type type, ir_val
 /* The guest's registers are in the host's unit from here to the region's end. */
 static void enter(struct x86_lift *l)
 {
-    if (!l->x87_entered)
+    if (l->x87 != IR_X87_LIVE)
         x87(l, IR_X87_ENTER, IR_VOID, IR_NONE, IR_NONE, 0);
-    l->x87_entered = true;
+    l->x87 = IR_X87_LIVE;
 }
 
 /* -- the control word and the status word -------------------------------------------------------------- */

@@ -7,6 +7,7 @@ enum {
     MAP_ONE = 0, /* one-byte opcodes */
     MAP_0F = 1,
     MAP_0F38 = 2,
+    MAP_0F3A = 3,
     PREFIX_66 = 1 << 4,
     PREFIX_F2 = 2 << 4,
     PREFIX_F3 = 3 << 4,
@@ -76,8 +77,8 @@ static void legacy(struct assembler *a, unsigned how, bool wide, unsigned opcode
         asm_byte(a, 0x40 | rex);
     if (how & 3)
         asm_byte(a, 0x0f);
-    if ((how & 3) == MAP_0F38)
-        asm_byte(a, 0x38);
+    if ((how & 3) >= MAP_0F38)
+        asm_byte(a, (how & 3) == MAP_0F38 ? 0x38 : 0x3a);
     asm_byte(a, opcode);
     modrm(a, reg, &rm, tail);
 }
@@ -393,6 +394,14 @@ void asm_store_imm(struct assembler *a, unsigned log2_bytes, struct mem dst, int
 void asm_x87(struct assembler *a, unsigned opcode, unsigned reg, struct mem m)
 {
     legacy(a, MAP_ONE, false, 0xd8 + opcode, reg, rm_mem(m), 0);
+}
+
+void asm_mmx(struct assembler *a, unsigned map, unsigned opcode, bool wide, unsigned reg, struct rm rm,
+             int imm)
+{
+    legacy(a, map, wide, opcode, reg, rm, imm >= 0);
+    if (imm >= 0)
+        asm_byte(a, (uint8_t)imm);
 }
 
 void asm_movzx(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src)

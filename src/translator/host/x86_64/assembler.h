@@ -161,6 +161,9 @@ void asm_store16(struct assembler *a, struct mem dst, unsigned src);
 void asm_store_imm(struct assembler *a, unsigned log2_bytes, struct mem dst, int32_t imm);
 /* From log2_bytes 0, 1 or 2; movzx always writes all 64 bits. */
 void asm_x87(struct assembler *a, unsigned opcode, unsigned reg, struct mem m); /* opcode: D8 + so many */
+/* An instruction on MMX registers: map 1 to 3 for 0F, 0F38, 0F3A; imm < 0: it has none. */
+void asm_mmx(struct assembler *a, unsigned map, unsigned opcode, bool wide, unsigned reg, struct rm rm,
+             int imm);
 void asm_movzx(struct assembler *a, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_movsx(struct assembler *a, bool wide, unsigned log2_bytes, unsigned dst, struct rm src);
 void asm_lea(struct assembler *a, bool wide, unsigned dst, struct mem src);

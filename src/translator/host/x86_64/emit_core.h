@@ -190,7 +190,8 @@ void emit_save_rax_rcx(struct emit *e);
     X(STRING_COPY, string_copy) X(STRING_FILL, string_fill) \
     X(X87_ENTER, x87_enter) X(X87, x87) X(X87_IF, x87_if) X(X87_FLAGS, x87_flags) X(X87_LOAD, x87_load) \
     X(X87_STORE, x87_store) X(X87_STORE_HIGH, x87_store_high) X(X87_STATUS, x87_status) \
-    X(X87_CONTROL, x87_control)
+    X(X87_CONTROL, x87_control) X(MMX_ENTER, mmx_enter) X(MMX, mmx) X(MMX_LOAD, mmx_load) \
+    X(MMX_FROM_INT, mmx_from_int) X(MMX_TO_INT, mmx_to_int)
 /* clang-format on */
 
 #define DECLARE(op, name) EMITTER(name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* host_mmx: see host_mmx.h. */
-#include "arch/x86/host_mmx.h"
+#include "base/host_mmx.h"
 
 #ifndef __x86_64__
 #error "MMX instructions are run by the host's, which must be an x86-64"
@@ -37,10 +37,48 @@ extern const uint8_t host_mmx_0f[256 * 8] __attribute__((visibility("hidden")));
 extern const uint8_t host_mmx_0f38[32 * 8] __attribute__((visibility("hidden")));
 extern void host_mmx_call(uint64_t *a, uint64_t b, const void *form) __attribute__((visibility("hidden")));
 
-uint64_t host_mmx(unsigned map, unsigned opcode, uint64_t a, uint64_t b)
+enum { MAP_0F = 1, MAP_0F38, MAP_0F3A };
+
+static uint64_t shuffle(uint64_t b, unsigned imm)
 {
-    host_mmx_call(&a, b, map == 1 ? &host_mmx_0f[opcode * 8] : &host_mmx_0f38[(opcode & 31) * 8]);
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 4; i++)
+        value |= (b >> 16 * (imm >> 2 * i & 3) & 0xffff) << 16 * i;
+    return value;
+}
+
+static uint64_t align(uint64_t a, uint64_t b, unsigned imm)
+{
+    const unsigned shift = 8 * imm;
+    return shift == 0 ? b : shift < 64 ? b >> shift | a << (64 - shift) : shift < 128 ? a >> (shift - 64) : 0;
+}
+
+static uint64_t insert(uint64_t a, uint64_t word, unsigned imm)
+{
+    const unsigned shift = 16 * (imm & 3);
+    return (a & ~(0xffffull << shift)) | (word & 0xffff) << shift;
+}
+
+uint64_t host_mmx(unsigned map, unsigned opcode, uint64_t a, uint64_t b, unsigned imm)
+{
+    if (map == MAP_0F3A) /* PALIGNR is all there is */
+        return align(a, b, imm);
+    if (map == MAP_0F && opcode == 0x70) /* PSHUFW */
+        return shuffle(b, imm);
+    if (map == MAP_0F && opcode == 0xc4) /* PINSRW */
+        return insert(a, b, imm);
+    host_mmx_call(&a, b, map == MAP_0F ? &host_mmx_0f[opcode * 8] : &host_mmx_0f38[(opcode & 31) * 8]);
     return a;
+}
+
+uint64_t host_mmx_integer(unsigned opcode, uint64_t value, unsigned imm)
+{
+    uint64_t mask = 0;
+    if (opcode == 0xc5) /* PEXTRW */
+        return value >> 16 * (imm & 3) & 0xffff;
+    for (unsigned i = 0; i < 8; i++)
+        mask |= (value >> (8 * i + 7) & 1) << i;
+    return mask;
 }
 
 #define CONVERT(instruction)                                                                                 \
