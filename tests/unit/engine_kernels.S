@@ -691,6 +691,41 @@ ENTRY(mmx):
     emms
     FINISH_WITH(6)
 
+/* -- 32-bit addresses wrap around ---------------------------------------------------------------------------------------- */
+
+ENTRY(wraps):
+    movabsq $0x1234567800000008, %rbx /* of which 32 bits count */
+    pushq $BOOT_CODE32
+    pushq $AT(wraps32)
+    lretq
+    .code32
+wraps32:
+    movl -16(%ebx), %eax              /* fffffff8 */
+    addl -12(%ebx), %eax              /* fffffffc */
+    movl %eax, COUNTER
+    movl $0xfffffff0, %ecx
+    movl 8(%ecx), %eax                /* fffffff8 */
+    addl 0x28(%ecx), %eax             /* 18 */
+    movl %eax, COUNTER + 4
+    movl $0x80000000, %edx
+    movl -8(%edx,%edx), %eax          /* fffffff8 */
+    addl 0x18(%edx,%edx), %eax        /* 18 */
+    movl %eax, COUNTER + 8
+    movl %esp, %ebp
+    movl $4, %esp
+    pushl $0x1111                     /* 0 */
+    pushl $0x2222                     /* fffffffc */
+    pushl $0x3333                     /* fffffff8 */
+    popl %eax
+    popl %edx
+    popl %esi
+    movl %ebp, %esp
+    movl %eax, COUNTER + 12
+    movl %edx, COUNTER + 16
+    movl %esi, COUNTER + 20
+    FINISH_WITH(7)
+    .code64
+
 /* -- two processors ------------------------------------------------------------------------------------------------------ */
 
     .set ROUNDS, 100000

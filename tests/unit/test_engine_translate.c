@@ -869,6 +869,30 @@ static void test_mmx(void **state)
     assert_int_equal(m.ram->host[SCRATCH + 1024 + 32 + 2 * 16 + 8], 0xff); /* MM2's exponent */
 }
 
+/* What is at the same addresses without their upper halves, or beyond 32 bits, is something else. */
+static void test_wraps(void **state)
+{
+    const uint64_t top = PAGES + 0xa000;
+    (void)state;
+    map_page(0xfffff000, top, PRESENT | WRITABLE);
+    map_page(0x100000000, top + 0x1000, PRESENT | WRITABLE);
+    map_page(0xfffffffffffff000, top + 0x1000, PRESENT | WRITABLE);
+    memset(m.ram->host + top + 0x1000, 0xaa, MEMORY_PAGE_SIZE);
+    *entry_at(top + 0xff8) = 0x0000020000000001;
+    *entry_at(0x18) = 0x30000;
+    RUN(wraps);
+    assert_int_equal(m.result, 7);
+    assert_int_equal(word(LOG), 0);
+    assert_int_equal(word(COUNTER), 0x201);
+    assert_int_equal(word(COUNTER + 4), 0x30001);
+    assert_int_equal(word(COUNTER + 8), 0x30001);
+    assert_int_equal(word(COUNTER + 12), 0x3333);
+    assert_int_equal(word(COUNTER + 16), 0x2222);
+    assert_int_equal(word(COUNTER + 20), 0x1111);
+    assert_int_equal(word(0), 0x1111);
+    assert_true(*entry_at(top + 0xff8) == 0x0000222200003333);
+}
+
 static void test_smp(void **state)
 {
     (void)state;
@@ -924,7 +948,7 @@ int main(void)
         TEST(task_switched), TEST(smp),
         TEST(boot),          TEST(triple),
         TEST(dirty),         TEST(deadline),
-        TEST(mmx),
+        TEST(mmx),           TEST(wraps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,32 @@ static void test_eflags(void **state)
     assert_int_equal(x86_eflags_get(&cpu.state), all);
 }
 
+/* Behind a TLB a 32-bit function looks its stack up twice: for what it reads, and for what it writes. */
+static void test_reaches_of_32_bits(void **state)
+{
+    static const uint8_t code[] = {0x8b, 0x44, 0x24, 0x08, /* mov eax, [esp+8] */
+                                   0x83, 0xec, 0x10, 0x8b,
+                                   0x4c, 0x24, 0x1c, /* sub esp, 16; mov ecx, [esp+28] */
+                                   0x50, 0x51, 0x89, 0x44,
+                                   0x24, 0x04, 0x59}; /* push eax, ecx; mov [esp+4], eax;
+                                                         pop ecx */
+    unsigned reaches = 0, accesses = 0;
+    struct error error = ERROR_INIT;
+    (void)state;
+    ir_region_reset(&region, PC);
+    region.mode = X86_CODE_32;
+    region.reaches = true;
+    x86_guest.lift(&region, PC, code, sizeof code, 7);
+    assert_int_equal(ir_verify(&region, &error), 0);
+    for (unsigned i = 0; i < region.count; i++) {
+        const struct ir_insn *n = &region.insns[i];
+        reaches += n->op == IR_REACH;
+        accesses += (n->op == IR_LOAD || n->op == IR_STORE) && n->aux & IR_MEM_REACHED;
+    }
+    assert_int_equal(reaches, 2);
+    assert_int_equal(accesses, 6);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -183,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_popf),
         cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_eflags),
+        cmocka_unit_test(test_reaches_of_32_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

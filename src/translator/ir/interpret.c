@@ -256,6 +256,8 @@ static int step_memory(struct interpreter *i, union vector128 *r)
 
     if (n->op == IR_LOAD || n->op == IR_STORE)
         address += (i->values[n->b].d[0] << ((n->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT)) + n->imm;
+    if (n->aux & IR_MEM_WRAPS)
+        address = (uint32_t)address;
     if (n->aux & IR_MEM_ALIGNED && address & ((1u << size) - 1))
         return leave(i, TRANSLATOR_ALIGNMENT, address, i->insn_pc);
     uint64_t at = i->cpu->access_address = place(i, address);

@@ -88,6 +88,7 @@ enum ir_mem {
      * fault. The interpreter checks nevertheless; there, a REACH's value is the guest address. */
     IR_MEM_REACHED = 1 << 11,
     IR_REACH_WRITE = 1 << 12, /* REACH: for accesses that write too */
+    IR_MEM_WRAPS = 1 << 13, /* LOAD, STORE, REACH: of the address, and of what it is made of, 32 bits count */
 };
 
 enum ir_atomic {

@@ -66,7 +66,7 @@ static void print_memory_bits(FILE *stream, unsigned aux)
     } bits[] = {
         {IR_MEM_SIGNED, "signed"},   {IR_MEM_ALIGNED, "aligned"}, {IR_MEM_ACQUIRE, "acquire"},
         {IR_MEM_RELEASE, "release"}, {IR_MEM_SEQ_CST, "seq"},     {IR_MEM_SINGLE_COPY, "single"},
-        {IR_MEM_REACHED, "reached"}, {IR_REACH_WRITE, "write"},
+        {IR_MEM_REACHED, "reached"}, {IR_REACH_WRITE, "write"},   {IR_MEM_WRAPS, "wraps"},
     };
     fprintf(stream, " .%u", 1u << (aux & IR_MEM_SIZE));
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)

@@ -15,31 +15,45 @@ enum {
     CHAIN_MOST = 32,
 };
 
-/* The constant second operand of an instruction. */
-static bool has_constant(const struct ir_region *r, const struct ir_insn *n, int64_t *k)
+/* If it is its first operand and a constant: the constant. */
+static bool adds_constant(const struct ir_region *r, const struct ir_insn *n, int64_t *k)
 {
-    *k = (int64_t)r->insns[n->b].imm;
-    return n->b && r->insns[n->b].op == IR_CONST;
+    const bool whole = n->aux == (n->type == IR_I64 ? 3 : 2);
+    const bool adds = n->op == IR_ADD || (n->op == IR_PART_ADD && whole);
+    const bool subtracts = n->op == IR_SUB || (n->op == IR_PART_SUB && whole);
+
+    if ((!adds && !subtracts) || !n->b || r->insns[n->b].op != IR_CONST)
+        return false;
+    *k = subtracts ? (int64_t)-r->insns[n->b].imm : (int64_t)r->insns[n->b].imm;
+    return true;
 }
 
-/* A value without the constants that were added to it; they are added to *offset. */
-static ir_value root_of(const struct ir_region *r, ir_value v, int64_t *offset)
+/* Whether its low 32 bits are its operand's. */
+static bool keeps_low_half(const struct ir_insn *n)
 {
+    return n->op == IR_ZEXT || n->op == IR_TRUNC || (n->op == IR_UBFX && n->aux == 32 << 8);
+}
+
+/* A value without the constants that were added to it; they are added to *offset. `wraps`: only the low 32
+ * bits count. */
+static ir_value root_of(const struct ir_region *r, ir_value v, bool wraps, int64_t *offset)
+{
+    ir_value root = v;
+    int64_t sum = *offset, k;
+
     for (unsigned i = 0; i < CHAIN_MOST; i++) {
         const struct ir_insn *n = &r->insns[v];
-        const bool part = n->op >= IR_PART_ADD && n->op <= IR_PART_DEC && n->aux == 3;
-        int64_t k;
-        if (n->type != IR_I64)
+        if (n->type != IR_I64 && !wraps)
             break;
-        if ((n->op == IR_ADD || (part && n->op == IR_PART_ADD)) && has_constant(r, n, &k))
-            *offset += k;
-        else if ((n->op == IR_SUB || (part && n->op == IR_PART_SUB)) && has_constant(r, n, &k))
-            *offset -= k;
-        else
+        if (adds_constant(r, n, &k))
+            sum += k;
+        else if (!wraps || !keeps_low_half(n))
             break;
         v = n->a;
+        if (r->insns[v].type == IR_I64)
+            root = v, *offset = wraps ? (int32_t)sum : sum;
     }
-    return v;
+    return root;
 }
 
 /* Known at translation, but for whole pages by which it may move. */
@@ -52,6 +66,8 @@ static bool is_fixed(const struct ir_insn *n)
 static bool same_root(const struct ir_region *r, const struct ir_insn *reach, const struct ir_insn *access,
                       int64_t *offset)
 {
+    if ((reach->aux ^ access->aux) & IR_MEM_WRAPS)
+        return false;
     if (reach->a == access->a)
         return reach->b == access->b &&
                (!reach->b || (reach->aux & IR_MEM_SCALE) == (access->aux & IR_MEM_SCALE));
@@ -120,13 +136,14 @@ static void remember(struct ir_region *r, ir_value reach)
 ir_value ir_reach(struct ir_region *r, unsigned mem, bool write, ir_value base, ir_value index,
                   uint64_t *disp)
 {
-    int64_t offset = (int64_t)*disp;
+    const bool wraps = mem & IR_MEM_WRAPS;
+    int64_t offset = wraps ? (int32_t)*disp : (int64_t)*disp;
     if (!r->reaches || r->overflow || mem & (IR_MEM_ALIGNED | IR_MEM_SEQ_CST | IR_MEM_SINGLE_COPY))
         return IR_NONE;
     const struct ir_insn access = {
-        .a = root_of(r, base, &offset),
+        .a = root_of(r, base, wraps, &offset),
         .b = index,
-        .aux = (uint16_t)((mem & (IR_MEM_SIZE | IR_MEM_SCALE)) | (write ? IR_REACH_WRITE : 0)),
+        .aux = (uint16_t)((mem & (IR_MEM_SIZE | IR_MEM_SCALE | IR_MEM_WRAPS)) | (write ? IR_REACH_WRITE : 0)),
     };
     if (offset != (int32_t)offset || offset + 16 != (int32_t)(offset + 16))
         return IR_NONE;

@@ -143,12 +143,15 @@ struct x86_address {
     /* Of what is checked: the offset within a segment, to which `disp` is added, too; else IR_NONE. */
     ir_value offset;
     uint8_t segment;
+    bool wraps; /* of all that, 32 bits count */
 };
 
 /* Of the instruction's memory operand. */
 struct x86_address x86_operand_address(struct x86_lift *l);
-/* `offset` (I64) within a segment; without IR where the segment has no base. */
+/* `offset` (I64) within a segment; without IR where the segment has no base. 32-bit code may give an offset
+ * of which 32 bits count, and go on adding to the address, which wraps, if it says so. */
 struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segment, ir_value offset);
+struct x86_address x86_wrapping_address(struct x86_lift *l, enum x86_segment segment, ir_value offset);
 /* What LEA yields, in the type of the address size; `added` to the displacement. */
 ir_value x86_lift_offset(struct x86_lift *l, uint64_t added);
 /* As one value. */

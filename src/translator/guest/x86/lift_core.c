@@ -68,6 +68,17 @@ struct x86_address x86_segment_address(struct x86_lift *l, enum x86_segment segm
     };
 }
 
+struct x86_address x86_wrapping_address(struct x86_lift *l, enum x86_segment segment, ir_value offset)
+{
+    if (x86_is_checked(l, segment))
+        return x86_segment_address(l, segment, ir_ubfx(l->ir, offset, 0, 32));
+    if (has_base(l, segment)) {
+        ir_value base = ir_get(l->ir, X86_REGISTER_BASE + segment, IR_I64);
+        offset = ir_binary(l->ir, IR_ADD, base, offset);
+    }
+    return (struct x86_address){.base = offset, .wraps = true};
+}
+
 /* The base register in the type of the address size. */
 static ir_value base_value(struct x86_lift *l, enum ir_type type)
 {
@@ -92,10 +103,35 @@ ir_value x86_lift_offset(struct x86_lift *l, uint64_t added)
     return insn->address_size == 1 ? ir_ubfx(l->ir, v, 0, 16) : v;
 }
 
+/* 32-bit addresses of 32-bit code: nothing is added here. */
+static struct x86_address wrapping_operand(struct x86_lift *l)
+{
+    const struct x86_insn *insn = &l->insn;
+    struct x86_address address = {.wraps = true};
+
+    if (insn->base != X86_NO_REGISTER) {
+        address = x86_wrapping_address(l, (enum x86_segment)insn->segment, x86_gpr(l, insn->base));
+    } else if (has_base(l, (enum x86_segment)insn->segment)) {
+        address.base = ir_get(l->ir, X86_REGISTER_BASE + insn->segment, IR_I64);
+    } else if (insn->index == X86_NO_REGISTER) {
+        return (struct x86_address){.base = ir_const(l->ir, IR_I64, (uint32_t)insn->disp)};
+    } else {
+        address.base = ir_const(l->ir, IR_I64, 0);
+    }
+    if (insn->index != X86_NO_REGISTER)
+        address.index = x86_gpr(l, insn->index);
+    address.scale = insn->scale;
+    address.disp = (uint64_t)(int64_t)(int32_t)insn->disp;
+    return address;
+}
+
 struct x86_address x86_operand_address(struct x86_lift *l)
 {
     const struct x86_insn *insn = &l->insn;
 
+    if (insn->address_size == 2 && insn->code != X86_CODE_64 &&
+        !x86_is_checked(l, (enum x86_segment)insn->segment))
+        return wrapping_operand(l);
     if (insn->address_size < 3)
         return x86_segment_address(l, (enum x86_segment)insn->segment, ir_zext(l->ir, x86_lift_offset(l, 0)));
 
@@ -121,7 +157,13 @@ ir_value x86_address_value(struct x86_lift *l, struct x86_address address)
     ir_value v = address.base;
     if (address.index)
         v = ir_binary(l->ir, IR_ADD, v, ir_binary_imm(l->ir, IR_SHL, address.index, address.scale));
-    return ir_binary_imm(l->ir, IR_ADD, v, address.disp);
+    v = ir_binary_imm(l->ir, IR_ADD, v, address.disp);
+    return address.wraps ? ir_zext(l->ir, ir_trunc(l->ir, v)) : v;
+}
+
+static unsigned memory_bits(const struct x86_address *address)
+{
+    return address->scale << IR_MEM_SCALE_SHIFT | (address->wraps ? IR_MEM_WRAPS : 0);
 }
 
 ir_value x86_update_address(struct x86_lift *l, unsigned mem, struct x86_address address)
@@ -133,7 +175,7 @@ ir_value x86_update_address(struct x86_lift *l, unsigned mem, struct x86_address
 ir_value x86_load(struct x86_lift *l, enum ir_type type, unsigned mem, struct x86_address address)
 {
     x86_check_access(l, &address, mem, false);
-    mem |= address.scale << IR_MEM_SCALE_SHIFT;
+    mem |= memory_bits(&address);
     ir_value reach = ir_reach(l->ir, mem, false, address.base, address.index, &address.disp);
     if (reach)
         return ir_emit(l->ir, IR_LOAD, type, (mem & ~IR_MEM_SCALE) | IR_MEM_REACHED, reach, IR_NONE, IR_NONE,
@@ -145,7 +187,7 @@ void x86_store(struct x86_lift *l, unsigned mem, struct x86_address address, ir_
 {
     const enum ir_type type = ir_type_of(l->ir, v);
     x86_check_access(l, &address, mem, true);
-    mem |= address.scale << IR_MEM_SCALE_SHIFT;
+    mem |= memory_bits(&address);
     ir_value reach = ir_reach(l->ir, mem, true, address.base, address.index, &address.disp);
     if (reach)
         ir_emit(l->ir, IR_STORE, type, (mem & ~IR_MEM_SCALE) | IR_MEM_REACHED, reach, IR_NONE, v,
@@ -172,7 +214,11 @@ struct x86_address x86_stack_address(struct x86_lift *l, int64_t offset)
 {
     if (l->insn.code == X86_CODE_64)
         return (struct x86_address){.base = x86_gpr(l, X86_RSP), .disp = (uint64_t)offset};
-    return x86_segment_address(l, X86_SS, x86_stack_moved(l, offset));
+    if (l->mode & X86_MODE_STACK16 || x86_is_checked(l, X86_SS))
+        return x86_segment_address(l, X86_SS, x86_stack_moved(l, offset));
+    struct x86_address address = x86_wrapping_address(l, X86_SS, x86_gpr(l, X86_RSP));
+    address.disp = (uint64_t)offset;
+    return address;
 }
 
 void x86_set_stack(struct x86_lift *l, ir_value moved)

@@ -273,9 +273,10 @@ bool x86_lift_leave(struct x86_lift *l)
 {
     const unsigned size = l->insn.size;
     const unsigned width = l->insn.code == X86_CODE_64 ? 64 : l->mode & X86_MODE_STACK16 ? 16 : 32;
-    ir_value frame = ir_ubfx(l->ir, x86_gpr(l, X86_RBP), 0, width);
-    struct x86_address address =
-        width == 64 ? (struct x86_address){.base = frame} : x86_segment_address(l, X86_SS, frame);
+    ir_value whole = x86_gpr(l, X86_RBP), frame = ir_ubfx(l->ir, whole, 0, width);
+    struct x86_address address = width == 64   ? (struct x86_address){.base = frame}
+                                 : width == 32 ? x86_wrapping_address(l, X86_SS, whole)
+                                               : x86_segment_address(l, X86_SS, frame);
     ir_value v = x86_load(l, x86_type(size), size, address);
     x86_set_stack(l, ir_ubfx(l->ir, ir_binary_imm(l->ir, IR_ADD, frame, 1ull << size), 0, width));
     x86_write_named(l, X86_RBP, size, v);

@@ -26,9 +26,15 @@ static void release(struct emit *e, const struct ir_insn *insn, int reg)
 
 static struct mem address_of(struct emit *e, const struct ir_insn *insn, bool indexed)
 {
+    const unsigned scale = (insn->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT;
     if (!indexed)
         return mem_base(emit_use_gpr(e, insn->a), 0);
     int64_t disp = (int64_t)insn->imm;
+    uint64_t known;
+    if (insn->aux & IR_MEM_WRAPS && insn->b && emit_is_const(e, insn->a, &known)) {
+        const int32_t sum = (int32_t)((uint64_t)disp + known);
+        return mem_index(MEM_NONE, emit_use_gpr(e, insn->b), scale, sum);
+    }
     unsigned base = emit_use_gpr(e, insn->a);
     if (disp != (int32_t)disp) {
         unsigned t = emit_tmp_gpr(e);
@@ -40,8 +46,23 @@ static struct mem address_of(struct emit *e, const struct ir_insn *insn, bool in
     }
     if (!insn->b)
         return mem_base(base, (int32_t)disp);
-    unsigned scale = (insn->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT;
     return mem_index(base, emit_use_gpr(e, insn->b), scale, (int32_t)disp);
+}
+
+/* The operand's low 32 bits, as an operand. */
+static struct mem wrapped(struct emit *e, const struct ir_insn *insn, struct mem m)
+{
+    const bool plain = m.index == MEM_NONE && !m.disp;
+    if (plain && emit_insn(e, insn->a)->op == IR_ZEXT)
+        return m;
+    unsigned t = emit_tmp_gpr(e);
+    if (plain)
+        asm_mov(e->a, false, t, (unsigned)m.base);
+    else
+        asm_lea(e->a, false, t, m);
+    release(e, insn, m.base);
+    release(e, insn, m.index);
+    return mem_base(t, 0);
 }
 
 static void cold_misaligned(struct emit *e, struct cold *c)
@@ -202,6 +223,8 @@ static struct mem reach(struct emit *e, const struct ir_insn *insn, struct mem m
     struct look_up l = {.high = 1 << ACCESS_SIZE(insn), .write = kind != ACCESS_LOAD};
     l.is_known = is_known(e, insn->a, &l) && !(has_offset && insn->b);
     l.known += has_offset ? insn->imm : 0;
+    if (insn->aux & IR_MEM_WRAPS)
+        l.known = (uint32_t)l.known;
     unsigned address = l.address = address_in_register(e, insn, m);
     l.index = emit_tmp_gpr(e);
     unsigned page = l.page = emit_tmp_gpr(e);
@@ -258,6 +281,8 @@ static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool ind
     else if (!has_tlb(e))
         flags_before_fault(e);
     struct mem m = address_of(e, insn, indexed);
+    if ((insn->aux & (IR_MEM_WRAPS | IR_MEM_REACHED)) == IR_MEM_WRAPS)
+        m = wrapped(e, insn, m);
     if (aligned) {
         m = mem_base(address_in_register(e, insn, m), 0);
         asm_test_imm8(e->a, rm_reg((unsigned)m.base), (uint8_t)((1u << size) - 1));
@@ -270,10 +295,18 @@ static struct mem access_of(struct emit *e, const struct ir_insn *insn, bool ind
 /* r[]: the register of the guest address, two that are free, the second of which takes the result. */
 enum { REACH_ADDRESS, REACH_FREE, REACH_RESULT };
 
+/* Where the register of a REACH's address is from what it is to yield the place of: with IR_MEM_WRAPS it is
+ * the address of the first byte. */
+static int32_t reach_shift(const struct ir_insn *insn)
+{
+    return insn->aux & IR_MEM_WRAPS ? (int32_t)insn->imm2 : 0;
+}
+
 static void cold_reach(struct emit *e, struct cold *c)
 {
     const struct ir_insn *insn = emit_insn(e, c->value);
-    const int32_t low = (int32_t)insn->imm2, high = (int32_t)(insn->imm2 >> 32);
+    const int32_t shift = reach_shift(insn);
+    const int32_t low = (int32_t)insn->imm2 - shift, high = (int32_t)(insn->imm2 >> 32) - shift;
     const unsigned address = c->r[REACH_ADDRESS], t = c->r[REACH_FREE], result = c->r[REACH_RESULT];
     const unsigned kind = insn->aux & IR_REACH_WRITE ? ACCESS_FILL_STORE : ACCESS_FILL_LOAD;
     const uint64_t pc = emit_insn(e, c->insn)->imm;
@@ -287,9 +320,10 @@ static void cold_reach(struct emit *e, struct cold *c)
     uint32_t careful = asm_offset(a);
     emit_careful_exit(e, pc);
     asm_bind_short(a, one_page);
-    asm_lea(a, true, t, mem_base(address, (int32_t)insn->imm));
+    asm_lea(a, true, t, mem_base(address, (int32_t)insn->imm - shift));
     asm_store(a, true, ACCESS(address), t);
-    asm_store(a, true, ACCESS(origin), address);
+    asm_lea(a, true, t, mem_base(address, -shift));
+    asm_store(a, true, ACCESS(origin), t);
     emit_save_rax_rcx(e);
     asm_store_imm(a, 2, ACCESS(size), (int32_t)(ACCESS_SIZE(insn) | kind << 8 | e->region->tlb << 16));
     emit_mov_address(e, RAX, pc);
@@ -302,17 +336,22 @@ static void cold_reach(struct emit *e, struct cold *c)
 
 EMITTER(reach)
 {
+    const bool wraps = insn->aux & IR_MEM_WRAPS;
+    const int32_t shift = reach_shift(insn);
     struct look_up l = {
-        .low = (int32_t)insn->imm2,
-        .high = (int32_t)(insn->imm2 >> 32),
+        .low = (int32_t)insn->imm2 - shift,
+        .high = (int32_t)(insn->imm2 >> 32) - shift,
         .write = insn->aux & IR_REACH_WRITE,
     };
-    l.is_known = is_known(e, insn->a, &l) && !insn->b;
+    l.is_known = !wraps && is_known(e, insn->a, &l) && !insn->b;
     flags_before_atomic(e);
     struct mem m = mem_base(emit_use_gpr(e, insn->a), 0);
     if (insn->b)
         m = mem_index((unsigned)m.base, emit_use_gpr(e, insn->b),
                       (insn->aux & IR_MEM_SCALE) >> IR_MEM_SCALE_SHIFT, 0);
+    m.disp = shift;
+    if (wraps)
+        m = wrapped(e, insn, m);
     l.address = address_in_register(e, insn, m);
     l.index = emit_tmp_gpr(e);
     l.page = emit_tmp_gpr(e);
@@ -321,7 +360,10 @@ EMITTER(reach)
     c->r[REACH_ADDRESS] = (uint8_t)l.address;
     c->r[REACH_FREE] = (uint8_t)l.index;
     c->r[REACH_RESULT] = (uint8_t)l.page;
-    asm_alu(e->a, ALU_ADD, true, l.page, rm_reg(l.address));
+    if (shift)
+        asm_lea(e->a, true, l.page, mem_index(l.page, l.address, 0, -shift));
+    else
+        asm_alu(e->a, ALU_ADD, true, l.page, rm_reg(l.address));
     emit_cold_back(e, c);
     emit_def_in_gpr(e, v, l.page);
 }
