@@ -103,7 +103,7 @@ static void test_exits(void **state)
         {{0xcc}, 0, TRANSLATOR_BREAKPOINT, 0, false},
         {{0x0f, 0x0b}, 0, TRANSLATOR_UNDEFINED, 0, false},
         {{0x06}, 0, TRANSLATOR_UNDEFINED, 0, false}, /* PUSH ES, which 64-bit code has not */
-        {{0x06}, X86_CODE_32, TRANSLATOR_EMULATE, 1, false},
+        {{0x07}, X86_CODE_32, TRANSLATOR_EMULATE, 1, false},
         {{0xf0, 0x90}, 0, TRANSLATOR_UNDEFINED, 0, false}, /* LOCK NOP */
         {{0xf4}, 0, TRANSLATOR_EMULATE, 1, false},
         {{0x0f, 0xa2}, 0, TRANSLATOR_EMULATE, 2, false},
@@ -172,6 +172,33 @@ static void test_eflags(void **state)
     assert_int_equal(x86_eflags_get(&cpu.state), all);
 }
 
+static void test_push_segment(void **state)
+{
+    static const uint8_t fs[] = {0x0f, 0xa0}, es[] = {0x06}, short_gs[] = {0x66, 0x0f, 0xa8};
+    unsigned stores = 0;
+    (void)state;
+    cpu.state.segment[X86_FS].selector = 0x1234;
+    cpu.state.segment[X86_FS].attributes = 0xffff;
+    cpu.state.segment[X86_GS].selector = 0x5678;
+    stack[3] = stack[2] = ~0ull;
+    assert_int_equal(run(X86_CODE_64, fs, sizeof fs), TRANSLATOR_NONE);
+    assert_int_equal(cpu.state.gpr[X86_RSP], (uintptr_t)&stack[3]);
+    assert_true(stack[3] == 0x1234);
+    assert_int_equal(run(X86_CODE_64, short_gs, sizeof short_gs), TRANSLATOR_NONE);
+    assert_int_equal(cpu.state.gpr[X86_RSP], (uintptr_t)&stack[4] - 2);
+    assert_true(stack[3] == 0x5678000000001234);
+    /* 4 bytes of which 2 are written */
+    lift(X86_CODE_32, es, sizeof es, 1);
+    for (unsigned i = 0; i < region.count; i++) {
+        if (region.insns[i].op != IR_STORE)
+            continue;
+        stores++;
+        assert_int_equal(region.insns[i].aux & IR_MEM_SIZE, 1);
+        assert_int_equal((int64_t)region.insns[i].imm, -4);
+    }
+    assert_int_equal(stores, 1);
+}
+
 /* Behind a TLB a 32-bit function looks its stack up twice: for what it reads, and for what it writes. */
 static void test_reaches_of_32_bits(void **state)
 {
@@ -209,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_popf),
         cmocka_unit_test(test_wrap),
         cmocka_unit_test(test_eflags),
+        cmocka_unit_test(test_push_segment),
         cmocka_unit_test(test_reaches_of_32_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,19 @@ bool x86_lift_pause(struct x86_lift *l)
     return true;
 }
 
+/* argument: the segment. Of 32 bits 16 are written, as processors do. */
+bool x86_lift_push_segment(struct x86_lift *l)
+{
+    const unsigned size = l->insn.size;
+    const int64_t bytes = 1 << size;
+    ir_value whole = ir_get(l->ir, X86_REGISTER_SEGMENT + l->insn.row->argument, IR_I64);
+    ir_value selector = ir_ubfx(l->ir, whole, 0, 16);
+
+    x86_store(l, size == 2 ? 1 : size, x86_stack_address(l, -bytes), selector);
+    x86_set_stack(l, x86_stack_moved(l, -bytes));
+    return true;
+}
+
 static uint64_t read_tsc(void *opaque, uint64_t a, uint64_t b)
 {
     const struct x86_cpu *cpu = opaque;
