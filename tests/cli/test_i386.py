@@ -436,6 +436,57 @@ def test_signals(compile_i386):
     assert (translated.stdout, translated.stderr, translated.returncode) == (native.stdout, "", 0)
 
 
+STEPS = r"""
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+static volatile int steps;
+static sigjmp_buf back;
+static void step(int number)
+{
+    (void)number;
+    steps++;
+}
+static void divided(int number, siginfo_t *info, void *context)
+{
+    printf("signal %d code %d trap %d\n", number, info->si_code, ((ucontext_t *)context)->uc_mcontext.gregs[REG_TRAPNO]);
+    siglongjmp(back, 1);
+}
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = divided, .sa_flags = SA_SIGINFO};
+    const float one = 1;
+    unsigned mxcsr = 0x1d80;
+    unsigned short control = 0x37b;
+    int result = SYS_getppid;
+    signal(SIGTRAP, step);
+    __asm__ volatile("pushfl; orl $0x100, (%%esp); popfl; nop; int $0x80; nop;"
+                     "pushfl; andl $~0x100, (%%esp); popfl; nop" : "+a"(result) : : "memory", "cc");
+    printf("steps %d %d\n", steps, result == getppid());
+    sigaction(SIGFPE, &action, NULL);
+    if (!sigsetjmp(back, 1))
+        __asm__ volatile("ldmxcsr %0; xorps %%xmm0, %%xmm0; movss %1, %%xmm1; divss %%xmm0, %%xmm1"
+                         : : "m"(mxcsr), "m"(one));
+    if (!sigsetjmp(back, 1))
+        __asm__ volatile("fldcw %0; fld1; fldz; fdivrp; fwait" : : "m"(control));
+    return 0;
+}
+"""
+
+
+def test_steps_and_traps(compile_i386):
+    native = expect_same(compile_i386("steps", STEPS, "-w"))
+    assert "trap 19" in native.stdout and "trap 16" in native.stdout
+
+
+def test_no_debugger(compile_i386):
+    result = run_visor("run", "--gdb", "23457", "--arch", "i386", compile_i386("hello", HELLO))
+    assert (result.returncode, "i686 programs cannot be debugged" in result.stderr) == (126, True)
+
+
 MEMORY = r"""
 #include <errno.h>
 #include <stdint.h>
