@@ -181,7 +181,7 @@ struct ir_region {
      * page: addresses of or near the code are ADDRESSes, of which nothing is computed at translation. What
      * the operations that leave have as guest addresses moves in any case. */
     bool movable;
-    bool guarded; /* who is linked to the code must look in the jump cache whether it is still there */
+    bool guarded;        /* who is linked to the code must look in the jump cache whether it is still there */
     bool tells_branches; /* indirect branches that miss leave their addresses in cpu->branch_pc */
     /* Private to reach.c: REACHes that further accesses may go by. */
     unsigned reach_count;

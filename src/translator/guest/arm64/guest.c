@@ -6,7 +6,6 @@
 #include "translator/guest/arm64/disassemble.h"
 #include "translator/guest/arm64/private.h"
 
-
 #define X(n, rank)                                                                                           \
     {                                                                                                        \
         "x" #n, IR_I64, rank, offsetof(struct arm64_cpu, state.x[n])                                         \

@@ -262,12 +262,12 @@ static const char *register_name(unsigned index)
 
 /* What the two have in common. */
 #define X86_GUEST                                                                                            \
-    .name = "amd64", .registers = registers,                              \
-    .register_count = X86_REGISTER_COUNT, .instruction_bytes = X86_INSTRUCTION_MAX,                          \
-    .pc_offset = offsetof(struct x86_cpu, pc), .flags_offset = offsetof(struct x86_cpu, state.flags),        \
-    .more_flags = NZCV_P | NZCV_A, .host_alignment = true,                                                   \
-    .x87_offset = offsetof(struct x86_cpu, state.x87), .mode = mode_of, .lift = lift_region,                 \
-    .flags_use = x86_flags_use, .register_name = register_name, .disassemble = x86_disassemble
+    .name = "amd64", .registers = registers, .register_count = X86_REGISTER_COUNT,                           \
+    .instruction_bytes = X86_INSTRUCTION_MAX, .pc_offset = offsetof(struct x86_cpu, pc),                     \
+    .flags_offset = offsetof(struct x86_cpu, state.flags), .more_flags = NZCV_P | NZCV_A,                    \
+    .host_alignment = true, .x87_offset = offsetof(struct x86_cpu, state.x87), .mode = mode_of,              \
+    .lift = lift_region, .flags_use = x86_flags_use, .register_name = register_name,                         \
+    .disassemble = x86_disassemble
 
 const struct guest_isa x86_guest = {
     X86_GUEST,
