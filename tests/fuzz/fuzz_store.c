@@ -35,7 +35,7 @@ static void make_store(void)
         .start = PC,
         .end = PC + sizeof guest,
         .guest = guest,
-        .code = {sizeof bytes, 1, 1, 1, 2, exits, restarts, relocs, insns, bytes, false},
+        .code = {sizeof bytes, 1, 1, 1, 2, exits, restarts, relocs, insns, bytes, false, 0},
     };
     struct stat status;
 
