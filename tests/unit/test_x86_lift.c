@@ -225,6 +225,20 @@ static void test_reaches_of_32_bits(void **state)
     assert_int_equal(accesses, 6);
 }
 
+/* mov eax, [ecx - 0x80000000]; mov edx, [ecx - 0x7ffffffc]: the first offset has no opposite of 32 bits, so
+ * it is in no shared look-up. */
+static void test_reach_of_the_least_offset(void **state)
+{
+    static const uint8_t code[] = {0x8b, 0x81, 0, 0, 0, 0x80, 0x8b, 0x91, 4, 0, 0, 0x80};
+    (void)state;
+    ir_region_reset(&region, PC);
+    region.mode = X86_CODE_32;
+    region.reaches = true;
+    x86_guest.lift(&region, PC, code, sizeof code, 2);
+    for (unsigned i = 0; i < region.count; i++)
+        assert_int_not_equal(region.insns[i].op, IR_REACH);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -238,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_eflags),
         cmocka_unit_test(test_push_segment),
         cmocka_unit_test(test_reaches_of_32_bits),
+        cmocka_unit_test(test_reach_of_the_least_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,8 @@ ir_value ir_reach(struct ir_region *r, unsigned mem, bool write, ir_value base, 
         .b = index,
         .aux = (uint16_t)((mem & (IR_MEM_SIZE | IR_MEM_SCALE | IR_MEM_WRAPS)) | (write ? IR_REACH_WRITE : 0)),
     };
-    if (offset != (int32_t)offset || offset + 16 != (int32_t)(offset + 16))
+    /* The host adds it, and takes it away. */
+    if (offset != (int32_t)offset || offset == INT32_MIN || offset + 16 != (int32_t)(offset + 16))
         return IR_NONE;
     ir_value reach = find_reach(r, &access, &offset);
     if (!reach) {
