@@ -240,7 +240,8 @@ static void check_at_once(void)
 {
     static uint8_t got[SIZE];
     for (uint64_t at = 0, size; at < SIZE; at += size) {
-        size = MIN(1 + (uint64_t)rand() % 300000, SIZE - at);
+        const uint64_t wish = 1 + (uint64_t)rand() % 300000;
+        size = MIN(wish, SIZE - at);
         assert_int_equal(block_read_now(disk, at, got + at, size), 0);
     }
     for (unsigned i = 0; i < SIZE; i += SECTOR)

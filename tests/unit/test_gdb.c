@@ -68,7 +68,7 @@ static int read_memory(void *opaque, unsigned thread, uint64_t address, void *bu
     (void)opaque, (void)thread;
     if (!is_inside(address, size))
         return -EFAULT;
-    memcpy(buffer, guest.memory + address - MEMORY_START, size);
+    memcpy(buffer, guest.memory + (address - MEMORY_START), size);
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int write_memory(void *opaque, unsigned thread, uint64_t address, const v
     (void)opaque, (void)thread;
     if (!is_inside(address, size))
         return -EFAULT;
-    memcpy(guest.memory + address - MEMORY_START, buffer, size);
+    memcpy(guest.memory + (address - MEMORY_START), buffer, size);
     return 0;
 }
 
