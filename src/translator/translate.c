@@ -234,6 +234,10 @@ static bool make_new(struct translator_cpu *cpu, const struct code_source *sourc
     struct look_ahead look;
     if (!make_code(cpu, source, &look))
         return false;
+    if (cpu->region->cut && source->count) { /* no code was made */
+        *made = (struct stored_code){0};
+        return true;
+    }
     *made = (struct stored_code){
         .mode = cpu->mode,
         .start = look.start,
