@@ -322,7 +322,7 @@ static void test_union(void **state)
         GPR(X86_RDI) = at;
         GPR(X86_RCX) = 0x11111111 * i;
         run_to(AT(0, 0), AT(0, 10));
-        assert_memory_equal(physical + at - LINEAR, physical + at - LINEAR + 8, 4);
+        assert_memory_equal(physical + (at - LINEAR), physical + (at - LINEAR) + 8, 4);
         assert_int_equal(physical[at - LINEAR + 16], 0x11 * i);
     }
     map[21] = NOWHERE;
