@@ -279,8 +279,11 @@ static int await_start(struct user *user, struct error *error)
     if (recv(user->control_fd, &started, sizeof started, 0) != sizeof started)
         return start_failed(user, error);
     started.message[sizeof started.message - 1] = started.hint[sizeof started.hint - 1] = '\0';
-    if (!started.code)
+    if (!started.code) { /* a message then says what is less than it should be */
+        if (started.message[0])
+            fprintf(stderr, "visor: %s\n", started.message);
         return 0;
+    }
     error_set(error, started.code, "%s", started.message);
     if (started.hint[0])
         error_hint(error, "%s", started.hint);

@@ -42,7 +42,7 @@ struct channel_shared {
 #define CHANNEL_TO_VISOR (CHANNEL_TO_USER + CHANNEL_RING)
 #define CHANNEL_SIZE     (CHANNEL_TO_VISOR + CHANNEL_RING)
 
-/* The process's only message: how its start went. */
+/* The process's only message: how its start went; with code 0, what is less than it should be. */
 struct channel_started {
     int32_t code; /* 0 or a negative errno */
     char message[256], hint[128];

@@ -420,8 +420,10 @@ int main(void)
     if (!library_load() || !slirp_start(&options))
         return 1;
     give_up_rights();
-    sandbox_enter(); /* where the host has no filters the user network works, too */
-    report(0, "", "%s", "");
+    if (sandbox_enter())
+        report(0, "", "%s", "");
+    else
+        report(0, "", "the user network's process has no filter of system calls: %s", strerror(errno));
     while (turn()) {
     }
     return 0;
