@@ -6,26 +6,16 @@
 #include "arch/x86/state.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
+#include "debug/gdb_plain.h"
 
 /* -- getters and setters, by what their argument is ------------------------------------------------------ */
 
 #define STATE(member) offsetof(struct x86_state, member)
 
-/* An offset in the state; as many bytes as the register has. */
-#define PLAIN(bytes)                                                                                         \
-    static void get_##bytes(const void *state, unsigned offset, uint8_t *value)                              \
-    {                                                                                                        \
-        memcpy(value, (const uint8_t *)state + offset, bytes);                                               \
-    }                                                                                                        \
-    static bool set_##bytes(void *state, unsigned offset, const uint8_t *value)                              \
-    {                                                                                                        \
-        memcpy((uint8_t *)state + offset, value, bytes);                                                     \
-        return true;                                                                                         \
-    }
-PLAIN(4)
-PLAIN(8)
-PLAIN(10)
-PLAIN(16)
+GDB_PLAIN(4)
+GDB_PLAIN(8)
+GDB_PLAIN(10)
+GDB_PLAIN(16)
 
 static void get_eflags(const void *state, unsigned argument, uint8_t *value)
 {
