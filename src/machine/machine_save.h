@@ -4,12 +4,16 @@
  * its disks, networks and terminals is not in them.
  *
  * The saved form (all numbers little endian):
- *     "VMCH", u32 format (1)
- *     what must be the same: u8 length and name of the board, u64 bytes of RAM, u32 vCPUs, u32 length and the
- *     processor's model: 13 bytes vendor, u32 family, model, stepping, u32 features[], u8 physical bits,
- * linear bits, last leaf u64 the clock: nanoseconds since power-on u64 length and the vCPUs' registers, as
- * devices "vcpu0" and so on, see device.h u64 length and the devices RAM: runs of pages that are not zero, in
- * order: u64 first page, u32 pages, the bytes; after the last u64 FFFFFFFFFFFFFFFFh
+ *
+ * - "VMCH", u32 format (1)
+ * - what must be the same: u8 length and name of the board, u64 bytes of RAM, u32 vCPUs, u32 length and the
+ *   processor's model (13 bytes vendor, u32 family, model, stepping, u32 features[], u8 physical bits, linear
+ *   bits, last leaf)
+ * - u64 the clock: nanoseconds since power-on
+ * - u64 length and the vCPUs' registers, as devices "vcpu0" and so on: see device.h
+ * - u64 length and the devices
+ * - RAM: runs of pages that are not zero, in order: u64 first page, u32 pages, the bytes; after the last
+ *   u64 FFFFFFFFFFFFFFFFh
  */
 #ifndef VISOR_MACHINE_MACHINE_SAVE_H
 #define VISOR_MACHINE_MACHINE_SAVE_H

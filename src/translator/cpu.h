@@ -37,9 +37,9 @@ enum translator_exit {
     TRANSLATOR_EXCEPTION, /* another exception of the guest's: payload: its number; pc is at the instruction
                            */
     TRANSLATOR_SEGMENT,   /* an access that goes beyond the segment, as far as its reach tells: of x86 */
-    TRANSLATOR_TARGET,    /* an indirect branch to where no code can be, of a region->tells_branches; payload:
-                             the    target; pc is at the branch, which has done all else: its owner undoes that
-                           */
+    /* An indirect branch to where no code can be, of a region->tells_branches; payload: the target; pc is at
+     * the branch, which has done all else: its owner undoes that. */
+    TRANSLATOR_TARGET,
     TRANSLATOR_FETCH_FAULT, /* no executable memory at pc; payload: the address */
     TRANSLATOR_NO_MEMORY,   /* the host has no memory for translations; reported to standard error */
     TRANSLATOR_INTERRUPTED, /* translator_interrupt() or translator_request() was called */
