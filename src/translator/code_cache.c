@@ -402,7 +402,7 @@ static void copy_code(struct code_cache *cache, uint32_t index, const struct cod
             .block = index,
             .careful = from->careful,
         };
-        put32(cache, block->code + from->number, block->exits + i);
+        put32(cache, block->code + from->stub + HOST_STUB_NUMBER, block->exits + i);
         if (!from->probe)
             put32(cache, block->code + from->slot, from->stub - (from->slot + 4));
         if (from->direct)

@@ -199,12 +199,11 @@ static size_t size_of(size_t guest, const struct code_parts *code)
 {
     return sizeof(struct entry) + ALIGN_UP(guest, (size_t)ALIGNMENT) +
            code->exit_count * sizeof *code->exits + code->restart_count * sizeof *code->restarts +
-           code->reloc_count * sizeof *code->relocs + code->insn_count * sizeof *code->insns +
-           ALIGN_UP((size_t)code->size, (size_t)ALIGNMENT);
+           ALIGN_UP(code->reloc_count * sizeof *code->relocs, (size_t)ALIGNMENT) +
+           code->insn_count * sizeof *code->insns + ALIGN_UP((size_t)code->size, (size_t)ALIGNMENT);
 }
 _Static_assert(sizeof(struct entry) % ALIGNMENT == 0 && sizeof(struct host_exit) % ALIGNMENT == 0 &&
-                   sizeof(struct host_restart) % ALIGNMENT == 0 &&
-                   sizeof(struct host_reloc) % ALIGNMENT == 0 && sizeof(struct host_insn) % ALIGNMENT == 0,
+                   sizeof(struct host_restart) % ALIGNMENT == 0 && sizeof(struct host_insn) % ALIGNMENT == 0,
                "the parts of an entry follow each other without gaps");
 
 /* True if [at, at + 4) is inside the code. */
@@ -224,8 +223,8 @@ static bool is_sound(const struct code_parts *code)
 {
     for (unsigned i = 0; i < code->exit_count; i++) {
         const struct host_exit *exit = &code->exits[i];
-        if (!is_slot(code, exit->slot) || !is_slot(code, exit->direct) || !inside(code, exit->number) ||
-            exit->stub >= code->size || exit->store >= code->size)
+        if (!is_slot(code, exit->slot) || !is_slot(code, exit->direct) || exit->stub >= code->size ||
+            !inside(code, exit->stub + HOST_STUB_NUMBER) || exit->store >= code->size)
             return false;
     }
     for (unsigned i = 0; i < code->restart_count; i++) {

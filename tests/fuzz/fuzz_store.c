@@ -27,7 +27,7 @@ static void make_store(void)
 {
     static const struct translator_key key = {{1}};
     static const uint8_t bytes[64], guest[8];
-    const struct host_exit exits[] = {{4, 8, 12, PC + 64, 0, 0, false, false}};
+    const struct host_exit exits[] = {{4, 8, PC + 64, 0, 0, false, false}};
     const struct host_restart restarts[] = {{16, 20}};
     const struct host_reloc relocs[] = {{24, HOST_LINK}};
     const struct host_insn insns[] = {{0, 0, 0}, {3, 4, 1}};

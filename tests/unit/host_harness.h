@@ -100,7 +100,7 @@ static const void *place(unsigned index, uint32_t first)
     for (unsigned i = 0; i < code.exit_count; i++) {
         uint32_t number = first + i;
         assert_true((code.exits[i].probe || code.exits[i].slot % 8 <= 4) && code.exits[i].direct % 8 <= 4);
-        memcpy(to + code.exits[i].number, &number, 4);
+        memcpy(to + code.exits[i].stub + HOST_STUB_NUMBER, &number, 4);
     }
     return to;
 }

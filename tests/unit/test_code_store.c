@@ -27,8 +27,8 @@ static const struct translator_key key = {{1, 2, 3}};
 static void add(struct code_store *store, uint64_t pc, uint8_t fill, uint32_t size)
 {
     static uint8_t bytes[65536], guest[8];
-    static const struct host_exit exits[] = {{4, 8, 12, PC + 64, 0, 0, false, false},
-                                             {20, 24, 28, PC + 128, 34, 40, false, false}};
+    static const struct host_exit exits[] = {{4, 8, PC + 64, 0, 0, false, false},
+                                             {20, 24, PC + 128, 34, 40, false, false}};
     static const struct host_insn insns[] = {{0, 0, 0}, {3, 4, 1}, {9, 8, 2}};
 
     memset(bytes, fill, sizeof bytes);

@@ -51,10 +51,10 @@ enum host_routine {
 /* Where an exit of a block can be linked to another block: a 32-bit relative displacement, within eight
  * aligned bytes, at `slot`. Unlinked, it leads to `stub`, which loads the exit's number and jumps to
  * HOST_LINK. */
+#define HOST_STUB_NUMBER 1 /* offset in the stub of the 32 bits that take the exit's number */
 struct host_exit {
     uint32_t slot;   /* offset in the block's code of the displacement */
     uint32_t stub;   /* offset of the stub */
-    uint32_t number; /* offset of the stub's 32-bit immediate that takes the exit's number */
     uint64_t target; /* guest address */
     /* Where the guest's flags are stored before they leave by `slot`: the displacement of the jump to
      * `store`, where that is done. To a block that sets the flags before it reads them it may lead at once.
@@ -80,8 +80,8 @@ struct host_insn {
 
 /* A 32-bit displacement relative to its own end that must lead to a fixed routine. */
 struct host_reloc {
-    uint32_t offset;
-    enum host_routine routine;
+    uint32_t offset : 24;
+    uint32_t routine : 8; /* enum host_routine */
 };
 
 /* What changes if the code of a movable region is for another address of the guest's. */
@@ -120,6 +120,7 @@ struct host_code {
     struct host_insn insns[6 * IR_REGION_GUEST_MAX + 16];
     uint8_t bytes[HOST_CODE_MAX];
 };
+_Static_assert(HOST_CODE_MAX <= 1 << 24 && HOST_ROUTINE_COUNT <= 1 << 8, "host_reloc holds both");
 
 /* Whether this processor has what the generated code needs. 0, or -ENOTSUP with the missing feature named. */
 int host_probe(struct error *error);

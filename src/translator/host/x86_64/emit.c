@@ -434,8 +434,7 @@ static void emit_stubs(struct emit *e)
         struct host_exit *exit = &e->code->exits[i];
         asm_bind(e->a, exit->slot);
         exit->stub = asm_offset(e->a);
-        asm_byte(e->a, 0xb8); /* mov eax, number */
-        exit->number = asm_offset(e->a);
+        asm_byte(e->a, 0xb8); /* mov eax, number: HOST_STUB_NUMBER */
         asm_u32(e->a, 0);
         emit_reloc(e, asm_jmp(e->a), HOST_LINK);
     }
