@@ -328,6 +328,19 @@ EMITTER(address)
 
 /* -- the forward pass -------------------------------------------------------------------------- */
 
+/* Behind a TLB the host's memory is there. */
+bool emit_may_fault(const struct emit *e, ir_value v)
+{
+    const struct ir_insn *insn = emit_insn(e, v);
+    switch (insn->op) {
+    case IR_UDIV_WIDE:
+    case IR_UREM_WIDE:
+    case IR_SDIV_WIDE:
+    case IR_SREM_WIDE: return true;
+    default: return !e->isa->tlb_offset || ir_traps(insn);
+    }
+}
+
 void emit_mark(struct emit *e, ir_value insn, unsigned state)
 {
     struct host_code *code = e->code;
@@ -361,7 +374,8 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
     switch (insn->op) {
     case IR_INSN:
         e->insn = v;
-        emit_mark(e, v, 0);
+        if (!e->isa->tlb_offset)
+            emit_mark(e, v, 0);
         return;
     case IR_CONST:
     case IR_FCONST:
@@ -383,6 +397,8 @@ static void emit_one(struct emit *e, const struct ir_insn *insn, ir_value v)
         emit = emit_op_vector[insn->op];
     if (ir_traps(insn))
         flags_before_atomic(e);
+    else if (e->isa->tlb_offset && emit_may_fault(e, v))
+        emit_mark(e, e->insn, 0);
     if (emit)
         emit(e, insn, v);
     else
@@ -416,7 +432,8 @@ static void emit_cold_code(struct emit *e)
 {
     for (unsigned i = 0; i < e->cold_count && !e->failed; i++) {
         struct cold *c = &e->colds[i];
-        emit_mark(e, c->insn, 0);
+        if (emit_may_fault(e, c->value))
+            emit_mark(e, c->insn, 0);
         for (unsigned k = 0; k < 2; k++)
             if (c->jumps[k])
                 asm_bind(e->a, c->jumps[k]);

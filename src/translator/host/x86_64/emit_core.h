@@ -96,6 +96,8 @@ void emit_move(struct emit *e, enum host_move_kind kind, uint64_t address);
 struct mem emit_pool_pair(struct emit *e, const uint64_t words[4]);
 /* The code from here on belongs to a guest instruction; `state` is for host_repair_context(). */
 void emit_mark(struct emit *e, ir_value insn, unsigned state);
+/* Whether the host may fault in the code of this operation, so that it must be known what it belongs to. */
+bool emit_may_fault(const struct emit *e, ir_value v);
 struct cold *emit_cold(struct emit *e, cold_function emit);
 
 /* Around the encoding of an instruction that a conditional jump may follow. */
@@ -159,6 +161,11 @@ void emit_guard(struct emit *e);
 
 /* Jumps to a routine that comes back to the next instruction by way of cpu->helper_return; changes rcx. */
 void emit_call_routine(struct emit *e, enum host_routine routine);
+/* Of HOST_MEMORY or HOST_REACH, in cold code: `what` is size, kind and tlb of cpu->access, as they follow
+ * each other there, pc the guest's instruction. No register changes. */
+void emit_call_memory(struct emit *e, enum host_routine routine, uint32_t what, uint64_t pc);
+#define MEMORY_CALL_WHAT 12 /* bytes before the place that the call returns to, */
+#define MEMORY_CALL_PC   8  /* likewise */
 /* In cold code, with the guest's state as before the instruction at pc: goes on there without REACHes. */
 void emit_careful_exit(struct emit *e, uint64_t pc);
 /* Before a routine is called from cold code: it takes rax and rcx from there. */

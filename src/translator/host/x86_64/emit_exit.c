@@ -409,16 +409,32 @@ EMITTER(raise_if)
 
 /* -- calls of C -------------------------------------------------------------------------------- */
 
-void emit_call_routine(struct emit *e, enum host_routine routine)
+/* Returns what is to be bound to where the routine comes back to. */
+static uint32_t call_routine(struct emit *e, enum host_routine routine)
 {
     asm_byte(e->a, 0x48); /* lea rcx, [rip + ...] */
     asm_byte(e->a, 0x8d);
     asm_byte(e->a, 0x0d);
-    uint32_t here = asm_offset(e->a);
+    uint32_t back = asm_offset(e->a);
     asm_u32(e->a, 0);
     asm_store(e->a, true, CPU(helper_return), RCX);
     emit_reloc(e, asm_jmp(e->a), routine);
-    asm_bind(e->a, here);
+    return back;
+}
+
+void emit_call_routine(struct emit *e, enum host_routine routine)
+{
+    asm_bind(e->a, call_routine(e, routine));
+}
+
+void emit_call_memory(struct emit *e, enum host_routine routine, uint32_t what, uint64_t pc)
+{
+    asm_store(e->a, true, emit_cpu(e, CPU_EVAL_RESULT + 8), RCX);
+    const uint32_t back = call_routine(e, routine);
+    asm_u32(e->a, what);
+    asm_u64(e->a, pc);
+    emit_move(e, HOST_MOVE_ADDRESS, pc);
+    asm_bind(e->a, back);
 }
 
 /* The linker's: the program's ELF header. */

@@ -270,7 +270,8 @@ void flags_before_fault(struct emit *e)
         else
             flags_flush(e);
     }
-    emit_mark(e, e->insn, state);
+    if (emit_may_fault(e, e->current))
+        emit_mark(e, e->insn, state);
 }
 
 void flags_before_atomic(struct emit *e)
@@ -278,7 +279,8 @@ void flags_before_atomic(struct emit *e)
     if (e->guest_flags != e->home_flags && e->values[e->current].mark & VALUE_FLAGS_LIVE)
         flags_flush(e);
     emit_clobber_flags(e);
-    emit_mark(e, e->insn, 0);
+    if (emit_may_fault(e, e->current))
+        emit_mark(e, e->insn, 0);
 }
 
 /* -- loading ----------------------------------------------------------------------------------- */

@@ -95,6 +95,26 @@ enum { MISS_ADDRESS, MISS_RESULT, MISS_VALUE, MISS_KIND, MISS_RELATIVE };
 
 #define ACCESS(field) emit_cpu(e, offsetof(struct translator_cpu, access.field))
 
+static uint32_t access_word(const struct emit *e, const struct ir_insn *insn, enum access_kind kind)
+{
+    _Static_assert(offsetof(struct memory_access, kind) == offsetof(struct memory_access, size) + 1 &&
+                       offsetof(struct memory_access, tlb) == offsetof(struct memory_access, size) + 2,
+                   "they are stored as one word");
+    return ACCESS_SIZE(insn) | (unsigned)kind << 8 | e->region->tlb << 16;
+}
+
+static void store_constant(struct emit *e, uint64_t constant)
+{
+    const int64_t value = (int64_t)constant;
+    if (value == (int32_t)value) {
+        asm_store_imm(e->a, 3, ACCESS(value), (int32_t)value);
+        return;
+    }
+    asm_store_imm(e->a, 2, ACCESS(value), (int32_t)value);
+    asm_store_imm(e->a, 2, emit_cpu(e, offsetof(struct translator_cpu, access.value) + 4),
+                  (int32_t)(value >> 32));
+}
+
 static void cold_miss(struct emit *e, struct cold *c)
 {
     const struct ir_insn *insn = emit_insn(e, c->value);
@@ -106,19 +126,9 @@ static void cold_miss(struct emit *e, struct cold *c)
         else
             asm_store(e->a, true, ACCESS(value), value);
     }
-    emit_save_rax_rcx(e);
-    if (c->r[MISS_KIND] == ACCESS_STORE && value == NO_REGISTER) {
-        asm_mov_imm(e->a, RAX, c->imm);
-        asm_store(e->a, true, ACCESS(value), RAX);
-    }
-    _Static_assert(offsetof(struct memory_access, kind) == offsetof(struct memory_access, size) + 1 &&
-                       offsetof(struct memory_access, tlb) == offsetof(struct memory_access, size) + 2,
-                   "they are stored as one word");
-    asm_store_imm(e->a, 2, ACCESS(size),
-                  (int32_t)(ACCESS_SIZE(insn) | (unsigned)c->r[MISS_KIND] << 8 | e->region->tlb << 16));
-    emit_mov_address(e, RAX, emit_insn(e, c->insn)->imm);
-    asm_store(e->a, true, emit_cpu(e, e->isa->pc_offset), RAX);
-    emit_call_routine(e, HOST_MEMORY);
+    if (c->r[MISS_KIND] == ACCESS_STORE && value == NO_REGISTER)
+        store_constant(e, c->imm);
+    emit_call_memory(e, HOST_MEMORY, access_word(e, insn, c->r[MISS_KIND]), emit_insn(e, c->insn)->imm);
     if (c->r[MISS_RESULT] == NO_REGISTER)
         return;
     asm_load(e->a, true, c->r[MISS_RESULT], ACCESS(pointer));
@@ -308,7 +318,7 @@ static void cold_reach(struct emit *e, struct cold *c)
     const int32_t shift = reach_shift(insn);
     const int32_t low = (int32_t)insn->imm2 - shift, high = (int32_t)(insn->imm2 >> 32) - shift;
     const unsigned address = c->r[REACH_ADDRESS], t = c->r[REACH_FREE], result = c->r[REACH_RESULT];
-    const unsigned kind = insn->aux & IR_REACH_WRITE ? ACCESS_FILL_STORE : ACCESS_FILL_LOAD;
+    const enum access_kind kind = insn->aux & IR_REACH_WRITE ? ACCESS_FILL_STORE : ACCESS_FILL_LOAD;
     const uint64_t pc = emit_insn(e, c->insn)->imm;
     struct assembler *a = e->a;
 
@@ -324,11 +334,7 @@ static void cold_reach(struct emit *e, struct cold *c)
     asm_store(a, true, ACCESS(address), t);
     asm_lea(a, true, t, mem_base(address, -shift));
     asm_store(a, true, ACCESS(origin), t);
-    emit_save_rax_rcx(e);
-    asm_store_imm(a, 2, ACCESS(size), (int32_t)(ACCESS_SIZE(insn) | kind << 8 | e->region->tlb << 16));
-    emit_mov_address(e, RAX, pc);
-    asm_store(a, true, emit_cpu(e, e->isa->pc_offset), RAX);
-    emit_call_routine(e, HOST_REACH);
+    emit_call_memory(e, HOST_REACH, access_word(e, insn, kind), pc);
     asm_load(a, true, result, ACCESS(pointer));
     asm_test(a, true, rm_reg(result), result);
     asm_jcc_back(a, CC_E, careful);

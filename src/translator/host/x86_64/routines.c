@@ -286,12 +286,17 @@ static void make_cold_calls(struct routines *r)
     restore_all(r);
 }
 
-/* From cold code as HOST_EVAL_COLD, with cpu->access filled in and the guest's pc stored. A refusal leaves
- * with the pins as they are. */
+/* From emit_call_memory(), with rcx in eval_result and what is before the place of its return, which is in
+ * rcx and helper_return, yet to be stored. A refusal leaves with the pins as they are. */
 static void make_memory(struct routines *r, enum host_routine routine, struct mem function)
 {
     struct assembler *a = r->a;
     begin(r, routine);
+    asm_store(a, true, CPU(eval_result), RAX);
+    asm_load(a, false, RAX, mem_base(RCX, -MEMORY_CALL_WHAT));
+    asm_store(a, false, CPU(access.size), RAX);
+    asm_load(a, true, RAX, mem_base(RCX, -MEMORY_CALL_PC));
+    asm_store(a, true, field(r, r->isa->pc_offset), RAX);
     save_all(r);
     asm_stmxcsr(a, CPU(fp_control));
     asm_ldmxcsr(a, CPU(host_fp_control));
