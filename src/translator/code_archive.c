@@ -18,6 +18,7 @@ struct entry {
     struct entry *next;         /* of the same hash of their keys, */
     struct entry *next_in_page; /* of their pages */
     uint64_t physical, pc;
+    uint64_t last; /* see code_archive_find() */
     struct code_range range;
     uint32_t size; /* of all, with what follows */
     uint32_t code_size;
@@ -97,9 +98,9 @@ static size_t list_parts(const struct host_code *code, struct part parts[PART_CO
     return size;
 }
 
-static const struct entry *find(const struct code_archive *archive, uint64_t physical, unsigned mode)
+static struct entry *find(const struct code_archive *archive, uint64_t physical, unsigned mode)
 {
-    const struct entry *entry = archive->by_key[key_slot(physical, mode)];
+    struct entry *entry = archive->by_key[key_slot(physical, mode)];
     while (entry && (entry->physical != physical || entry->mode != mode))
         entry = entry->next;
     return entry;
@@ -124,6 +125,7 @@ void code_archive_add(struct code_archive *archive, const struct block_key *key,
         .next_in_page = *by_page,
         .physical = key->physical,
         .pc = key->pc,
+        .last = key->pc,
         .range = range,
         .size = (uint32_t)size,
         .code_size = code->size,
@@ -142,13 +144,14 @@ void code_archive_add(struct code_archive *archive, const struct block_key *key,
     archive->size += size;
 }
 
-bool code_archive_find(const struct code_archive *archive, const struct guest_isa *isa,
-                       const struct block_key *key, struct code_range *range, struct host_code *code)
+bool code_archive_find(struct code_archive *archive, const struct guest_isa *isa, const struct block_key *key,
+                       struct code_range *range, struct host_code *code, uint64_t **last)
 {
-    const struct entry *entry = find(archive, key->physical, key->mode);
+    struct entry *entry = find(archive, key->physical, key->mode);
     struct part parts[PART_COUNT];
     if (!entry)
         return false;
+    *last = &entry->last;
     *range = entry->range;
     code->size = entry->code_size;
     code->exit_count = entry->exit_count;

@@ -23,9 +23,11 @@ void code_archive_free(struct code_archive *archive);
 void code_archive_add(struct code_archive *archive, const struct block_key *key, struct code_range range,
                       const struct host_code *code);
 
-/* Code for what is at key->physical, in `code` as it is to be at key->pc. False: there is none. */
-bool code_archive_find(const struct code_archive *archive, const struct guest_isa *isa,
-                       const struct block_key *key, struct code_range *range, struct host_code *code);
+/* Code for what is at key->physical, in `code` as it is to be at key->pc. *last is the address that it was
+ * added for last, the caller's to change; borrowed until the next call of any of these. False: there is none.
+ */
+bool code_archive_find(struct code_archive *archive, const struct guest_isa *isa, const struct block_key *key,
+                       struct code_range *range, struct host_code *code, uint64_t **last);
 
 /* Forgets all code of the pages of [start, end). */
 void code_archive_forget(struct code_archive *archive, uint64_t start, uint64_t end);

@@ -19,11 +19,26 @@
 #define BY_PC_FIRST   4096u
 #define BY_PAGE_FIRST 512u
 
-/* Bytes of code per entry of each array: on average every block, exit, ... takes more. */
-#define BYTES_PER_BLOCK   64
-#define BYTES_PER_EXIT    16
-#define BYTES_PER_RESTART 32
-#define BYTES_PER_INSN    4
+/* Blocks begin at multiples of it. */
+#define BLOCK_ALIGNMENT 64
+
+/* Of the arrays: bytes of code per entry (on average every block, exit, ... takes more) and bytes of one. */
+static const struct {
+    uint32_t code, size;
+} table_entry[TABLE_COUNT] = {
+    [TABLE_CODE] = {1, 1},
+    [TABLE_BLOCKS] = {BLOCK_ALIGNMENT, sizeof(struct code_block)},
+    [TABLE_EXITS] = {16, sizeof(struct block_exit)},
+    [TABLE_RESTARTS] = {32, sizeof(struct host_restart)},
+    [TABLE_INSNS] = {4, sizeof(struct host_insn)},
+};
+
+/* Each of the arenas for what passes is this part of the cache. */
+#define PASSING_PART 8
+
+/* Of an entry of by_pc. */
+#define BLOCK_BITS 22
+#define BLOCK_MASK ((1u << BLOCK_BITS) - 1)
 
 /* -- memory ------------------------------------------------------------------------------------------ */
 
@@ -81,12 +96,37 @@ static void prepare_hashes(struct code_cache *cache)
     pages_prepare(cache->by_page, MIN(cache->by_page_size, BY_PAGE_FIRST) * sizeof *cache->by_page);
 }
 
+struct mapping {
+    void *memory;
+    size_t size;
+};
+enum { MAPPING_COUNT = 6 };
+
+static size_t table_size(const struct code_cache *cache, enum code_table table)
+{
+    return cache->size / table_entry[table].code * table_entry[table].size;
+}
+
+/* The arrays and hash tables. */
+static void list_mappings(const struct code_cache *cache, struct mapping mappings[MAPPING_COUNT])
+{
+    const struct mapping list[MAPPING_COUNT] = {
+        {cache->blocks, table_size(cache, TABLE_BLOCKS)},
+        {cache->exits, table_size(cache, TABLE_EXITS)},
+        {cache->restarts, table_size(cache, TABLE_RESTARTS)},
+        {cache->insns, table_size(cache, TABLE_INSNS)},
+        {cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc},
+        {cache->by_page, cache->by_page_size * sizeof *cache->by_page},
+    };
+    memcpy(mappings, list, sizeof list);
+}
+
 static int allocate_tables(struct code_cache *cache)
 {
-    cache->blocks = pages_new(cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
-    cache->exits = pages_new(cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
-    cache->restarts = pages_new(cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
-    cache->insns = pages_new(cache->size / BYTES_PER_INSN * sizeof *cache->insns);
+    cache->blocks = pages_new(table_size(cache, TABLE_BLOCKS));
+    cache->exits = pages_new(table_size(cache, TABLE_EXITS));
+    cache->restarts = pages_new(table_size(cache, TABLE_RESTARTS));
+    cache->insns = pages_new(table_size(cache, TABLE_INSNS));
     cache->by_pc_size = BY_PC_FIRST;
     cache->by_pc = pages_new(cache->by_pc_size * sizeof *cache->by_pc);
     cache->by_page_size = BY_PAGE_FIRST;
@@ -98,19 +138,46 @@ static int allocate_tables(struct code_cache *cache)
     return 0;
 }
 
-static void emit_routines(struct code_cache *cache, const struct guest_isa *isa)
+/* Makes the arena, without anything in it, that of [begin, end) of the code. */
+static void place_arena(struct code_arena *arena, uint32_t begin, uint32_t end)
 {
-    cache->used = host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
-    cache->routines_end = (uint32_t)cache->used;
+    for (unsigned i = 0; i < TABLE_COUNT; i++) {
+        struct code_part *part = &arena->parts[i];
+        part->first = ALIGN_UP(begin, table_entry[i].code) / table_entry[i].code;
+        part->limit = end / table_entry[i].code;
+        part->ready = ALIGN_DOWN((size_t)part->first * table_entry[i].size, (size_t)PREPARE_LEAST);
+        atomic_store(&part->end, part->first);
+    }
+    arena->parts[TABLE_BLOCKS].limit = MIN(arena->parts[TABLE_BLOCKS].limit, BLOCK_MASK - 1);
+    arena->dropped = 0;
 }
 
-int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error)
+/* `begin`: behind the routines. */
+static void place_arenas(struct code_cache *cache, uint32_t begin)
+{
+    const uint32_t size = (uint32_t)cache->size;
+    const uint32_t passing = cache->has_passing ? ALIGN_DOWN(size / PASSING_PART, 4096u) : 0;
+    place_arena(&cache->arenas[ARENA_LASTING], begin, size - 2 * passing);
+    for (unsigned i = 0; i < 2; i++)
+        place_arena(&cache->arenas[ARENA_PASSING + i], size - (2 - i) * passing, size - (1 - i) * passing);
+    cache->passing = cache->has_passing ? ARENA_PASSING : ARENA_LASTING;
+}
+
+static void emit_routines(struct code_cache *cache, const struct guest_isa *isa)
+{
+    cache->routines_end = (uint32_t)host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
+    place_arenas(cache, cache->routines_end);
+}
+
+int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, bool passing,
+                   struct error *error)
 {
     struct code_cache *cache = calloc(1, sizeof *cache);
     if (!cache)
         return error_set(error, -ENOMEM, "cannot make a code cache: out of memory");
 
     cache->size = ALIGN_UP(size, (size_t)4096);
+    cache->has_passing = passing;
     int fd = new_file(cache->size);
     cache->writable = new_memory(cache->size, fd);
     close_file(fd);
@@ -132,12 +199,10 @@ void code_cache_free(struct code_cache *cache)
         return;
     pages_free(cache->writable, cache->size);
     pages_free((void *)cache->executable, cache->size);
-    pages_free(cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks);
-    pages_free(cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits);
-    pages_free(cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts);
-    pages_free(cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns);
-    pages_free(cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc);
-    pages_free(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
+    struct mapping mappings[MAPPING_COUNT];
+    list_mappings(cache, mappings);
+    for (unsigned i = 0; i < MAPPING_COUNT; i++)
+        pages_free(mappings[i].memory, mappings[i].size);
     free(cache);
 }
 
@@ -158,8 +223,6 @@ static uint32_t hash(uint64_t key)
 struct by_pc_place {
     uint32_t index, tag;
 };
-#define BLOCK_BITS 22
-#define BLOCK_MASK ((1u << BLOCK_BITS) - 1)
 
 static struct by_pc_place place_of(const struct code_cache *cache, const struct block_key *key)
 {
@@ -177,6 +240,12 @@ static inline uint32_t block_of(uint32_t entry)
 static uint64_t second_page(const struct code_block *block)
 {
     return block->crosses ? block->guest_start[1] & -GUEST_PAGE : NO_PAGE;
+}
+
+static struct block_key key_of(const struct code_block *block)
+{
+    return (struct block_key){block->pc, code_block_physical(block), second_page(block), block->mode,
+                              block->careful};
 }
 
 static bool has_key(const struct code_block *block, const struct block_key *key)
@@ -239,8 +308,7 @@ static bool grow_by_pc(struct code_cache *cache)
         if (!old[i])
             continue;
         const struct code_block *block = &cache->blocks[block_of(old[i])];
-        const struct block_key key = {block->pc, code_block_physical(block), second_page(block), block->mode,
-                                      block->careful};
+        const struct block_key key = key_of(block);
         uint32_t tag;
         *find_entry(cache, &key, &tag) = old[i];
     }
@@ -275,13 +343,23 @@ static bool grow_by_page(struct code_cache *cache)
     return true;
 }
 
+static const struct code_arena *arena_at(const struct code_cache *cache, uint32_t offset)
+{
+    for (unsigned i = ARENA_LASTING; i < ARENA_COUNT - 1; i++)
+        if (offset < cache->arenas[i].parts[TABLE_CODE].limit)
+            return &cache->arenas[i];
+    return &cache->arenas[ARENA_COUNT - 1];
+}
+
 uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc)
 {
     if (!code_cache_contains(cache, host_pc))
         return NO_BLOCK;
 
-    uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable);
-    uint32_t low = 0, high = atomic_load_explicit(&cache->block_count, memory_order_acquire);
+    const uint32_t offset = (uint32_t)(host_pc - (uintptr_t)cache->executable);
+    const struct code_part *blocks = &arena_at(cache, offset)->parts[TABLE_BLOCKS];
+    const uint32_t end = atomic_load_explicit(&blocks->end, memory_order_acquire);
+    uint32_t low = blocks->first, high = end;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (cache->blocks[middle].code + cache->blocks[middle].size <= offset)
@@ -289,8 +367,7 @@ uint32_t code_cache_block_at(const struct code_cache *cache, uint64_t host_pc)
         else
             high = middle;
     }
-    if (low == atomic_load_explicit(&cache->block_count, memory_order_acquire) ||
-        cache->blocks[low].code > offset)
+    if (low == end || cache->blocks[low].code > offset)
         return NO_BLOCK;
     return low;
 }
@@ -356,11 +433,17 @@ static void prepare(void *memory, size_t *ready, size_t wanted)
     *ready += size;
 }
 
-static void prepare_block(struct code_cache *cache, const struct code_block *block)
+static void prepare_block(struct code_cache *cache, struct code_arena *arena)
 {
-    prepare(cache->writable, &cache->ready.code, block->code + block->size);
-    prepare(cache->exits, &cache->ready.exits, (block->exits + block->exit_count) * sizeof *cache->exits);
-    prepare(cache->insns, &cache->ready.insns, (block->insns + block->insn_count) * sizeof *cache->insns);
+    void *const memory[TABLE_COUNT] = {
+        [TABLE_CODE] = cache->writable,
+        [TABLE_BLOCKS] = cache->blocks,
+        [TABLE_EXITS] = cache->exits,
+        [TABLE_INSNS] = cache->insns,
+    };
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        if (memory[i])
+            prepare(memory[i], &arena->parts[i].ready, (size_t)arena->parts[i].end * table_entry[i].size);
 }
 
 static bool has_page_room(struct code_cache *cache)
@@ -368,17 +451,17 @@ static bool has_page_room(struct code_cache *cache)
     return (cache->by_page_used + 2) * 2 <= cache->by_page_size || grow_by_page(cache);
 }
 
-static bool has_room(struct code_cache *cache, const struct code_parts *code)
+static bool has_arena_room(const struct code_arena *arena, const uint32_t wanted[TABLE_COUNT])
 {
-    if (cache->used + code->size + 64 > cache->size ||
-        atomic_load(&cache->block_count) + 1 >= MIN(cache->size / BYTES_PER_BLOCK, BLOCK_MASK) ||
-        cache->exit_count + code->exit_count >= cache->size / BYTES_PER_EXIT ||
-        cache->restart_count + code->restart_count >= cache->size / BYTES_PER_RESTART ||
-        cache->insn_count + code->insn_count >= cache->size / BYTES_PER_INSN)
-        return false;
-    if ((cache->by_pc_used + 1) * 2 > cache->by_pc_size && !grow_by_pc(cache))
-        return false;
-    return has_page_room(cache);
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        if (arena->parts[i].limit - arena->parts[i].end < wanted[i])
+            return false;
+    return true;
+}
+
+static bool has_hash_room(struct code_cache *cache)
+{
+    return ((cache->by_pc_used + 1) * 2 <= cache->by_pc_size || grow_by_pc(cache)) && has_page_room(cache);
 }
 
 static void copy_code(struct code_cache *cache, uint32_t index, const struct code_parts *code)
@@ -395,8 +478,8 @@ static void copy_code(struct code_cache *cache, uint32_t index, const struct cod
             .target = from->target,
             .slot = from->probe ? 0 : block->code + from->slot,
             .stub = block->code + from->stub,
-            .direct = from->direct ? block->code + from->direct : 0,
-            .store = block->code + from->store,
+            .direct = (uint16_t)from->direct,
+            .store = (uint16_t)from->store,
             .linked = NO_BLOCK,
             .next = NO_EXIT,
             .block = index,
@@ -478,54 +561,6 @@ static void set_ranges(struct code_block *block, const struct code_range ranges[
     }
 }
 
-uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
-                        const struct code_range ranges[2], const struct code_parts *code)
-{
-    if (!has_room(cache, code))
-        return NO_BLOCK;
-
-    uint32_t index = atomic_load(&cache->block_count);
-    struct code_block *block = &cache->blocks[index];
-    prepare(cache->blocks, &cache->ready.blocks, (index + 1) * sizeof *block);
-    *block = (struct code_block){
-        .pc = key->pc,
-        .code = (uint32_t)ALIGN_UP(cache->used, (size_t)64),
-        .size = code->size,
-        .exits = cache->exit_count,
-        .restarts = cache->restart_count,
-        .insns = cache->insn_count,
-        .exit_count = (uint16_t)code->exit_count,
-        .restart_count = (uint16_t)code->restart_count,
-        .insn_count = (uint16_t)code->insn_count,
-        .valid = true,
-        .flags_dead = code->flags_dead,
-        .careful = key->careful,
-        .crosses = key->second != NO_PAGE,
-        .entry = (uint8_t)code->entry,
-        .mode = key->mode,
-        .incoming = NO_EXIT,
-        .next_in_page = {NO_BLOCK, NO_BLOCK},
-    };
-    set_ranges(block, ranges);
-    prepare_block(cache, block);
-    copy_code(cache, index, code);
-    cache->used = block->code + block->size;
-    cache->exit_count += code->exit_count;
-    cache->restart_count += code->restart_count;
-    cache->insn_count += code->insn_count;
-
-    uint32_t tag, *entry = find_entry(cache, key, &tag);
-    if (!*entry)
-        cache->by_pc_used++;
-    *entry = tag | (index + 1);
-    for (unsigned i = 0; i < 2; i++)
-        if (ranges[i].size)
-            add_to_page(cache, index, i);
-
-    atomic_store_explicit(&cache->block_count, index + 1, memory_order_release);
-    return index;
-}
-
 /* -- joining and forgetting ---------------------------------------------------------------------------- */
 
 void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t block,
@@ -540,7 +575,7 @@ void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t blo
     }
     store_displacement(cache, exit->slot, cache->blocks[block].code);
     if (exit->direct && cache->blocks[block].flags_dead)
-        store_displacement(cache, exit->direct, cache->blocks[block].code);
+        store_displacement(cache, cache->blocks[exit->block].code + exit->direct, cache->blocks[block].code);
     /* A signal handler that unlinked this exit just before has raised the count before: seen here. */
     if (atomic_load(interrupts))
         code_cache_unlink(cache, exit_index);
@@ -552,8 +587,10 @@ void code_cache_unlink(struct code_cache *cache, uint32_t index)
     if (!exit->slot)
         return;
     store_displacement(cache, exit->slot, exit->stub);
-    if (exit->direct)
-        store_displacement(cache, exit->direct, exit->store);
+    if (exit->direct) {
+        const uint32_t code = cache->blocks[exit->block].code;
+        store_displacement(cache, code + exit->direct, code + exit->store);
+    }
 }
 
 void code_cache_unlink_block(struct code_cache *cache, uint32_t block)
@@ -647,10 +684,199 @@ void code_cache_invalidate(struct code_cache *cache, uint64_t start, uint64_t en
     }
 }
 
+static void unlink_arena(struct code_cache *cache, const struct code_arena *arena)
+{
+    const struct code_part *exits = &arena->parts[TABLE_EXITS];
+    for (uint32_t i = exits->first; i < exits->end; i++)
+        code_cache_unlink(cache, i);
+}
+
+static bool contains(const struct code_part *part, uint32_t index)
+{
+    return index >= part->first && index < part->end;
+}
+
+/* Takes the exits of the arena out of the lists of the blocks elsewhere that they lead to. */
+static void leave_incoming(struct code_cache *cache, const struct code_arena *arena)
+{
+    const struct code_part *exits = &arena->parts[TABLE_EXITS];
+    for (uint32_t i = exits->first; i < exits->end; i++) {
+        const uint32_t to = cache->exits[i].linked;
+        if (to == NO_BLOCK || contains(&arena->parts[TABLE_BLOCKS], to))
+            continue;
+        uint32_t *from = &cache->blocks[to].incoming;
+        while (*from != i)
+            from = &cache->exits[*from].next;
+        *from = cache->exits[i].next;
+    }
+}
+
+/* Takes the blocks of an arena out of the list of a page, once. */
+static void leave_page(struct code_cache *cache, struct page_entry *entry, const struct code_part *blocks)
+{
+    const uint64_t page = entry->page - 1;
+    uint32_t *from = &entry->first;
+
+    if (entry->dropped == cache->epoch)
+        return;
+    entry->dropped = cache->epoch;
+    entry->parts = 0;
+    while (*from != NO_BLOCK) {
+        const uint32_t index = *from;
+        uint32_t *next = next_in_page(cache, index, page);
+        if (contains(blocks, index) || !cache->blocks[index].valid) {
+            *from = *next;
+            continue;
+        }
+        entry->parts |= parts_of_block(&cache->blocks[index], page);
+        from = next;
+    }
+}
+
+/* The table anew, of the valid blocks. */
+static void rebuild_by_pc(struct code_cache *cache)
+{
+    memset(cache->by_pc, 0, cache->by_pc_size * sizeof *cache->by_pc);
+    cache->by_pc_used = 0;
+    for (unsigned a = 0; a < ARENA_COUNT; a++) {
+        const struct code_part *blocks = &cache->arenas[a].parts[TABLE_BLOCKS];
+        for (uint32_t i = blocks->first; i < blocks->end; i++) {
+            if (!cache->blocks[i].valid)
+                continue;
+            const struct block_key key = key_of(&cache->blocks[i]);
+            uint32_t tag, *entry = find_entry(cache, &key, &tag);
+            *entry = tag | (i + 1);
+            cache->by_pc_used++;
+        }
+    }
+}
+
+/* Nothing of the arena is found any more, nor leads or is led to. Threads may still be inside. */
+static void drop_arena(struct code_cache *cache, struct code_arena *arena)
+{
+    const struct code_part *blocks = &arena->parts[TABLE_BLOCKS];
+    arena->dropped = ++cache->epoch;
+    leave_incoming(cache, arena);
+    for (uint32_t i = blocks->first; i < blocks->end; i++)
+        if (cache->blocks[i].valid)
+            drop(cache, i);
+    unlink_arena(cache, arena);
+    for (uint32_t i = blocks->first; i < blocks->end; i++)
+        for (unsigned k = 0; k < 2; k++)
+            if (cache->blocks[i].guest_size[k])
+                leave_page(cache, find_page(cache, cache->blocks[i].guest_start[k] >> GUEST_PAGE_BITS),
+                           blocks);
+    rebuild_by_pc(cache);
+}
+
 void code_cache_retire(struct code_cache *cache)
 {
-    for (uint32_t i = 0; i < cache->exit_count; i++)
-        code_cache_unlink(cache, i);
+    for (unsigned i = 0; i < ARENA_COUNT; i++)
+        unlink_arena(cache, &cache->arenas[i]);
+}
+
+/* -- arenas ------------------------------------------------------------------------------------------ */
+
+static unsigned other_passing(const struct code_cache *cache)
+{
+    return cache->passing == ARENA_PASSING ? ARENA_PASSING + 1 : ARENA_PASSING;
+}
+
+/* When the arena for what passes is half full, the other is to be empty soon. */
+static void make_way(struct code_cache *cache, const struct code_arena *arena)
+{
+    const struct code_part *code = &arena->parts[TABLE_CODE];
+    struct code_arena *other = &cache->arenas[other_passing(cache)];
+    if (cache->has_passing && !other->dropped && code->end - code->first > (code->limit - code->first) / 2)
+        drop_arena(cache, other);
+}
+
+bool code_cache_turn(struct code_cache *cache, uint64_t entered)
+{
+    struct code_arena *other = &cache->arenas[other_passing(cache)];
+    if (!cache->has_passing || cache->full != cache->passing || !other->dropped || entered < other->dropped)
+        return false;
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        other->parts[i].end = other->parts[i].first;
+    other->dropped = 0;
+    cache->passing = other_passing(cache);
+    return true;
+}
+
+/* The next entries of an arena's part; `count` of them are in use from now on. */
+static uint32_t take(struct code_part *part, uint32_t count)
+{
+    const uint32_t first = part->end;
+    part->end = first + count;
+    return first;
+}
+
+/* Where the parts of a block will be; there is room. */
+static void take_room(struct code_arena *arena, struct code_block *block, const struct code_parts *code)
+{
+    struct code_part *parts = arena->parts;
+    const uint32_t end = parts[TABLE_CODE].end;
+    parts[TABLE_CODE].end = ALIGN_UP(end, BLOCK_ALIGNMENT);
+    block->code = take(&parts[TABLE_CODE], code->size);
+    block->exits = take(&parts[TABLE_EXITS], code->exit_count);
+    block->restarts = take(&parts[TABLE_RESTARTS], code->restart_count);
+    block->insns = take(&parts[TABLE_INSNS], code->insn_count);
+}
+
+static void enter_into_hashes(struct code_cache *cache, uint32_t index, const struct block_key *key)
+{
+    uint32_t tag, *entry = find_entry(cache, key, &tag);
+    if (!*entry)
+        cache->by_pc_used++;
+    *entry = tag | (index + 1);
+    for (unsigned i = 0; i < 2; i++)
+        if (cache->blocks[index].guest_size[i])
+            add_to_page(cache, index, i);
+}
+
+uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
+                        const struct code_range ranges[2], const struct code_parts *code)
+{
+    const uint32_t wanted[TABLE_COUNT] = {
+        [TABLE_CODE] = code->size + BLOCK_ALIGNMENT,
+        [TABLE_BLOCKS] = 1,
+        [TABLE_EXITS] = code->exit_count,
+        [TABLE_RESTARTS] = code->restart_count,
+        [TABLE_INSNS] = code->insn_count,
+    };
+    cache->full = code->passes ? cache->passing : ARENA_LASTING;
+    struct code_arena *arena = &cache->arenas[cache->full];
+    if (!has_arena_room(arena, wanted) || !has_hash_room(cache))
+        return NO_BLOCK;
+
+    _Atomic uint32_t *end = &arena->parts[TABLE_BLOCKS].end;
+    const uint32_t index = atomic_load(end);
+    struct code_block *block = &cache->blocks[index];
+    prepare(cache->blocks, &arena->parts[TABLE_BLOCKS].ready, (index + 1) * sizeof *block);
+    *block = (struct code_block){
+        .pc = key->pc,
+        .size = code->size,
+        .exit_count = (uint16_t)code->exit_count,
+        .restart_count = (uint16_t)code->restart_count,
+        .insn_count = (uint16_t)code->insn_count,
+        .valid = true,
+        .flags_dead = code->flags_dead,
+        .careful = key->careful,
+        .crosses = key->second != NO_PAGE,
+        .entry = (uint8_t)code->entry,
+        .mode = key->mode,
+        .incoming = NO_EXIT,
+        .next_in_page = {NO_BLOCK, NO_BLOCK},
+    };
+    set_ranges(block, ranges);
+    take_room(arena, block, code);
+    prepare_block(cache, arena);
+    copy_code(cache, index, code);
+    enter_into_hashes(cache, index, key);
+    atomic_store_explicit(end, index + 1, memory_order_release);
+    if (cache->full == cache->passing)
+        make_way(cache, arena);
+    return index;
 }
 
 /* -- fork ----------------------------------------------------------------------------------------------- */
@@ -671,7 +897,7 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
 static int copy_memory(struct code_cache *cache)
 {
     int fd = new_file(cache->size), code = 0;
-    if (fd >= 0 && write_all(fd, cache->executable, cache->used)) {
+    if (fd >= 0 && write_all(fd, cache->executable, cache->arenas[ARENA_LASTING].parts[TABLE_CODE].end)) {
         if (mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
             MAP_FAILED)
             code = -errno;
@@ -684,7 +910,7 @@ static int copy_memory(struct code_cache *cache)
     uint8_t *copy = new_memory(cache->size, -1);
     if (!copy)
         return -ENOMEM;
-    memcpy(copy, cache->executable, cache->used);
+    memcpy(copy, cache->executable, cache->arenas[ARENA_LASTING].parts[TABLE_CODE].end);
     if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) ==
         MAP_FAILED) {
         code = -errno;
@@ -705,14 +931,16 @@ static void take_back(struct code_cache *cache, uint32_t slot, uint32_t to)
 /* The parent went on while this was copied: it may have linked exits to blocks that only it has. */
 static void take_back_links(struct code_cache *cache)
 {
-    for (uint32_t i = 0; i < cache->exit_count; i++) {
+    const struct code_part *exits = &cache->arenas[ARENA_LASTING].parts[TABLE_EXITS];
+    for (uint32_t i = exits->first; i < exits->end; i++) {
         const struct block_exit *exit = &cache->exits[i];
         const struct code_block *to = exit->linked == NO_BLOCK ? NULL : &cache->blocks[exit->linked];
         if (!exit->slot)
             continue;
         take_back(cache, exit->slot, to ? to->code : exit->stub);
+        const uint32_t code = cache->blocks[exit->block].code;
         if (exit->direct)
-            take_back(cache, exit->direct, to && to->flags_dead ? to->code : exit->store);
+            take_back(cache, code + exit->direct, to && to->flags_dead ? to->code : code + exit->store);
     }
 }
 
@@ -728,29 +956,20 @@ int code_cache_unshare(struct code_cache *cache)
 
 void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe)
 {
-    const struct {
-        void *memory;
-        size_t size;
-    } tables[] = {
-        {cache->blocks, cache->size / BYTES_PER_BLOCK * sizeof *cache->blocks},
-        {cache->exits, cache->size / BYTES_PER_EXIT * sizeof *cache->exits},
-        {cache->restarts, cache->size / BYTES_PER_RESTART * sizeof *cache->restarts},
-        {cache->insns, cache->size / BYTES_PER_INSN * sizeof *cache->insns},
-        {cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc},
-        {cache->by_page, cache->by_page_size * sizeof *cache->by_page},
-    };
+    struct mapping mappings[MAPPING_COUNT];
     bool kept = true;
 
     if (cache->wiped == wipe)
         return;
-    for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
-        kept &= pages_wipe_on_fork(tables[i].memory, tables[i].size, wipe);
+    list_mappings(cache, mappings);
+    for (unsigned i = 0; i < MAPPING_COUNT; i++)
+        kept &= pages_wipe_on_fork(mappings[i].memory, mappings[i].size, wipe);
     cache->wiped = wipe || !kept;
 }
 
 int code_cache_begin_again(struct code_cache *cache)
 {
-    cache->used = cache->routines_end;
+    place_arenas(cache, cache->routines_end);
     int code = copy_memory(cache);
     if (code == 0)
         code = map_executable(cache);
@@ -760,9 +979,6 @@ int code_cache_begin_again(struct code_cache *cache)
     pages_clear(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
     prepare_hashes(cache);
     cache->by_pc_used = cache->by_page_used = 0;
-    atomic_store(&cache->block_count, 0);
-    cache->exit_count = cache->restart_count = cache->insn_count = 0;
-    cache->ready.code = cache->ready.blocks = cache->ready.exits = cache->ready.insns = 0;
     cache->epoch++;
     return 0;
 }

@@ -7,6 +7,12 @@
  * and never moved; a cache that is full is retired as a whole and a new one begun. A retired cache has all of
  * its exits unlinked, so that threads leave it at their next exit; it is freed when the last one has.
  *
+ * Arenas: what is worth keeping, a kernel's code above all, is apart from what passes: copies of code at the
+ * addresses of one process, which are made quickly and of no use when it has ended. For these there are two
+ * arenas, in turn: when one is half full, what is in the other is dropped, and when it is full, the other is
+ * empty and all threads have left it. A thread has when it has entered code of the cache since its epoch
+ * changed, which each drop does.
+ *
  * Lock: every function needs the translator's lock, but for those marked [signal], which only read
  * published entries and store single aligned words.
  */
@@ -45,15 +51,15 @@ struct code_range {
 
 /* A place in the code where it leaves for a known guest address. */
 struct block_exit {
-    uint64_t target; /* guest address */
-    uint32_t slot;   /* offset in the cache of the rel32; 0: it looks in the jump cache, never linked */
-    uint32_t stub;   /* offset in the cache of its unlinked destination */
-    uint32_t direct; /* likewise of host_exit.direct, 0: none; */
-    uint32_t store;  /* its unlinked destination */
-    uint32_t linked; /* block that the slot leads to, or NO_BLOCK */
-    uint32_t next;   /* next exit that leads to the same block */
-    uint32_t block;  /* whose exit it is */
-    bool careful;    /* as host_exit's */
+    uint64_t target;      /* guest address */
+    uint32_t slot;        /* offset in the cache of the rel32; 0: it looks in the jump cache, never linked */
+    uint32_t stub;        /* offset in the cache of its unlinked destination */
+    uint16_t direct;      /* host_exit.direct: offset in the block, 0: none; */
+    uint16_t store;       /* its unlinked destination, likewise */
+    uint32_t linked;      /* block that the slot leads to, or NO_BLOCK */
+    uint32_t next;        /* next exit that leads to the same block */
+    uint32_t block : 31;  /* whose exit it is */
+    uint32_t careful : 1; /* as host_exit's */
 };
 
 struct code_block {
@@ -82,6 +88,7 @@ struct page_entry {
     uint32_t live;    /* valid blocks in the list */
     uint64_t parts;   /* bits: 64th parts of the page that valid blocks may depend on */
     uint64_t changes; /* how often code_cache_invalidate() was told of it */
+    uint64_t dropped; /* the epoch at which the blocks of an arena were taken out last */
 };
 
 /* What code_cache_invalidate() tells. */
@@ -91,21 +98,40 @@ struct code_cache_listener {
     void *context;
 };
 
+/* The arrays of a cache, of which every arena has a part. */
+enum code_table { TABLE_CODE, TABLE_BLOCKS, TABLE_EXITS, TABLE_RESTARTS, TABLE_INSNS, TABLE_COUNT };
+
+enum code_arena_kind { ARENA_LASTING, ARENA_PASSING, ARENA_COUNT = ARENA_PASSING + 2 };
+
+/* An arena's part of one of them. Indices; of the code offsets. */
+struct code_part {
+    uint32_t first, limit;
+    _Atomic uint32_t end; /* [first, end) is in use. Of blocks, published last: [signal] readers search below
+                             it */
+    size_t ready;         /* offset in bytes up to which the kernel has prepared the memory */
+};
+
+struct code_arena {
+    struct code_part parts[TABLE_COUNT];
+    uint64_t dropped; /* the epoch since which nothing of it is to be found; 0: all is */
+};
+
 struct code_cache {
     uint8_t *writable;         /* owned mapping */
     const uint8_t *executable; /* owned mapping of the same memory */
-    size_t size, used;
+    size_t size;
     uint32_t routines[HOST_ROUTINE_COUNT]; /* offsets */
     uint32_t routines_end;
 
-    struct code_block *blocks;    /* owned, ascending by `code`; address space for the most there can be */
-    _Atomic uint32_t block_count; /* published last: [signal] readers search below it */
-    struct block_exit *exits;     /* owned, likewise */
-    uint32_t exit_count;
+    struct code_arena arenas[ARENA_COUNT];
+    bool has_passing;              /* else they have no room, and all is in the other */
+    unsigned passing;              /* the arena that what passes is added to */
+    unsigned full;                 /* the arena that code_cache_add() had no room in last */
+    struct code_block *blocks;     /* owned, in each arena ascending by `code`; address space for the most
+                                      there can be */
+    struct block_exit *exits;      /* owned, likewise */
     struct host_restart *restarts; /* owned, likewise, relative to the block */
-    uint32_t restart_count;
-    struct host_insn *insns; /* owned, likewise, relative to the block */
-    uint32_t insn_count;
+    struct host_insn *insns;       /* owned, likewise, relative to the block */
 
     uint32_t *by_pc; /* owned hash table of blocks, plus 1, with bits of the hash above; 0 = empty; linear
                         probing, power of two */
@@ -113,12 +139,9 @@ struct code_cache {
     struct page_entry *by_page; /* owned, likewise */
     uint32_t by_page_size, by_page_used;
 
-    struct {
-        size_t code, blocks, exits, insns; /* bytes of each that the kernel has prepared */
-    } ready;
     bool wiped; /* of a fork's child the tables may be empty: it must begin again */
 
-    uint64_t epoch;          /* differs between the caches of one translator */
+    uint64_t epoch;          /* grows with each drop and from cache to cache of one translator */
     unsigned users;          /* threads that may be inside */
     struct code_cache *next; /* older retired cache */
 };
@@ -134,9 +157,12 @@ struct code_parts {
     const uint8_t *bytes;
     bool flags_dead; /* as host_code's */
     uint32_t entry;  /* likewise, less than 256 */
+    bool passes;     /* see code_cache.passing */
 };
 
-int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, struct error *error);
+/* `passing`: with arenas for what passes; else all lasts. */
+int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, bool passing,
+                   struct error *error);
 void code_cache_free(struct code_cache *cache);
 
 /* In the child of a fork: the memory is still shared with the parent; makes a private copy in place. */
@@ -156,6 +182,10 @@ uint32_t code_cache_find(const struct code_cache *cache, const struct block_key 
  * full. */
 uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
                         const struct code_range ranges[2], const struct code_parts *code);
+
+/* The arena that had no room for a block has some again, without another cache: all threads have left the
+ * other arena, if every one that is inside has entered at the epoch `entered` or later. */
+bool code_cache_turn(struct code_cache *cache, uint64_t entered);
 
 /* Before the bytes of a page are read to translate them: its entry, or NULL if there is no room. */
 struct page_entry *code_cache_watch(struct code_cache *cache, uint64_t address);

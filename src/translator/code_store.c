@@ -257,7 +257,7 @@ static bool read_parts(const struct entry *head, const uint8_t *at, size_t room,
     found->start = head->start;
     found->end = head->end;
     if (head->start > head->pc || head->end <= head->pc || guest > BATCH_SIZE || !code->size ||
-        code->size > BATCH_SIZE || size_of(guest, code) > room)
+        code->size > HOST_CODE_MAX || size_of(guest, code) > room)
         return false;
     at += sizeof *head;
     found->guest = take(&at, guest);

@@ -100,13 +100,14 @@ static bool leaves_room(void)
 static int new_cache(struct translator *t, struct code_cache **cache, struct error *error)
 {
     for (size_t size = t->options.cache_size; size > CODE_CACHE_LEAST; size /= 2) {
-        if (code_cache_new(cache, t->isa, size, NULL) < 0)
+        if (code_cache_new(cache, t->isa, size, t->options.system, NULL) < 0)
             continue;
         if (leaves_room())
             return 0;
         code_cache_free(*cache);
     }
-    return code_cache_new(cache, t->isa, MIN(t->options.cache_size, CODE_CACHE_LEAST), error);
+    return code_cache_new(cache, t->isa, MIN(t->options.cache_size, CODE_CACHE_LEAST), t->options.system,
+                          error);
 }
 
 /* -- making and ending -------------------------------------------------------------------------------- */
@@ -326,18 +327,28 @@ static void leave_cache(struct translator_cpu *cpu)
         free_unused_caches(cpu->translator);
 }
 
+/*
+ * The CPU is outside of generated code: it forgets what has been dropped since it was last seen here, which
+ * its return stack may lead to. True: there was such a thing, perhaps the exit that it has come by.
+ */
+static bool catch_up(struct translator_cpu *cpu)
+{
+    if (LIKELY(cpu->cache_epoch == cpu->cache->epoch))
+        return false;
+    cpu->cache_epoch = cpu->cache->epoch;
+    if (cpu->system)
+        system_forget_cache(cpu);
+    else
+        reset_return_stack(cpu, cpu->cache, NULL);
+    return true;
+}
+
 static void enter_cache(struct translator_cpu *cpu)
 {
     struct code_cache *cache = cpu->translator->cache;
     cache->users++;
     cpu->cache = cache;
-    if (cpu->cache_epoch == cache->epoch)
-        return;
-    cpu->cache_epoch = cache->epoch; /* the return stack holds addresses in the old cache */
-    if (cpu->system)
-        system_forget_cache(cpu);
-    else
-        reset_return_stack(cpu, cache, NULL);
+    catch_up(cpu);
 }
 
 /* The cache is full: begins another one. */
@@ -357,6 +368,21 @@ int replace_cache(struct translator *t, struct error *error)
         clear_jumps(cpu);
     free_unused_caches(t);
     return 0;
+}
+
+/* The epoch that all CPUs have seen which are inside of the current cache. */
+static uint64_t seen_by_all(const struct translator *t)
+{
+    uint64_t epoch = UINT64_MAX;
+    for (const struct translator_cpu *cpu = t->cpus; cpu; cpu = cpu->next)
+        if (cpu->cache == t->cache)
+            epoch = MIN(epoch, cpu->cache_epoch);
+    return epoch;
+}
+
+int make_room(struct translator *t, struct error *error)
+{
+    return code_cache_turn(t->cache, seen_by_all(t)) ? 0 : replace_cache(t, error);
 }
 
 void translator_cpu_abandon(struct translator_cpu *cpu, uint32_t lock_number)
@@ -488,14 +514,17 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
 {
     struct translator *t = cpu->translator;
     enum translator_exit exit = TRANSLATOR_NONE;
+    const bool careful = from != NO_EXIT && cpu->cache->exits[from].careful;
+    if (cpu->cache == t->cache && catch_up(cpu))
+        from = NO_EXIT;
     adopt_mode(cpu);
-    if (cpu->system && from == NO_EXIT) { /* behind an instruction of the owner's, most of the time */
+    if (cpu->system && from == NO_EXIT &&
+        !careful) { /* behind an instruction of the owner's, most of the time */
         const void *code = cpu->cache == t->cache ? known_code(cpu) : NULL;
         if (code)
             return enter_code(cpu, code);
         indirect = true;
     }
-    const bool careful = from != NO_EXIT && cpu->cache->exits[from].careful;
     uint32_t block = cpu->system ? system_find(cpu, careful, &exit) : find_or_translate(cpu, &exit);
     if (block == NO_BLOCK)
         return exit;
@@ -503,7 +532,7 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     if (cpu->cache != t->cache) {
         leave_cache(cpu);
         enter_cache(cpu);
-    } else if (from != NO_EXIT) {
+    } else if (!catch_up(cpu) && from != NO_EXIT) {
         indirect |= !cpu->cache->exits[from].slot;
         link_exit(cpu, from, block);
     }

@@ -67,6 +67,8 @@ void reset_return_stack(struct translator_cpu *cpu, const struct code_cache *cac
 
 /* Begins another cache in the place of one that is full; with the lock held. */
 int replace_cache(struct translator *t, struct error *error);
+/* Makes room where code_cache_add() has just had none. */
+int make_room(struct translator *t, struct error *error);
 
 /* An empty jump cache; NULL: out of memory. */
 struct jump_cache_entry *jump_cache_new(void);

@@ -358,7 +358,7 @@ uint32_t system_find(struct translator_cpu *cpu, bool careful, enum translator_e
         if (crosses || *exit == TRANSLATOR_FETCH_FAULT) {
             if (!add_second_page(cpu, &source, exit))
                 return NO_BLOCK;
-        } else if (*exit == TRANSLATOR_NO_MEMORY && replace_cache(t, &error) < 0) {
+        } else if (*exit == TRANSLATOR_NO_MEMORY && make_room(t, &error) < 0) {
             error_report(&error);
             return NO_BLOCK;
         }

@@ -109,10 +109,16 @@ static bool exit_flags_dead(void *context, uint64_t pc)
 
 /* -- translating --------------------------------------------------------------------------------------- */
 
-/* Whether the code may be wanted elsewhere, too. Kernels stay where they are, in the upper half. */
+/* Kernels stay where they are. */
+static bool is_kernel(uint64_t pc)
+{
+    return pc >> 63 != 0;
+}
+
+/* Whether the code may be wanted elsewhere, too. */
 static bool may_move(const struct translator *t, const struct code_source *source)
 {
-    return t->archive && source->count == 1 && !source->careful && source->pc >> 63 == 0;
+    return t->archive && source->count == 1 && !source->careful && !is_kernel(source->pc);
 }
 
 bool lift_region(struct translator_cpu *cpu, const struct code_source *source, unsigned max)
@@ -219,9 +225,19 @@ static bool find_stored(const struct translator *t, uint64_t pc, unsigned mode, 
 
 static struct code_parts parts_of(const struct host_code *code)
 {
-    return (struct code_parts){code->size,       code->exit_count, code->restart_count, code->reloc_count,
-                               code->insn_count, code->exits,      code->restarts,      code->relocs,
-                               code->insns,      code->bytes,      code->flags_dead,    code->entry};
+    return (struct code_parts){code->size,
+                               code->exit_count,
+                               code->restart_count,
+                               code->reloc_count,
+                               code->insn_count,
+                               code->exits,
+                               code->restarts,
+                               code->relocs,
+                               code->insns,
+                               code->bytes,
+                               code->flags_dead,
+                               code->entry,
+                               false};
 }
 
 /* Translates into the CPU's workspace. If the result is worth storing, `bytes` and made->guest become what it
@@ -343,9 +359,15 @@ static void to_physical(const struct code_source *source, struct code_range rang
         ranges[i].start = source->pages[i].physical | (ranges[i].start & (GUEST_PAGE - 1));
 }
 
+/* Where programs are that are at other addresses in each process: what is below is of those that are not. */
+static bool is_random(uint64_t pc)
+{
+    return pc > UINT32_MAX && !is_kernel(pc);
+}
+
 /* Adds what has just been made. */
 static uint32_t add_physical(struct translator_cpu *cpu, const struct code_source *source,
-                             const struct stored_code *made)
+                             struct stored_code *made)
 {
     struct translator *t = cpu->translator;
     const struct host_code *code = cpu->workspace;
@@ -365,6 +387,7 @@ static uint32_t add_physical(struct translator_cpu *cpu, const struct code_sourc
     struct code_range ranges[2];
     split_range(made->start, made->end, ranges);
     to_physical(source, ranges);
+    made->code.passes = code->movable || is_random(pc);
     block = code_cache_add(t->cache, &key, ranges, &made->code);
     if (block != NO_BLOCK && code->movable)
         code_archive_add(t->archive, &key, ranges[0], code);
@@ -386,10 +409,14 @@ static bool add_moved(struct translator_cpu *cpu, const struct code_source *sour
         .second = NO_PAGE,
         .mode = cpu->mode,
     };
-    if (!code_archive_find(t->archive, t->isa, &key, &ranges[0], cpu->workspace))
+    uint64_t *last;
+    if (!code_archive_find(t->archive, t->isa, &key, &ranges[0], cpu->workspace, &last))
         return false;
-    const struct code_parts parts = parts_of(cpu->workspace);
+    struct code_parts parts = parts_of(cpu->workspace);
+    parts.passes = *last != source->pc; /* else it is of a process that stays */
     *block = code_cache_add(t->cache, &key, ranges, &parts);
+    if (*block != NO_BLOCK)
+        *last = source->pc;
     return true;
 }
 

@@ -35,7 +35,7 @@ static void make_store(void)
         .start = PC,
         .end = PC + sizeof guest,
         .guest = guest,
-        .code = {sizeof bytes, 1, 1, 1, 2, exits, restarts, relocs, insns, bytes, false, 0},
+        .code = {sizeof bytes, 1, 1, 1, 2, exits, restarts, relocs, insns, bytes, false, 0, false},
     };
     struct stat status;
 
@@ -64,7 +64,7 @@ static void add_to_cache(const struct stored_code *found)
     if (cache && code_cache_add(cache, &key, ranges, &found->code) != NO_BLOCK)
         return;
     code_cache_free(cache);
-    if (code_cache_new(&cache, &arm64_guest, CACHE_SIZE, &error) < 0)
+    if (code_cache_new(&cache, &arm64_guest, CACHE_SIZE, false, &error) < 0)
         abort();
     code_cache_add(cache, &key, ranges, &found->code);
 }

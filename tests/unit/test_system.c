@@ -146,9 +146,12 @@ static unsigned links_to(uint64_t target)
 {
     const struct code_cache *cache = translator->cache;
     unsigned count = 0;
-    for (uint32_t i = 0; i < cache->exit_count; i++)
-        count +=
-            cache->exits[i].slot && cache->exits[i].target == target && cache->exits[i].linked != NO_BLOCK;
+    for (unsigned a = 0; a < ARENA_COUNT; a++) {
+        const struct code_part *exits = &cache->arenas[a].parts[TABLE_EXITS];
+        for (uint32_t i = exits->first; i < exits->end; i++)
+            count += cache->exits[i].slot && cache->exits[i].target == target &&
+                     cache->exits[i].linked != NO_BLOCK;
+    }
     return count;
 }
 
@@ -569,17 +572,6 @@ static void test_pause(void **state)
 
 /* -- two CPUs -------------------------------------------------------------------------------------------- */
 
-static void *run_second(void *unused)
-{
-    (void)unused;
-    stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
-    sigaltstack(&stack, NULL);
-    enum translator_exit exit = run(1);
-    sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL);
-    free(stack.ss_sp);
-    return (void *)(uintptr_t)exit;
-}
-
 /*
  * One CPU writes a number into the other's code, then into memory; the other, when it has seen the second,
  * must execute the first, and answers. Page 0 is the writer, page 1 the other, page 2 the words that they
@@ -621,7 +613,7 @@ static void test_two_cpus(void **state)
     pthread_t thread;
     void *exit;
     pthread_create(&thread, NULL, run_second, NULL);
-    assert_int_equal(run(0), TRANSLATOR_BREAKPOINT);
+    assert_int_equal(run_through(0), TRANSLATOR_BREAKPOINT);
     pthread_join(thread, &exit);
     assert_int_equal((uintptr_t)exit, TRANSLATOR_EMULATE);
     assert_int_equal(cpus[1]->x86.state.gpr[X86_RBX], ROUNDS);

@@ -101,7 +101,7 @@ struct host_move {
 #define HOST_MOVES_MAX  512
 #define HOST_EXITS_MAX  (3 * IR_REGION_GUEST_MAX + 4)
 #define HOST_RELOCS_MAX 2048
-#define HOST_CODE_MAX   (256 * 1024)
+#define HOST_CODE_MAX   (64 * 1024) /* block_exit has offsets in 16 bits */
 
 /* The code of one block, position-independent but for its relocations. */
 struct host_code {
