@@ -4,170 +4,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "translator/code_memory.h"
 #include "translator/pages.h"
-
-#define ROUTINES_MAX 16384
-/* Of memory that is prepared ahead: as much as there is already, but for these. */
-#define PREPARE_LEAST (8u << 10)
-#define PREPARE_MOST  (64u << 10)
-#define BY_PC_FIRST   4096u
-#define BY_PAGE_FIRST 512u
-
-/* Blocks begin at multiples of it. */
-#define BLOCK_ALIGNMENT 64
-
-/* Of the arrays: bytes of code per entry (on average every block, exit, ... takes more) and bytes of one. */
-static const struct {
-    uint32_t code, size;
-} table_entry[TABLE_COUNT] = {
-    [TABLE_CODE] = {1, 1},
-    [TABLE_BLOCKS] = {BLOCK_ALIGNMENT, sizeof(struct code_block)},
-    [TABLE_EXITS] = {16, sizeof(struct block_exit)},
-    [TABLE_RESTARTS] = {32, sizeof(struct host_restart)},
-    [TABLE_INSNS] = {4, sizeof(struct host_insn)},
-};
-
-/* Each of the arenas for what passes is this part of the cache. */
-#define PASSING_PART 8
 
 /* Of an entry of by_pc. */
 #define BLOCK_BITS 22
 #define BLOCK_MASK ((1u << BLOCK_BITS) - 1)
-
-/* -- memory ------------------------------------------------------------------------------------------ */
-
-/*
- * A file in memory for a cache, or -1. The limits of open files and of a file's size, which are the guest's,
- * may forbid it; exceeding the latter would even be a signal. Then anonymous memory does as well, if more
- * slowly at fork().
- */
-static int new_file(size_t size)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur < size)
-        return -1;
-    int fd = memfd_create("visor-code", MFD_CLOEXEC);
-    if (fd >= 0 && ftruncate(fd, (off_t)size) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* Shared memory of this file, or of none if fd is -1, mapped writable. NULL: there is none. */
-static uint8_t *new_memory(size_t size, int fd)
-{
-    int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-    return p == MAP_FAILED ? NULL : pages_hide_from_dumps(p, size);
-}
-
-static void close_file(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Maps the cache's memory a second time: where the executable mapping is, or at a new address if there is
- * none yet. */
-static int map_executable(struct code_cache *cache)
-{
-    void *old = (void *)cache->executable;
-    int fixed = old ? MREMAP_FIXED : 0;
-
-    /* Of a shared mapping, an old size of 0 means the same memory once more: mremap(2). */
-    void *p = mremap(cache->writable, 0, cache->size, MREMAP_MAYMOVE | fixed, old);
-    if (p == MAP_FAILED)
-        return -errno;
-    cache->executable = p;
-    return mprotect(p, cache->size, PROT_READ | PROT_EXEC) < 0 ? -errno : 0;
-}
-
-/* Every page of the hash tables is used soon, unless there are many. */
-static void prepare_hashes(struct code_cache *cache)
-{
-    pages_prepare(cache->by_pc, MIN(cache->by_pc_size, BY_PC_FIRST) * sizeof *cache->by_pc);
-    pages_prepare(cache->by_page, MIN(cache->by_page_size, BY_PAGE_FIRST) * sizeof *cache->by_page);
-}
-
-struct mapping {
-    void *memory;
-    size_t size;
-};
-enum { MAPPING_COUNT = 6 };
-
-static size_t table_size(const struct code_cache *cache, enum code_table table)
-{
-    return cache->size / table_entry[table].code * table_entry[table].size;
-}
-
-/* The arrays and hash tables. */
-static void list_mappings(const struct code_cache *cache, struct mapping mappings[MAPPING_COUNT])
-{
-    const struct mapping list[MAPPING_COUNT] = {
-        {cache->blocks, table_size(cache, TABLE_BLOCKS)},
-        {cache->exits, table_size(cache, TABLE_EXITS)},
-        {cache->restarts, table_size(cache, TABLE_RESTARTS)},
-        {cache->insns, table_size(cache, TABLE_INSNS)},
-        {cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc},
-        {cache->by_page, cache->by_page_size * sizeof *cache->by_page},
-    };
-    memcpy(mappings, list, sizeof list);
-}
-
-static int allocate_tables(struct code_cache *cache)
-{
-    cache->blocks = pages_new(table_size(cache, TABLE_BLOCKS));
-    cache->exits = pages_new(table_size(cache, TABLE_EXITS));
-    cache->restarts = pages_new(table_size(cache, TABLE_RESTARTS));
-    cache->insns = pages_new(table_size(cache, TABLE_INSNS));
-    cache->by_pc_size = BY_PC_FIRST;
-    cache->by_pc = pages_new(cache->by_pc_size * sizeof *cache->by_pc);
-    cache->by_page_size = BY_PAGE_FIRST;
-    cache->by_page = pages_new(cache->by_page_size * sizeof *cache->by_page);
-    if (!cache->blocks || !cache->exits || !cache->restarts || !cache->insns || !cache->by_pc ||
-        !cache->by_page)
-        return -ENOMEM;
-    prepare_hashes(cache);
-    return 0;
-}
-
-/* Makes the arena, without anything in it, that of [begin, end) of the code. */
-static void place_arena(struct code_arena *arena, uint32_t begin, uint32_t end)
-{
-    for (unsigned i = 0; i < TABLE_COUNT; i++) {
-        struct code_part *part = &arena->parts[i];
-        part->first = ALIGN_UP(begin, table_entry[i].code) / table_entry[i].code;
-        part->limit = end / table_entry[i].code;
-        part->ready = ALIGN_DOWN((size_t)part->first * table_entry[i].size, (size_t)PREPARE_LEAST);
-        atomic_store(&part->end, part->first);
-    }
-    arena->parts[TABLE_BLOCKS].limit = MIN(arena->parts[TABLE_BLOCKS].limit, BLOCK_MASK - 1);
-    arena->dropped = 0;
-}
-
-/* `begin`: behind the routines. */
-static void place_arenas(struct code_cache *cache, uint32_t begin)
-{
-    const uint32_t size = (uint32_t)cache->size;
-    const uint32_t passing = cache->has_passing ? ALIGN_DOWN(size / PASSING_PART, 4096u) : 0;
-    place_arena(&cache->arenas[ARENA_LASTING], begin, size - 2 * passing);
-    for (unsigned i = 0; i < 2; i++)
-        place_arena(&cache->arenas[ARENA_PASSING + i], size - (2 - i) * passing, size - (1 - i) * passing);
-    cache->passing = cache->has_passing ? ARENA_PASSING : ARENA_LASTING;
-}
-
-static void emit_routines(struct code_cache *cache, const struct guest_isa *isa)
-{
-    cache->routines_end = (uint32_t)host_emit_routines(isa, cache->writable, ROUTINES_MAX, cache->routines);
-    place_arenas(cache, cache->routines_end);
-}
+_Static_assert(CODE_BLOCKS_MOST < BLOCK_MASK, "which has one more than the block");
 
 int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t size, bool passing,
                    struct error *error)
@@ -178,31 +24,19 @@ int code_cache_new(struct code_cache **out, const struct guest_isa *isa, size_t 
 
     cache->size = ALIGN_UP(size, (size_t)4096);
     cache->has_passing = passing;
-    int fd = new_file(cache->size);
-    cache->writable = new_memory(cache->size, fd);
-    close_file(fd);
-    int code = cache->writable ? map_executable(cache) : -ENOMEM;
-    if (code == 0)
-        code = allocate_tables(cache);
+    int code = code_memory_make(cache, isa);
     if (code < 0) {
         code_cache_free(cache);
         return error_set(error, code, "cannot make a code cache of %zu MiB: %s", size >> 20, strerror(-code));
     }
-    emit_routines(cache, isa);
     *out = cache;
     return 0;
 }
 
 void code_cache_free(struct code_cache *cache)
 {
-    if (!cache)
-        return;
-    pages_free(cache->writable, cache->size);
-    pages_free((void *)cache->executable, cache->size);
-    struct mapping mappings[MAPPING_COUNT];
-    list_mappings(cache, mappings);
-    for (unsigned i = 0; i < MAPPING_COUNT; i++)
-        pages_free(mappings[i].memory, mappings[i].size);
+    if (cache)
+        code_memory_free(cache);
     free(cache);
 }
 
@@ -421,29 +255,12 @@ static void put32(struct code_cache *cache, uint32_t offset, uint32_t value)
     memcpy(cache->writable + offset, &value, sizeof value);
 }
 
-/* Prepares memory, whose first *ready bytes are prepared already, up to `wanted`. */
-static void prepare(void *memory, size_t *ready, size_t wanted)
-{
-    if (wanted <= *ready)
-        return;
-    size_t step = MAX(PREPARE_LEAST, MIN(*ready, PREPARE_MOST));
-    size_t size = ALIGN_UP(wanted - *ready, (size_t)PREPARE_LEAST);
-    size = MAX(size, step);
-    pages_prepare((uint8_t *)memory + *ready, size);
-    *ready += size;
-}
-
+/* For what is in use now. */
 static void prepare_block(struct code_cache *cache, struct code_arena *arena)
 {
-    void *const memory[TABLE_COUNT] = {
-        [TABLE_CODE] = cache->writable,
-        [TABLE_BLOCKS] = cache->blocks,
-        [TABLE_EXITS] = cache->exits,
-        [TABLE_INSNS] = cache->insns,
-    };
-    for (unsigned i = 0; i < TABLE_COUNT; i++)
-        if (memory[i])
-            prepare(memory[i], &arena->parts[i].ready, (size_t)arena->parts[i].end * table_entry[i].size);
+    static const enum code_table tables[] = {TABLE_CODE, TABLE_EXITS, TABLE_INSNS};
+    for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
+        code_memory_prepare(cache, arena, tables[i], arena->parts[tables[i]].end);
 }
 
 static bool has_page_room(struct code_cache *cache)
@@ -816,7 +633,7 @@ static void take_room(struct code_arena *arena, struct code_block *block, const 
 {
     struct code_part *parts = arena->parts;
     const uint32_t end = parts[TABLE_CODE].end;
-    parts[TABLE_CODE].end = ALIGN_UP(end, BLOCK_ALIGNMENT);
+    parts[TABLE_CODE].end = ALIGN_UP(end, CODE_BLOCK_ALIGNMENT);
     block->code = take(&parts[TABLE_CODE], code->size);
     block->exits = take(&parts[TABLE_EXITS], code->exit_count);
     block->restarts = take(&parts[TABLE_RESTARTS], code->restart_count);
@@ -838,7 +655,7 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
                         const struct code_range ranges[2], const struct code_parts *code)
 {
     const uint32_t wanted[TABLE_COUNT] = {
-        [TABLE_CODE] = code->size + BLOCK_ALIGNMENT,
+        [TABLE_CODE] = code->size + CODE_BLOCK_ALIGNMENT,
         [TABLE_BLOCKS] = 1,
         [TABLE_EXITS] = code->exit_count,
         [TABLE_RESTARTS] = code->restart_count,
@@ -852,7 +669,7 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
     _Atomic uint32_t *end = &arena->parts[TABLE_BLOCKS].end;
     const uint32_t index = atomic_load(end);
     struct code_block *block = &cache->blocks[index];
-    prepare(cache->blocks, &arena->parts[TABLE_BLOCKS].ready, (index + 1) * sizeof *block);
+    code_memory_prepare(cache, arena, TABLE_BLOCKS, index + 1);
     *block = (struct code_block){
         .pc = key->pc,
         .size = code->size,
@@ -881,44 +698,6 @@ uint32_t code_cache_add(struct code_cache *cache, const struct block_key *key,
 
 /* -- fork ----------------------------------------------------------------------------------------------- */
 
-/* Rather than through a mapping, which would fault on every page. */
-static bool write_all(int fd, const uint8_t *bytes, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t n = pwrite(fd, bytes + done, size - done, (off_t)done);
-        if (n < 0 && errno != EINTR)
-            return false;
-        done += n < 0 ? 0 : (size_t)n;
-    }
-    return true;
-}
-
-/* Puts a copy of the code, in memory of its own, in the place of the writable mapping. */
-static int copy_memory(struct code_cache *cache)
-{
-    int fd = new_file(cache->size), code = 0;
-    if (fd >= 0 && write_all(fd, cache->executable, cache->arenas[ARENA_LASTING].parts[TABLE_CODE].end)) {
-        if (mmap(cache->writable, cache->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
-            MAP_FAILED)
-            code = -errno;
-        else
-            pages_hide_from_dumps(cache->writable, cache->size);
-        close_file(fd);
-        return code;
-    }
-    close_file(fd);
-    uint8_t *copy = new_memory(cache->size, -1);
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, cache->executable, cache->arenas[ARENA_LASTING].parts[TABLE_CODE].end);
-    if (mremap(copy, cache->size, cache->size, MREMAP_MAYMOVE | MREMAP_FIXED, cache->writable) ==
-        MAP_FAILED) {
-        code = -errno;
-        pages_free(copy, cache->size);
-    }
-    return code;
-}
-
 /* Makes a slot lead to `to`. Most do: their pages stay untouched. */
 static void take_back(struct code_cache *cache, uint32_t slot, uint32_t to)
 {
@@ -946,39 +725,16 @@ static void take_back_links(struct code_cache *cache)
 
 int code_cache_unshare(struct code_cache *cache)
 {
-    int code = copy_memory(cache);
-    if (code == 0)
-        code = map_executable(cache);
+    int code = code_memory_copy(cache);
     if (code == 0)
         take_back_links(cache);
     return code;
 }
 
-void code_cache_wipe_on_fork(struct code_cache *cache, bool wipe)
-{
-    struct mapping mappings[MAPPING_COUNT];
-    bool kept = true;
-
-    if (cache->wiped == wipe)
-        return;
-    list_mappings(cache, mappings);
-    for (unsigned i = 0; i < MAPPING_COUNT; i++)
-        kept &= pages_wipe_on_fork(mappings[i].memory, mappings[i].size, wipe);
-    cache->wiped = wipe || !kept;
-}
-
 int code_cache_begin_again(struct code_cache *cache)
 {
-    place_arenas(cache, cache->routines_end);
-    int code = copy_memory(cache);
+    int code = code_memory_empty(cache);
     if (code == 0)
-        code = map_executable(cache);
-    if (code < 0)
-        return code;
-    pages_clear(cache->by_pc, cache->by_pc_size * sizeof *cache->by_pc);
-    pages_clear(cache->by_page, cache->by_page_size * sizeof *cache->by_page);
-    prepare_hashes(cache);
-    cache->by_pc_used = cache->by_page_used = 0;
-    cache->epoch++;
-    return 0;
+        cache->epoch++;
+    return code;
 }
