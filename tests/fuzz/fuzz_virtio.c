@@ -385,6 +385,14 @@ static void machine_wire(struct machine *machine)
     machine_add_devices(machine);
 }
 
+/* What the host's side has told its devices is not theirs to save alone: whoever loads tells it again. */
+static void machine_tell(struct machine *machine)
+{
+    virtio_net_link_changed(machine->net);
+    virtio_console_resize(machine->console, machine->columns, 7);
+    virtio_balloon_set_target(machine->balloon, (uint64_t)machine->columns << 12);
+}
+
 /* A machine as new. */
 static void machine_make(struct machine *machine)
 {
@@ -395,9 +403,8 @@ static void machine_make(struct machine *machine)
         memset(machine->ram[i]->host, 0, HALF);
     memset(machine->content, 0x5a, DISK_SIZE);
     machine->wire.link_up = true;
-    virtio_net_link_changed(machine->net);
-    virtio_console_resize(machine->console, machine->columns = 80, 7);
-    virtio_balloon_set_target(machine->balloon, 80 << 12);
+    machine->columns = 80;
+    machine_tell(machine);
     devices_reset(&machine->devices);
     disk_finish(machine, UINT32_MAX, 0);
     check(!pci_assign(&machine->bus, &error));
@@ -439,12 +446,9 @@ static void machines_split(void)
     memcpy(machines[1].content, machines[0].content, DISK_SIZE);
     machine_load(&machines[1], &saved);
     machine_load(&machines[0], &saved); /* connections end for both */
-    /* What the host's side has told the device, it tells the new one. */
     machines[1].wire.link_up = machines[0].wire.link_up;
-    virtio_net_link_changed(machines[1].net);
-    virtio_balloon_set_target(machines[1].balloon, (uint64_t)machines[0].columns << 12);
-    virtio_console_resize(machines[1].console, machines[0].columns, 7);
     machines[1].columns = machines[0].columns;
+    machine_tell(&machines[1]);
     machines[1].outside = machines[0].outside;
     machines[1].random = machines[0].random;
     machines[1].takes = machines[0].takes;
@@ -469,6 +473,7 @@ static void machine_load_changed(struct machine *machine, uint32_t where, uint8_
         check(error.message[0]);
     } else {
         virtio_block_resume(machine->block);
+        machine_tell(machine); /* perhaps the change was in that */
     }
     disk_finish(machine, UINT32_MAX, 0);
     buffer_free(&saved);
