@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "backend/char/host_private.h"
+#include "base/unix_socket.h"
 
 static void unix_close_client(struct char_host *host)
 {
@@ -45,37 +45,20 @@ void char_unix_hang_up(struct char_host *host)
     loop_watch_change(host->listen_watch, LOOP_READ);
 }
 
-/* Whether a socket is what somebody has left behind. */
-static bool unix_is_stale(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
-                 errno == ECONNREFUSED;
-    if (fd >= 0)
-        close(fd);
-    return stale;
-}
-
 int char_unix_open(struct char_host *host, struct error *error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
     const char *path = host->options.path;
 
     signal(SIGPIPE, SIG_IGN);
-    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-    host->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (host->listen_fd < 0)
-        return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
-    int code = bind(host->listen_fd, (struct sockaddr *)&address, sizeof address);
-    if (code < 0 && errno == EADDRINUSE && unix_is_stale(&address) && !unlink(path))
-        code = bind(host->listen_fd, (struct sockaddr *)&address, sizeof address);
-    if (code < 0 && errno == EADDRINUSE)
-        return error_set(error, -errno, "%s exists already, or another program listens there", path);
-    if (code < 0)
-        return error_set(error, -errno, "cannot make the socket %s: %s", path, strerror(errno));
+    int fd = unix_socket_listen(path, 0777, 4, error);
+    if (fd < 0)
+        return fd;
+    host->listen_fd = fd;
     host->path = strdup(path);
-    if (!host->path || listen(host->listen_fd, 4) < 0)
-        return error_set(error, -errno, "cannot listen at %s: %s", path, strerror(errno));
+    if (!host->path) {
+        unlink(path);
+        return error_set(error, -ENOMEM, "out of memory");
+    }
     host->listen_watch = loop_watch_add(host->loop, host->listen_fd, LOOP_READ, unix_accept, host, error);
     return host->listen_watch ? 0 : -ENOMEM;
 }

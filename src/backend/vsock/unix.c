@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backend/vsock/vsock.h"
+#include "base/unix_socket.h"
 
 #define LINE_MAX_SIZE 32 /* "CONNECT 4294967295\n" */
 
@@ -228,33 +229,13 @@ static const struct vsock_ops unix_ops = {
     .established = unix_established,
 };
 
-/* Whether a socket is what somebody has left behind. */
-static bool is_stale(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
-                 errno == ECONNREFUSED;
-    if (fd >= 0)
-        close(fd);
-    return stale;
-}
-
 static int unix_listen(struct unix_vsock *vsock, struct error *error)
 {
-    const struct sockaddr_un *address = &vsock->address;
-    const char *path = address->sun_path;
-    vsock->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (vsock->fd < 0)
-        return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
-    int code = bind(vsock->fd, (const struct sockaddr *)address, sizeof *address);
-    if (code && errno == EADDRINUSE && is_stale(address) && !unlink(path))
-        code = bind(vsock->fd, (const struct sockaddr *)address, sizeof *address);
-    if (!code)
-        code = listen(vsock->fd, 16);
-    if (code) {
-        code = error_set(error, -errno, "vsock: cannot listen at %s: %s", path, strerror(errno));
-        close(vsock->fd);
-        return code;
+    const char *path = vsock->address.sun_path;
+    vsock->fd = unix_socket_listen(path, 0777, 16, error);
+    if (vsock->fd < 0) {
+        error_prefix(error, "vsock: ");
+        return vsock->fd;
     }
     vsock->watch = loop_watch_add(vsock->loop, vsock->fd, LOOP_READ, unix_accept, vsock, error);
     if (!vsock->watch) {
