@@ -72,11 +72,12 @@ struct qmp_field {
 extern const struct qmp_type qmp_string, qmp_integer, qmp_number, qmp_boolean, qmp_any, qmp_strings;
 extern const struct qmp_type qmp_nothing; /* {}: what most commands return */
 
-/*
- * Whether a value has a type. -EINVAL with the reason: `where` is its name in it, "" for the arguments of a
- * command as a whole: "Parameter 'size' is missing". A null stands for a field that is not given.
- */
+/* Whether a value has a type. -EINVAL with the reason, in which its name is `where`: "argument 'size' is
+ * missing", and an empty name is for the arguments of a command as a whole. */
 int qmp_check(const json_t *value, const struct qmp_type *type, const char *where, struct error *error);
+
+/* A string of what may be no UTF-8, such as the name of a file: it has question marks then. */
+json_t *qmp_text(const char *text);
 
 /* -- commands -------------------------------------------------------------------------------------------- */
 

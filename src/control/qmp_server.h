@@ -17,7 +17,7 @@
  *
  * What is not as it should be has a defined answer:
  * - no JSON, wrong UTF-8, deeper than QMP_DEPTH_MAX, more than QMP_VALUES_MAX values, or longer than
- *   QMP_MESSAGE_MAX: GenericError without id; what follows is skipped up to the end of the line;
+ *   QMP_MESSAGE_MAX: GenericError without id; if its end cannot be known, the rest of the line is skipped;
  * - JSON that is no command: GenericError, with the id if there is one;
  * - a client beyond QMP_CLIENTS_MAX: GenericError instead of the greeting, and the end of the connection;
  * - a process of another user, except root: the end of the connection;
@@ -31,7 +31,7 @@
 #include "base/loop.h"
 #include "control/qmp.h"
 
-#define QMP_MESSAGE_MAX (1u << 20) /* bytes of a command, and of what a client library takes as an answer */
+#define QMP_MESSAGE_MAX (1u << 20) /* bytes of a command */
 #define QMP_VALUES_MAX  20000      /* in one command */
 #define QMP_DEPTH_MAX   64
 #define QMP_OUTPUT_MAX  (1u << 20) /* bytes */
@@ -40,7 +40,8 @@
 struct qmp_server;
 
 int qmp_server_new(struct qmp_server **out, struct loop *loop, struct error *error);
-/* Hangs up all clients, when what is ready to be sent has been offered to them, and removes its sockets. */
+/* Hangs up all clients, when what is ready to be sent has been offered to them, and removes its sockets. Not
+ * from within a command. */
 void qmp_server_free(struct qmp_server *server);
 
 /* Adds commands and events; the table stays the caller's. `opaque` is what its functions get by
