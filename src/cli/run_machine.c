@@ -225,13 +225,13 @@ static void signal_came(void *opaque, unsigned events)
     if (read(*(int *)opaque, &info, sizeof info) != sizeof info)
         return;
     if (state.asked) {
-        machine_request(state.running, MACHINE_REQUEST_END);
+        machine_ask(state.running, MACHINE_REQUEST_END, MACHINE_SIGNAL);
         return;
     }
     state.asked = true;
     fprintf(stderr, "visor: %s: the guest is asked to switch off; the next signal ends it at once\n",
             strsignal((int)info.ssi_signo));
-    machine_request(state.running, MACHINE_REQUEST_POWER_BUTTON);
+    machine_ask(state.running, MACHINE_REQUEST_POWER_BUTTON, MACHINE_SIGNAL);
 }
 
 static void signals_block(sigset_t *signals)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ENDS                                                                                                 \
     (MACHINE_REQUEST_OFF | MACHINE_REQUEST_RESET | MACHINE_REQUEST_SHUTDOWN | MACHINE_REQUEST_PANIC |        \
@@ -129,6 +130,7 @@ static void *vcpu_thread(void *opaque)
     struct machine_vcpu *vcpu = opaque;
     struct machine *machine = vcpu->machine;
     pthread_mutex_lock(&machine->lock);
+    vcpu->thread_id = gettid();
     while (!machine->ended) {
         if (!vcpu_may_run(vcpu)) {
             pthread_cond_wait(&machine->go, &machine->lock);
@@ -161,6 +163,29 @@ static int vcpus_start(struct machine *machine, struct error *error)
     return 0;
 }
 
+/* -- observers ------------------------------------------------------------------------------------------- */
+
+void machine_observe(struct machine *machine, struct machine_observer *observer)
+{
+    observer->next = machine->observers;
+    machine->observers = observer;
+}
+
+void machine_forget(struct machine *machine, struct machine_observer *observer)
+{
+    struct machine_observer **link = &machine->observers;
+    while (*link && *link != observer)
+        link = &(*link)->next;
+    if (*link)
+        *link = observer->next;
+}
+
+void machine_report(struct machine *machine, const struct machine_news *news)
+{
+    for (struct machine_observer *observer = machine->observers; observer; observer = observer->next)
+        observer->happened(observer->opaque, news);
+}
+
 /* -- requests -------------------------------------------------------------------------------------------- */
 
 void machine_request(struct machine *machine, enum machine_request request)
@@ -169,6 +194,12 @@ void machine_request(struct machine *machine, enum machine_request request)
     if (request & STOPPING)
         vcpus_stop(machine);
     loop_post(machine->loop, &machine->serve);
+}
+
+void machine_ask(struct machine *machine, enum machine_request request, enum machine_asker asker)
+{
+    atomic_store(&machine->asker, asker);
+    machine_request(machine, request);
 }
 
 void machine_pause(struct machine *machine, enum machine_pause reason)
@@ -213,10 +244,12 @@ static int machine_reset(struct machine *machine)
 
 static void machine_serve_pauses(struct machine *machine)
 {
-    bool pause = machine->pauses != 0;
-    if (pause != machine->paused)
+    const bool pause = machine->pauses != 0, changes = pause != machine->paused;
+    if (changes)
         (pause ? clock_freeze : clock_go_on)(machine);
     machine->paused = pause;
+    if (changes)
+        machine_report(machine, &(struct machine_news){.kind = pause ? MACHINE_STOPPED : MACHINE_WENT_ON});
     if ((machine->pauses & MACHINE_PAUSE_DEBUGGER) && machine->debugger.stopped)
         machine->debugger.stopped(machine->debugger.opaque);
 }
@@ -224,11 +257,34 @@ static void machine_serve_pauses(struct machine *machine)
 static void machine_serve_end(struct machine *machine, unsigned requests)
 {
     enum machine_end end = (enum machine_end)(31 - __builtin_clz(requests & ENDS));
-    bool reset = end == MACHINE_RESET || end == MACHINE_SHUTDOWN;
-    if (!reset || machine->no_reboot)
-        machine_come_to_end(machine, end);
-    else if (machine_reset(machine))
-        machine_come_to_end(machine, MACHINE_FAILED);
+    struct machine_news news = {.kind = MACHINE_ENDS, .end = end, .asker = MACHINE_GUEST};
+    const unsigned asker = atomic_exchange(&machine->asker, MACHINE_GUEST);
+    bool goes_on = (end == MACHINE_RESET || end == MACHINE_SHUTDOWN) && !machine->no_reboot;
+    if (end == MACHINE_RESET || end == MACHINE_ENDED)
+        news.asker = (enum machine_asker)asker;
+    if (goes_on && machine_reset(machine)) {
+        goes_on = false;
+        news.end = MACHINE_FAILED;
+    }
+    if (goes_on)
+        news.kind = MACHINE_RESTARTS;
+    else
+        machine_come_to_end(machine, news.end);
+    machine_report(machine, &news);
+}
+
+bool machine_press_button(struct machine *machine, enum machine_asker asker)
+{
+    machine_report(machine, &(struct machine_news){.kind = MACHINE_BUTTON, .asker = asker});
+    return machine->type->power_button(machine);
+}
+
+/* Who has no ear for it is ended by who has pressed it. */
+static void machine_serve_button(struct machine *machine)
+{
+    const enum machine_asker asker = (enum machine_asker)atomic_exchange(&machine->asker, MACHINE_GUEST);
+    if (!machine_press_button(machine, asker))
+        machine_ask(machine, MACHINE_REQUEST_END, asker);
 }
 
 /* Puts off what would pull the memory away from under devices: the loop comes back after other events. */
@@ -251,8 +307,8 @@ static void machine_serve(void *opaque)
         vcpus_hold(machine);
     /* Also those that the vCPUs have made on their way out. */
     requests = machine_put_off(machine, atomic_exchange(&machine->requests, 0));
-    if ((requests & MACHINE_REQUEST_POWER_BUTTON) && !machine->type->power_button(machine))
-        machine_request(machine, MACHINE_REQUEST_END);
+    if (requests & MACHINE_REQUEST_POWER_BUTTON)
+        machine_serve_button(machine);
     if (requests & ENDS)
         machine_serve_end(machine, requests);
     if (!machine->ended && (requests & MACHINE_REQUEST_PAUSES))

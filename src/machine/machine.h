@@ -49,6 +49,9 @@ enum machine_request {
     MACHINE_REQUEST_PAUSES = 1 << 9,       /* machine_pause() and machine_resume() make it */
 };
 
+/* Who wants what happens: the guest, or somebody outside. */
+enum machine_asker { MACHINE_GUEST, MACHINE_SIGNAL, MACHINE_TERMINAL, MACHINE_CONTROL };
+
 /* A machine stands still as long as there is a reason. */
 enum machine_pause {
     MACHINE_PAUSE_USER = 1,     /* somebody has asked for it */
@@ -88,6 +91,33 @@ struct machine_type {
     void (*loaded)(struct machine *machine);
 };
 
+enum machine_news_kind {
+    MACHINE_STOPPED,  /* it stands still now; machine->pauses says why */
+    MACHINE_WENT_ON,  /* and no longer */
+    MACHINE_BUTTON,   /* the power button was pressed */
+    MACHINE_RESTARTS, /* it was reset; `end` is MACHINE_RESET or MACHINE_SHUTDOWN, `asker` says by whom */
+    MACHINE_ENDS,     /* it comes to this `end`, because `asker` wants it */
+    MACHINE_DISK,     /* a request of the guest's failed: `device`, `write`, `error` */
+    MACHINE_BALLOON,  /* the guest has `memory` bytes now */
+};
+
+struct machine_news {
+    enum machine_news_kind kind;
+    enum machine_end end;
+    enum machine_asker asker;
+    const char *device;
+    bool write;
+    int error; /* negative errno; -ENOSPC: the machine stands still until there is room */
+    uint64_t memory;
+};
+
+/* Is told what happens to a machine, under the lock, by whatever thread it happens on. */
+struct machine_observer {
+    void (*happened)(void *opaque, const struct machine_news *news);
+    void *opaque;
+    struct machine_observer *next;
+};
+
 /* Both may be NULL, and are called on the loop's thread, under the lock. */
 struct machine_debugger {
     void (*stopped)(void *opaque);    /* the machine stands still, MACHINE_PAUSE_DEBUGGER among the reasons */
@@ -100,6 +130,7 @@ struct machine_vcpu {
     struct engine_vcpu *vcpu;
     pthread_t thread;
     bool has_thread;
+    pid_t thread_id; /* the kernel's; 0: it has not begun */
 };
 
 struct machine {
@@ -125,6 +156,7 @@ struct machine {
 
     _Atomic unsigned requests; /* enum machine_request: that nobody has served yet */
     _Atomic unsigned pauses;   /* enum machine_pause: the reasons there are */
+    _Atomic unsigned asker;    /* enum machine_asker: of those of them that can be anybody's */
     struct loop_call serve;
 
     /* Under `lock`. */
@@ -141,6 +173,7 @@ struct machine {
     struct machine_vcpu *vcpus;
     pthread_mutex_t vcpus_lock; /* innermost: that a vCPU is not freed while another thread stops it */
 
+    struct machine_observer *observers;
     struct machine_debugger debugger;
     unsigned only;     /* vCPU that alone may run, counted from 1; 0: all may */
     unsigned debugged; /* likewise, that has come to what the debugger waits for; 0: none */
@@ -155,6 +188,8 @@ void machine_free(struct machine *machine);
 /* From any thread, with the machine's lock or without it. It is served soon; of several ends the one that
  * stands last in enum machine_end is it. */
 void machine_request(struct machine *machine, enum machine_request request);
+/* The same for who is not the guest. */
+void machine_ask(struct machine *machine, enum machine_request request, enum machine_asker asker);
 void machine_pause(struct machine *machine, enum machine_pause reason);
 void machine_resume(struct machine *machine, enum machine_pause reason);
 static inline bool machine_paused(const struct machine *machine)
@@ -163,6 +198,16 @@ static inline bool machine_paused(const struct machine *machine)
 }
 /* For a device, under the lock: ends the machine with MACHINE_TOLD. */
 void machine_tell(struct machine *machine, int status);
+
+/* On the loop's thread, under the lock: presses it. False: the guest has no ear for it. */
+bool machine_press_button(struct machine *machine, enum machine_asker asker);
+
+/* The observer stays the caller's, until it is forgotten. With the lock, or while the machine does not run.
+ */
+void machine_observe(struct machine *machine, struct machine_observer *observer);
+void machine_forget(struct machine *machine, struct machine_observer *observer);
+/* For the board, under the lock: what it has of news. */
+void machine_report(struct machine *machine, const struct machine_news *news);
 
 /* For the host of the board's local APICs: kicks vCPU `vcpu` of the struct machine. */
 void machine_kick(void *machine, unsigned vcpu);

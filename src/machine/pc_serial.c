@@ -32,7 +32,7 @@ static void serial_set_connected(void *opaque, bool connected)
 
 static void menu_end(void *opaque)
 {
-    machine_request(opaque, MACHINE_REQUEST_END);
+    machine_ask(opaque, MACHINE_REQUEST_END, MACHINE_TERMINAL);
 }
 
 static void menu_set_paused(void *opaque, bool paused)
@@ -48,13 +48,12 @@ static bool menu_is_paused(void *opaque)
 
 static void menu_reset(void *opaque)
 {
-    machine_request(opaque, MACHINE_REQUEST_RESET);
+    machine_ask(opaque, MACHINE_REQUEST_RESET, MACHINE_TERMINAL);
 }
 
 static bool menu_power_button(void *opaque)
 {
-    struct machine *machine = opaque;
-    return machine->type->power_button(machine);
+    return machine_press_button(opaque, MACHINE_TERMINAL);
 }
 
 struct char_menu pc_menu(struct pc *pc)

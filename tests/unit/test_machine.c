@@ -366,6 +366,80 @@ static void test_end_from_outside(void **state)
     machine_free(machine);
 }
 
+/* -- observers ------------------------------------------------------------------------------------------- */
+
+static char story[256]; /* what an observer was told, a letter each: kind, end and asker where they count */
+
+static void happened(void *opaque, const struct machine_news *news)
+{
+    static const char kinds[] = "SGBRE", askers[] = "gstc";
+    const struct machine *machine = opaque;
+    size_t size = strlen(story);
+    assert_int_equal(pthread_mutex_trylock((pthread_mutex_t *)(uintptr_t)&machine->lock), EBUSY);
+    snprintf(story + size, sizeof story - size, "%c", kinds[news->kind]);
+    if (news->kind == MACHINE_RESTARTS || news->kind == MACHINE_ENDS)
+        snprintf(story + size + 1, sizeof story - size - 1, "%d%c", news->end, askers[news->asker]);
+}
+
+static void wait_story(struct machine *machine, const char *wanted)
+{
+    for (bool there_yet = false; !there_yet; step_sleep()) {
+        pthread_mutex_lock(&machine->lock);
+        there_yet = !strcmp(story, wanted);
+        pthread_mutex_unlock(&machine->lock);
+    }
+}
+
+static struct machine *observed(struct machine_observer *observer)
+{
+    struct machine *machine = machine_make();
+    *observer = (struct machine_observer){.happened = happened, .opaque = machine};
+    story[0] = '\0';
+    machine_observe(machine, observer);
+    return machine;
+}
+
+/* All that happens, once, in order, and who has wanted it. */
+static void test_news(void **state)
+{
+    (void)state;
+    struct machine_observer observer;
+    struct machine *machine = observed(&observer);
+    pthread_t thread = start(machine);
+    machine_pause(machine, MACHINE_PAUSE_USER);
+    wait_story(machine, "S");
+    machine_pause(machine, MACHINE_PAUSE_SPACE); /* stands still already */
+    machine_resume(machine, MACHINE_PAUSE_USER);
+    machine_resume(machine, MACHINE_PAUSE_SPACE);
+    wait_story(machine, "SG");
+    machine_ask(machine, MACHINE_REQUEST_RESET, MACHINE_CONTROL);
+    wait_story(machine, "SGR1c");
+    machine_request(machine, MACHINE_REQUEST_RESET); /* as the guest's devices do */
+    wait_story(machine, "SGR1cR1g");
+    machine_ask(machine, MACHINE_REQUEST_POWER_BUTTON, MACHINE_SIGNAL); /* it has no ear for that */
+    assert_int_equal(join(thread), MACHINE_ENDED);
+    assert_string_equal(story, "SGR1cR1gBE5s");
+    machine_forget(machine, &observer);
+    machine_forget(machine, &observer);
+    assert_null(machine->observers);
+    machine_free(machine);
+
+    set_up(NULL);
+    config.no_reboot = true;
+    machine = observed(&observer);
+    machine_ask(machine, MACHINE_REQUEST_RESET, MACHINE_TERMINAL);
+    assert_int_equal(machine_run(machine), MACHINE_RESET);
+    assert_string_equal(story, "E1t");
+    machine_free(machine);
+
+    set_up(NULL);
+    scripts[0][0] = off;
+    machine = observed(&observer);
+    assert_int_equal(machine_run(machine), MACHINE_OFF);
+    assert_string_equal(story, "E0g");
+    machine_free(machine);
+}
+
 /* -- pauses ---------------------------------------------------------------------------------------------- */
 
 static void *wait_paused(struct machine *machine, bool paused)
@@ -750,6 +824,7 @@ int main(void)
         TEST(test_power_button),
         TEST(test_deaf),
         TEST(test_end_from_outside),
+        TEST(test_news),
         TEST(test_pause),
         TEST(test_reset_while_paused),
         TEST(test_many_requests),
