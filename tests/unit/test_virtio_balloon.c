@@ -47,10 +47,19 @@ static void put_numbers(uint64_t address, const uint32_t *numbers, unsigned coun
     memory_write(&map, address, numbers, count * 4);
 }
 
+static void size_changed(void *opaque)
+{
+    ++*(unsigned *)opaque;
+}
+
 static void test_inflate(void **state)
 {
     (void)state;
+    unsigned changes = 0;
+    virtio_balloon_observe(balloon, size_changed, &changes);
+    assert_false(virtio_balloon_is_used(balloon));
     driver_begin(driver, 1, 5, 0);
+    assert_true(virtio_balloon_is_used(balloon));
     assert_int_equal(config_get(1, 2, 2), 0x1045);
     assert_int_equal(driver->features & 0x3f, 0x3e);
     virtio_balloon_set_target(balloon, 5 << 12);
@@ -73,7 +82,10 @@ static void test_inflate(void **state)
     assert_int_equal(get(0x82000, 4), 0x22222222);
     assert_int_equal(get(0xa0000, 4), 0);
     assert_int_equal(ram[0]->page_flags[0x7f], MEMORY_PAGE_DIRTY);
+    set(driver->structures[4] + 12, 4, 0x10);
+    assert_int_equal(changes, 0); /* that is another field */
     set(driver->structures[4] + 4, 4, 6);
+    assert_int_equal(changes, 1);
     assert_int_equal(virtio_balloon_size(balloon), 6 << 12);
     driver_put(driver, 1, parts, 1);
     driver_kick(driver, 1);

@@ -82,6 +82,16 @@ static void blocked(void *opaque, int error)
     blocks++;
 }
 
+static unsigned failures;
+
+static void failed(void *opaque, enum block_operation operation, int error)
+{
+    (void)opaque;
+    assert_int_equal(operation, BLOCK_READ);
+    assert_int_equal(error, -EIO);
+    failures++;
+}
+
 static void make_disk(bool write_through)
 {
     struct error error = ERROR_INIT;
@@ -90,7 +100,8 @@ static void make_disk(bool write_through)
                                            .serial = "serial number",
                                            .queues = 2,
                                            .write_through = write_through,
-                                           .blocked = blocked};
+                                           .blocked = blocked,
+                                           .failed = failed};
     assert_int_equal(virtio_block_new(&disk, &where, &options, &error), 0);
     machine_power_on();
 }
@@ -102,7 +113,7 @@ static int set_up(void **state)
         content[i] = (uint8_t)(i / 512 + i);
     first = NULL;
     end = &first;
-    kicks = submitted = flushes = discards = blocks = 0;
+    kicks = submitted = flushes = discards = blocks = failures = 0;
     eager = false;
     outcome = 0;
     backend = (struct block_backend){.ops = &backend_ops,
@@ -244,6 +255,16 @@ static void test_bounds(void **state)
     assert_int_equal(serve(0, 0, 512), 1);
     outcome = -EOPNOTSUPP;
     assert_int_equal(serve(4, 0, 0), 2);
+    /* What was done is counted; what the guest should not have asked for is no failure of the host's. */
+    const struct virtio_block_statistics *statistics = virtio_block_statistics(disk);
+    assert_int_equal(failures, 1);
+    assert_int_equal(statistics->of[BLOCK_READ].failed, 1);
+    assert_int_equal(statistics->of[BLOCK_READ].done, 0);
+    assert_int_equal(statistics->of[BLOCK_FLUSH].failed, 0);
+    outcome = 0;
+    assert_int_equal(serve(0, 0, 1024), 0);
+    assert_int_equal(statistics->of[BLOCK_READ].done, 1);
+    assert_int_equal(statistics->of[BLOCK_READ].bytes, 1024);
     assert_false(driver_is_broken(driver));
     /* Without header or status there is nothing to say. */
     struct buffer_part parts[] = {{HEADER, 15, false}, {STATUS, 1, true}};
@@ -348,6 +369,7 @@ static void test_full(void **state)
     outcome = -ENOSPC;
     finish();
     assert_int_equal(blocks, 1);
+    assert_true(virtio_block_is_blocked(disk));
     assert_false(driver_take(driver, 0, NULL, NULL));
     put(0, 3, 0, 9, 512);
     driver_kick(driver, 0);
@@ -358,6 +380,9 @@ static void test_full(void **state)
     outcome = 0;
     virtio_block_resume(disk);
     finish();
+    assert_false(virtio_block_is_blocked(disk));
+    assert_int_equal(virtio_block_statistics(disk)->of[BLOCK_WRITE].done, 3);
+    assert_int_equal(virtio_block_statistics(disk)->of[BLOCK_WRITE].failed, 0);
     for (unsigned i = 0; i < 4; i++) {
         assert_true(driver_take(driver, 0, NULL, NULL));
         assert_int_equal(get(STATUS + i * 0x2000, 1), 0);

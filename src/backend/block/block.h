@@ -23,6 +23,7 @@ enum block_operation {
     BLOCK_DISCARD,      /* what is read there afterwards is anything */
     BLOCK_WRITE_ZEROES, /* `unmap`: may give the space back */
 };
+#define BLOCK_OPERATIONS (BLOCK_WRITE_ZEROES + 1)
 
 struct block_request {
     enum block_operation operation;

@@ -39,6 +39,8 @@ struct virtio_balloon {
     struct timer timer;
     struct virtio_balloon_statistics statistics;
     const struct clock *clock;
+    void (*changed)(void *opaque);
+    void *opaque;
     struct virtio_chain chain; /* what a function is at */
 };
 
@@ -172,6 +174,24 @@ static void balloon_notify(struct virtio_device *device, unsigned queue)
     virtio_publish(device, queue);
 }
 
+static void balloon_config_written(struct virtio_device *device, unsigned offset, unsigned size)
+{
+    struct virtio_balloon *balloon = (struct virtio_balloon *)device;
+    if (balloon->changed && offset < CONFIG_ACTUAL + 4 && offset + size > CONFIG_ACTUAL)
+        balloon->changed(balloon->opaque);
+}
+
+void virtio_balloon_observe(struct virtio_balloon *balloon, void (*changed)(void *opaque), void *opaque)
+{
+    balloon->changed = changed;
+    balloon->opaque = opaque;
+}
+
+bool virtio_balloon_is_used(const struct virtio_balloon *balloon)
+{
+    return virtio_running(&balloon->virtio);
+}
+
 static bool balloon_forget(struct virtio_device *device)
 {
     struct virtio_balloon *balloon = (struct virtio_balloon *)device;
@@ -233,6 +253,7 @@ static const struct virtio_ops balloon_ops = {
     .id = 5,
     .pci_class = 0x00ff00,
     .notify = balloon_notify,
+    .config_written = balloon_config_written,
     .reset = balloon_forget,
 };
 

@@ -20,6 +20,10 @@ struct virtio_balloon_statistics {
 int virtio_balloon_new(struct virtio_balloon **out, const struct virtio_place *place, struct timers *timers,
                        struct error *error);
 void virtio_balloon_free(struct virtio_balloon *balloon);
+/* Is called when the guest has said how large it is now; NULL: nobody. */
+void virtio_balloon_observe(struct virtio_balloon *balloon, void (*changed)(void *opaque), void *opaque);
+/* Whether the guest has a driver that minds the target. */
+bool virtio_balloon_is_used(const struct virtio_balloon *balloon);
 /* How large the balloon is to be, and is. */
 void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes);
 uint64_t virtio_balloon_size(const struct virtio_balloon *balloon);

@@ -80,7 +80,9 @@ struct virtio_block {
     struct block_backend *backend;
     char serial[SERIAL_SIZE];
     void (*blocked)(void *opaque, int error);
+    void (*failed)(void *opaque, enum block_operation operation, int error);
     void *opaque;
+    struct virtio_block_statistics statistics;
     struct job *idle, *kept; /* kept: the host has no room for them now */
     unsigned pending;
     uint32_t epoch; /* of the driver: a reset begins a new one */
@@ -259,6 +261,18 @@ static void block_kick_submitted(struct virtio_block *block)
         block_kick(block->backend);
 }
 
+static void block_count(struct virtio_block *block, const struct block_request *request, int result)
+{
+    if (!result) {
+        block->statistics.of[request->operation].done++;
+        block->statistics.of[request->operation].bytes += request->length;
+    } else if (result != -EOPNOTSUPP) {
+        block->statistics.of[request->operation].failed++;
+        if (block->failed)
+            block->failed(block->opaque, request->operation, result);
+    }
+}
+
 static void job_done(struct block_request *request, int result)
 {
     struct job *job = request->opaque;
@@ -279,6 +293,7 @@ static void job_done(struct block_request *request, int result)
         block->is_blocked = true;
         return;
     }
+    block_count(block, request, result);
     if (!result)
         job_succeeded(job);
     else
@@ -397,6 +412,16 @@ unsigned virtio_block_pending(const struct virtio_block *block)
     return block->pending;
 }
 
+bool virtio_block_is_blocked(const struct virtio_block *block)
+{
+    return block->is_blocked;
+}
+
+const struct virtio_block_statistics *virtio_block_statistics(const struct virtio_block *block)
+{
+    return &block->statistics;
+}
+
 static bool block_forget(struct virtio_device *device)
 {
     struct virtio_block *block = (struct virtio_block *)device;
@@ -506,6 +531,7 @@ int virtio_block_new(struct virtio_block **out, const struct virtio_place *place
     if (!code) {
         block->backend = options->backend;
         block->blocked = options->blocked;
+        block->failed = options->failed;
         block->opaque = options->opaque;
         if (options->serial)
             memcpy(block->serial, options->serial, strnlen(options->serial, SERIAL_SIZE));

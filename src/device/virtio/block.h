@@ -19,7 +19,17 @@ struct virtio_block_options {
     unsigned queues;                          /* as many as there are vCPUs is best; at least 1, capped */
     bool write_through;                       /* each write is on stable storage before it is done */
     void (*blocked)(void *opaque, int error); /* -ENOSPC; once until virtio_block_resume() */
+    /* May be NULL: the guest was told of an error, a negative errno, that the host had. */
+    void (*failed)(void *opaque, enum block_operation operation, int error);
     void *opaque;
+};
+
+/* What the guest has had done since the device was made, by operation. */
+struct virtio_block_statistics {
+    struct {
+        uint64_t done, failed;
+        uint64_t bytes; /* of what was done */
+    } of[BLOCK_OPERATIONS];
 };
 
 int virtio_block_new(struct virtio_block **out, const struct virtio_place *place,
@@ -31,5 +41,8 @@ void virtio_block_resume(struct virtio_block *block);
 /* Requests under way in guest memory; the machine runs its loop until this is 0 before it resets its devices
  * or gives up its memory. Requests that blocked() was called for are not among them. */
 unsigned virtio_block_pending(const struct virtio_block *block);
+/* blocked() was called for requests that have not gone on yet. */
+bool virtio_block_is_blocked(const struct virtio_block *block);
+const struct virtio_block_statistics *virtio_block_statistics(const struct virtio_block *block);
 
 #endif
