@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "base/size.h"
 #include "cli/command.h"
+#include "cli/run_control.h"
 #include "machine/machine_gdb.h"
 #include "machine/pc.h"
 
@@ -38,6 +39,7 @@ static struct {
     struct net_options nets[NETS_MAX];
     uint16_t gdb_port; /* 0: no debugger */
     bool gdb_wait;
+    char *qmp;  /* path of the control socket; NULL: there is none */
     bool asked; /* the guest has been asked to switch off */
 } state = {
     .machine = {.vcpu_count = 1, .memory = MEMORY_DEFAULT},
@@ -160,6 +162,10 @@ int run_machine_option(enum run_machine_option option, const char *argument, str
     case RUN_NET: return add_net(argument, error);
     case RUN_VIRTIO_CONSOLE: return set_virtio_console(argument, error);
     case RUN_VSOCK: state.pc.vsock = argument; return 0;
+    case RUN_QMP:
+        if (state.qmp)
+            return error_set(error, -EINVAL, "--qmp given twice: a machine has one control socket");
+        return run_control_parse(argument, &state.qmp, error);
     case RUN_CONSOLE: return add_console(argument, error);
     case RUN_NO_REBOOT: state.machine.no_reboot = true; return 0;
     case RUN_DEBUG_EXIT: return set_port(argument, &state.pc.debug_exit, error);
@@ -276,14 +282,18 @@ static int machine_run_until_end(struct machine *machine, const sigset_t *signal
     struct error error = ERROR_INIT;
     struct loop_watch *watch = NULL;
     struct machine_gdb *gdb = NULL;
+    struct run_control control = {0};
     int code = 0, fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         code = error_set(&error, -errno, "cannot wait for signals: %s", strerror(errno));
     if (!code && state.gdb_port)
         code = machine_gdb_new(&gdb, machine, state.gdb_port, state.gdb_wait, &error);
+    if (!code && state.qmp)
+        code = run_control_start(&control, machine, state.qmp, &error);
     if (!code)
         watch = loop_watch_add(machine->loop, fd, LOOP_READ, signal_came, &fd, &error);
     if (!watch) {
+        run_control_stop(&control);
         machine_gdb_free(gdb, STATUS_CANNOT_RUN);
         machine_free(machine);
         error_report(&error);
@@ -294,6 +304,7 @@ static int machine_run_until_end(struct machine *machine, const sigset_t *signal
     int told = machine->status;
     loop_watch_remove(watch);
     close(fd);
+    run_control_stop(&control);
     machine_gdb_free(gdb, (unsigned)status_number(end, told));
     machine_free(machine); /* which gives the terminal back */
     return status_report(end, told);

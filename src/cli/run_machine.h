@@ -22,6 +22,7 @@ enum run_machine_option {
     RUN_CONSOLE,
     RUN_VIRTIO_CONSOLE,
     RUN_VSOCK,
+    RUN_QMP,
     RUN_NO_REBOOT,
     RUN_DEBUG_EXIT,
     RUN_DEBUG_CONSOLE,

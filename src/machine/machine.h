@@ -60,6 +60,7 @@ enum machine_pause {
 };
 
 struct machine;
+struct qmp_table;
 
 struct machine_config {
     const struct machine_type *type;
@@ -89,6 +90,9 @@ struct machine_type {
     unsigned (*pending)(struct machine *machine);
     /* The devices were loaded: what was under way when they were saved is begun again. May be NULL. */
     void (*loaded)(struct machine *machine);
+    /* What a board adds to the commands of all machines (machine_qmp.h); what is asked is the struct machine.
+     * May be NULL. */
+    const struct qmp_table *qmp;
 };
 
 enum machine_news_kind {

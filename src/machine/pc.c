@@ -293,4 +293,5 @@ const struct machine_type machine_pc = {
     .power_button = pc_power_button,
     .pending = pc_pending,
     .loaded = pc_loaded,
+    .qmp = &pc_qmp,
 };

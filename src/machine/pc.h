@@ -77,6 +77,7 @@ enum { PC_DRIVER_PCI = 8, PC_DRIVER_HPET };
 
 struct pc_disk {
     struct pc *pc;
+    char name[16]; /* "disk0" */
     struct block_backend *backend;
     struct virtio_block *device;
     bool blocked; /* the host had no room for what it was to write */

@@ -35,6 +35,12 @@ int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
 void pc_loaded(struct machine *machine);
+/* What of its memory the guest has not given away. */
+uint64_t pc_guest_memory(const struct pc *pc);
+
+/* -- pc_qmp.c -------------------------------------------------------------------------------------------- */
+
+extern const struct qmp_table pc_qmp; /* what is asked is the struct machine */
 
 /* -- pc_rom.c -------------------------------------------------------------------------------------------- */
 

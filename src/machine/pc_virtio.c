@@ -60,11 +60,21 @@ static void retry_due(void *opaque, unsigned events)
     machine_resume(pc->machine, MACHINE_PAUSE_SPACE);
 }
 
+static void told_failed(void *opaque, enum block_operation operation, int error)
+{
+    struct pc_disk *disk = opaque;
+    machine_report(disk->pc->machine, &(struct machine_news){.kind = MACHINE_DISK,
+                                                             .device = disk->name,
+                                                             .write = operation != BLOCK_READ,
+                                                             .error = error});
+}
+
 static void told_blocked(void *opaque, int error)
 {
     struct pc_disk *disk = opaque;
     struct pc *pc = disk->pc;
     disk->blocked = true;
+    told_failed(disk, BLOCK_WRITE, -ENOSPC);
     if (pc->machine->pauses & MACHINE_PAUSE_SPACE)
         return;
     fprintf(stderr, "visor: disk %s: %s: the guest is paused until there is room\n", disk->backend->name,
@@ -76,17 +86,17 @@ static void told_blocked(void *opaque, int error)
 static int make_disk(struct pc *pc, const struct block_options *options, struct error *error)
 {
     struct pc_disk *disk = &pc->disks[pc->disk_count];
-    char name[32];
     disk->pc = pc;
     int code = block_open(&disk->backend, options, pc->machine->loop, error);
     if (code)
         return code;
-    snprintf(name, sizeof name, "disk%u", pc->disk_count);
-    const struct virtio_place place = place_of(pc, name);
+    snprintf(disk->name, sizeof disk->name, "disk%u", pc->disk_count);
+    const struct virtio_place place = place_of(pc, disk->name);
     const struct virtio_block_options device = {.backend = disk->backend,
                                                 .serial = options->serial[0] ? options->serial : NULL,
                                                 .queues = pc->machine->vcpu_count,
                                                 .blocked = told_blocked,
+                                                .failed = told_failed,
                                                 .opaque = disk};
     code = virtio_block_new(&disk->device, &place, &device, error);
     if (code) {
@@ -218,12 +228,27 @@ static int make_vsock(struct pc *pc, const struct pc_config *config, struct erro
     return code ? code : virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);
 }
 
+static void told_balloon(void *opaque)
+{
+    struct pc *pc = opaque;
+    const struct machine_news news = {.kind = MACHINE_BALLOON, .memory = pc_guest_memory(pc)};
+    machine_report(pc->machine, &news);
+}
+
+uint64_t pc_guest_memory(const struct pc *pc)
+{
+    const uint64_t all = pc->machine->ram->size;
+    return all - MIN(virtio_balloon_size(pc->balloon), all);
+}
+
 static int make_others(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     const struct virtio_place rng = place_of(pc, "rng"), balloon = place_of(pc, "balloon");
     int code = virtio_rng_new(&pc->rng, &rng, error);
     if (!code)
         code = virtio_balloon_new(&pc->balloon, &balloon, &pc->machine->timers, error);
+    if (!code)
+        virtio_balloon_observe(pc->balloon, told_balloon, pc);
     if (!code)
         code = make_console(pc, config, error);
     return code ? code : make_vsock(pc, config, error);

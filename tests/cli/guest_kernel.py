@@ -14,7 +14,8 @@ DISK = ["virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev
 NET = ["failover", "net_failover", "virtio_net"]
 PANIC = ["pvpanic", "pvpanic-mmio"]
 BUTTON = ["button", "evdev"]
-MODULES = DISK + NET + PANIC + BUTTON
+BALLOON = ["virtio_balloon"]
+MODULES = DISK + NET + PANIC + BUTTON + BALLOON
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /mnt /tmp

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -270,6 +271,18 @@ void char_host_close(struct char_host *host)
         unlink(host->path);
     free(host->path);
     free(host);
+}
+
+char *char_host_describe(const struct char_host *host, char *text, size_t size)
+{
+    static const char *const kinds[] = {[CHAR_NONE] = "none",
+                                        [CHAR_STDIO] = "stdio",
+                                        [CHAR_PTY] = "pty:",
+                                        [CHAR_UNIX] = "unix:",
+                                        [CHAR_FILE] = "file:"};
+    const char *path = host->options.kind == CHAR_FILE ? host->options.path : host->path;
+    snprintf(text, size, "%s%s", kinds[host->options.kind], path ? path : "");
+    return text;
 }
 
 struct char_backend char_host_backend(struct char_host *host)

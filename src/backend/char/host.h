@@ -50,6 +50,9 @@ int char_host_open(struct char_host **out, const struct char_options *options, s
 /* Sends what still can be sent, and gives the terminal back. */
 void char_host_close(struct char_host *host);
 
+/* What it is, as in an option: "pty:/dev/pts/3", "unix:PATH", "stdio". Returns `text`. */
+char *char_host_describe(const struct char_host *host, char *text, size_t size);
+
 /* For the device's initialisation. */
 struct char_backend char_host_backend(struct char_host *host);
 /* And the device, which from now on receives. */
