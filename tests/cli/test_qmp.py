@@ -2,15 +2,19 @@
 """Machines that are commanded at their control socket. What is answered is checked against the schema by qmp.py."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
 from guest_kernel import BALLOON, BUTTON, DISK, PANIC
 from qmp import Qmp, QmpError
 from test_machine import TIMEOUT, kernel, start  # noqa: F401 (fixtures)
+
+GO_PATH = pathlib.Path("/usr/share/gocode")  # where Debian has Go libraries
 
 WAITS = "echo READY; while read line; do eval $line; done"
 
@@ -293,3 +297,24 @@ def test_a_socket_that_is_taken(visor, kernel, tmp_path):  # noqa: F811
     assert path.exists()
     result = visor("run", "--kernel", kernel.image, "--net", "none", "--qmp", f"unix:{tmp_path}/no/where")
     assert result.returncode == 126 and "no/where" in result.stderr
+
+
+@pytest.mark.skipif(not shutil.which("go") or not (GO_PATH / "src/github.com/digitalocean/go-qemu").exists(),
+                    reason="golang-go and golang-github-digitalocean-go-qemu-dev are not installed")
+def test_an_existing_client(start, tmp_path):  # noqa: F811
+    """go-qemu, whose types were made of QEMU's schema."""
+    peer, path, disk = tmp_path / "peer", tmp_path / "control", tmp_path / "disk.img"
+    subprocess.run(["go", "build", "-o", peer, pathlib.Path(__file__).parent / "qmp_peer.go"], check=True,
+                   env=os.environ | {"GO111MODULE": "off", "GOPATH": str(GO_PATH), "GOCACHE": str(tmp_path / "cache")})
+    disk.write_bytes(bytes(1 << 20))
+    machine = start(WAITS, "--qmp", f"unix:{path}", "--net", "none", "--memory", "256M", "--disk", disk)
+    machine.wait_for("READY")
+    result = subprocess.run([peer, path], capture_output=True, text=True, timeout=TIMEOUT)
+    answers = [tuple(line.split(" ", 1)) for line in result.stdout.splitlines()]
+    assert result.returncode == 0, answers
+    said = dict(answers)
+    assert said["memory"] == str(256 << 20) and said["disks"] == "disk0" and said["ports"] == "serial0"
+    assert said["status"] == "paused" and said["domain-status"] == "StatusRunning" and said["domain-functions"] == "true"
+    assert all(said[name] == "true" for name in ("commands", "events", "schema", "balloon-refused"))
+    assert [what for name, what in answers if name == "event"] == ["STOP", "RESUME", "SHUTDOWN"]
+    assert machine.end() == 6
