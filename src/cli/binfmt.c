@@ -15,7 +15,7 @@
 #include "cli/binfmt_misc.h"
 #include "cli/binfmt_probe.h"
 #include "cli/command.h"
-#include "cli/user_namespace.h"
+#include "domain/user_namespace.h"
 
 #define LINE_MAX_SIZE 1920 /* the kernel's limit */
 

@@ -9,16 +9,13 @@
 #include <stdbool.h>
 
 struct error;
+struct domain_field;
 
-/* Exit statuses, as shells use them. */
+/* Exit statuses, as shells use them; those of domains are in domain/kind.h. */
 enum {
     STATUS_OK = 0,
     STATUS_FAILED = 1,
     STATUS_USAGE = 2,
-    STATUS_MACHINE_RESET = 3,    /* with --no-reboot */
-    STATUS_MACHINE_SHUTDOWN = 4, /* with --no-reboot: a triple fault */
-    STATUS_MACHINE_PANIC = 5,
-    STATUS_MACHINE_ENDED = 6, /* from outside */
     STATUS_CANNOT_RUN = 126,
     STATUS_NOT_FOUND = 127,
 };
@@ -39,6 +36,8 @@ struct command {
     const char *summary;   /* one line */
     const char *details;   /* further paragraphs of the help, or NULL */
     const struct command_option *options; /* ends with a NULL name */
+    /* If it is not NULL the fields of domains' configurations are options, too, and this sets them. */
+    int (*field)(void *state, const struct domain_field *field, const char *argument, struct error *error);
 
     /*
      * Handles options[index], with its argument or NULL. 0, or a negative errno and *error: a
@@ -53,6 +52,10 @@ struct command {
 extern const struct command *const commands[]; /* ends with NULL */
 
 const struct command *command_find(const char *name);
+
+/* The command's options one after the other: its own, then those of fields. False: there is no such. */
+bool command_option_at(const struct command *command, unsigned index, struct command_option *option);
+
 void command_print_help(const struct command *command);
 void command_print_overview(void);
 

@@ -8,8 +8,9 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "cli/command.h"
+#include "domain/config.h"
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 64
 
 const struct command *const commands[] = {
     &command_run_domain, &command_image, &command_binfmt,     &command_check,
@@ -23,6 +24,52 @@ const struct command *command_find(const char *name)
             return commands[i];
     }
     return NULL;
+}
+
+/* The fields that are options, by index; NULL: there are no more. */
+static const struct domain_field *field_at(unsigned index)
+{
+    for (const struct domain_field *field = domain_fields; field->name; field++) {
+        if (!field->no_option && index-- == 0)
+            return field;
+    }
+    return NULL;
+}
+
+static unsigned count_own(const struct command *command)
+{
+    unsigned count = 0;
+    while (command->options[count].name)
+        count++;
+    return count;
+}
+
+bool command_option_at(const struct command *command, unsigned index, struct command_option *option)
+{
+    unsigned own = count_own(command);
+    if (index < own) {
+        *option = command->options[index];
+        return true;
+    }
+    const struct domain_field *field = command->field ? field_at(index - own) : NULL;
+    if (!field)
+        return false;
+    *option = (struct command_option){
+        .name = domain_field_option(field),
+        .argument = field->argument,
+        .help = field->help,
+        .is_file = field->is_file,
+        .choices = field->suggest ? field->suggest : field->choices,
+    };
+    return true;
+}
+
+static int option_set(const struct command *command, unsigned index, const char *argument,
+                      struct error *error)
+{
+    unsigned own = count_own(command);
+    return index < own ? command->option(command->state, (int)index, argument, error)
+                       : command->field(command->state, field_at(index - own), argument, error);
 }
 
 void command_print_overview(void)
@@ -44,16 +91,18 @@ static int columns(const char *text)
 
 void command_print_help(const struct command *command)
 {
-    printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, command->options[0].name ? " [OPTION…]" : "",
+    struct command_option o;
+    bool any = command_option_at(command, 0, &o);
+    printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, any ? " [OPTION…]" : "",
            command->arguments[0] ? " " : "", command->arguments, command->summary);
-    if (command->options[0].name)
+    if (any)
         printf("\nOptions:\n");
-    for (const struct command_option *o = command->options; o->name; o++) {
+    for (unsigned i = 0; command_option_at(command, i, &o); i++) {
         char left[64];
-        const char short_form[] = {'-', o->letter, ',', ' ', '\0'};
-        snprintf(left, sizeof left, "%s--%s%s%s", o->letter ? short_form : "", o->name,
-                 o->argument ? " " : "", o->argument ? o->argument : "");
-        printf("  %s%*s %s\n", left, (int)MAX(24 - columns(left), 0), "", o->help);
+        const char short_form[] = {'-', o.letter, ',', ' ', '\0'};
+        snprintf(left, sizeof left, "%s--%s%s%s", o.letter ? short_form : "", o.name, o.argument ? " " : "",
+                 o.argument ? o.argument : "");
+        printf("  %s%*s %s\n", left, (int)MAX(24 - columns(left), 0), "", o.help);
     }
     if (command->details)
         printf("\n%s", command->details);
@@ -82,16 +131,16 @@ int command_parse_options(const struct command *command, int argument_count, cha
 {
     struct option table[OPTIONS_MAX] = {0};
     char letters[4 + 2 * OPTIONS_MAX] = "+:h", *letter = letters + 3;
+    struct command_option o;
     int known = 0;
-    for (; command->options[known].name && known < OPTIONS_MAX - 2; known++) {
-        const struct command_option *o = &command->options[known];
+    for (; known < OPTIONS_MAX - 2 && command_option_at(command, (unsigned)known, &o); known++) {
         table[known] = (struct option){
-            .name = o->name,
-            .has_arg = o->argument ? required_argument : no_argument,
+            .name = o.name,
+            .has_arg = o.argument ? required_argument : no_argument,
         };
-        if (o->letter)
-            *letter++ = o->letter;
-        if (o->letter && o->argument)
+        if (o.letter)
+            *letter++ = o.letter;
+        if (o.letter && o.argument)
             *letter++ = ':';
     }
     table[known] = (struct option){.name = "help", .has_arg = no_argument};
@@ -113,11 +162,11 @@ int command_parse_options(const struct command *command, int argument_count, cha
             return STATUS_OK;
         }
         for (int i = 0; c != 0 && i < known; i++) {
-            if (command->options[i].letter == c)
+            if (command_option_at(command, (unsigned)i, &o) && o.letter == c)
                 index = i;
         }
         struct error error = ERROR_INIT;
-        if (command->option(command->state, index, optarg, &error) < 0) {
+        if (option_set(command, (unsigned)index, optarg, &error) < 0) {
             usage_error(command, error.message, error.hint);
             return STATUS_USAGE;
         }

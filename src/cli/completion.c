@@ -8,20 +8,22 @@
 static void print_words_bash(const struct command *command)
 {
     printf("        %s) words=\"--help", command->name);
-    for (const struct command_option *o = command->options; o->name; o++)
-        printf(" --%s", o->name);
+    struct command_option o;
+    for (unsigned i = 0; command_option_at(command, i, &o); i++)
+        printf(" --%s", o.name);
     printf("\" first=\"%s\" ;;\n", command->words ? command->words : "");
 }
 
 static void print_values_bash(const struct command *command)
 {
-    for (const struct command_option *o = command->options; o->name; o++) {
-        if (!o->argument)
+    struct command_option o;
+    for (unsigned i = 0; command_option_at(command, i, &o); i++) {
+        if (!o.argument)
             continue;
-        printf("        %s:--%s) ", command->name, o->name);
-        if (o->choices)
-            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))", o->choices);
-        else if (o->is_file)
+        printf("        %s:--%s) ", command->name, o.name);
+        if (o.choices)
+            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))", o.choices);
+        else if (o.is_file)
             printf("compopt -o default; COMPREPLY=()");
         else
             printf("COMPREPLY=()");
@@ -78,11 +80,12 @@ static void print_fish(void)
                 "complete -c visor -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from %s' "
                 "-f -a '%s'\n",
                 c->name, c->words, c->words);
-        for (const struct command_option *o = c->options; o->name; o++) {
-            printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o->name,
-                   o->argument ? " -r" : "", o->help);
-            if (o->choices)
-                printf(" -f -a '%s'", o->choices);
+        struct command_option o;
+        for (unsigned j = 0; command_option_at(c, j, &o); j++) {
+            printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o.name,
+                   o.argument ? " -r" : "", o.help);
+            if (o.choices)
+                printf(" -f -a '%s'", o.choices);
             putchar('\n');
         }
     }

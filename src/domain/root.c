@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/root.h"
+#include "domain/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
-#include "cli/user_namespace.h"
+#include "domain/user_namespace.h"
 
 static int enter_namespaces(struct error *error)
 {

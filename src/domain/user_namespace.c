@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli/user_namespace.h"
+#include "domain/user_namespace.h"
 
 #include <errno.h>
 #include <fcntl.h>

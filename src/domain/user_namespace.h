@@ -5,8 +5,8 @@
  * As podman does it, the caller is mapped to 0 and, where /etc/subuid allows and newuidmap is installed,
  * further users behind. Where the caller has all rights, all users keep their numbers.
  */
-#ifndef VISOR_CLI_USER_NAMESPACE_H
-#define VISOR_CLI_USER_NAMESPACE_H
+#ifndef VISOR_DOMAIN_USER_NAMESPACE_H
+#define VISOR_DOMAIN_USER_NAMESPACE_H
 
 struct error;
 

@@ -8,8 +8,8 @@
  * it: its own user is mapped to 0 and, where /etc/subuid allows and newuidmap is installed, further ones
  * behind.
  */
-#ifndef VISOR_CLI_ROOT_H
-#define VISOR_CLI_ROOT_H
+#ifndef VISOR_DOMAIN_ROOT_H
+#define VISOR_DOMAIN_ROOT_H
 
 #include <stdbool.h>
 

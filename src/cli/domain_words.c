@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/domain_words.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/macros.h"
+#include "domain/kind.h"
+#include "domain/program.h"
+
+/* -- options --------------------------------------------------------------------------------------------- */
+
+static int words_begin(struct domain_words *words, struct error *error)
+{
+    if (words->begun)
+        return 0;
+    words->begun = true;
+    return domain_config_init(&words->config, error);
+}
+
+int domain_words_set(struct domain_words *words, const struct domain_field *field, const char *argument,
+                     struct error *error)
+{
+    char where[64];
+    const char *option = domain_field_option(field);
+    int code = words_begin(words, error);
+    if (code)
+        return code;
+    if (field->section && strcmp(field->section, "machine") == 0)
+        words->machine_option = option;
+    else if (field->section)
+        words->program_option = option;
+    snprintf(where, sizeof where, "--%s", option);
+    return domain_config_set(&words->config, field, argument, where, error);
+}
+
+int domain_words_load(struct domain_words *words, const char *path, struct error *error)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    const char *name = standard ? "standard input" : path;
+    struct buffer text = {0};
+    uint8_t piece[16384];
+    ssize_t size;
+    int fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
+    while ((size = read(fd, piece, sizeof piece)) > 0 && text.size <= DOMAIN_DOCUMENT_MAX)
+        buffer_append(&text, piece, (size_t)size);
+    int code = size < 0      ? error_set(error, -errno, "cannot read %s: %s", name, strerror(errno))
+               : text.failed ? error_set(error, -ENOMEM, "cannot read %s: out of memory", name)
+                             : words_begin(words, error);
+    close(fd);
+    if (!code)
+        code = domain_config_parse(&words->config, (const char *)text.data, text.size, name, error);
+    words->has_kind = true;
+    buffer_free(&text);
+    return code;
+}
+
+/* -- what is an image ------------------------------------------------------------------------------------ */
+
+/* What files that machines are made of have in them. */
+static const struct {
+    uint32_t offset;
+    const char *bytes;
+    uint8_t size;
+} marks[] = {
+    {510, "\x55\xaa", 2},   /* a boot sector: of a disk with a partition table, of Linux's bzImage */
+    {512, "EFI PART", 8},   /* a partition table of another kind */
+    {0x438, "\x53\xef", 2}, /* ext2, ext3, ext4 */
+    {0, "XFSB", 4},         {0x10040, "_BHRfS_M", 8}, /* btrfs */
+    {0x8001, "CD001", 5},                             /* a CD */
+    {0, "QFI\xfb", 4},
+};
+
+static bool is_image(const char *path)
+{
+    struct stat status;
+    char head[16] = "";
+    bool found = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &status) || (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    bool program = pread(fd, head, 4, 0) == 4 && (!memcmp(head, "\177ELF", 4) || !memcmp(head, "#!", 2));
+    for (unsigned i = 0; !program && i < ARRAY_SIZE(marks); i++) {
+        ssize_t size = pread(fd, head, marks[i].size, marks[i].offset);
+        found |= size == marks[i].size && !memcmp(head, marks[i].bytes, marks[i].size);
+    }
+    close(fd);
+    return found || S_ISBLK(status.st_mode);
+}
+
+/* Linux's bzImage, which has the mark of a boot sector too. */
+static bool is_kernel(const char *path)
+{
+    char magic[4] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool is = fd >= 0 && pread(fd, magic, 4, 0x202) == 4 && !memcmp(magic, "HdrS", 4);
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
+/* -- words ----------------------------------------------------------------------------------------------- */
+
+static const struct domain_field *field_of(const char *section, const char *name)
+{
+    const struct domain_field *field = domain_fields;
+    while (strcmp(field->name, name) != 0 || (field->section && strcmp(field->section, section) != 0))
+        field++;
+    return field;
+}
+
+/* A file's name as --disk has it: commas are doubled. */
+static int disk_text(const char *path, char *text, size_t size, struct error *error)
+{
+    size_t used = 0;
+    for (; *path && used + 3 < size; path++) {
+        if (*path == ',')
+            text[used++] = ',';
+        text[used++] = *path;
+    }
+    text[used] = '\0';
+    return *path ? error_set(error, -ENAMETOOLONG, "the image's name is longer than %zu bytes", size) : 0;
+}
+
+/* The disk that is named without --disk is the first one, and the one to start from. */
+static int add_image(struct domain_config *config, const char *path, struct error *error)
+{
+    struct domain_list *disks = &config->machine.disks;
+    char text[DOMAIN_TEXT_MAX];
+    int code = disk_text(path, text, sizeof text, error);
+    if (!code)
+        code = domain_config_set(config, field_of("machine", "disks"), text, "--disk", error);
+    if (code)
+        return code;
+    char *last = disks->items[disks->count - 1];
+    memmove(&disks->items[1], &disks->items[0], (disks->count - 1) * sizeof disks->items[0]);
+    disks->items[0] = last;
+    return 0;
+}
+
+static int finish_machine(struct domain_config *config, int count, char **arguments, struct error *error)
+{
+    if (count > 1) {
+        error_set(error, -EINVAL, "%s: a machine has one image to start from", arguments[1]);
+        error_hint(error, "options stand before it; more disks are given by --disk");
+        return -EINVAL;
+    }
+    if (count && is_kernel(arguments[0])) {
+        error_set(error, -EINVAL, "%s is a kernel, not a disk", arguments[0]);
+        error_hint(error, "visor run --kernel %s", arguments[0]);
+        return -EINVAL;
+    }
+    return count ? add_image(config, arguments[0], error) : 0;
+}
+
+static int finish_program(struct domain_config *config, int count, char **arguments, struct error *error)
+{
+    int code = 0;
+    static char *shell[] = {"/bin/sh"};
+    const struct domain_field *command = field_of("program", "command");
+    if (!count && !config->program.command.count && config->program.root) {
+        arguments = shell;
+        count = 1;
+    }
+    for (int i = 0; !code && i < count; i++)
+        code = domain_config_set(config, command, arguments[i], "the command", error);
+    return code;
+}
+
+/* A machine's options, or an image that is no program, which would be found in PATH, make a machine. */
+static bool is_machine(const struct domain_words *words, int count, char **arguments)
+{
+    char path[PATH_MAX];
+    if (words->machine_option)
+        return true;
+    if (words->program_option || !count ||
+        (!strchr(arguments[0], '/') && domain_program_find(arguments[0], path)))
+        return false;
+    return is_image(arguments[0]);
+}
+
+int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error)
+{
+    struct domain_config *config = &words->config;
+    int code = words_begin(words, error);
+    if (code)
+        return code;
+    const bool machine =
+        words->has_kind ? strcmp(config->kind, "machine") == 0 : is_machine(words, count, arguments);
+    const char *other = machine ? words->program_option : words->machine_option;
+    if (other && words->program_option && words->machine_option) {
+        error_set(error, -EINVAL, "--%s is for programs, and --%s for machines", words->program_option,
+                  words->machine_option);
+        error_hint(error, "give one of them");
+        return -EINVAL;
+    }
+    if (other)
+        return error_set(error, -EINVAL, "--%s is not for a domain of kind \"%s\"", other, config->kind);
+    code = domain_config_set(config, field_of("", "kind"), machine ? "machine" : "program", "kind", error);
+    if (!code)
+        code = (machine ? finish_machine : finish_program)(config, count, arguments, error);
+    return code ? code : domain_config_check(config, error);
+}

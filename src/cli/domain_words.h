@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* domain_words: a configuration from a command line: options, which are fields, and the words after them. */
+#ifndef VISOR_CLI_DOMAIN_WORDS_H
+#define VISOR_CLI_DOMAIN_WORDS_H
+
+#include <stdbool.h>
+
+#include "domain/config.h"
+
+struct domain_words {
+    struct domain_config config;
+    bool begun;                                  /* `config` has its presets */
+    bool has_kind;                               /* by a document */
+    const char *program_option, *machine_option; /* given, of those that mean nothing to the other kind */
+};
+
+/* An option that is a field. */
+int domain_words_set(struct domain_words *words, const struct domain_field *field, const char *argument,
+                     struct error *error);
+/* The document in a file; "-": on standard input. */
+int domain_words_load(struct domain_words *words, const char *path, struct error *error);
+
+/* The words after the options: IMAGE, or PROGRAM with its arguments. They, or the options, say what kind of
+ * domain it is. The configuration is then checked. -EINVAL: a usage error. */
+int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* config_fields: the one table of what can be configured. The order is that of the help. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/x86/model.h"
+#include "backend/block/options.h"
+#include "backend/char/host.h"
+#include "backend/net/options.h"
+#include "boot/layout.h"
+#include "debug/gdb.h"
+#include "domain/config.h"
+#include "domain/kind.h"
+#include "machine/pc.h"
+
+/* -- what looks at texts --------------------------------------------------------------------------------- */
+
+static int check_cpu(const char *text, struct error *error)
+{
+    struct x86_model model;
+    return x86_model_parse(&model, text, error);
+}
+
+static int check_disk(const char *text, struct error *error)
+{
+    struct block_options options;
+    int code = block_options_parse(&options, text, error);
+    if (!code)
+        block_options_free(&options);
+    return code;
+}
+
+static int check_net(const char *text, struct error *error)
+{
+    struct net_options options;
+    return net_options_parse(&options, text, error);
+}
+
+static int check_console(const char *text, struct error *error)
+{
+    struct char_options options;
+    return char_options_parse(&options, text, error);
+}
+
+static int check_gdb(const char *text, struct error *error)
+{
+    uint16_t port;
+    bool wait;
+    return gdb_port_parse(text, &port, &wait, error);
+}
+
+static int check_restart(const char *text, struct error *error)
+{
+    enum domain_restart policy;
+    unsigned most;
+    return domain_restart_parse(text, &policy, &most, error);
+}
+
+static int check_volume(const char *text, struct error *error)
+{
+    const char *destination = strchr(text, ':');
+    if (!destination || destination == text || destination[1] != '/')
+        return error_set(error, -EINVAL, "\"%s\" is not SRC:DST with an absolute DST", text);
+    const char *suffix = strchr(destination + 1, ':');
+    if (suffix && strcmp(suffix, ":ro") != 0 && strcmp(suffix, ":rw") != 0)
+        return error_set(error, -EINVAL, "\"%s\" ends neither in :ro nor :rw", text);
+    return 0;
+}
+
+int domain_restart_parse(const char *text, enum domain_restart *policy, unsigned *most, struct error *error)
+{
+    static const char *const names[] = {
+        [RESTART_NO] = "no",
+        [RESTART_ON_FAILURE] = "on-failure",
+        [RESTART_ALWAYS] = "always",
+        [RESTART_UNLESS_STOPPED] = "unless-stopped",
+    };
+    *most = 0;
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        *policy = (enum domain_restart)i;
+        if (strcmp(text, names[i]) == 0)
+            return 0;
+    }
+    *policy = RESTART_ON_FAILURE;
+    const char *number = strncmp(text, "on-failure:", 11) == 0 ? text + 11 : "";
+    char *end;
+    unsigned long value = isdigit((unsigned char)*number) ? strtoul(number, &end, 10) : 0;
+    if (!value || *end || value > 1000000)
+        return error_set(error, -EINVAL, "it is no, on-failure, on-failure:N, always or unless-stopped");
+    *most = (unsigned)value;
+    return 0;
+}
+
+/* -- the table ------------------------------------------------------------------------------------------- */
+
+#define AT(member) .offset = offsetof(struct domain_config, member)
+
+const struct domain_field domain_fields[] = {
+    {.name = "kind",
+     .type = DOMAIN_TEXT,
+     AT(kind),
+     .preset = "machine",
+     .choices = DOMAIN_KIND_NAMES,
+     .no_option = true,
+     .help = "What runs the domain"},
+    {.name = "restart",
+     .no_option = true,
+     .type = DOMAIN_TEXT,
+     AT(restart),
+     .preset = "no",
+     .check = check_restart,
+     .argument = "POLICY",
+     .suggest = "no on-failure on-failure: always unless-stopped",
+     .help = "When it has come to its end: no on-failure[:N] always unless-stopped"},
+    {.name = "remove",
+     .no_option = true,
+     .type = DOMAIN_BOOLEAN,
+     AT(remove),
+     .option = "rm",
+     .help = "Remove the domain when it has come to its end"},
+    {.name = "stop_timeout",
+     .no_option = true,
+     .type = DOMAIN_NUMBER,
+     AT(stop_timeout),
+     .most = 86400,
+     .preset = "10",
+     .option = "stop-timeout",
+     .argument = "SECONDS",
+     .help = "How long \"visor stop\" lets it end by itself; 10"},
+    {.name = "log_size",
+     .no_option = true,
+     .type = DOMAIN_SIZE,
+     AT(log_size),
+     .least = 4096,
+     .most = UINT64_C(1) << 40,
+     .preset = "10M",
+     .option = "log-size",
+     .argument = "SIZE",
+     .help = "Begin a new log at this size, and keep the one before; 10M"},
+    {.name = "labels",
+     .no_option = true,
+     .type = DOMAIN_MAP,
+     AT(labels),
+     .most = 256,
+     .option = "label",
+     .argument = "K=V",
+     .help = "What you want to remember about it, and filter by (may be repeated)"},
+    {.name = "trace",
+     .type = DOMAIN_LIST,
+     AT(trace),
+     .most = 8,
+     .choices = "syscall signal guest ir host",
+     .commas = true,
+     .argument = "T,…",
+     .help = "Trace to standard error: syscall signal guest ir host"},
+    {.name = "gdb",
+     .type = DOMAIN_TEXT,
+     AT(gdb),
+     .check = check_gdb,
+     .argument = "PORT[,wait]",
+     .help = "Let gdb look into it at this TCP port; programs, and with wait machines, wait for it"},
+
+    {.section = "program",
+     .name = "arch",
+     .type = DOMAIN_TEXT,
+     AT(program.arch),
+     .choices = "arm64 aarch64 amd64 x86_64 i386 i686",
+     .suggest = "arm64 amd64 i386",
+     .argument = "ARCH",
+     .help = "Refuse programs of another CPU: arm64; amd64 or i386 (which then are translated, too)"},
+    {.section = "program",
+     .name = "root",
+     .type = DOMAIN_TEXT,
+     AT(program.root),
+     .path = DOMAIN_PATH,
+     .is_file = true,
+     .argument = "DIR",
+     .help = "Run inside this root directory; no rights needed"},
+    {.section = "program",
+     .name = "env",
+     .type = DOMAIN_MAP,
+     AT(program.env),
+     .most = 256,
+     .argument = "K=V",
+     .help = "Set an environment variable (may be repeated)"},
+    {.section = "program",
+     .name = "workdir",
+     .type = DOMAIN_TEXT,
+     AT(program.workdir),
+     .is_file = true,
+     .argument = "DIR",
+     .help = "Start in this directory of the root"},
+    {.section = "program",
+     .name = "volumes",
+     .type = DOMAIN_LIST,
+     AT(program.volumes),
+     .most = 64,
+     .check = check_volume,
+     .path = DOMAIN_PATH_THEN_COLON,
+     .is_file = true,
+     .option = "volume",
+     .argument = "SRC:DST",
+     .help = "Show host path SRC as DST inside (:ro to protect it)"},
+    {.section = "program",
+     .name = "interpret",
+     .type = DOMAIN_BOOLEAN,
+     AT(program.interpret),
+     .help = "Use the slow IR interpreter: to find faults of the translator"},
+    {.section = "program",
+     .name = "command",
+     .type = DOMAIN_LIST,
+     AT(program.command),
+     .most = 4096,
+     .no_option = true,
+     .help = "The program and its arguments"},
+
+    {.section = "machine",
+     .name = "type",
+     .type = DOMAIN_TEXT,
+     AT(machine.type),
+     .preset = "pc",
+     .choices = "pc",
+     .option = "machine",
+     .argument = "TYPE",
+     .help = "A machine, of this type: pc (what follows is for machines)"},
+    {.section = "machine",
+     .name = "cpu",
+     .type = DOMAIN_TEXT,
+     AT(machine.cpu),
+     .preset = "max",
+     .check = check_cpu,
+     .suggest = "486 pentium3 x86-64-v1 x86-64-v2 max",
+     .argument = "MODEL",
+     .help = "Its processor: 486 pentium3 x86-64-v1 x86-64-v2 max, and ,+FEATURE ,-FEATURE"},
+    {.section = "machine",
+     .name = "cpus",
+     .type = DOMAIN_NUMBER,
+     AT(machine.cpus),
+     .least = 1,
+     .most = MACHINE_VCPUS_MAX,
+     .preset = "1",
+     .argument = "N",
+     .help = "How many processors; 1"},
+    {.section = "machine",
+     .name = "memory",
+     .type = DOMAIN_SIZE,
+     AT(machine.memory),
+     .least = LAYOUT_RAM_MIN,
+     .most = LAYOUT_RAM_MAX,
+     .preset = "1G",
+     .argument = "SIZE",
+     .help = "How much memory; 1G"},
+    {.section = "machine",
+     .name = "kernel",
+     .type = DOMAIN_TEXT,
+     AT(machine.kernel),
+     .path = DOMAIN_PATH,
+     .is_file = true,
+     .argument = "FILE",
+     .help = "Start this kernel: Linux, PVH, multiboot"},
+    {.section = "machine",
+     .name = "initrd",
+     .type = DOMAIN_TEXT,
+     AT(machine.initrd),
+     .path = DOMAIN_PATH,
+     .is_file = true,
+     .argument = "FILE",
+     .help = "With this initial RAM disk"},
+    {.section = "machine",
+     .name = "append",
+     .type = DOMAIN_TEXT,
+     AT(machine.append),
+     .argument = "LINE",
+     .help = "And this command line; console=ttyS0"},
+    {.section = "machine",
+     .name = "disks",
+     .type = DOMAIN_LIST,
+     AT(machine.disks),
+     .most = 16,
+     .check = check_disk,
+     .path = DOMAIN_PATH_THEN_COMMAS,
+     .is_file = true,
+     .option = "disk",
+     .argument = "FILE[,…]",
+     .help = "A disk (may be repeated): readonly snapshot cache=none serial=S format=raw"},
+    {.section = "machine",
+     .name = "snapshot",
+     .type = DOMAIN_BOOLEAN,
+     AT(machine.snapshot),
+     .help = "Throw away in the end what is written to disks"},
+    {.section = "machine",
+     .name = "nets",
+     .type = DOMAIN_LIST,
+     AT(machine.nets),
+     .most = 8,
+     .check = check_net,
+     .suggest = "user user,forward=tcp: tap none",
+     .option = "net",
+     .argument = "KIND[,…]",
+     .help = "A network card (may be repeated): user[,forward=tcp:2222:22] tap[=NAME] none"},
+    {.section = "machine",
+     .name = "consoles",
+     .type = DOMAIN_LIST,
+     AT(machine.consoles),
+     .most = PC_SERIALS,
+     .check = check_console,
+     .path = DOMAIN_PATH_AFTER_KIND,
+     .suggest = "stdio pty unix: file: none",
+     .option = "console",
+     .argument = "WHERE",
+     .help = "Serial port: stdio pty unix:PATH file:PATH none (may be repeated)"},
+    {.section = "machine",
+     .name = "virtio_console",
+     .type = DOMAIN_TEXT,
+     AT(machine.virtio_console),
+     .check = check_console,
+     .path = DOMAIN_PATH_AFTER_KIND,
+     .suggest = "stdio pty unix: file: none",
+     .option = "virtio-console",
+     .argument = "WHERE",
+     .help = "Another console, hvc0, likewise"},
+    {.section = "machine",
+     .name = "vsock",
+     .type = DOMAIN_TEXT,
+     AT(machine.vsock),
+     .path = DOMAIN_PATH,
+     .is_file = true,
+     .argument = "PATH",
+     .help = "Connections between guest and host, by Unix sockets at PATH"},
+    {.section = "machine",
+     .name = "no_reboot",
+     .type = DOMAIN_BOOLEAN,
+     AT(machine.no_reboot),
+     .option = "no-reboot",
+     .help = "End when the guest resets the machine"},
+    {.section = "machine",
+     .name = "debug_exit",
+     .type = DOMAIN_NUMBER,
+     AT(machine.debug_exit),
+     .least = 1,
+     .most = 0xfffc,
+     .option = "debug-exit",
+     .argument = "PORT",
+     .help = "End with status 2*N+1 when N is written to this port"},
+    {.section = "machine",
+     .name = "debug_console",
+     .type = DOMAIN_BOOLEAN,
+     AT(machine.debug_console),
+     .option = "debug-console",
+     .help = "Print what is written to port 0xe9 to standard error"},
+    {0},
+};

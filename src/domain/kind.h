@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kind: how a configuration becomes a running process: the contract between the life cycle of domains
+ * (process.h) and what runs them: a machine, a Linux program of another CPU, a container.
+ *
+ * All of it is called in the domain's own process:
+ *
+ *     kind->prepare(run, &error);     all that can fail, before anybody is told that the domain runs
+ *     kind->run(run, &end);           until it has come to its end
+ *     kind->discard(run);             after prepare(), whether it ran or not
+ *
+ * While run() is under way the other functions are called on the loop's thread, under the loop's lock. A
+ * function that is NULL is something that the kind cannot do, and domain_kind_cannot() says so.
+ */
+#ifndef VISOR_DOMAIN_KIND_H
+#define VISOR_DOMAIN_KIND_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "domain/config.h"
+
+#define DOMAIN_KIND_NAMES "machine program"
+
+#define DOMAIN_REASON_MAX 64
+
+/* Exit statuses of domains: those of machines; of all kinds, as shells have them. */
+enum domain_status {
+    DOMAIN_OFF = 0,
+    DOMAIN_FAILED = 1,   /* the host could not go on */
+    DOMAIN_RESET = 3,    /* with no_reboot */
+    DOMAIN_SHUTDOWN = 4, /* with no_reboot: a triple fault */
+    DOMAIN_PANIC = 5,
+    DOMAIN_ENDED = 6, /* from outside */
+    DOMAIN_CANNOT_RUN = 126,
+    DOMAIN_NOT_FOUND = 127,
+};
+
+/* How a domain came to its end. */
+struct domain_end {
+    int status;                     /* as a shell has it: 0 well; 128 + N by signal N */
+    char reason[DOMAIN_REASON_MAX]; /* one word or a few: "off", "panic", "killed" */
+    bool failed;                    /* what "on-failure" restarts after */
+};
+
+struct domain_run {
+    const struct domain_config *config;
+    const char *name; /* of the domain, for messages */
+    int console;      /* a stream socket: the domain's end of its console. -1: the console is stdio */
+    /* Called under the lock when pause() or resume() has become true, whoever asked. May be NULL. */
+    void (*paused_changed)(struct domain_run *run, bool paused);
+
+    /* The kind's, since prepare(). */
+    struct loop *loop;
+    pthread_mutex_t *lock; /* that of the loop */
+    void *own;
+};
+
+struct domain_kind {
+    const char *name; /* and that of its section of the configuration */
+    /* What fields alone cannot say of a configuration: -EINVAL. */
+    int (*check)(const struct domain_config *config, struct error *error);
+    /* What it runs, in few words, for tables: "debian.img". */
+    void (*summary)(const struct domain_config *config, char *text, size_t size);
+    int (*prepare)(struct domain_run *run, struct error *error);
+    void (*run)(struct domain_run *run, struct domain_end *end);
+    void (*discard)(struct domain_run *run);
+
+    /* Asks it to end by itself. -ENODEV: nothing in it listens for that. */
+    int (*stop)(struct domain_run *run, struct error *error);
+    /* Ends it at once. */
+    void (*kill)(struct domain_run *run);
+    int (*pause)(struct domain_run *run, struct error *error);
+    int (*resume)(struct domain_run *run, struct error *error);
+};
+
+extern const struct domain_kind domain_kind_machine, domain_kind_program;
+
+/* What the table of fields alone cannot say of a configuration. -EINVAL. */
+int domain_config_check(const struct domain_config *config, struct error *error);
+
+/* The kind that a checked configuration names. */
+const struct domain_kind *domain_kind_of(const struct domain_config *config);
+/* -EOPNOTSUPP: "a program cannot be paused". */
+int domain_kind_cannot(const struct domain_kind *kind, const char *what, struct error *error);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* kind_machine: domains that are whole machines. The domain's process is the machine. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/macros.h"
+#include "debug/gdb.h"
+#include "domain/kind.h"
+#include "machine/machine_gdb.h"
+#include "machine/pc.h"
+#include "translator/translator.h"
+
+#define DISKS_MAX 16
+#define NETS_MAX  8
+
+/* What a kernel is told if its user says nothing: where somebody reads its messages. */
+#define APPEND_DEFAULT "console=ttyS0"
+
+struct machine_run {
+    struct machine_config machine;
+    struct pc_config pc;
+    struct block_options disks[DISKS_MAX];
+    struct net_options nets[NETS_MAX];
+    struct machine *running;
+    struct machine_gdb *gdb;
+};
+
+/* -- its configuration ----------------------------------------------------------------------------------- */
+
+static int machine_check(const struct domain_config *config, struct error *error)
+{
+    for (unsigned i = 0; i < config->trace.count; i++) {
+        const char *trace = config->trace.items[i];
+        if (strcmp(trace, "syscall") != 0 && strcmp(trace, "signal") != 0)
+            continue;
+        error_set(error, -EINVAL, "a machine has no traces syscall and signal");
+        error_hint(error, "there are guest, ir and host");
+        return -EINVAL;
+    }
+    if (config->machine.initrd && !config->machine.kernel)
+        return error_set(error, -EINVAL, "--initrd goes with a kernel that --kernel names");
+    if (config->machine.kernel || config->machine.disks.count)
+        return 0;
+    error_set(error, -EINVAL, "the machine has nothing to start from");
+    error_hint(error, "give it a disk's image, or --kernel FILE");
+    return -EINVAL;
+}
+
+static void machine_summary(const struct domain_config *config, char *text, size_t size)
+{
+    const char *from = config->machine.disks.count ? config->machine.disks.items[0] : config->machine.kernel;
+    char path[DOMAIN_TEXT_MAX + 1];
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(from, ","), from);
+    const char *slash = strrchr(path, '/');
+    snprintf(text, size, "%s", slash ? slash + 1 : path);
+}
+
+static size_t write_debug_console(void *opaque, const uint8_t *data, size_t size)
+{
+    (void)opaque;
+    fwrite(data, 1, size, stderr);
+    return size;
+}
+
+static unsigned trace_bits(const struct domain_list *names)
+{
+    static const char *const bits[] = {"guest", "ir", "host"};
+    static const unsigned values[] = {TRANSLATOR_TRACE_GUEST, TRANSLATOR_TRACE_IR, TRANSLATOR_TRACE_HOST};
+    unsigned trace = 0;
+    for (unsigned i = 0; i < names->count; i++) {
+        for (unsigned j = 0; j < ARRAY_SIZE(bits); j++)
+            trace |= strcmp(names->items[i], bits[j]) == 0 ? values[j] : 0;
+    }
+    return trace;
+}
+
+/* What is said to be on stdio is the domain's console, wherever that is. */
+static int console_parse(struct char_options *options, const char *text, int fd, struct error *error)
+{
+    (void)fd;
+    return char_options_parse(options, text, error);
+}
+
+static int consoles_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+{
+    const struct domain_list *consoles = &run->config->machine.consoles;
+    const char *virtio = run->config->machine.virtio_console;
+    int code = virtio ? console_parse(&own->pc.console, virtio, run->console, error) : 0;
+    for (unsigned i = 0; !code && i < consoles->count; i++)
+        code = console_parse(&own->pc.serials[i], consoles->items[i], run->console, error);
+    own->pc.serial_count = MAX(consoles->count, 1);
+    if (!code && !consoles->count && own->pc.console.kind != CHAR_STDIO)
+        code = console_parse(&own->pc.serials[0], "stdio", run->console, error);
+    return code;
+}
+
+static int disks_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
+{
+    int code = 0;
+    for (unsigned i = 0; !code && i < config->machine.disks.count; i++) {
+        code = block_options_parse(&own->disks[i], config->machine.disks.items[i], error);
+        own->disks[i].snapshot |= config->machine.snapshot;
+        own->pc.disk_count += !code;
+    }
+    own->pc.disks = own->disks;
+    return code;
+}
+
+/* Who has not said anything of the network gets one if there can be one. */
+static int nets_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
+{
+    const struct domain_list *nets = &config->machine.nets;
+    int code = nets->count ? 0 : net_options_parse(&own->nets[0], "user", error);
+    for (unsigned i = 0; !code && i < nets->count; i++)
+        code = net_options_parse(&own->nets[i], nets->items[i], error);
+    own->pc.nets = own->nets;
+    own->pc.net_count = MAX(nets->count, 1);
+    own->pc.nets_optional = !nets->count;
+    return code;
+}
+
+static int parts_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+{
+    const struct domain_config *config = run->config;
+    own->machine = (struct machine_config){
+        .type = &machine_pc,
+        .engine = &engine_translate,
+        .vcpu_count = (unsigned)config->machine.cpus,
+        .memory = ALIGN_UP(config->machine.memory, MEMORY_PAGE_SIZE),
+        .no_reboot = config->machine.no_reboot,
+        .trace = trace_bits(&config->trace),
+        .trace_stream = stderr,
+        .board = &own->pc,
+    };
+    own->pc = (struct pc_config){
+        .kernel = config->machine.kernel,
+        .initrd = config->machine.initrd,
+        .command_line = config->machine.append   ? config->machine.append
+                        : config->machine.kernel ? APPEND_DEFAULT
+                                                 : NULL,
+        .vsock = config->machine.vsock,
+        .debug_exit = (uint16_t)config->machine.debug_exit,
+        .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
+    };
+    int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
+    if (!code)
+        code = consoles_prepare(own, run, error);
+    if (!code)
+        code = disks_prepare(own, config, error);
+    if (!code)
+        code = nets_prepare(own, config, error);
+    return code;
+}
+
+/* -- its life -------------------------------------------------------------------------------------------- */
+
+static void machine_discard(struct domain_run *run)
+{
+    struct machine_run *own = run->own;
+    if (!own)
+        return;
+    machine_gdb_free(own->gdb, DOMAIN_CANNOT_RUN);
+    if (own->running)
+        machine_free(own->running); /* which gives the terminal back */
+    for (unsigned i = 0; i < DISKS_MAX; i++)
+        block_options_free(&own->disks[i]);
+    free(own);
+    run->own = NULL;
+}
+
+static int machine_prepare(struct domain_run *run, struct error *error)
+{
+    struct machine_run *own = calloc(1, sizeof *own);
+    uint16_t port = 0;
+    bool wait = false;
+    if (!own)
+        return error_set(error, -ENOMEM, "out of memory");
+    run->own = own;
+    int code = parts_prepare(own, run, error);
+    if (!code)
+        code = own->machine.engine->probe(error);
+    if (!code)
+        code = machine_new(&own->running, &own->machine, error);
+    if (!code && run->config->gdb)
+        code = gdb_port_parse(run->config->gdb, &port, &wait, error);
+    if (!code && port)
+        code = machine_gdb_new(&own->gdb, own->running, port, wait, error);
+    if (code) {
+        machine_discard(run);
+        return code;
+    }
+    run->loop = own->running->loop;
+    run->lock = &own->running->lock;
+    return 0;
+}
+
+static const struct {
+    const char *reason;
+    int status;
+    bool failed;
+} ends[] = {
+    [MACHINE_OFF] = {"off", DOMAIN_OFF, false},
+    [MACHINE_RESET] = {"reset", DOMAIN_RESET, false},
+    [MACHINE_SHUTDOWN] = {"triple fault", DOMAIN_SHUTDOWN, true},
+    [MACHINE_PANIC] = {"panic", DOMAIN_PANIC, true},
+    [MACHINE_TOLD] = {"debug exit", 0, false}, /* its status is the guest's */
+    [MACHINE_ENDED] = {"ended", DOMAIN_ENDED, false},
+    [MACHINE_FAILED] = {"failed", DOMAIN_FAILED, true},
+};
+
+static void machine_run_until_end(struct domain_run *run, struct domain_end *end)
+{
+    struct machine_run *own = run->own;
+    enum machine_end why = machine_run(own->running);
+    *end = (struct domain_end){.status = ends[why].status, .failed = ends[why].failed};
+    snprintf(end->reason, sizeof end->reason, "%s", ends[why].reason);
+    if (why == MACHINE_TOLD) {
+        end->status = own->running->status;
+        end->failed = end->status != 0;
+    }
+    machine_gdb_free(own->gdb, (unsigned)end->status);
+    own->gdb = NULL;
+    if (why == MACHINE_SHUTDOWN)
+        fprintf(stderr, "visor: the guest has crashed: triple fault\n");
+    if (why == MACHINE_PANIC)
+        fprintf(stderr, "visor: the guest's kernel has panicked\n");
+}
+
+static int machine_stop(struct domain_run *run, struct error *error)
+{
+    const struct machine_run *own = run->own;
+    (void)error;
+    machine_request(own->running, MACHINE_REQUEST_POWER_BUTTON);
+    return 0;
+}
+
+static void machine_kill(struct domain_run *run)
+{
+    const struct machine_run *own = run->own;
+    machine_request(own->running, MACHINE_REQUEST_END);
+}
+
+static int machine_set_paused(struct domain_run *run, bool paused)
+{
+    const struct machine_run *own = run->own;
+    (paused ? machine_pause : machine_resume)(own->running, MACHINE_PAUSE_USER);
+    if (run->paused_changed)
+        run->paused_changed(run, paused);
+    return 0;
+}
+
+static int machine_kind_pause(struct domain_run *run, struct error *error)
+{
+    (void)error;
+    return machine_set_paused(run, true);
+}
+
+static int machine_kind_resume(struct domain_run *run, struct error *error)
+{
+    (void)error;
+    return machine_set_paused(run, false);
+}
+
+const struct domain_kind domain_kind_machine = {
+    .name = "machine",
+    .check = machine_check,
+    .summary = machine_summary,
+    .prepare = machine_prepare,
+    .run = machine_run_until_end,
+    .discard = machine_discard,
+    .stop = machine_stop,
+    .kill = machine_kill,
+    .pause = machine_kind_pause,
+    .resume = machine_kind_resume,
+};
