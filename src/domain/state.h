@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* state: how a domain is, as its file state.json has it. */
+#ifndef VISOR_DOMAIN_STATE_H
+#define VISOR_DOMAIN_STATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "domain/kind.h"
+
+#define STATE_TIME_SIZE 32 /* "2026-01-31T12:00:00.123456789Z" */
+
+enum domain_phase {
+    DOMAIN_CREATED, /* it has never run */
+    DOMAIN_RUNNING,
+    DOMAIN_PAUSED,
+    DOMAIN_RESTARTING, /* its process waits before it starts it again */
+    DOMAIN_EXITED,
+};
+
+/* A process, also after its number has been given to another. */
+struct process_id {
+    pid_t pid;      /* 0: none */
+    uint64_t start; /* as /proc/PID/stat has it: in ticks since the host's start */
+    char boot[40];  /* of which this is the id */
+};
+
+/* The calling process. */
+int process_id_self(struct process_id *id, struct error *error);
+bool process_id_lives(const struct process_id *id);
+/* A descriptor of the process that becomes readable with its end; -ESRCH: it has ended. */
+int process_id_open(const struct process_id *id);
+
+/* Times are nanoseconds since 1970; 0: never. */
+struct domain_state {
+    enum domain_phase status;
+    struct process_id process; /* while it runs */
+    int64_t created, started, finished;
+    struct domain_end end; /* since `finished` */
+    unsigned restarts;     /* by its restart policy, since somebody started it */
+    bool stopped;          /* somebody has asked for its end */
+};
+
+const char *domain_phase_text(enum domain_phase status);
+/* Whether it has a process. */
+static inline bool domain_state_lives(const struct domain_state *state)
+{
+    return state->process.pid != 0;
+}
+
+int64_t state_time_now(void);
+/* RFC 3339, in UTC. */
+char *state_time_print(int64_t time, char text[STATE_TIME_SIZE]);
+/* The other way round. False: it is no such time. */
+bool state_time_parse(const char *text, int64_t *time);
+
+/* NULL: out of memory. */
+json_t *domain_state_json(const struct domain_state *state);
+/* -EINVAL: it is no state. */
+int domain_state_load(struct domain_state *state, const json_t *document, struct error *error);
+
+#endif

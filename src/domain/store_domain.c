@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_domain: single domains in the store: made, found, looked at, renamed, removed. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "base/similar.h"
+#include "domain/store_private.h"
+
+/* -- paths ----------------------------------------------------------------------------------------------- */
+
+/* Longer paths than a path may be are cut; nothing is there then. */
+void domain_path(const struct domain *domain, const char *file, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/domains/%s/%s", domain->store->path, domain->id, file) >= PATH_MAX)
+        path[0] = '\0';
+}
+
+void domain_run_path(const struct domain *domain, const char *file, char path[PATH_MAX])
+{
+    if (snprintf(path, PATH_MAX, "%s/%s/%s", domain->store->run_path, domain->id, file) >= PATH_MAX)
+        path[0] = '\0';
+}
+
+int domain_make_run(const struct domain *domain, struct error *error)
+{
+    store_remove_tree(domain->store->run, domain->id);
+    int fd = -1;
+    if (mkdirat(domain->store->run, domain->id, 0700) == 0)
+        fd = openat(domain->store->run, domain->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot make %s/%s: %s", domain->store->run_path, domain->id,
+                         strerror(errno));
+    return fd;
+}
+
+void domain_remove_run(const struct domain *domain)
+{
+    store_remove_tree(domain->store->run, domain->id);
+}
+
+/* -- making ---------------------------------------------------------------------------------------------- */
+
+/* A name that tells nothing, and that people can say. */
+static void name_invent(char name[STORE_NAME_MAX + 1])
+{
+    static const char *const firsts[] = {
+        "amber", "bold",  "brisk", "calm",  "clear", "crisp", "deep",  "early", "fair",  "fresh", "glad",
+        "green", "keen",  "late",  "light", "loud",  "mild",  "neat",  "plain", "quick", "quiet", "red",
+        "round", "sharp", "slow",  "small", "soft",  "still", "swift", "tall",  "warm",  "young"};
+    static const char *const seconds[] = {
+        "ash",   "bay",   "birch", "brook", "cedar", "cliff", "cloud", "creek", "dune", "elm",  "fern",
+        "field", "fjord", "grove", "hill",  "isle",  "lake",  "marsh", "moon",  "oak",  "peak", "pine",
+        "pond",  "reef",  "ridge", "river", "rock",  "sand",  "shore", "star",  "vale", "wood"};
+    uint32_t number = 0;
+    if (getrandom(&number, sizeof number, 0) < 0)
+        number = (uint32_t)state_time_now();
+    snprintf(name, STORE_NAME_MAX + 1, "%s-%s-%u", firsts[number % 32], seconds[number / 32 % 32],
+             number / 1024 % 1000);
+}
+
+static int id_invent(char id[STORE_ID_DIGITS + 1], struct error *error)
+{
+    uint64_t number;
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        return error_set(error, -errno, "the kernel gives no random numbers: %s", strerror(errno));
+    snprintf(id, STORE_ID_DIGITS + 1, "%016" PRIx64, number);
+    return 0;
+}
+
+static bool domain_exists(const struct store *store, const char *id)
+{
+    struct stat status;
+    return fstatat(store->domains, id, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Gives the id a name. One that a dead command has left is nobody's: the store's lock, which is held, is
+ * released for a while to find out. */
+static int name_take(struct store *store, const char *name, const char *id, struct error *error)
+{
+    char other[STORE_ID_DIGITS + 1];
+    for (unsigned tries = 0; tries < 3; tries++) {
+        if (symlinkat(id, store->names, name) == 0)
+            return 0;
+        if (errno != EEXIST)
+            return error_set(error, -errno, "cannot write %s/names/%s: %s", store->path, name,
+                             strerror(errno));
+        if (store_name_read(store, name, other) && domain_exists(store, other))
+            break;
+        store_unlock(store);
+        store_repair(store, true);
+        int code = store_lock(store, error);
+        if (code)
+            return code;
+    }
+    error_set(error, -EEXIST, "there is a domain \"%s\" already", name);
+    error_hint(error, "choose another --name, or remove that one: visor rm %s", name);
+    return -EEXIST;
+}
+
+static int files_write(struct domain *domain, const struct domain_config *config, struct error *error)
+{
+    struct domain_state state = {.status = DOMAIN_CREATED, .created = state_time_now()};
+    const bool sync = !config->remove; /* what is removed in the end need not survive the host */
+    json_t *document = domain_config_json(config);
+    int code = store_write_json(domain->directory, "config.json", document, sync, error);
+    json_decref(document);
+    store_step(domain->store);
+    if (code)
+        return code;
+    document = domain_state_json(&state);
+    code = store_write_json(domain->directory, "state.json", document, sync, error);
+    json_decref(document);
+    store_step(domain->store);
+    if (code)
+        return code;
+    domain->lock = openat(domain->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (domain->lock < 0 || flock(domain->lock, LOCK_EX) < 0)
+        return error_set(error, -errno, "cannot make the domain's lock: %s", strerror(errno));
+    return 0;
+}
+
+/* From here on it is under `.new-ID`; the store's lock is held. */
+static int create_in(struct domain *domain, const struct domain_config *config, const char *wanted,
+                     const char *temporary, struct error *error)
+{
+    struct store *store = domain->store;
+    domain->directory = openat(store->domains, temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (domain->directory < 0)
+        return error_set(error, -errno, "cannot open %s/domains/%s: %s", store->path, temporary,
+                         strerror(errno));
+    int code = files_write(domain, config, error);
+    do {
+        if (wanted)
+            snprintf(domain->name, sizeof domain->name, "%s", wanted);
+        else
+            name_invent(domain->name);
+        if (!code)
+            code = name_take(store, domain->name, domain->id, error);
+    } while (code == -EEXIST && !wanted);
+    store_step(store);
+    if (code)
+        return code;
+    if (renameat(store->domains, temporary, store->domains, domain->id) < 0) {
+        code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
+        unlinkat(store->names, domain->name, 0);
+        return code;
+    }
+    if (!config->remove) {
+        fsync(domain->directory);
+        fsync(store->names);
+        fsync(store->domains);
+    }
+    store_step(store);
+    return 0;
+}
+
+int domain_create(struct domain *domain, struct store *store, const struct domain_config *config,
+                  const char *name, bool locked, struct error *error)
+{
+    char temporary[STORE_ENTRY_SIZE];
+    *domain = (struct domain){.store = store, .directory = -1, .lock = -1};
+    int code = name ? store_name_check(name, error) : 0;
+    if (!code)
+        code = id_invent(domain->id, error);
+    if (!code)
+        code = store_lock(store, error);
+    if (code)
+        return code;
+    snprintf(temporary, sizeof temporary, NEW_PREFIX "%s", domain->id);
+    if (mkdirat(store->domains, temporary, 0700) < 0) {
+        code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
+    } else {
+        store_step(store);
+        code = create_in(domain, config, name, temporary, error);
+        if (code)
+            store_remove_tree(store->domains, temporary);
+    }
+    store_unlock(store);
+    if (code)
+        domain_close(domain);
+    else if (!locked)
+        domain_unlock(domain);
+    return code;
+}
+
+/* -- finding --------------------------------------------------------------------------------------------- */
+
+int domain_open(struct domain *domain, struct store *store, const char *id, struct error *error)
+{
+    domain->store = store;
+    domain->lock = -1;
+    memmove(domain->id, id, STORE_ID_DIGITS);
+    domain->id[STORE_ID_DIGITS] = '\0';
+    domain->directory =
+        store->domains < 0 ? -1 : openat(store->domains, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (domain->directory >= 0)
+        return 0;
+    int code = store->domains < 0 ? -ENOENT : -errno;
+    return error_set(error, code, "cannot open the domain %s: %s", id, strerror(-code));
+}
+
+struct names_walk {
+    const struct store_entry *entries;
+    unsigned count, next;
+};
+
+static const char *names_next(void *opaque)
+{
+    struct names_walk *walk = opaque;
+    return walk->next < walk->count ? walk->entries[walk->next++].name : NULL;
+}
+
+static int not_found(const char *word, const struct store_entry *entries, unsigned count, struct error *error)
+{
+    struct names_walk walk = {.entries = entries, .count = count};
+    const char *meant = similar_find(word, names_next, &walk);
+    error_set(error, -ENOENT, "there is no domain \"%.80s\"", word);
+    if (meant)
+        error_hint(error, "did you mean %s?", meant);
+    else
+        error_hint(error, "\"visor ps -a\" lists all domains");
+    return -ENOENT;
+}
+
+static int ambiguous(const char *word, const struct store_entry *entries, unsigned count, struct error *error)
+{
+    char list[256];
+    size_t used = 0, length = strlen(word);
+    for (unsigned i = 0; i < count && used < sizeof list - 40; i++) {
+        if (strncmp(entries[i].id, word, length) != 0)
+            continue;
+        int more = snprintf(list + used, sizeof list - used, "%s%s (%s)", used ? ", " : "", entries[i].id,
+                            entries[i].name);
+        used = MIN(used + (size_t)more, sizeof list - 1);
+    }
+    return error_set(error, -EEXIST, "\"%s\" is ambiguous: %s", word, list);
+}
+
+int domain_find(struct domain *domain, struct store *store, const char *word, struct error *error)
+{
+    struct store_entry *entries, *found = NULL;
+    unsigned count, matches = 0;
+    *domain = (struct domain){.store = store, .directory = -1, .lock = -1};
+    if (store_name_check(word, NULL) == 0 && store_name_read(store, word, domain->id) &&
+        domain_open(domain, store, domain->id, NULL) == 0) {
+        snprintf(domain->name, sizeof domain->name, "%s", word);
+        return 0;
+    }
+    int code = store_list(store, &entries, &count, error);
+    if (code)
+        return code;
+    for (unsigned i = 0; i < count; i++) {
+        if (*word && strncmp(entries[i].id, word, strlen(word)) == 0) {
+            found = &entries[i];
+            matches++;
+        }
+    }
+    if (!matches)
+        code = not_found(word, entries, count, error);
+    else if (matches > 1)
+        code = ambiguous(word, entries, count, error);
+    else
+        code = domain_open(domain, store, found->id, error);
+    if (!code)
+        snprintf(domain->name, sizeof domain->name, "%s", found->name);
+    free(entries);
+    return code;
+}
+
+void domain_close(struct domain *domain)
+{
+    domain_unlock(domain);
+    if (domain->directory >= 0)
+        close(domain->directory);
+    domain->directory = -1;
+}
+
+/* -- its lock and files ---------------------------------------------------------------------------------- */
+
+int domain_lock(struct domain *domain, struct error *error)
+{
+    struct stat here, there;
+    if (domain->lock >= 0)
+        return 0;
+    int fd = openat(domain->directory, "lock", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR) {
+    }
+    if (fd < 0 || fstat(domain->directory, &here) < 0 ||
+        fstatat(domain->store->domains, domain->id, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+        here.st_ino != there.st_ino) {
+        if (fd >= 0)
+            close(fd);
+        return error_set(error, -ENOENT, "the domain %s has been removed meanwhile",
+                         domain->name[0] ? domain->name : domain->id);
+    }
+    domain->lock = fd;
+    return 0;
+}
+
+/* Closing it is not enough where a child has a copy of the descriptor. */
+void domain_unlock(struct domain *domain)
+{
+    if (domain->lock < 0)
+        return;
+    flock(domain->lock, LOCK_UN);
+    close(domain->lock);
+    domain->lock = -1;
+}
+
+static int damaged(const struct domain *domain, int code, struct error *error)
+{
+    error_prefix(error, "domain %s: ", domain->name[0] ? domain->name : domain->id);
+    return code;
+}
+
+int domain_read_config(const struct domain *domain, struct domain_config *config, struct error *error)
+{
+    json_t *document = store_read_json(domain->directory, "config.json", error);
+    int code = domain_config_init(config, error);
+    if (!document)
+        return damaged(domain, error->code, error);
+    if (!code)
+        code = domain_config_load(config, document, error);
+    if (!code)
+        code = domain_config_check(config, error);
+    json_decref(document);
+    return code ? damaged(domain, code, error) : 0;
+}
+
+int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error)
+{
+    json_t *document = store_read_json(domain->directory, "state.json", error);
+    int code = document ? domain_state_load(state, document, error) : error->code;
+    json_decref(document);
+    return code ? damaged(domain, code, error) : 0;
+}
+
+int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error)
+{
+    json_t *document = domain_state_json(state);
+    int code = store_write_json(domain->directory, "state.json", document, true, error);
+    json_decref(document);
+    store_step(domain->store);
+    return code ? damaged(domain, code, error) : 0;
+}
+
+/* -- how it is ------------------------------------------------------------------------------------------- */
+
+/* Its process has died without a word. The lock is held. */
+static int note_death(struct domain *domain, struct domain_state *state, struct error *error)
+{
+    struct domain_config config;
+    bool remove = domain_read_config(domain, &config, NULL) == 0 && config.remove;
+    domain_config_free(&config);
+    state->status = DOMAIN_EXITED;
+    state->process = (struct process_id){0};
+    state->finished = state_time_now();
+    state->end = (struct domain_end){.status = 128 + 9, .reason = "killed", .failed = true};
+    domain_remove_run(domain);
+    store_step(domain->store);
+    int code = domain_write_state(domain, state, error);
+    if (!code && remove) {
+        error_set(error, -ENOENT, "the domain %s has come to its end and was removed", domain->name);
+        code = domain_remove(domain, NULL) ? 0 : -ENOENT;
+    }
+    return code;
+}
+
+int domain_look(struct domain *domain, struct domain_state *state, struct error *error)
+{
+    int code = domain_read_state(domain, state, error);
+    if (code || !domain_state_lives(state) || process_id_lives(&state->process))
+        return code;
+    const bool held = domain->lock >= 0;
+    code = held ? 0 : domain_lock(domain, error);
+    if (!code)
+        code = domain_read_state(domain, state, error);
+    if (!code && domain_state_lives(state) && !process_id_lives(&state->process))
+        code = note_death(domain, state, error);
+    if (!held)
+        domain_unlock(domain);
+    return code;
+}
+
+/* -- changing -------------------------------------------------------------------------------------------- */
+
+int domain_rename(struct domain *domain, const char *name, struct error *error)
+{
+    struct store *store = domain->store;
+    char other[STORE_ID_DIGITS + 1];
+    int code = store_name_check(name, error);
+    if (code || strcmp(name, domain->name) == 0)
+        return code;
+    if (store_name_read(store, name, other) && !domain_exists(store, other))
+        store_repair(store, true);
+    code = store_lock(store, error);
+    if (code)
+        return code;
+    if (domain->name[0])
+        code = renameat2(store->names, domain->name, store->names, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    else
+        code = symlinkat(domain->id, store->names, name) < 0 ? -errno : 0;
+    store_unlock(store);
+    if (code == -EEXIST)
+        return error_set(error, code, "there is a domain \"%s\" already", name);
+    if (code)
+        return error_set(error, code, "cannot rename %s: %s", domain->name, strerror(-code));
+    fsync(store->names);
+    snprintf(domain->name, sizeof domain->name, "%s", name);
+    store_step(store);
+    return 0;
+}
+
+int domain_remove(struct domain *domain, struct error *error)
+{
+    struct store *store = domain->store;
+    char dead[STORE_ENTRY_SIZE], owner[STORE_ID_DIGITS + 1];
+    snprintf(dead, sizeof dead, DEAD_PREFIX "%s", domain->id);
+    domain_remove_run(domain);
+    store_step(store);
+    int code = store_lock(store, error);
+    if (code)
+        return code;
+    if (renameat(store->domains, domain->id, store->domains, dead) < 0) {
+        code = error_set(error, -errno, "cannot remove %s: %s", domain->name, strerror(errno));
+        store_unlock(store);
+        return code;
+    }
+    store_step(store);
+    if (domain->name[0] && store_name_read(store, domain->name, owner) && strcmp(owner, domain->id) == 0)
+        unlinkat(store->names, domain->name, 0);
+    store_step(store);
+    store_unlock(store);
+    domain_close(domain);
+    store_repair(store, false); /* removes what is now dead, or whoever is busy there does it */
+    return 0;
+}

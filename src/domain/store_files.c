@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* store_files: the store's files, read and written whole. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "domain/store_private.h"
+
+#define DEPTH_MAX 32
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t done = write(fd, data, size);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return -errno;
+        data += done;
+        size -= (size_t)done;
+    }
+    return 0;
+}
+
+/* A file of that text, whole or not at all. */
+static int write_new(int directory, const char *name, const char *text, bool sync)
+{
+    int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int code = write_all(fd, text, strlen(text));
+    if (!code && sync && fsync(fd) < 0)
+        code = -errno;
+    if (close(fd) < 0 && !code)
+        code = -errno;
+    if (code)
+        unlinkat(directory, name, 0);
+    return code;
+}
+
+int store_write_json(int directory, const char *name, const json_t *document, bool sync, struct error *error)
+{
+    char other[64];
+    char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+    if (!text)
+        return error_set(error, -ENOMEM, "cannot write %s: out of memory", name);
+    snprintf(other, sizeof other, "%s.new", name);
+    int code = write_new(directory, other, text, sync);
+    if (!code && renameat(directory, other, directory, name) < 0) {
+        code = -errno;
+        unlinkat(directory, other, 0);
+    }
+    free(text);
+    return code ? error_set(error, code, "cannot write %s: %s", name, strerror(-code)) : 0;
+}
+
+json_t *store_read_json(int directory, const char *name, struct error *error)
+{
+    json_error_t why;
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
+        return NULL;
+    }
+    json_t *document = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
+    close(fd);
+    if (!document)
+        error_set(error, -EINVAL, "%s is damaged: line %d: %s", name, why.line, why.text);
+    return document;
+}
+
+/* What is in a directory, whose descriptor is taken over. */
+static int remove_content(int fd, unsigned depth)
+{
+    int code = 0;
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return -ENOMEM;
+    }
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        const char *name = entry->d_name;
+        if (!strcmp(name, ".") || !strcmp(name, "..") || unlinkat(fd, name, 0) == 0)
+            continue;
+        int one = -errno;
+        int inner = depth ? openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        if (inner >= 0)
+            one = remove_content(inner, depth - 1);
+        if (inner >= 0 && !one && unlinkat(fd, name, AT_REMOVEDIR) < 0)
+            one = -errno;
+        code = code ? code : one;
+    }
+    closedir(directory);
+    return code;
+}
+
+int store_remove_tree(int parent, const char *name)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    int code = remove_content(fd, DEPTH_MAX);
+    return !code && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : code;
+}
