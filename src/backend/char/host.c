@@ -218,6 +218,25 @@ static int file_open(struct char_host *host, struct error *error)
     return code;
 }
 
+/* Each direction has its own watch, and so its own descriptor. */
+static int socket_open(struct char_host *host, struct error *error)
+{
+    struct char_end *const ends[] = {&host->in, &host->out};
+    host->connected = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+        int fd = fcntl(host->options.socket, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+            return error_set(error, -errno, "cannot use the console's socket: %s", strerror(errno));
+        int code =
+            char_end_open(host, ends[i], fd, true, i ? char_host_output_ready : char_host_input_ready, error);
+        if (code) {
+            close(fd);
+            return code;
+        }
+    }
+    return 0;
+}
+
 static int host_open(struct char_host *host, struct error *error)
 {
     switch (host->options.kind) {
@@ -225,6 +244,7 @@ static int host_open(struct char_host *host, struct error *error)
     case CHAR_PTY: return char_pty_open(host, error);
     case CHAR_UNIX: return char_unix_open(host, error);
     case CHAR_FILE: return file_open(host, error);
+    case CHAR_SOCKET: return socket_open(host, error);
     case CHAR_NONE: break;
     }
     return 0;

@@ -6,6 +6,7 @@
  * - pty: a new pseudo-terminal, whose path is printed;
  * - unix:PATH: a socket that one client at a time can connect to;
  * - file:PATH: what is sent is written to a file, which is made anew;
+ * - a stream socket that is connected already, from who makes the machine;
  * - none.
  *
  * A terminal gets its modes back at the end of visor, whatever that is: by char_host_close(), at exit(), and
@@ -19,7 +20,7 @@
 #include "base/error.h"
 #include "base/loop.h"
 
-enum char_kind { CHAR_NONE, CHAR_STDIO, CHAR_PTY, CHAR_UNIX, CHAR_FILE };
+enum char_kind { CHAR_NONE, CHAR_STDIO, CHAR_PTY, CHAR_UNIX, CHAR_FILE, CHAR_SOCKET };
 
 #define CHAR_ESCAPE_DEFAULT 0x1d /* Ctrl-] */
 
@@ -27,6 +28,7 @@ struct char_options {
     enum char_kind kind;
     const char *path; /* UNIX, FILE: within the text that was parsed */
     uint8_t escape;   /* STDIO: a control character; 0: none */
+    int socket;       /* SOCKET: stays the caller's */
 };
 
 /* What follows --console and --serial. */

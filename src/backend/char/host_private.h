@@ -3,9 +3,8 @@
 #ifndef VISOR_BACKEND_CHAR_HOST_PRIVATE_H
 #define VISOR_BACKEND_CHAR_HOST_PRIVATE_H
 
-#include <sys/types.h>
-
 #include "backend/char/host.h"
+#include "backend/char/terminal.h"
 
 #define CHAR_OUT_SIZE 65536
 #define CHAR_IN_SIZE  4096
@@ -59,12 +58,5 @@ int char_pty_open(struct char_host *host, struct error *error);
 void char_pty_hang_up(struct char_host *host);
 int char_unix_open(struct char_host *host, struct error *error);
 void char_unix_hang_up(struct char_host *host);
-
-/* Whether a process group may use a terminal: in the background it would be stopped. One that controls no
- * session stops nobody. */
-bool char_terminal_is_ours(int fd, pid_t group);
-/* Raw mode for visor's terminal. */
-int char_terminal_take(int fd, struct error *error);
-void char_terminal_give_back(void);
 
 #endif
