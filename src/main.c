@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main: picks the command, nothing else. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,12 @@ int main(int argument_count, char **arguments)
     linux_continue_binfmt(arguments, environ);
     linux_continue_exec(arguments, environ);
 
+    while (argument_count > 2 && strcmp(arguments[1], "--store") == 0) {
+        setenv("VISOR_STORE", arguments[2], 1);
+        arguments[2] = arguments[0];
+        arguments += 2;
+        argument_count -= 2;
+    }
     if (argument_count < 2) {
         command_print_overview();
         return STATUS_USAGE;

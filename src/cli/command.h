@@ -32,6 +32,7 @@ struct command_option {
 struct command {
     const char *name;
     const char *arguments; /* of the usage line, after the options */
+    bool domains;          /* they are domains: completion offers their names */
     const char *words;     /* completion offers these as first word, space-separated; or NULL */
     const char *summary;   /* one line */
     const char *details;   /* further paragraphs of the help, or NULL */
@@ -66,7 +67,9 @@ int command_parse_options(const struct command *command, int argument_count, cha
 /* Parses options as above and runs the command; returns its exit status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
-extern const struct command command_run_domain, command_binfmt, command_check, command_image, command_version,
-    command_help, command_completion;
+extern const struct command command_run_domain, command_create, command_start, command_stop, command_restart,
+    command_kill, command_pause, command_resume, command_wait, command_rm, command_rename, command_ps,
+    command_inspect, command_logs, command_attach, command_console, command_binfmt, command_check,
+    command_image, command_version, command_help, command_completion;
 
 #endif

@@ -31,14 +31,27 @@ static void print_values_bash(const struct command *command)
     }
 }
 
+/* The commands whose words are domains' names, as patterns of a case. */
+static void print_domain_commands(const char *between)
+{
+    bool first = true;
+    for (unsigned i = 0; commands[i]; i++) {
+        if (!commands[i]->domains)
+            continue;
+        printf("%s%s", first ? "" : between, commands[i]->name);
+        first = false;
+    }
+}
+
 static void print_bash(void)
 {
-    printf("# bash completion for visor\n"
-           "_visor() {\n"
-           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words first\n"
-           "    local command=${COMP_WORDS[1]}\n"
-           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-           "        COMPREPLY=($(compgen -W \"");
+    printf(
+        "# bash completion for visor\n"
+        "_visor() {\n"
+        "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} words first names=\n"
+        "    local command=${COMP_WORDS[1]}\n"
+        "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+        "        COMPREPLY=($(compgen -W \"");
     for (unsigned i = 0; commands[i]; i++)
         printf("%s%s", i ? " " : "", commands[i]->name);
     printf("\" -- \"$word\"))\n"
@@ -48,6 +61,11 @@ static void print_bash(void)
     for (unsigned i = 0; commands[i]; i++)
         print_values_bash(commands[i]);
     printf("    esac\n"
+           "    case $command in\n"
+           "        ");
+    print_domain_commands("|");
+    printf(") names=$(\"${COMP_WORDS[0]}\" ps --all --format '{{.Name}}' 2>/dev/null) ;;\n"
+           "    esac\n"
            "    case $command in\n");
     for (unsigned i = 0; commands[i]; i++)
         print_words_bash(commands[i]);
@@ -61,6 +79,8 @@ static void print_bash(void)
     printf("\" -- \"$word\"))\n"
            "    elif [ -n \"$first\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
            "        COMPREPLY=($(compgen -W \"$first\" -- \"$word\"))\n"
+           "    elif [ -n \"$names\" ]; then\n"
+           "        COMPREPLY=($(compgen -W \"$names\" -- \"$word\"))\n"
            "    else\n"
            "        compopt -o default\n"
            "        COMPREPLY=()\n"
@@ -71,7 +91,10 @@ static void print_bash(void)
 
 static void print_fish(void)
 {
-    printf("# fish completion for visor\n");
+    printf("# fish completion for visor\n"
+           "complete -c visor -n '__fish_seen_subcommand_from ");
+    print_domain_commands(" ");
+    printf("' -f -a \"(visor ps --all --format '{{.Name}}' 2>/dev/null)\"\n");
     for (unsigned i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
         printf("complete -c visor -n __fish_use_subcommand -f -a %s -d '%s'\n", c->name, c->summary);

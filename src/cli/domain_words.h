@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "domain/config.h"
+#include "domain/store.h"
 
 struct domain_words {
     struct domain_config config;
@@ -23,5 +24,9 @@ int domain_words_load(struct domain_words *words, const char *path, struct error
 /* The words after the options: IMAGE, or PROGRAM with its arguments. They, or the options, say what kind of
  * domain it is. The configuration is then checked. -EINVAL: a usage error. */
 int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error);
+
+/* Opens the store, and makes a domain of the configuration; see domain_create(). */
+int domain_words_create(struct domain_words *words, const char *name, bool locked, struct store *store,
+                        struct domain *domain, struct error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* run: runs one program of another CPU, in a root of its own if asked; or a whole machine. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -9,7 +10,13 @@
 #include "domain/process.h"
 #include "domain/program.h"
 
-static const struct command_option options[] = {{0}};
+enum { DETACH, NAME };
+
+static const struct command_option options[] = {
+    [DETACH] = {.name = "detach", .letter = 'd', .help = "In the background; print its id"},
+    [NAME] = {.name = "name", .argument = "NAME", .help = "Its name, by which it is kept after its end"},
+    {0},
+};
 
 static const char details[] =
     "PROGRAM is looked up in PATH unless it has a slash. With --root it is a path inside DIR,\n"
@@ -22,15 +29,32 @@ static const char details[] =
     "1 the host could not go on, 126 it could not be started. SIGTERM presses the power button,\n"
     "a second one ends it.\n"
     "\n"
+    "While it runs a machine is a domain that \"visor ps\" lists. After its end it is gone, unless it has\n"
+    "been given a --name or --restart policy, or runs in the background.\n"
+    "\n"
     "Examples:\n"
     "  visor run ./hello-arm64\n"
     "  visor run --root ~/debian-arm64 apt-get update\n"
     "  visor run --trace syscall --root ~/debian-arm64 ls /\n"
-    "  visor run --cpus 2 --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n";
+    "  visor run --cpus 2 --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n"
+    "  visor run -d --name web --restart on-failure web.img\n";
 
 static struct run_state {
     struct domain_words words;
+    bool detach;
+    const char *name;
 } run_state;
+
+static int set_option(void *context, int index, const char *argument, struct error *error)
+{
+    struct run_state *state = context;
+    (void)error;
+    if (index == DETACH)
+        state->detach = true;
+    else
+        state->name = argument;
+    return 0;
+}
 
 static int set_field(void *context, const struct domain_field *field, const char *argument,
                      struct error *error)
@@ -47,12 +71,46 @@ static int run_program(const struct domain_config *config)
     return code == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
 
-static int run_here(const struct domain_config *config)
+/* Nobody has asked for it to be stored: it runs all the same where there can be no store. */
+static int run_unstored(struct run_state *state, const struct error *why)
 {
     struct error error = ERROR_INIT;
-    struct domain_run run = {.config = config, .console = -1};
     struct domain_end end;
-    if (!domain_process_run(&run, &end, &error))
+    fprintf(stderr, "visor: this machine is not listed: %s\n", why->message);
+    if (!domain_run_unstored(&state->words.config, &end, &error))
+        return end.status;
+    error_report(&error);
+    return STATUS_CANNOT_RUN;
+}
+
+static int start_detached(struct domain *domain, struct error *error)
+{
+    int code = domain_start(domain, error);
+    if (!code)
+        printf("%s\n", domain->id);
+    else if (domain_remove(domain, NULL))
+        domain_unlock(domain);
+    domain_close(domain);
+    return code;
+}
+
+static int run_domain(struct run_state *state)
+{
+    struct domain_config *config = &state->words.config;
+    struct domain domain;
+    struct store store;
+    struct domain_end end = {0};
+    struct error error = ERROR_INIT;
+    const bool kept = state->detach || state->name || strcmp(config->restart, "no") != 0;
+    config->remove |= !kept;
+    int code = domain_words_create(&state->words, state->name, true, &store, &domain, &error);
+    if (code && !kept)
+        return run_unstored(state, &error);
+    if (!code) {
+        code = state->detach ? start_detached(&domain, &error) : domain_run_here(&domain, &end, &error);
+        store_close(&store);
+    }
+    if (!code)
         return end.status;
     error_report(&error);
     return STATUS_CANNOT_RUN;
@@ -67,7 +125,8 @@ static int run_run(void *context, int count, char **words)
         return STATUS_USAGE;
     }
     const struct domain_config *config = &state->words.config;
-    return strcmp(config->kind, "program") == 0 ? run_program(config) : run_here(config);
+    const bool stored = state->detach || state->name || strcmp(config->kind, "machine") == 0;
+    return stored ? run_domain(state) : run_program(config);
 }
 
 const struct command command_run_domain = {
@@ -76,6 +135,7 @@ const struct command command_run_domain = {
     .summary = "Runs a program of another CPU, or a whole machine",
     .details = details,
     .options = options,
+    .option = set_option,
     .field = set_field,
     .run = run_run,
     .state = &run_state,

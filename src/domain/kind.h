@@ -42,14 +42,17 @@ struct domain_end {
     int status;                     /* as a shell has it: 0 well; 128 + N by signal N */
     char reason[DOMAIN_REASON_MAX]; /* one word or a few: "off", "panic", "killed" */
     bool failed;                    /* what "on-failure" restarts after */
+    bool asked;                     /* somebody outside has asked for it: nothing restarts it */
 };
 
 struct domain_run {
     const struct domain_config *config;
     const char *name; /* of the domain, for messages */
     int console;      /* a stream socket: the domain's end of its console. -1: the console is stdio */
-    /* Called under the lock when pause() or resume() has become true, whoever asked. May be NULL. */
+    /* Called under the lock when it stands still, or goes on, whoever asked. May be NULL. */
     void (*paused_changed)(struct domain_run *run, bool paused);
+    bool asked;  /* somebody outside has asked for its end */
+    bool paused; /* it stands still: the kind says so */
 
     /* The kind's, since prepare(). */
     struct loop *loop;

@@ -25,6 +25,7 @@ struct machine_run {
     struct net_options nets[NETS_MAX];
     struct machine *running;
     struct machine_gdb *gdb;
+    struct machine_observer observer;
 };
 
 /* -- its configuration ----------------------------------------------------------------------------------- */
@@ -76,11 +77,13 @@ static unsigned trace_bits(const struct domain_list *names)
     return trace;
 }
 
-/* What is said to be on stdio is the domain's console, wherever that is. */
-static int console_parse(struct char_options *options, const char *text, int fd, struct error *error)
+/* What is said to be on stdio is on the domain's console, wherever that is. */
+static int console_parse(struct char_options *options, const char *text, int socket, struct error *error)
 {
-    (void)fd;
-    return char_options_parse(options, text, error);
+    int code = char_options_parse(options, text, error);
+    if (!code && options->kind == CHAR_STDIO && socket >= 0)
+        *options = (struct char_options){.kind = CHAR_SOCKET, .socket = socket};
+    return code;
 }
 
 static int consoles_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
@@ -91,7 +94,8 @@ static int consoles_prepare(struct machine_run *own, const struct domain_run *ru
     for (unsigned i = 0; !code && i < consoles->count; i++)
         code = console_parse(&own->pc.serials[i], consoles->items[i], run->console, error);
     own->pc.serial_count = MAX(consoles->count, 1);
-    if (!code && !consoles->count && own->pc.console.kind != CHAR_STDIO)
+    const bool elsewhere = own->pc.console.kind == CHAR_STDIO || own->pc.console.kind == CHAR_SOCKET;
+    if (!code && !consoles->count && !elsewhere)
         code = console_parse(&own->pc.serials[0], "stdio", run->console, error);
     return code;
 }
@@ -170,6 +174,19 @@ static void machine_discard(struct domain_run *run)
     run->own = NULL;
 }
 
+static void machine_happened(void *opaque, const struct machine_news *news)
+{
+    struct domain_run *run = opaque;
+    const bool paused = news->kind == MACHINE_STOPPED;
+    if ((news->kind == MACHINE_BUTTON || news->kind == MACHINE_ENDS) && news->asker != MACHINE_GUEST)
+        run->asked = true;
+    if ((!paused && news->kind != MACHINE_WENT_ON) || paused == run->paused)
+        return;
+    run->paused = paused;
+    if (run->paused_changed)
+        run->paused_changed(run, paused);
+}
+
 static int machine_prepare(struct domain_run *run, struct error *error)
 {
     struct machine_run *own = calloc(1, sizeof *own);
@@ -191,6 +208,9 @@ static int machine_prepare(struct domain_run *run, struct error *error)
         machine_discard(run);
         return code;
     }
+    own->observer = (struct machine_observer){.happened = machine_happened, .opaque = run};
+    machine_observe(own->running, &own->observer);
+    run->asked = run->paused = false;
     run->loop = own->running->loop;
     run->lock = &own->running->lock;
     return 0;
@@ -214,7 +234,7 @@ static void machine_run_until_end(struct domain_run *run, struct domain_end *end
 {
     struct machine_run *own = run->own;
     enum machine_end why = machine_run(own->running);
-    *end = (struct domain_end){.status = ends[why].status, .failed = ends[why].failed};
+    *end = (struct domain_end){.status = ends[why].status, .failed = ends[why].failed, .asked = run->asked};
     snprintf(end->reason, sizeof end->reason, "%s", ends[why].reason);
     if (why == MACHINE_TOLD) {
         end->status = own->running->status;
@@ -232,35 +252,30 @@ static int machine_stop(struct domain_run *run, struct error *error)
 {
     const struct machine_run *own = run->own;
     (void)error;
-    machine_request(own->running, MACHINE_REQUEST_POWER_BUTTON);
+    machine_ask(own->running, MACHINE_REQUEST_POWER_BUTTON, MACHINE_SIGNAL);
     return 0;
 }
 
 static void machine_kill(struct domain_run *run)
 {
     const struct machine_run *own = run->own;
-    machine_request(own->running, MACHINE_REQUEST_END);
-}
-
-static int machine_set_paused(struct domain_run *run, bool paused)
-{
-    const struct machine_run *own = run->own;
-    (paused ? machine_pause : machine_resume)(own->running, MACHINE_PAUSE_USER);
-    if (run->paused_changed)
-        run->paused_changed(run, paused);
-    return 0;
+    machine_ask(own->running, MACHINE_REQUEST_END, MACHINE_SIGNAL);
 }
 
 static int machine_kind_pause(struct domain_run *run, struct error *error)
 {
+    const struct machine_run *own = run->own;
     (void)error;
-    return machine_set_paused(run, true);
+    machine_pause(own->running, MACHINE_PAUSE_USER);
+    return 0;
 }
 
 static int machine_kind_resume(struct domain_run *run, struct error *error)
 {
+    const struct machine_run *own = run->own;
     (void)error;
-    return machine_set_paused(run, false);
+    machine_resume(own->running, MACHINE_PAUSE_USER);
+    return 0;
 }
 
 const struct domain_kind domain_kind_machine = {

@@ -61,13 +61,14 @@ int domain_log_redirect(struct domain_log *log, struct error *error)
     return 0;
 }
 
-/* A new file in place of one that has become too large. If there can be none the old one grows. */
-static void log_rotate(struct domain_log *log)
+/* A new file in place of one that would become too large by so much more. If there can be none the old one
+ * grows. */
+static void log_rotate(struct domain_log *log, size_t more)
 {
     struct stat status;
     if (fstat(log->fd, &status) == 0) /* visor's own lines are in it too */
         log->size = (uint64_t)status.st_size;
-    if (log->size < log->most ||
+    if (!log->size || log->size + more <= log->most ||
         renameat(log->directory, DOMAIN_LOG_FILE, log->directory, DOMAIN_LOG_OLD) < 0)
         return;
     int old = log->fd;
@@ -93,7 +94,7 @@ static void log_put(struct domain_log *log, bool whole)
     size += (int)log->line_size;
     record[size++] = '\n';
     if (log->size + (size_t)size > log->most)
-        log_rotate(log);
+        log_rotate(log, (size_t)size);
     ssize_t done = write(log->fd, record, (size_t)size); /* in one go: the log has several writers */
     log->size += (size_t)MAX(done, 0);
     log->line_size = 0;

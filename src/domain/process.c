@@ -2,19 +2,43 @@
 #include "domain/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macros.h"
+#include "domain/console.h"
+#include "domain/control.h"
+#include "domain/log.h"
+
+#define DELAY_LEAST 100         /* ms before it is started again */
+#define DELAY_MOST  60000       /* ms */
+#define LONG_ENOUGH 10000000000 /* ns that it has run, for the delay to be the least again */
+
 struct process {
-    struct domain_run *run;
+    struct domain *domain; /* NULL: it is in no store */
+    struct domain_run run;
     const struct domain_kind *kind;
-    int signals; /* signalfd */
+    struct domain_state state;
+    struct domain_log *log;
+    struct domain_console *console;
+    struct domain_control *control;
+    bool here;      /* in the process of a command: its console is on stdio */
+    int signals;    /* signalfd */
+    int console_fd; /* the domain's end */
+    int report;     /* a pipe to who has started it; -1: nobody, or he was told */
     struct loop_watch *signals_watch;
-    bool asked; /* it was asked to end by itself */
+    unsigned delay; /* ms */
 };
+
+/* -- signals --------------------------------------------------------------------------------------------- */
 
 /* The first signal asks the domain to end, the second one ends it. */
 static void signal_came(void *opaque, unsigned events)
@@ -25,14 +49,15 @@ static void signal_came(void *opaque, unsigned events)
     (void)events;
     if (read(process->signals, &info, sizeof info) != sizeof info)
         return;
-    if (process->asked) {
-        process->kind->kill(process->run);
+    const bool again = process->run.asked;
+    process->run.asked = true;
+    if (again) {
+        process->kind->kill(&process->run);
         return;
     }
-    process->asked = true;
     fprintf(stderr, "visor: %s: the guest is asked to switch off; the next signal ends it at once\n",
             strsignal((int)info.ssi_signo));
-    if (process->kind->stop(process->run, &error))
+    if (process->kind->stop(&process->run, &error))
         error_report(&error);
 }
 
@@ -51,23 +76,433 @@ static int signals_take(struct process *process, struct error *error)
     return 0;
 }
 
-int domain_process_run(struct domain_run *run, struct domain_end *end, struct error *error)
+/* -- what is written down -------------------------------------------------------------------------------- */
+
+/* With the domain's lock, which is taken for it unless it is held. What cannot be written is only told of:
+ * the domain goes on. */
+static void state_put(struct process *process)
 {
-    struct process process = {.run = run, .kind = domain_kind_of(run->config), .signals = -1};
-    int code = signals_take(&process, error);
+    struct domain *domain = process->domain;
+    struct error error = ERROR_INIT;
+    if (!domain)
+        return;
+    const bool held = domain->lock >= 0;
+    if ((!held && domain_lock(domain, &error)) || domain_write_state(domain, &process->state, &error))
+        error_report(&error);
+    if (!held)
+        domain_unlock(domain);
+}
+
+static void paused_changed(struct domain_run *run, bool paused)
+{
+    struct process *process = (struct process *)((char *)run - offsetof(struct process, run));
+    process->state.status = paused ? DOMAIN_PAUSED : DOMAIN_RUNNING;
+    state_put(process);
+    domain_control_paused(process->control, paused); /* who waits for that will find it written down */
+}
+
+static int file_write(int directory, const char *name, int flags, const char *text)
+{
+    int fd = openat(directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (fd < 0)
+        return -errno;
+    int code = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+    close(fd);
+    return code;
+}
+
+/* That it runs, for all commands. */
+static int begin_put(struct process *process, struct error *error)
+{
+    struct domain *domain = process->domain;
+    char text[24];
+    int code = process_id_self(&process->state.process, error);
+    if (code)
+        return code;
+    process->state.status = DOMAIN_RUNNING;
+    process->state.started = state_time_now();
+    process->state.finished = 0;
+    process->state.end = (struct domain_end){0};
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    int run = openat(domain->store->run, domain->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    code = run < 0 ? -errno : file_write(run, DOMAIN_PID_FILE, O_CREAT | O_TRUNC, text);
+    if (run >= 0)
+        close(run);
+    unlinkat(domain->directory, DOMAIN_EXIT_FILE, 0);
     if (!code)
-        code = process.kind->prepare(run, error);
-    if (!code) {
-        process.signals_watch =
-            loop_watch_add(run->loop, process.signals, LOOP_READ, signal_came, &process, error);
-        code = process.signals_watch ? 0 : -ENOMEM;
-        if (!code) {
-            process.kind->run(run, end);
-            loop_watch_remove(process.signals_watch);
-        }
-        process.kind->discard(run);
+        code = file_write(domain->directory, DOMAIN_EXIT_FILE, O_CREAT | O_EXCL, "");
+    if (code)
+        return error_set(error, code, "cannot write down that the domain runs: %s", strerror(-code));
+    return domain_write_state(domain, &process->state, error);
+}
+
+/* That it has come to its end, and all it leaves. */
+static void end_put(struct process *process, const struct domain_end *end)
+{
+    struct domain *domain = process->domain;
+    struct error error = ERROR_INIT;
+    char text[16];
+    process->state.status = DOMAIN_EXITED;
+    process->state.process = (struct process_id){0};
+    process->state.finished = state_time_now();
+    process->state.end = *end;
+    snprintf(text, sizeof text, "%d\n", end->status);
+    if (domain_lock(domain, &error)) {
+        error_report(&error);
+        return;
     }
+    file_write(domain->directory, DOMAIN_EXIT_FILE, 0, text);
+    domain_remove_run(domain);
+    int code = process->run.config->remove ? domain_remove(domain, &error)
+                                           : domain_write_state(domain, &process->state, &error);
+    if (code)
+        error_report(&error);
+    domain_unlock(domain);
+}
+
+/* -- one run --------------------------------------------------------------------------------------------- */
+
+static int console_make(struct process *process, int *own, struct error *error)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return error_set(error, -errno, "cannot make the console: %s", strerror(errno));
+    process->console_fd = process->run.console = pair[0];
+    *own = pair[1];
+    return 0;
+}
+
+static int console_open(struct process *process, int own, struct error *error)
+{
+    char path[PATH_MAX];
+    domain_run_path(process->domain, DOMAIN_CONSOLE_FILE, path);
+    int code = domain_log_attach(process->log, process->run.loop, error);
+    return code ? code
+                : domain_console_new(&process->console, process->run.loop, own, process->log, path, error);
+}
+
+static int control_open(struct process *process, struct error *error)
+{
+    char path[PATH_MAX];
+    domain_run_path(process->domain, DOMAIN_CONTROL_FILE, path);
+    return domain_control_new(&process->control, &process->run, path, error);
+}
+
+/* Comes before the loop is freed. `end` may be NULL: it has not run. */
+static void run_detach(struct process *process, const struct domain_end *end)
+{
+    domain_control_free(process->control, end);
+    process->control = NULL;
+    if (process->signals_watch)
+        loop_watch_remove(process->signals_watch);
+    process->signals_watch = NULL;
+    domain_console_detach(process->console);
+    if (process->log)
+        domain_log_detach(process->log);
+}
+
+static void run_close(struct process *process)
+{
+    domain_console_free(process->console);
+    process->console = NULL;
+    if (process->console_fd >= 0)
+        close(process->console_fd);
+    process->console_fd = process->run.console = -1;
+}
+
+/* All that can fail. On failure nothing of it is left. */
+static int run_prepare(struct process *process, struct error *error)
+{
+    int own = -1;
+    int code = process->here ? 0 : console_make(process, &own, error);
+    if (!code)
+        code = process->kind->prepare(&process->run, error);
+    const bool prepared = !code;
+    if (!code) {
+        process->signals_watch =
+            loop_watch_add(process->run.loop, process->signals, LOOP_READ, signal_came, process, error);
+        code = process->signals_watch ? 0 : -ENOMEM;
+    }
+    if (!code && own >= 0)
+        code = console_open(process, own, error);
+    if (!code && process->domain)
+        code = control_open(process, error);
+    if (!code)
+        return 0;
+    if (own >= 0 && !process->console)
+        close(own);
+    run_detach(process, NULL);
+    if (prepared)
+        process->kind->discard(&process->run);
+    run_close(process);
+    return code;
+}
+
+static void run_until_end(struct process *process, struct domain_end *end)
+{
+    process->kind->run(&process->run, end);
+    process->state.stopped = end->asked;
+    run_detach(process, end);
+    process->kind->discard(&process->run);
+    run_close(process);
+}
+
+/* -- its life -------------------------------------------------------------------------------------------- */
+
+static bool wants_restart(const struct process *process, const struct domain_end *end)
+{
+    enum domain_restart policy;
+    unsigned most;
+    if (process->state.stopped || domain_restart_parse(process->run.config->restart, &policy, &most, NULL))
+        return false;
+    switch (policy) {
+    case RESTART_NO: return false;
+    case RESTART_ON_FAILURE: return end->failed && (!most || process->state.restarts < most);
+    case RESTART_ALWAYS:
+    case RESTART_UNLESS_STOPPED: break;
+    }
+    return true;
+}
+
+/* Before it is started again. False: somebody does not want that. */
+static bool wait_for_restart(struct process *process)
+{
+    const bool was_long = state_time_now() - process->state.started >= LONG_ENOUGH;
+    process->delay = was_long || !process->delay ? DELAY_LEAST : MIN(2 * process->delay, DELAY_MOST);
+    process->state.status = DOMAIN_RESTARTING;
+    process->state.restarts++;
+    state_put(process);
+    struct pollfd wait = {.fd = process->signals, .events = POLLIN};
+    if (poll(&wait, 1, (int)process->delay) <= 0)
+        return true;
+    process->state.stopped = true;
+    return false;
+}
+
+/* The domain runs, and its lock is free. */
+static void live(struct process *process, struct domain_end *end)
+{
+    run_until_end(process, end);
+    while (wants_restart(process, end) && wait_for_restart(process)) {
+        struct error error = ERROR_INIT;
+        int code = run_prepare(process, &error);
+        if (!code && domain_lock(process->domain, &error) == 0) {
+            code = begin_put(process, &error);
+            domain_unlock(process->domain);
+            run_until_end(process, end);
+        }
+        if (code) {
+            error_report(&error);
+            *end = (struct domain_end){.status = DOMAIN_CANNOT_RUN, .reason = "cannot start", .failed = true};
+        }
+    }
+    end_put(process, end);
+}
+
+static int process_begin(struct process *process, struct error *error)
+{
+    struct domain *domain = process->domain;
+    int code = domain_read_state(domain, &process->state, error);
+    if (code)
+        return code;
+    process->state.restarts = 0;
+    process->state.stopped = false;
+    int run = domain_make_run(domain, error);
+    if (run < 0)
+        return run;
+    close(run);
+    code = run_prepare(process, error);
+    if (!code) {
+        code = begin_put(process, error);
+        if (code) {
+            run_detach(process, NULL);
+            process->kind->discard(&process->run);
+            run_close(process);
+        }
+    }
+    if (code)
+        domain_remove_run(domain);
+    return code;
+}
+
+static void process_init(struct process *process, struct domain *domain, const struct domain_config *config)
+{
+    *process = (struct process){
+        .domain = domain,
+        .kind = domain_kind_of(config),
+        .signals = -1,
+        .console_fd = -1,
+        .report = -1,
+        .here = true,
+        .run = {.config = config,
+                .name = domain ? domain->name : "",
+                .console = -1,
+                .paused_changed = paused_changed},
+    };
+}
+
+static int kind_check(const struct process *process, struct error *error)
+{
+    return process->kind->prepare ? 0 : domain_kind_cannot(process->kind, "run as a domain yet", error);
+}
+
+int domain_run_here(struct domain *domain, struct domain_end *end, struct error *error)
+{
+    struct domain_config config;
+    struct process process;
+    int code = domain_read_config(domain, &config, error);
+    if (!code) {
+        process_init(&process, domain, &config);
+        code = kind_check(&process, error);
+        if (!code)
+            code = signals_take(&process, error);
+        if (!code)
+            code = process_begin(&process, error);
+        if (!code) {
+            domain_unlock(domain);
+            live(&process, end);
+        } else if (config.remove && domain_remove(domain, NULL)) {
+            domain_unlock(domain); /* the next command removes it */
+        }
+        if (process.signals >= 0)
+            close(process.signals);
+    }
+    domain_config_free(&config);
+    domain_close(domain);
+    return code;
+}
+
+int domain_run_unstored(const struct domain_config *config, struct domain_end *end, struct error *error)
+{
+    struct process process;
+    process_init(&process, NULL, config);
+    int code = kind_check(&process, error);
+    if (!code)
+        code = signals_take(&process, error);
+    if (!code)
+        code = run_prepare(&process, error);
+    if (!code)
+        run_until_end(&process, end);
     if (process.signals >= 0)
         close(process.signals);
+    return code;
+}
+
+/* -- a process of its own -------------------------------------------------------------------------------- */
+
+struct report {
+    int code; /* 0: it runs */
+    struct error error;
+};
+
+static void report_send(struct process *process, int code, const struct error *error)
+{
+    struct report report = {.code = code, .error = *error};
+    if (write(process->report, &report, sizeof report) < 0)
+        fprintf(stderr, "visor: nobody waits for the domain's start any more\n");
+    close(process->report);
+    process->report = -1;
+}
+
+/* Nothing of the command's is the domain's: terminal, descriptors, directory. The domain's lock stays held,
+ * since its descriptor is the same. */
+static int detach(struct process *process, struct error *error)
+{
+    struct domain *domain = process->domain;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+        return error_set(error, -errno, "cannot open /dev/null: %s", strerror(errno));
+    close(null);
+    int code = store_reopen(domain->store, error);
+    if (!code)
+        code = domain_reopen(domain, error);
+    if (!code)
+        code = domain_log_open(&process->log, domain->directory, process->run.config->log_size, error);
+    if (!code)
+        code = domain_log_redirect(process->log, error);
+    if (!code && chdir("/") < 0)
+        code = error_set(error, -errno, "cannot change to /: %s", strerror(errno));
+    return code;
+}
+
+static void close_others(int one, int two)
+{
+    int low = MIN(one, two), high = MAX(one, two);
+    if (low > 3)
+        close_range(3, (unsigned)low - 1, 0);
+    if (high > low + 1)
+        close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+    close_range((unsigned)high + 1, ~0u, 0);
+}
+
+/* The domain's process. */
+static void process_main(struct domain *domain, const struct domain_config *config, int report)
+{
+    struct process process;
+    struct domain_end end;
+    struct error error = ERROR_INIT;
+    close_others(report, domain->lock);
+    process_init(&process, domain, config);
+    process.here = false;
+    process.report = report;
+    int code = detach(&process, &error);
+    if (!code)
+        code = signals_take(&process, &error);
+    if (!code)
+        code = process_begin(&process, &error);
+    report_send(&process, code, &error);
+    if (!code) {
+        domain_unlock(domain);
+        live(&process, &end);
+    }
+    domain_log_close(process.log);
+    _exit(code ? DOMAIN_CANNOT_RUN : 0);
+}
+
+static int report_wait(int fd, struct error *error)
+{
+    struct report report;
+    ssize_t size;
+    while ((size = read(fd, &report, sizeof report)) < 0 && errno == EINTR) {
+    }
+    if (size != sizeof report) {
+        error_set(error, -ECHILD, "the domain's process has died at its start");
+        error_hint(error, "visor logs may tell more");
+        return -ECHILD;
+    }
+    *error = report.error;
+    return report.code;
+}
+
+int domain_start(struct domain *domain, struct error *error)
+{
+    struct domain_config config;
+    int pipe[2] = {-1, -1}, code = domain_read_config(domain, &config, error);
+    if (!code && pipe2(pipe, O_CLOEXEC) < 0)
+        code = error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
+    if (!code && !domain_kind_of(&config)->prepare)
+        code = domain_kind_cannot(domain_kind_of(&config), "run as a domain yet", error);
+    fflush(NULL);
+    pid_t child = code ? -1 : fork();
+    if (child == 0) {
+        setsid();
+        if (fork() == 0) /* not the session's leader: no terminal becomes its own */
+            process_main(domain, &config, pipe[1]);
+        _exit(0);
+    }
+    if (!code && child < 0)
+        code = error_set(error, -errno, "cannot make a process: %s", strerror(errno));
+    if (pipe[1] >= 0)
+        close(pipe[1]);
+    if (child > 0) {
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+        }
+        code = report_wait(pipe[0], error);
+        if (!code)
+            domain_unlock(domain); /* as its process has done */
+    }
+    if (pipe[0] >= 0)
+        close(pipe[0]);
+    domain_config_free(&config);
     return code;
 }

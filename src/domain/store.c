@@ -270,6 +270,13 @@ int store_open(struct store *store, bool make, struct error *error)
     return 0;
 }
 
+int store_reopen(struct store *store, struct error *error)
+{
+    store_close(store);
+    int code = open_all(store);
+    return code ? failed(store, "open", code, error) : 0;
+}
+
 void store_close(struct store *store)
 {
     int *const fds[] = {&store->lock, &store->domains, &store->names, &store->run};

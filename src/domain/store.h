@@ -50,6 +50,8 @@ struct domain {
 /* Opens the store, and repairs what was left half made. `make`: it is made if there is none; otherwise it
  * may be missing, and then has no domains. */
 int store_open(struct store *store, bool make, struct error *error);
+/* Opens it anew, after a fork: locks of the two processes are then their own. */
+int store_reopen(struct store *store, struct error *error);
 void store_close(struct store *store);
 
 /* -EINVAL: it is no name for a domain: a letter or digit, then up to 62 of those and _ . - */
@@ -64,6 +66,8 @@ int domain_create(struct domain *domain, struct store *store, const struct domai
 int domain_find(struct domain *domain, struct store *store, const char *word, struct error *error);
 /* Opens the domain with this whole id. Its name is left as it is. */
 int domain_open(struct domain *domain, struct store *store, const char *id, struct error *error);
+/* Opens it anew, in a store that was; its lock stays as it is. */
+int domain_reopen(struct domain *domain, struct error *error);
 void domain_close(struct domain *domain); /* releases its lock, too */
 
 /* Waits for the lock. -ENOENT: the domain has been removed meanwhile. */

@@ -220,6 +220,14 @@ static const char *names_next(void *opaque)
     return walk->next < walk->count ? walk->entries[walk->next++].name : NULL;
 }
 
+int domain_reopen(struct domain *domain, struct error *error)
+{
+    int lock = domain->lock;
+    int code = domain_open(domain, domain->store, domain->id, error);
+    domain->lock = lock;
+    return code;
+}
+
 static int not_found(const char *word, const struct store_entry *entries, unsigned count, struct error *error)
 {
     struct names_walk walk = {.entries = entries, .count = count};

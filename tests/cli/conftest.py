@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the command tests share: the binary, the Debian arm64 root, a way to run."""
+import atexit
 import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -11,6 +14,11 @@ VISOR = pathlib.Path(os.environ.get("VISOR", TOP / "build/visor"))
 IMAGE = pathlib.Path(os.environ.get("VISOR_TEST_IMAGE", TOP / "build/images/test-amd64.img"))
 IMAGE_KEY = pathlib.Path(f"{IMAGE}.key")
 ROOT = pathlib.Path(os.environ.get("VISOR_TEST_ROOT", TOP / "build/roots/test-arm64"))
+
+# What tests run is no business of the host's own store of domains.
+if "VISOR_STORE" not in os.environ:
+    os.environ["VISOR_STORE"] = tempfile.mkdtemp(prefix="visor-test-store-")
+    atexit.register(shutil.rmtree, os.environ["VISOR_STORE"], ignore_errors=True)
 
 
 def run_visor(*arguments, stdin="", timeout=120, **options):

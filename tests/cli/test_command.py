@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command as a person meets it: help, version, check, completion, wrong usage."""
 import json
+import os
 import re
 import subprocess
 
 from conftest import TOP, VISOR
 
-COMMANDS = ["run", "image", "binfmt", "check", "version", "help", "completion"]
+COMMANDS = ["run", "create", "start", "stop", "restart", "kill", "pause", "resume", "wait", "rm", "rename", "ps", "inspect",
+            "logs", "attach", "console", "image", "binfmt", "check", "version", "help", "completion"]
 
 
 def options_of(visor, command):
@@ -108,6 +110,14 @@ def test_bash_completes_commands_options_and_choices():
     assert complete("visor run --ro") == ["--root"]
     assert complete("visor run --arch ar") == ["arm64"]
     assert complete("visor help ver") == ["version"]
+
+
+def test_bash_completes_names_of_domains(visor, tmp_path):
+    environment = {**os.environ, "VISOR_STORE": str(tmp_path)}
+    for name in ("web", "worker"):
+        visor("create", "--name", name, "--kernel", "/none", env=environment)
+    script = f'source <("{VISOR}" completion bash); COMP_WORDS=("{VISOR}" stop we); COMP_CWORD=2; _visor; echo "${{COMPREPLY[*]}}"'
+    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment).stdout == "web\n"
 
 
 def test_completion_scripts_are_valid(visor):

@@ -1,0 +1,516 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The life of domains: made, started, listed, stopped, removed; logged, attached to; restarted; in good order
+whatever is killed."""
+import json
+import os
+import pathlib
+import pty
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import VISOR, run_visor
+
+TIMEOUT = 60  # of a host that is very busy
+
+
+@pytest.fixture(scope="session")
+def kernel(tmp_path_factory):
+    """A kernel that boots in no time; see its source."""
+    path = tmp_path_factory.mktemp("kernel") / "kernel"
+    source = pathlib.Path(__file__).with_name("domain_kernel.S")
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x200000,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
+                    "-o", path, source], check=True)
+    return path
+
+
+class Store:
+    def __init__(self, path, kernel):
+        self.path = path
+        self.options = ("--kernel", kernel, "--net", "none", "--memory", "16M")
+
+    def environment(self):
+        return {**os.environ, "VISOR_STORE": str(self.path)}
+
+    def run(self, *words, **options):
+        """Runs visor with this store."""
+        return run_visor(*words, env=self.environment(), timeout=TIMEOUT, **options)
+
+    def ok(self, *words, **options):
+        result = self.run(*words, **options)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def start(self, name, *options):
+        return self.ok("run", "-d", "--name", name, *options, *self.options).strip()
+
+    def state(self, name):
+        return json.loads(self.ok("inspect", name))[0]["state"]
+
+    def wait_for_log(self, name, text, count=1):
+        deadline = time.monotonic() + TIMEOUT
+        while self.run("logs", name).stdout.count(text) < count:
+            assert time.monotonic() < deadline, self.run("logs", name)
+            time.sleep(0.02)
+
+    def wait_for_status(self, name, status):
+        deadline = time.monotonic() + TIMEOUT
+        while self.state(name)["status"] != status:
+            assert time.monotonic() < deadline, self.state(name)
+            time.sleep(0.02)
+
+    def send(self, name, text):
+        """Types into the console."""
+        path = json.loads(self.ok("inspect", name))[0]["paths"]["console"]
+        with connect(path) as console:
+            console.sendall(text.encode())
+            time.sleep(0.05)
+
+    def check_whole(self):
+        """Nothing half made is there, once a command has run."""
+        names = set(self.ok("ps", "-a", "--format", "{{.Name}}").split())
+        assert {p.name for p in (self.path / "names").iterdir()} == names
+        domains = [p.name for p in (self.path / "domains").iterdir()]
+        assert len(domains) == len(names) and all(re.fullmatch("[0-9a-f]{16}", d) for d in domains)
+        running = set(self.ok("ps", "-q", "--no-trunc").split())
+        assert {p.name for p in (self.path / "run").iterdir()} <= set(domains)
+        assert running <= {p.name for p in (self.path / "run").iterdir()}
+        return names
+
+
+def connect(path):
+    console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    console.settimeout(TIMEOUT)
+    directory = os.open(os.path.dirname(path), os.O_PATH)
+    console.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
+    os.close(directory)
+    return console
+
+
+@pytest.fixture
+def store(tmp_path, kernel):
+    store = Store(tmp_path / "store", kernel)
+    yield store
+    store.run("rm", "--force", "--all")
+
+
+# -- the thin path -------------------------------------------------------------------------------------------
+
+def test_create_start_stop_remove(store):
+    identity = store.ok("create", "--name", "web", *store.options).strip()
+    assert re.fullmatch("[0-9a-f]{16}", identity)
+    assert store.ok("ps", "-q") == ""
+    assert store.ok("ps", "-a", "--format", "{{.Name}} {{.State}} {{.Kind}} {{.Image}}") == "web created machine kernel\n"
+    assert store.ok("start", "web") == "web\n"
+    assert store.ok("ps", "-q").strip() == identity[:12]
+    store.wait_for_log("web", "READY")
+    assert store.ok("stop", identity[:8]) == f"{identity[:8]}\n"
+    state = store.state("web")
+    assert (state["status"], state["exit_status"], state["reason"]) == ("exited", 0, "off")
+    assert store.ok("logs", "web").split() == ["READY", "BYE"]
+    assert "Exited (0, off)" in store.ok("ps", "-a")
+    assert store.ok("rm", "web") == "web\n"
+    assert store.ok("ps", "-aq") == ""
+    assert store.check_whole() == set()
+
+
+def test_starting_twice_is_starting_once(store):
+    store.start("web")
+    pid = store.state("web")["pid"]
+    assert store.ok("start", "web") == "web\n"
+    assert store.state("web")["pid"] == pid
+    store.ok("stop", "web")
+    assert store.ok("stop", "web") == "web\n"
+
+
+def test_stop_ends_what_does_not_listen(store):
+    store.start("deaf")
+    store.send("deaf", "N")
+    store.wait_for_log("deaf", "DEAF")
+    store.ok("stop", "--time", "1", "deaf")
+    state = store.state("deaf")
+    assert (state["exit_status"], state["reason"]) == (6, "ended")
+
+
+def test_kill_and_the_end_without_a_word(store):
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    assert store.ok("kill", "web") == "web\n"
+    state = store.state("web")
+    assert (state["status"], state["exit_status"], state["reason"]) == ("exited", 137, "killed")
+    store.ok("start", "web")
+    store.wait_for_log("web", "READY", 2)
+    pid = store.state("web")["pid"]
+    os.kill(pid, signal.SIGKILL)
+    while os.path.exists(f"/proc/{pid}/fd/0"):
+        time.sleep(0.01)
+    assert "Exited (137, killed)" in store.ok("ps", "-a")
+    assert list((store.path / "run").iterdir()) == []
+    store.ok("start", "web")
+    store.wait_for_log("web", "READY", 3)
+    store.ok("kill", "-s", "TERM", "web")
+    assert store.ok("wait", "web") == "0\n"
+
+
+def test_pause_and_resume(store):
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    store.ok("pause", "web")
+    assert store.state("web")["status"] == "paused"
+    assert "(paused)" in store.ok("ps")
+    store.send("web", "abc")
+    assert "abc" not in store.ok("logs", "web")
+    store.ok("resume", "web")
+    assert store.state("web")["status"] == "running"
+    store.wait_for_log("web", "abc")
+    store.ok("pause", "web")
+    store.ok("stop", "web")  # which has it go on for that
+    assert store.state("web")["exit_status"] == 0
+    assert "does not run" in store.run("pause", "web").stderr
+
+
+def test_restart(store):
+    store.start("web")
+    first = store.state("web")["pid"]
+    assert store.ok("restart", "web") == "web\n"
+    state = store.state("web")
+    assert state["status"] == "running" and state["pid"] != first
+    store.wait_for_log("web", "READY", 2)
+
+
+def test_wait_tells_the_exit_status(store):
+    store.start("web")
+    store.start("brief", "--rm")
+    waiters = [subprocess.Popen([VISOR, "wait", name], env=store.environment(), stdout=subprocess.PIPE, text=True)
+               for name in ("web", "brief")]
+    for name in ("web", "brief"):
+        store.wait_for_log(name, "READY")
+        store.send(name, "P")
+    assert waiters[0].communicate(timeout=TIMEOUT)[0] == "5\n"
+    assert waiters[1].communicate(timeout=TIMEOUT)[0] in ("5\n", "")  # it may be gone before it was looked at
+    assert store.ok("wait", "web") == "5\n"
+    assert store.state("web")["reason"] == "panic"
+    store.ok("create", "--name", "never", *store.options)
+    assert "never run" in store.run("wait", "never").stderr
+
+
+def test_removed_at_its_end(store):
+    store.start("web", "--rm")
+    store.ok("stop", "web")
+    assert store.ok("ps", "-aq") == ""
+    store.start("web", "--rm")
+    os.kill(store.state("web")["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + TIMEOUT
+    while store.ok("ps", "-aq"):
+        assert time.monotonic() < deadline
+    assert store.check_whole() == set()
+
+
+def test_remove_wants_force_for_what_runs(store):
+    store.start("web")
+    result = store.run("rm", "web")
+    assert result.returncode == 1 and "runs" in result.stderr and "--force" in result.stderr
+    assert store.ok("rm", "-f", "web") == "web\n"
+    assert store.check_whole() == set()
+
+
+def test_several_names(store):
+    for name in ("a", "b"):
+        store.ok("create", "--name", name, *store.options)
+    assert store.ok("start", "a", "b") == "a\nb\n"
+    result = store.run("stop", "a", "none", "b")
+    assert result.returncode == 1 and result.stdout == "a\nb\n"
+    assert 'there is no domain "none"' in result.stderr
+    assert store.run("stop").returncode == 2
+    assert sorted(store.ok("start", "--all").split()) == ["a", "b"]
+    assert sorted(store.ok("stop", "--all").split()) == ["a", "b"]
+    assert sorted(store.ok("rm", "--all").split()) == ["a", "b"]
+
+
+def test_rename(store):
+    store.start("old")
+    store.ok("create", "--name", "other", *store.options)
+    assert 'a domain "other" already' in store.run("rename", "old", "other").stderr
+    store.ok("rename", "old", "new")
+    assert 'there is no domain "old"' in store.run("stop", "old").stderr
+    store.ok("stop", "new")
+    assert store.check_whole() == {"new", "other"}
+
+
+# -- errors --------------------------------------------------------------------------------------------------
+
+def assert_refused(result, status, *words):
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("  hint: ")]
+    assert result.returncode == status, result
+    assert len(lines) == 1 and lines[0].startswith("visor: "), result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_names_that_are_none_or_taken(store):
+    store.ok("create", "--name", "web", *store.options)
+    assert_refused(store.run("create", "--name", "web", *store.options), 126, 'a domain "web" already')
+    assert_refused(store.run("run", "-d", "--name", "a/b", *store.options), 126, '"a/b" is no name')
+    assert_refused(store.run("stop", "wbe"), 1, "did you mean web?")
+    assert store.check_whole() == {"web"}
+
+
+def test_start_that_fails_leaves_what_was(store, kernel, tmp_path):
+    mine = tmp_path / "kernel"
+    mine.write_bytes(kernel.read_bytes())
+    store.ok("create", "--name", "web", "--kernel", mine)
+    mine.unlink()
+    assert_refused(store.run("start", "web"), 1, str(mine), "No such file")
+    assert store.state("web")["status"] == "created"
+    assert_refused(store.run("run", "-d", "--name", "new", "--kernel", mine), 126, str(mine))
+    assert_refused(store.run("run", "--kernel", mine), 126, str(mine))
+    assert store.check_whole() == {"web"}
+    assert list((store.path / "run").iterdir()) == []
+
+
+def test_store_that_cannot_be_written(store, tmp_path):
+    blocked = Store(tmp_path / "file", store.options[1])
+    blocked.path.write_text("no directory")
+    assert_refused(blocked.run("create", *store.options), 126, "cannot open the store", str(blocked.path))
+    result = blocked.run("run", *store.options, stdin="Q")  # nobody has asked for it to be stored
+    assert result.returncode == 0 and "READY" in result.stdout and "is not listed" in result.stderr
+
+
+def test_bad_configurations(store, tmp_path):
+    def create(text):
+        path = tmp_path / "config.json"
+        path.write_text(text)
+        return store.run("create", "--from", path)
+
+    assert_refused(create('{"machine": {"cpus": 300}}'), 2, "machine.cpus 300 is not one of 1 to 255")
+    assert_refused(create('{"machine": {"kernle": "/k"}}'), 2, "machine.kernle", "did you mean machine.kernel?")
+    assert_refused(create('{"machine": {}}'), 2, "nothing to start from")
+    assert_refused(create('{'), 2, "config.json:1:1: no valid JSON")
+    assert_refused(store.run("create", "--from", "/none"), 2, "/none")
+    assert_refused(store.run("create", "--rm", "--restart", "always", *store.options), 2, "--restart")
+    assert_refused(store.run("create", "--restart", "sometimes", *store.options), 2, "on-failure")
+    assert not (store.path / "domains").exists() or store.check_whole() == set()
+
+
+# -- what is shown -------------------------------------------------------------------------------------------
+
+def test_configuration_goes_round(store, tmp_path):
+    store.ok("create", "--name", "a", "--cpus", 3, "--label", "x=y", "--console", "stdio", "--restart", "on-failure:2",
+             *store.options)
+    config = store.ok("inspect", "-f", "config", "a")
+    store.ok("create", "--from", "-", "--name", "b", stdin=config)
+    assert store.ok("inspect", "-f", "config", "b") == config
+    store.ok("create", "--from", "-", "--name", "c", "--cpus", 4, stdin=config)
+    assert store.ok("inspect", "-f", "config.machine.cpus", "c") == "4\n"
+    assert store.ok("inspect", "-f", "config.machine.nets[0]", "c") == "none\n"
+    assert "config.colour" in store.run("inspect", "-f", "config.colour", "c").stderr
+
+
+def test_paths_are_of_the_working_directory(store, kernel):
+    store.ok("create", "--name", "a", "--kernel", kernel.name, cwd=kernel.parent)
+    assert store.ok("inspect", "-f", "config.machine.kernel", "a").strip() == str(kernel)
+
+
+def test_schema_has_what_inspect_shows(store):
+    schema = json.loads(store.ok("create", "--schema"))
+    store.ok("create", "--name", "a", *store.options)
+    config = json.loads(store.ok("inspect", "-f", "config", "a"))
+    assert set(config) <= set(schema["properties"])
+    assert set(config["machine"]) <= set(schema["properties"]["machine"]["properties"])
+    assert schema["properties"]["machine"]["properties"]["cpus"]["maximum"] == 255
+
+
+def test_ps_filters_and_formats(store):
+    store.ok("create", "--name", "one", "--label", "tier=web", *store.options)
+    store.start("two", "--label", "tier=data")
+    assert store.ok("ps", "-a", "--filter", "name=on", "--format", "{{.Name}}") == "one\n"
+    assert store.ok("ps", "--filter", "status=created", "--format", "{{.Name}}") == "one\n"
+    assert store.ok("ps", "-a", "--filter", "label=tier=data", "--format", "{{.Name}}") == "two\n"
+    assert sorted(store.ok("ps", "-a", "--filter", "label=tier", "--format", "{{.Name}}").split()) == ["one", "two"]
+    assert [d["name"] for d in json.loads(store.ok("ps", "--json"))] == ["two"]
+    assert_refused(store.run("ps", "--format", "{{.Colour}}"), 2, ".Name")
+    assert_refused(store.run("ps", "--filter", "colour=red"), 2, "colour")
+
+
+def test_foreground_machine_is_listed_while_it_runs(store):
+    process = subprocess.Popen([VISOR, "run", *store.options], env=store.environment(), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"READY\r\n"
+    name = store.ok("ps", "--format", "{{.Name}}").strip()
+    assert "terminal" in store.run("attach", name).stderr
+    assert store.ok("stop", name) == f"{name}\n"
+    assert process.wait(TIMEOUT) == 0
+    assert store.check_whole() == set()
+    process = subprocess.run([VISOR, "run", "--name", "kept", *store.options], env=store.environment(), input=b"P",
+                             stdout=subprocess.PIPE, timeout=TIMEOUT)
+    assert process.returncode == 5
+    assert store.state("kept")["exit_status"] == 5
+
+
+# -- logs and consoles ---------------------------------------------------------------------------------------
+
+def test_logs_of_the_end_and_of_a_time(store):
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    store.send("web", "one\ntwo\nhalf")
+    store.wait_for_log("web", "half")
+    assert store.ok("logs", "-n", "1", "web") == "half\n"
+    assert store.ok("logs", "--tail", "2", "web") == "two\nhalf\n"
+    assert store.ok("logs", "--since", "1h", "web").startswith("READY")
+    assert store.ok("logs", "--since", "2100-01-01T00:00:00Z", "web") == ""
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z READY", store.ok("logs", "-t", "web"))
+    assert_refused(store.run("logs", "--since", "noon", "web"), 2, "noon")
+
+
+def test_logs_are_followed_to_the_end(store):
+    store.start("web")
+    follower = subprocess.Popen([VISOR, "logs", "-f", "web"], env=store.environment(), stdout=subprocess.PIPE)
+    assert follower.stdout.readline() == b"READY\r\n"
+    store.send("web", "hello\n")
+    assert follower.stdout.readline() == b"hello\n"
+    store.ok("stop", "web")
+    assert follower.communicate(timeout=TIMEOUT)[0] == b"BYE\r\n"
+
+
+def test_log_begins_anew_at_its_size(store):
+    store.start("web", "--log-size", "100000")
+    follower = subprocess.Popen([VISOR, "logs", "-f", "web"], env=store.environment(), stdout=subprocess.PIPE)
+    store.send("web", "F")
+    store.send("web", "\nend\n")
+    store.wait_for_log("web", "end")
+    directory = next((store.path / "domains").iterdir())
+    assert (directory / "log").stat().st_size <= 100000 and (directory / "log.1").stat().st_size <= 100000
+    store.ok("stop", "web")
+    assert follower.communicate(timeout=TIMEOUT)[0].count(b"0123456789012345678901234567890123456789\r\n") == 2000
+
+
+def test_console_has_several_readers(store):
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    path = json.loads(store.ok("inspect", "web"))[0]["paths"]["console"]
+    readers = [connect(path) for _ in range(3)]
+    readers[0].sendall(b"x")
+    for reader in readers:
+        assert reader.recv(1) == b"x"
+    readers[1].close()
+    readers[2].sendall(b"Q")
+    for reader in (readers[0], readers[2]):
+        text = b""
+        while data := reader.recv(100):
+            text += data
+        assert text == b"BYE\r\n"
+        reader.close()
+
+
+def test_attach_takes_the_exit_status(store):
+    store.start("web")
+    result = store.run("attach", "web", stdin="aP")
+    assert result.returncode == 5 and "a" in result.stdout
+    assert_refused(store.run("attach", "web"), 1, "does not run")
+
+
+def test_escape_leaves_the_console(store):
+    store.start("web")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(VISOR, [VISOR, "console", "web"], store.environment())
+    text = b""
+    while b"leaves it" not in text:
+        text += os.read(terminal, 1000)
+    os.write(terminal, b"z")
+    while b"z" not in text.split(b"leaves it")[1]:
+        text += os.read(terminal, 1000)
+    os.write(terminal, b"\x1d")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
+    assert store.state("web")["status"] == "running"
+
+
+# -- restart policies ----------------------------------------------------------------------------------------
+
+def test_restart_on_failure_so_often(store):
+    store.start("web", "--restart", "on-failure:2")
+    for count in range(1, 4):
+        store.wait_for_log("web", "READY", count)
+        store.send("web", "P")
+    store.wait_for_status("web", "exited")
+    assert store.state("web")["restarts"] == 2 and store.state("web")["exit_status"] == 5
+
+
+def test_restart_always_but_not_after_stop(store):
+    store.start("web", "--restart", "always")
+    store.wait_for_log("web", "READY")
+    store.send("web", "Q")
+    store.wait_for_log("web", "READY", 2)
+    store.ok("stop", "web")
+    assert store.state("web")["status"] == "exited"
+    assert store.state("web")["stopped"]
+    store.start("well", "--restart", "on-failure")
+    store.wait_for_log("well", "READY")
+    store.send("well", "Q")
+    store.wait_for_status("well", "exited")
+    assert store.state("well")["restarts"] == 0
+
+
+def test_stop_while_it_waits_to_be_restarted(store):
+    store.start("web", "--restart", "always")
+    for count in range(1, 4):  # the delay doubles
+        store.wait_for_log("web", "READY", count)
+        store.send("web", "Q")
+    store.wait_for_status("web", "restarting")
+    store.ok("stop", "web")
+    assert store.state("web")["status"] == "exited"
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+def test_commands_killed_at_any_moment(store):
+    """kill -9 of commands and domains at random moments: the next command finds a whole store."""
+    random.seed(4)
+    commands = [["create", "--name", "{}", *store.options], ["run", "-d", "--name", "{}", *store.options], ["start", "{}"],
+                ["stop", "-t", "1", "{}"], ["rename", "{}", "{}x"], ["rm", "-f", "{}"], ["kill", "{}"], ["restart", "{}"],
+                ["run", "-d", "--rm", "--name", "{}", *store.options], ["ps", "-a"], ["pause", "{}"]]
+    for _ in range(60):
+        name = random.choice("ab")
+        command = random.choice(commands)
+        process = subprocess.Popen([VISOR, *[str(word).format(name) for word in command]], env=store.environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.random() * 0.02)
+        process.kill()
+        process.wait()
+        if random.random() < 0.3:
+            for pid in store.ok("ps", "--format", "{{.Pid}}").split():
+                os.kill(int(pid), signal.SIGKILL)
+    store.check_whole()
+    store.ok("rm", "--force", "--all")
+    assert store.check_whole() == set()
+    assert list((store.path / "run").iterdir()) == []
+
+
+def test_commands_at_once(store):
+    """Many commands on one domain: each succeeds or says why not, and the store stays whole."""
+    random.seed(5)
+    store.ok("create", "--name", "a", *store.options)
+    commands = [["start", "a"], ["stop", "a"], ["restart", "a"], ["kill", "a"], ["pause", "a"], ["resume", "a"], ["ps", "-a"],
+                ["logs", "a"], ["inspect", "a"]]
+    processes = [subprocess.Popen([VISOR, *random.choice(commands)], env=store.environment(), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(40)]
+    for process in processes:
+        error = process.communicate(timeout=TIMEOUT)[1]
+        assert process.returncode in (0, 1), error
+        assert process.returncode == 0 or error.startswith("visor: ")
+    assert store.check_whole() == {"a"}
+    store.ok("stop", "a")
+
+
+def test_two_make_the_same_name(store):
+    processes = [subprocess.Popen([VISOR, "create", "--name", "a", *map(str, store.options)], env=store.environment(),
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(8)]
+    statuses = [process.communicate(timeout=TIMEOUT) and process.returncode for process in processes]
+    assert sorted(statuses) == [0] + [126] * 7
+    assert store.check_whole() == {"a"}
