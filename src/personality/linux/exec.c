@@ -413,6 +413,7 @@ int linux_run(const struct linux_program *program, struct error *error)
     if (!start.arguments)
         return error_set(error, -ENOMEM, "out of memory");
     start.program_fd = linux_hide_fd(target->fd, true);
+    start.started_fd = program->started_fd;
     if (program->trace)
         start.trace_fd = linux_hide_fd(dup(STDERR_FILENO), true);
     start.path = target->path;

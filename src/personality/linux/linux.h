@@ -31,6 +31,7 @@ struct linux_program {
     bool translate_host; /* programs of the host's own CPU are translated, too, and so are their children */
     bool interpret;      /* run by the IR interpreter: for tests */
     int debug_fd;        /* listens for a debugger, gdb_listen(); taken over. 0: none is waited for */
+    int started_fd;      /* closed when nothing but the program itself can fail any more. 0: none */
     int visor_fd; /* visor's own program file, opened before any chroot(); taken over. 0: /proc/self/exe */
 };
 

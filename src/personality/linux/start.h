@@ -56,6 +56,7 @@ struct linux_start {
     uint64_t layout;     /* 0: none yet */
     struct linux_debug_start debug;
     int program_fd; /* taken over */
+    int started_fd; /* closed when the program is loaded. 0: none */
     const char *path, *exec_name;
 };
 
