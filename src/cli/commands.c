@@ -77,6 +77,7 @@ bool command_option_at(const struct command *command, unsigned index, struct com
         return false;
     *option = (struct command_option){
         .name = domain_field_option(field),
+        .letter = field->letter,
         .argument = field->argument,
         .help = field->help,
         .is_file = field->is_file,

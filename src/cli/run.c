@@ -66,7 +66,7 @@ static int set_field(void *context, const struct domain_field *field, const char
 static int run_program(const struct domain_config *config)
 {
     struct error error = ERROR_INIT;
-    int code = domain_program_become(config, &error);
+    int code = domain_program_become(config, -1, &error);
     error_report(&error);
     return code == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
@@ -125,7 +125,8 @@ static int run_run(void *context, int count, char **words)
         return STATUS_USAGE;
     }
     const struct domain_config *config = &state->words.config;
-    const bool stored = state->detach || state->name || strcmp(config->kind, "machine") == 0;
+    const bool stored = state->detach || state->name || strcmp(config->kind, "machine") == 0 ||
+                        strcmp(config->restart, "no") != 0;
     return stored ? run_domain(state) : run_program(config);
 }
 

@@ -85,6 +85,8 @@ static int text_check(const struct domain_field *field, const char *text, const 
                       struct error *error)
 {
     char known[256];
+    if (field->preset && strcmp(text, field->preset) == 0)
+        return 0;
     if (strlen(text) > DOMAIN_TEXT_MAX)
         return error_set(error, -EINVAL, "%s: the text is longer than %d bytes", where, DOMAIN_TEXT_MAX);
     if (field->choices && !choices_have(field->choices, text))

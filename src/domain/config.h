@@ -54,7 +54,7 @@ struct domain_config {
         struct domain_list env;
         char *workdir;
         struct domain_list volumes;
-        bool interpret;
+        bool interpret, terminal;
         struct domain_list command;
     } program;
 };
@@ -90,6 +90,7 @@ struct domain_field {
     enum domain_path path;
     const char *help;     /* one line */
     const char *argument; /* its name in the help; NULL for a BOOLEAN */
+    char letter;          /* of the option; or 0 */
     const char *option;   /* on the command line; NULL: the name */
     const char *suggest;  /* completion offers these; NULL: `choices` */
     bool no_option;       /* there is none */

@@ -20,11 +20,18 @@ struct console_client {
     struct loop_watch *watch;
 };
 
+struct console_source {
+    struct domain_console *console;
+    struct domain_output output; /* no descriptor: none */
+    struct loop_watch *watch;
+};
+
 struct domain_console {
     struct loop *loop;
     struct domain_log *log;
-    int fd, listener; /* -1: none */
-    struct loop_watch *watch, *listener_watch;
+    struct console_source sources[DOMAIN_OUTPUTS];
+    int into, listener; /* -1: none */
+    struct loop_watch *into_watch, *listener_watch;
     char *path;
     struct console_client clients[DOMAIN_CONSOLE_CLIENTS];
     uint8_t input[INPUT_SIZE]; /* for the domain, which has not taken it yet */
@@ -68,9 +75,9 @@ static void clients_listen(struct domain_console *console, bool on)
 
 static void input_send(struct domain_console *console)
 {
-    ssize_t done = console->input_size
-                       ? send(console->fd, console->input, console->input_size, MSG_DONTWAIT | MSG_NOSIGNAL)
-                       : 0;
+    ssize_t done = console->input_size && console->into >= 0
+                       ? write(console->into, console->input, console->input_size)
+                       : (ssize_t)console->input_size;
     if (done < 0 && errno != EAGAIN && errno != EINTR)
         done = (ssize_t)console->input_size; /* nobody will take it */
     if (done > 0) {
@@ -78,7 +85,7 @@ static void input_send(struct domain_console *console)
         memmove(console->input, console->input + done, console->input_size);
     }
     clients_listen(console, !console->input_size);
-    watch_change(console->watch, LOOP_READ | (console->input_size ? LOOP_WRITE : 0));
+    watch_change(console->into_watch, console->input_size ? LOOP_WRITE : 0);
 }
 
 static void client_ready(void *opaque, unsigned events)
@@ -122,16 +129,17 @@ static void client_came(void *opaque, unsigned events)
 /* -- from the domain ------------------------------------------------------------------------------------- */
 
 /* One piece. False: there is none now. */
-static bool output_take(struct domain_console *console)
+static bool output_take(struct console_source *source)
 {
+    struct domain_console *console = source->console;
     uint8_t data[PIECE_SIZE];
-    ssize_t size = recv(console->fd, data, sizeof data, MSG_DONTWAIT);
+    ssize_t size = source->output.fd < 0 ? 0 : read(source->output.fd, data, sizeof data);
     if (size <= 0) {
         if (size == 0 || (errno != EAGAIN && errno != EINTR))
-            watch_change(console->watch, 0); /* it has closed its console */
+            watch_change(source->watch, 0); /* it has closed its console */
         return false;
     }
-    domain_log_write(console->log, "console", data, (size_t)size);
+    domain_log_write(console->log, source->output.name, data, (size_t)size);
     for (unsigned i = 0; i < DOMAIN_CONSOLE_CLIENTS; i++) {
         struct console_client *client = &console->clients[i];
         if (client->fd >= 0 && send(client->fd, data, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
@@ -141,13 +149,16 @@ static bool output_take(struct domain_console *console)
     return true;
 }
 
-static void domain_ready(void *opaque, unsigned events)
+static void output_ready(void *opaque, unsigned events)
 {
-    struct domain_console *console = opaque;
-    if (events & LOOP_WRITE)
-        input_send(console);
-    if (events & ~(unsigned)LOOP_WRITE)
-        output_take(console);
+    (void)events;
+    output_take(opaque);
+}
+
+static void into_ready(void *opaque, unsigned events)
+{
+    (void)events;
+    input_send(opaque);
 }
 
 /* -- the whole ------------------------------------------------------------------------------------------- */
@@ -163,26 +174,46 @@ static int console_listen(struct domain_console *console, const char *path, stru
     return console->listener_watch && console->path ? 0 : -ENOMEM;
 }
 
-int domain_console_new(struct domain_console **out, struct loop *loop, int fd, struct domain_log *log,
+static int console_watch(struct domain_console *console, struct error *error)
+{
+    for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
+        struct console_source *source = &console->sources[i];
+        if (source->output.fd < 0)
+            continue;
+        source->watch =
+            loop_watch_add(console->loop, source->output.fd, LOOP_READ, output_ready, source, error);
+        if (!source->watch)
+            return -ENOMEM;
+    }
+    if (console->into >= 0) {
+        console->into_watch = loop_watch_add(console->loop, console->into, 0, into_ready, console, error);
+        if (!console->into_watch)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int domain_console_new(struct domain_console **out, struct domain_run *run, struct domain_log *log,
                        const char *path, struct error *error)
 {
     struct domain_console *console = calloc(1, sizeof *console);
     if (!console)
         return error_set(error, -ENOMEM, "out of memory");
-    console->loop = loop;
-    console->log = log;
-    console->fd = console->listener = -1;
+    *console = (struct domain_console){.loop = run->loop, .log = log, .into = run->input, .listener = -1};
     for (unsigned i = 0; i < DOMAIN_CONSOLE_CLIENTS; i++)
         console->clients[i] = (struct console_client){.console = console, .fd = -1};
-    console->watch = loop_watch_add(loop, fd, LOOP_READ, domain_ready, console, error);
-    int code = console->watch ? 0 : -ENOMEM;
-    if (!code && path)
+    for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
+        console->sources[i] = (struct console_source){.console = console, .output = run->outputs[i]};
+        run->outputs[i].fd = -1;
+    }
+    run->input = -1;
+    int code = console_watch(console, error);
+    if (!code)
         code = console_listen(console, path, error);
     if (code) {
         domain_console_free(console);
         return code;
     }
-    console->fd = fd;
     *out = console;
     return 0;
 }
@@ -191,12 +222,15 @@ void domain_console_detach(struct domain_console *console)
 {
     if (!console)
         return;
-    while (console->fd >= 0 && output_take(console)) {
+    for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
+        while (output_take(&console->sources[i])) {
+        }
+        watch_remove(&console->sources[i].watch);
     }
     for (unsigned i = 0; i < DOMAIN_CONSOLE_CLIENTS; i++)
         watch_remove(&console->clients[i].watch);
     watch_remove(&console->listener_watch);
-    watch_remove(&console->watch);
+    watch_remove(&console->into_watch);
 }
 
 void domain_console_free(struct domain_console *console)
@@ -210,8 +244,14 @@ void domain_console_free(struct domain_console *console)
         close(console->listener);
     if (console->path)
         unlink(console->path);
-    if (console->fd >= 0)
-        close(console->fd);
+    for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
+        if (console->sources[i].output.fd == console->into)
+            console->into = -1;
+        if (console->sources[i].output.fd >= 0)
+            close(console->sources[i].output.fd);
+    }
+    if (console->into >= 0)
+        close(console->into);
     free(console->path);
     free(console);
 }

@@ -8,15 +8,16 @@
 #ifndef VISOR_DOMAIN_CONSOLE_H
 #define VISOR_DOMAIN_CONSOLE_H
 
+#include "domain/kind.h"
 #include "domain/log.h"
 
 #define DOMAIN_CONSOLE_CLIENTS 16
 
 struct domain_console;
 
-/* `fd`, one end of a pair of sockets whose other is the domain's, is taken over, unless this fails. `path`:
- * where it listens; NULL: nowhere. The log stays the caller's. Under the loop's lock, as all of it. */
-int domain_console_new(struct domain_console **out, struct loop *loop, int fd, struct domain_log *log,
+/* The run's outputs and input, which it takes over in any case. `path`: where it listens. The log stays the
+ * caller's. Under the loop's lock, as all of it. */
+int domain_console_new(struct domain_console **out, struct domain_run *run, struct domain_log *log,
                        const char *path, struct error *error);
 /* Takes what the domain has said, and is no part of the loop any more: before that is freed. NULL: nothing.
  */

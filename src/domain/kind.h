@@ -24,6 +24,7 @@
 #define DOMAIN_KIND_NAMES "machine program"
 
 #define DOMAIN_REASON_MAX 64
+#define DOMAIN_OUTPUTS    2
 
 /* Exit statuses of domains: those of machines; of all kinds, as shells have them. */
 enum domain_status {
@@ -45,10 +46,16 @@ struct domain_end {
     bool asked;                     /* somebody outside has asked for it: nothing restarts it */
 };
 
+/* What a domain in the background says: a descriptor that can be waited for, and the stream of the log. */
+struct domain_output {
+    int fd;           /* -1: none */
+    const char *name; /* "console", "stdout", "stderr" */
+};
+
 struct domain_run {
     const struct domain_config *config;
     const char *name; /* of the domain, for messages */
-    int console;      /* a stream socket: the domain's end of its console. -1: the console is stdio */
+    bool background;  /* its console is what the kind gives below, and not stdio */
     /* Called under the lock when it stands still, or goes on, whoever asked. May be NULL. */
     void (*paused_changed)(struct domain_run *run, bool paused);
     bool asked;  /* somebody outside has asked for its end */
@@ -56,7 +63,9 @@ struct domain_run {
 
     /* The kind's, since prepare(). */
     struct loop *loop;
-    pthread_mutex_t *lock; /* that of the loop */
+    pthread_mutex_t *lock;                        /* that of the loop */
+    struct domain_output outputs[DOMAIN_OUTPUTS]; /* in the background; taken over from prepare() */
+    int input; /* what is typed goes there: one of `outputs`, or taken over as well; -1: nowhere */
     void *own;
 };
 
@@ -70,6 +79,9 @@ struct domain_kind {
     void (*run)(struct domain_run *run, struct domain_end *end);
     void (*discard)(struct domain_run *run);
 
+    /* A signal that was sent to the domain's process. NULL: SIGTERM, SIGINT and SIGHUP are stop(), and the
+     * second of them kill(); others are not taken. */
+    void (*signal)(struct domain_run *run, int number);
     /* Asks it to end by itself. -ENODEV: nothing in it listens for that. */
     int (*stop)(struct domain_run *run, struct error *error);
     /* Ends it at once. */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "debug/gdb.h"
@@ -26,6 +28,7 @@ struct machine_run {
     struct machine *running;
     struct machine_gdb *gdb;
     struct machine_observer observer;
+    int console; /* the machine's end of it; -1: it is stdio */
 };
 
 /* -- its configuration ----------------------------------------------------------------------------------- */
@@ -77,26 +80,43 @@ static unsigned trace_bits(const struct domain_list *names)
     return trace;
 }
 
+/* In the background the console is a pair of sockets, of which the domain's process has the other. */
+static int console_make(struct machine_run *own, struct domain_run *run, struct error *error)
+{
+    int pair[2];
+    if (!run->background)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return error_set(error, -errno, "cannot make the console: %s", strerror(errno));
+    own->console = pair[0];
+    run->outputs[0] = (struct domain_output){.fd = pair[1], .name = "console"};
+    run->input = pair[1];
+    return 0;
+}
+
 /* What is said to be on stdio is on the domain's console, wherever that is. */
-static int console_parse(struct char_options *options, const char *text, int socket, struct error *error)
+static int console_parse(const struct machine_run *own, struct char_options *options, const char *text,
+                         struct error *error)
 {
     int code = char_options_parse(options, text, error);
-    if (!code && options->kind == CHAR_STDIO && socket >= 0)
-        *options = (struct char_options){.kind = CHAR_SOCKET, .socket = socket};
+    if (!code && options->kind == CHAR_STDIO && own->console >= 0)
+        *options = (struct char_options){.kind = CHAR_SOCKET, .socket = own->console};
     return code;
 }
 
-static int consoles_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+static int consoles_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_list *consoles = &run->config->machine.consoles;
     const char *virtio = run->config->machine.virtio_console;
-    int code = virtio ? console_parse(&own->pc.console, virtio, run->console, error) : 0;
+    int code = console_make(own, run, error);
+    if (!code && virtio)
+        code = console_parse(own, &own->pc.console, virtio, error);
     for (unsigned i = 0; !code && i < consoles->count; i++)
-        code = console_parse(&own->pc.serials[i], consoles->items[i], run->console, error);
+        code = console_parse(own, &own->pc.serials[i], consoles->items[i], error);
     own->pc.serial_count = MAX(consoles->count, 1);
     const bool elsewhere = own->pc.console.kind == CHAR_STDIO || own->pc.console.kind == CHAR_SOCKET;
     if (!code && !consoles->count && !elsewhere)
-        code = console_parse(&own->pc.serials[0], "stdio", run->console, error);
+        code = console_parse(own, &own->pc.serials[0], "stdio", error);
     return code;
 }
 
@@ -125,7 +145,7 @@ static int nets_prepare(struct machine_run *own, const struct domain_config *con
     return code;
 }
 
-static int parts_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+static int parts_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_config *config = run->config;
     own->machine = (struct machine_config){
@@ -170,6 +190,8 @@ static void machine_discard(struct domain_run *run)
         machine_free(own->running); /* which gives the terminal back */
     for (unsigned i = 0; i < DISKS_MAX; i++)
         block_options_free(&own->disks[i]);
+    if (own->console >= 0)
+        close(own->console);
     free(own);
     run->own = NULL;
 }
@@ -195,6 +217,7 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     if (!own)
         return error_set(error, -ENOMEM, "out of memory");
     run->own = own;
+    own->console = -1;
     int code = parts_prepare(own, run, error);
     if (!code)
         code = own->machine.engine->probe(error);

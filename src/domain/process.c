@@ -30,10 +30,8 @@ struct process {
     struct domain_log *log;
     struct domain_console *console;
     struct domain_control *control;
-    bool here;      /* in the process of a command: its console is on stdio */
-    int signals;    /* signalfd */
-    int console_fd; /* the domain's end */
-    int report;     /* a pipe to who has started it; -1: nobody, or he was told */
+    int signals; /* signalfd */
+    int report;  /* a pipe to who has started it; -1: nobody, or he was told */
     struct loop_watch *signals_watch;
     unsigned delay; /* ms */
 };
@@ -49,6 +47,10 @@ static void signal_came(void *opaque, unsigned events)
     (void)events;
     if (read(process->signals, &info, sizeof info) != sizeof info)
         return;
+    if (process->kind->signal) {
+        process->kind->signal(&process->run, (int)info.ssi_signo);
+        return;
+    }
     const bool again = process->run.asked;
     process->run.asked = true;
     if (again) {
@@ -63,11 +65,18 @@ static void signal_came(void *opaque, unsigned events)
 
 static int signals_take(struct process *process, struct error *error)
 {
+    static const int own[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGSEGV,
+                              SIGBUS,  SIGFPE,  SIGILL,  SIGTRAP, SIGPIPE};
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    if (process->kind->signal) { /* it wants all that are not about this process */
+        sigfillset(&signals);
+        for (unsigned i = 0; i < ARRAY_SIZE(own); i++)
+            sigdelset(&signals, own[i]);
+    }
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     process->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -162,23 +171,12 @@ static void end_put(struct process *process, const struct domain_end *end)
 
 /* -- one run --------------------------------------------------------------------------------------------- */
 
-static int console_make(struct process *process, int *own, struct error *error)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        return error_set(error, -errno, "cannot make the console: %s", strerror(errno));
-    process->console_fd = process->run.console = pair[0];
-    *own = pair[1];
-    return 0;
-}
-
-static int console_open(struct process *process, int own, struct error *error)
+static int console_open(struct process *process, struct error *error)
 {
     char path[PATH_MAX];
     domain_run_path(process->domain, DOMAIN_CONSOLE_FILE, path);
     int code = domain_log_attach(process->log, process->run.loop, error);
-    return code ? code
-                : domain_console_new(&process->console, process->run.loop, own, process->log, path, error);
+    return code ? code : domain_console_new(&process->console, &process->run, process->log, path, error);
 }
 
 static int control_open(struct process *process, struct error *error)
@@ -201,39 +199,42 @@ static void run_detach(struct process *process, const struct domain_end *end)
         domain_log_detach(process->log);
 }
 
+/* Comes after the kind has let go of its side of the console. */
 static void run_close(struct process *process)
 {
     domain_console_free(process->console);
     process->console = NULL;
-    if (process->console_fd >= 0)
-        close(process->console_fd);
-    process->console_fd = process->run.console = -1;
+    for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) { /* those that nobody has taken over */
+        if (process->run.outputs[i].fd == process->run.input)
+            process->run.input = -1;
+        if (process->run.outputs[i].fd >= 0)
+            close(process->run.outputs[i].fd);
+        process->run.outputs[i].fd = -1;
+    }
+    if (process->run.input >= 0)
+        close(process->run.input);
+    process->run.input = -1;
 }
 
 /* All that can fail. On failure nothing of it is left. */
 static int run_prepare(struct process *process, struct error *error)
 {
-    int own = -1;
-    int code = process->here ? 0 : console_make(process, &own, error);
-    if (!code)
-        code = process->kind->prepare(&process->run, error);
-    const bool prepared = !code;
-    if (!code) {
-        process->signals_watch =
-            loop_watch_add(process->run.loop, process->signals, LOOP_READ, signal_came, process, error);
-        code = process->signals_watch ? 0 : -ENOMEM;
+    int code = process->kind->prepare(&process->run, error);
+    if (code) {
+        run_close(process);
+        return code;
     }
-    if (!code && own >= 0)
-        code = console_open(process, own, error);
+    process->signals_watch =
+        loop_watch_add(process->run.loop, process->signals, LOOP_READ, signal_came, process, error);
+    code = process->signals_watch ? 0 : -ENOMEM;
+    if (!code && process->run.background)
+        code = console_open(process, error);
     if (!code && process->domain)
         code = control_open(process, error);
     if (!code)
         return 0;
-    if (own >= 0 && !process->console)
-        close(own);
     run_detach(process, NULL);
-    if (prepared)
-        process->kind->discard(&process->run);
+    process->kind->discard(&process->run);
     run_close(process);
     return code;
 }
@@ -331,12 +332,11 @@ static void process_init(struct process *process, struct domain *domain, const s
         .domain = domain,
         .kind = domain_kind_of(config),
         .signals = -1,
-        .console_fd = -1,
         .report = -1,
-        .here = true,
         .run = {.config = config,
                 .name = domain ? domain->name : "",
-                .console = -1,
+                .outputs = {{.fd = -1}, {.fd = -1}},
+                .input = -1,
                 .paused_changed = paused_changed},
     };
 }
@@ -443,7 +443,7 @@ static void process_main(struct domain *domain, const struct domain_config *conf
     struct error error = ERROR_INIT;
     close_others(report, domain->lock);
     process_init(&process, domain, config);
-    process.here = false;
+    process.run.background = true;
     process.report = report;
     int code = detach(&process, &error);
     if (!code)

@@ -129,10 +129,11 @@ static int enter_workdir(const char *directory, struct error *error)
                      directory, strerror(saved));
 }
 
-int domain_program_become(const struct domain_config *config, struct error *error)
+int domain_program_become(const struct domain_config *config, int started, struct error *error)
 {
     struct linux_program program = {.trace = trace_bits(&config->trace),
-                                    .interpret = config->program.interpret};
+                                    .interpret = config->program.interpret,
+                                    .started_fd = started > 0 ? started : 0};
     uint16_t port = 0;
     bool wait;
     char path[PATH_MAX];

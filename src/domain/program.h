@@ -12,8 +12,9 @@
  * none. */
 bool domain_program_find(const char *name, char path[PATH_MAX]);
 
-/* Turns the calling process into the program, in its root. Comes back only if it cannot: a negative errno, of
- * which -ENOENT means that the program does not exist. */
-int domain_program_become(const struct domain_config *config, struct error *error);
+/* Turns the calling process into the program, in its root. `started`, a descriptor with close-on-exec, is
+ * closed when nothing but the program itself can fail any more; -1: none. Comes back only
+ * if it cannot: a negative errno, of which -ENOENT means that the program does not exist. */
+int domain_program_become(const struct domain_config *config, int started, struct error *error);
 
 #endif

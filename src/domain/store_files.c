@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "domain/store_private.h"
 
 #define DEPTH_MAX 32
@@ -67,8 +68,14 @@ json_t *store_read_json(int directory, const char *name, struct error *error)
         error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
         return NULL;
     }
-    json_t *document = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
+    struct buffer text = {0};
+    uint8_t piece[4096];
+    ssize_t size;
+    while ((size = read(fd, piece, sizeof piece)) > 0 && text.size <= 2 * DOMAIN_DOCUMENT_MAX)
+        buffer_append(&text, piece, (size_t)size);
     close(fd);
+    json_t *document = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &why);
+    buffer_free(&text);
     if (!document)
         error_set(error, -EINVAL, "%s is damaged: line %d: %s", name, why.line, why.text);
     return document;

@@ -467,6 +467,108 @@ def test_stop_while_it_waits_to_be_restarted(store):
     assert store.state("web")["status"] == "exited"
 
 
+# -- programs ------------------------------------------------------------------------------------------------
+
+TALKATIVE = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void came(int number) { printf("signal %d\\n", number); fflush(stdout); if (number == SIGTERM) _exit(9); }
+int main(int count, char **words)
+{
+    char line[100];
+    printf("said %s in %s\\n", words[1], getcwd(line, sizeof line));
+    fprintf(stderr, "complained\\n");
+    if (count > 2)
+        return atoi(words[2]);
+    fflush(stdout);
+    signal(SIGTERM, came);
+    signal(SIGUSR1, came);
+    while (isatty(0) && fgets(line, sizeof line, stdin))
+        if (!strcmp(line, "end\\n"))
+            return 4;
+    for (;;)
+        pause();
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def program(arm64_compiler):
+    return arm64_compiler("talkative", TALKATIVE)
+
+
+def test_program_in_the_background(store, program, tmp_path):
+    store.ok("run", "-d", "--name", "p", program, "hello", "3", cwd=tmp_path)
+    assert store.ok("wait", "p") == "3\n"
+    result = store.run("logs", "p")
+    assert result.stdout == f"said hello in {tmp_path}\n" and result.stderr == "complained\n"
+    state = store.state("p")
+    assert (state["exit_status"], state["reason"]) == (3, "exited")
+    assert store.ok("ps", "-a", "--format", "{{.Kind}} {{.Image}}") == "program talkative\n"
+    assert store.ok("inspect", "-f", "config.program.command[1]", "p") == "hello\n"
+    store.ok("start", "p")
+    store.ok("wait", "p")
+    assert store.run("logs", "p").stdout.count("said hello") == 2
+
+
+def test_program_gets_signals_and_stops(store, program):
+    store.ok("run", "-d", "--name", "p", program, "x")
+    store.wait_for_log("p", "said")
+    store.ok("kill", "-s", "USR1", "p")
+    store.wait_for_log("p", f"signal {signal.SIGUSR1.value}")
+    assert store.ok("stop", "p") == "p\n"
+    assert store.state("p")["exit_status"] == 9 and store.state("p")["stopped"]
+    store.ok("start", "p")
+    pid = store.state("p")["pid"]
+    child = int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)  # the domain's process: its program does not outlive it
+    store.wait_for_status("p", "exited")
+    deadline = time.monotonic() + TIMEOUT
+    while pathlib.Path(f"/proc/{child}").exists() and " Z " not in pathlib.Path(f"/proc/{child}/stat").read_text():
+        assert time.monotonic() < deadline
+
+
+def test_program_stands_still(store, program):
+    store.ok("run", "-d", "--name", "p", program, "x")
+    store.wait_for_log("p", "said")
+    pid = store.state("p")["pid"]
+    child = int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    store.ok("pause", "p")
+    assert " T " in pathlib.Path(f"/proc/{child}/stat").read_text() and store.state("p")["status"] == "paused"
+    store.ok("stop", "p")
+    assert store.state("p")["exit_status"] == 9
+
+
+def test_program_with_a_terminal(store, program):
+    store.ok("run", "-d", "-t", "--name", "p", program, "x")
+    store.wait_for_log("p", "complained")
+    result = store.run("attach", "p", stdin="end\n")
+    assert result.returncode == 4 and "end" in result.stdout
+
+
+def test_program_that_cannot_start(store, tmp_path, arm64_compiler):
+    assert_refused(store.run("run", "-d", "--name", "p", "/none"), 126, "/none")
+    shared = tmp_path / "shared"
+    subprocess.run(["aarch64-linux-gnu-gcc", "-o", shared, "-xc", "-"], input="int main(void) {}", text=True, check=True)
+    assert_refused(store.run("run", "-d", shared), 126, "loader")  # which is in a root of its own
+    assert store.check_whole() == set()
+
+
+def test_program_in_the_foreground_with_a_name(store, program):
+    result = store.run("run", "--name", "p", program, "x", "7")
+    assert result.returncode == 7 and "said x" in result.stdout
+    assert store.state("p")["exit_status"] == 7
+
+
+def test_program_is_restarted(store, program):
+    store.ok("run", "-d", "--name", "p", "--restart", "on-failure:2", program, "x", "1")
+    store.wait_for_status("p", "exited")
+    assert store.state("p")["restarts"] == 2 and store.run("logs", "p").stdout.count("said x") == 3
+
+
 # -- faults --------------------------------------------------------------------------------------------------
 
 def test_commands_killed_at_any_moment(store):
