@@ -51,13 +51,19 @@ struct qmp_entry {
     void *opaque;
 };
 
+struct qmp_listener {
+    struct qmp_server *server;
+    int fd;
+    struct loop_watch *watch;
+    char *path; /* that is removed at the end; NULL: none */
+};
+
 struct qmp_server {
     struct loop *loop;
     struct qmp_entry tables[QMP_TABLES_MAX];
     unsigned table_count;
-    int listen_fd; /* -1: none */
-    struct loop_watch *listen_watch;
-    char *path;   /* that is removed at the end; NULL: none */
+    struct qmp_listener listeners[QMP_LISTENERS_MAX];
+    unsigned listener_count;
     int spare_fd; /* given up for a moment when there are no others */
     struct qmp_client_end *clients;
     unsigned client_count;

@@ -237,31 +237,33 @@ static void refuse(int fd, const char *reason)
 
 static const char too_many[] = "the control socket has enough clients";
 
-static int accept_one(const struct qmp_server *server)
+static int accept_one(const struct qmp_listener *listener)
 {
-    return accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 /* No more descriptors: the one that was kept for this lets the client be told. */
-static void accept_without_room(struct qmp_server *server)
+static void accept_without_room(const struct qmp_listener *listener)
 {
+    struct qmp_server *server = listener->server;
     close(server->spare_fd);
-    int fd = accept_one(server);
+    int fd = accept_one(listener);
     if (fd >= 0)
         refuse(fd, "the process has no more descriptors");
     server->spare_fd = open("/", O_PATH | O_CLOEXEC);
     if (server->spare_fd < 0) /* somebody was faster; rather none than a loop that spins */
-        loop_watch_change(server->listen_watch, 0);
+        loop_watch_change(listener->watch, 0);
 }
 
 static void server_accept(void *opaque, unsigned events)
 {
-    struct qmp_server *server = opaque;
+    const struct qmp_listener *listener = opaque;
+    struct qmp_server *server = listener->server;
     (void)events;
-    int fd = accept_one(server);
+    int fd = accept_one(listener);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE)
-            accept_without_room(server);
+            accept_without_room(listener);
         return;
     }
     if (!is_trusted(fd))
@@ -282,16 +284,18 @@ int qmp_server_adopt(struct qmp_server *server, int fd, struct error *error)
 
 int qmp_server_listen_fd(struct qmp_server *server, int fd, struct error *error)
 {
-    if (server->listen_fd >= 0)
-        return error_set(error, -EBUSY, "the control socket is there already");
+    struct qmp_listener *listener = &server->listeners[server->listener_count];
+    if (server->listener_count == QMP_LISTENERS_MAX)
+        return error_set(error, -EBUSY, "there are %d control sockets already", QMP_LISTENERS_MAX);
     if (server->spare_fd < 0)
         server->spare_fd = open("/", O_PATH | O_CLOEXEC);
     if (server->spare_fd < 0)
         return error_set(error, -errno, "cannot listen for commands: %s", strerror(errno));
-    server->listen_watch = loop_watch_add(server->loop, fd, LOOP_READ, server_accept, server, error);
-    if (!server->listen_watch)
+    *listener = (struct qmp_listener){.server = server, .fd = fd};
+    listener->watch = loop_watch_add(server->loop, fd, LOOP_READ, server_accept, listener, error);
+    if (!listener->watch)
         return -ENOMEM;
-    server->listen_fd = fd;
+    server->listener_count++;
     return 0;
 }
 
@@ -300,15 +304,15 @@ int qmp_server_listen(struct qmp_server *server, const char *path, struct error 
     int fd = unix_socket_listen(path, 0600, BACKLOG, error);
     if (fd < 0)
         return fd;
-    int code = qmp_server_listen_fd(server, fd, error);
-    server->path = code ? NULL : strdup(path);
-    if (!code && !server->path)
-        code = error_set(error, -ENOMEM, "out of memory");
-    if (code) {
-        unlink(path);
-        if (server->listen_fd != fd)
-            close(fd);
+    char *copy = strdup(path);
+    int code = copy ? qmp_server_listen_fd(server, fd, error) : error_set(error, -ENOMEM, "out of memory");
+    if (!code) {
+        server->listeners[server->listener_count - 1].path = copy;
+        return 0;
     }
+    free(copy);
+    unlink(path);
+    close(fd);
     return code;
 }
 
@@ -320,7 +324,7 @@ int qmp_server_new(struct qmp_server **out, struct loop *loop, struct error *err
     if (!server)
         return error_set(error, -ENOMEM, "out of memory for a control server");
     server->loop = loop;
-    server->listen_fd = server->spare_fd = server->timer_fd = -1;
+    server->spare_fd = server->timer_fd = -1;
     server->work = (struct loop_call){.function = server_work, .opaque = server};
     server->tables[server->table_count++] = (struct qmp_entry){&qmp_builtin, server};
     *out = server;
@@ -369,15 +373,15 @@ void qmp_server_free(struct qmp_server *server)
     for (struct qmp_call *call = server->calls; call; call = call->next)
         call->server = NULL;
     qmp_events_free(server);
-    if (server->listen_watch)
-        loop_watch_remove(server->listen_watch);
-    if (server->listen_fd >= 0)
-        close(server->listen_fd);
+    for (unsigned i = 0; i < server->listener_count; i++) {
+        loop_watch_remove(server->listeners[i].watch);
+        close(server->listeners[i].fd);
+        if (server->listeners[i].path)
+            unlink(server->listeners[i].path);
+        free(server->listeners[i].path);
+    }
     if (server->spare_fd >= 0)
         close(server->spare_fd);
-    if (server->path)
-        unlink(server->path);
-    free(server->path);
     loop_cancel(server->loop, &server->work);
     free(server);
 }

@@ -31,11 +31,12 @@
 #include "base/loop.h"
 #include "control/qmp.h"
 
-#define QMP_MESSAGE_MAX (1u << 20) /* bytes of a command */
-#define QMP_VALUES_MAX  20000      /* in one command */
-#define QMP_DEPTH_MAX   64
-#define QMP_OUTPUT_MAX  (1u << 20) /* bytes */
-#define QMP_CLIENTS_MAX 32
+#define QMP_MESSAGE_MAX   (1u << 20) /* bytes of a command */
+#define QMP_VALUES_MAX    20000      /* in one command */
+#define QMP_DEPTH_MAX     64
+#define QMP_OUTPUT_MAX    (1u << 20) /* bytes */
+#define QMP_CLIENTS_MAX   32
+#define QMP_LISTENERS_MAX 2
 
 struct qmp_server;
 
@@ -49,8 +50,9 @@ void qmp_server_free(struct qmp_server *server);
 int qmp_server_add(struct qmp_server *server, const struct qmp_table *table, void *opaque,
                    struct error *error);
 
-/* Listens at a path, with mode 0600. What a process that has died left there is replaced; -EADDRINUSE:
- * another listens there, or it is no socket. Of any length; it is removed by qmp_server_free(). */
+/* Listens at a path, with mode 0600; at most at QMP_LISTENERS_MAX: -EBUSY. What a process that has died left
+ * there is replaced; -EADDRINUSE: another listens there, or it is no socket. Of any length; it is removed by
+ * qmp_server_free(). */
 int qmp_server_listen(struct qmp_server *server, const char *path, struct error *error);
 /* The same on a socket that listens already (from systemd, say); it is taken over, unless this fails. */
 int qmp_server_listen_fd(struct qmp_server *server, int fd, struct error *error);

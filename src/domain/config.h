@@ -44,7 +44,7 @@ struct domain_config {
         struct domain_list disks;
         bool snapshot;
         struct domain_list nets, consoles;
-        char *virtio_console, *vsock;
+        char *virtio_console, *vsock, *qmp;
         bool no_reboot;
         uint64_t debug_exit;
         bool debug_console;

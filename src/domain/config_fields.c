@@ -12,6 +12,7 @@
 #include "boot/layout.h"
 #include "debug/gdb.h"
 #include "domain/config.h"
+#include "domain/control_option.h"
 #include "domain/kind.h"
 #include "machine/pc.h"
 
@@ -49,6 +50,15 @@ static int check_gdb(const char *text, struct error *error)
     uint16_t port;
     bool wait;
     return gdb_port_parse(text, &port, &wait, error);
+}
+
+static int check_qmp(const char *text, struct error *error)
+{
+    char *path;
+    int code = domain_control_option_parse(text, &path, error);
+    if (!code)
+        free(path);
+    return code;
 }
 
 static int check_restart(const char *text, struct error *error)
@@ -331,6 +341,15 @@ const struct domain_field domain_fields[] = {
      .is_file = true,
      .argument = "PATH",
      .help = "Connections between guest and host, by Unix sockets at PATH"},
+    {.section = "machine",
+     .name = "qmp",
+     .type = DOMAIN_TEXT,
+     AT(machine.qmp),
+     .check = check_qmp,
+     .path = DOMAIN_PATH_AFTER_KIND,
+     .argument = "unix:PATH",
+     .suggest = "unix:",
+     .help = "Be commanded by QMP at this Unix socket, too (,server=on,wait=off may follow)"},
     {.section = "machine",
      .name = "no_reboot",
      .type = DOMAIN_BOOLEAN,

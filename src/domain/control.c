@@ -5,10 +5,13 @@
 #include <stdlib.h>
 
 #include "control/qmp_server.h"
+#include "domain/control_option.h"
 
 struct domain_control {
     struct domain_run *run;
     struct qmp_server *server;
+    const struct domain_kind *kind;
+    bool added; /* the kind's own commands */
 };
 
 /* -- commands -------------------------------------------------------------------------------------------- */
@@ -104,22 +107,45 @@ static const struct qmp_table table = {.commands = commands, .events = events};
 
 /* -- the socket ------------------------------------------------------------------------------------------ */
 
+static int control_add(struct domain_control *control, struct error *error)
+{
+    if (!control->kind->control)
+        return qmp_server_add(control->server, &table, control, error);
+    int code = control->kind->control(control->run, control->server, error);
+    control->added = !code;
+    return code;
+}
+
+/* Where the configuration wants it, too. */
+static int listen_too(struct domain_control *control, const char *option, struct error *error)
+{
+    char *path;
+    int code = option ? domain_control_option_parse(option, &path, error) : 0;
+    if (code || !option)
+        return code;
+    code = qmp_server_listen(control->server, path, error);
+    if (code)
+        error_prefix(error, "--qmp: ");
+    free(path);
+    return code;
+}
+
 int domain_control_new(struct domain_control **out, struct domain_run *run, const char *path,
                        struct error *error)
 {
     struct domain_control *control = calloc(1, sizeof *control);
     if (!control)
         return error_set(error, -ENOMEM, "out of memory");
-    control->run = run;
+    *control = (struct domain_control){.run = run, .kind = domain_kind_of(run->config)};
     int code = qmp_server_new(&control->server, run->loop, error);
     if (!code)
-        code = qmp_server_add(control->server, &table, control, error);
-    if (!code)
+        code = control_add(control, error);
+    if (!code && path)
         code = qmp_server_listen(control->server, path, error);
+    if (!code)
+        code = listen_too(control, run->config->machine.qmp, error);
     if (code) {
-        if (control->server)
-            qmp_server_free(control->server);
-        free(control);
+        domain_control_free(control, NULL);
         return code;
     }
     *out = control;
@@ -128,7 +154,7 @@ int domain_control_new(struct domain_control **out, struct domain_run *run, cons
 
 void domain_control_paused(struct domain_control *control, bool paused)
 {
-    if (control)
+    if (control && !control->added)
         qmp_server_event(control->server, paused ? "STOP" : "RESUME", NULL);
 }
 
@@ -136,9 +162,12 @@ void domain_control_free(struct domain_control *control, const struct domain_end
 {
     if (!control)
         return;
-    if (end)
+    if (end && !control->added)
         qmp_server_event(control->server, "SHUTDOWN",
                          json_pack("{s:b, s:s}", "guest", !end->asked, "reason", end->reason));
-    qmp_server_free(control->server);
+    if (control->added)
+        control->kind->uncontrol(control->run);
+    if (control->server)
+        qmp_server_free(control->server);
     free(control);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * control: a domain's control socket, RUN/ID/control, which speaks QMP: what all kinds of domains can do. A
- * kind adds what is its own.
+ * control: a domain's control socket, RUN/ID/control, which speaks QMP. What all kinds of domains can do is
+ * here, for kinds that have no commands of their own:
  *
  *   stop cont            the domain stands still, and goes on
  *   system_powerdown     asks it to end by itself
@@ -17,7 +17,8 @@
 
 struct domain_control;
 
-/* Serves it in the run's loop, at a path. All of it under the loop's lock, or while it does not run. */
+/* Serves it in the run's loop, at `path`, NULL: nowhere, and where the configuration says. All of it under
+ * the loop's lock, or while it does not run. */
 int domain_control_new(struct domain_control **out, struct domain_run *run, const char *path,
                        struct error *error);
 /* Tells the clients that the domain stands still, or goes on. NULL: nothing. */

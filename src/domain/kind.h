@@ -21,6 +21,8 @@
 #include "base/loop.h"
 #include "domain/config.h"
 
+struct qmp_server;
+
 #define DOMAIN_KIND_NAMES "machine program"
 
 #define DOMAIN_REASON_MAX 64
@@ -86,6 +88,10 @@ struct domain_kind {
     int (*stop)(struct domain_run *run, struct error *error);
     /* Ends it at once. */
     void (*kill)(struct domain_run *run);
+    /* Adds to a server of QMP all that can be asked of it; after prepare(). NULL: what is in control.h. */
+    int (*control)(struct domain_run *run, struct qmp_server *server, struct error *error);
+    /* Before the server is freed, if control() has been called. */
+    void (*uncontrol)(struct domain_run *run);
     int (*pause)(struct domain_run *run, struct error *error);
     int (*resume)(struct domain_run *run, struct error *error);
 };

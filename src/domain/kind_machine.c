@@ -11,6 +11,7 @@
 #include "debug/gdb.h"
 #include "domain/kind.h"
 #include "machine/machine_gdb.h"
+#include "machine/machine_qmp.h"
 #include "machine/pc.h"
 #include "translator/translator.h"
 
@@ -28,6 +29,7 @@ struct machine_run {
     struct machine *running;
     struct machine_gdb *gdb;
     struct machine_observer observer;
+    struct machine_qmp *qmp;
     int console; /* the machine's end of it; -1: it is stdio */
 };
 
@@ -301,6 +303,20 @@ static int machine_kind_resume(struct domain_run *run, struct error *error)
     return 0;
 }
 
+static int machine_control(struct domain_run *run, struct qmp_server *server, struct error *error)
+{
+    struct machine_run *own = run->own;
+    const struct machine_qmp_options options = {.name = run->name[0] ? run->name : NULL};
+    return machine_qmp_new(&own->qmp, own->running, server, &options, error);
+}
+
+static void machine_uncontrol(struct domain_run *run)
+{
+    struct machine_run *own = run->own;
+    machine_qmp_free(own->qmp);
+    own->qmp = NULL;
+}
+
 const struct domain_kind domain_kind_machine = {
     .name = "machine",
     .check = machine_check,
@@ -310,6 +326,8 @@ const struct domain_kind domain_kind_machine = {
     .discard = machine_discard,
     .stop = machine_stop,
     .kill = machine_kill,
+    .control = machine_control,
+    .uncontrol = machine_uncontrol,
     .pause = machine_kind_pause,
     .resume = machine_kind_resume,
 };

@@ -182,8 +182,9 @@ static int console_open(struct process *process, struct error *error)
 static int control_open(struct process *process, struct error *error)
 {
     char path[PATH_MAX];
-    domain_run_path(process->domain, DOMAIN_CONTROL_FILE, path);
-    return domain_control_new(&process->control, &process->run, path, error);
+    if (process->domain)
+        domain_run_path(process->domain, DOMAIN_CONTROL_FILE, path);
+    return domain_control_new(&process->control, &process->run, process->domain ? path : NULL, error);
 }
 
 /* Comes before the loop is freed. `end` may be NULL: it has not run. */
@@ -229,7 +230,7 @@ static int run_prepare(struct process *process, struct error *error)
     code = process->signals_watch ? 0 : -ENOMEM;
     if (!code && process->run.background)
         code = console_open(process, error);
-    if (!code && process->domain)
+    if (!code)
         code = control_open(process, error);
     if (!code)
         return 0;

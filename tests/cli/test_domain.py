@@ -15,6 +15,7 @@ import time
 import pytest
 
 from conftest import VISOR, run_visor
+from qmp import Qmp
 
 TIMEOUT = 60  # of a host that is very busy
 
@@ -429,6 +430,26 @@ def test_escape_leaves_the_console(store):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(terminal)
     assert store.state("web")["status"] == "running"
+
+
+def test_control_socket_speaks_qmp(store, program, tmp_path):
+    store.start("web", "--qmp", f"unix:{tmp_path}/other")
+    for path in (store.ok("inspect", "-f", "paths.control", "web").strip(), tmp_path / "other"):
+        client = Qmp(path, TIMEOUT)
+        assert client.execute("query-name") == {"name": "web"}
+        assert client.execute("query-status") == {"status": "running", "running": True}
+        client.close()
+    store.ok("run", "-d", "--name", "p", program, "x")
+    store.wait_for_log("p", "said")
+    client = Qmp(store.ok("inspect", "-f", "paths.control", "p").strip(), TIMEOUT)
+    client.execute("stop")
+    client.wait("STOP")
+    assert client.execute("query-status") == {"status": "paused", "running": False}
+    client.execute("cont")
+    client.execute("system_powerdown")
+    assert client.wait("SHUTDOWN") == {"guest": False, "reason": "exited"}
+    client.close()
+    assert store.ok("wait", "p") == "9\n"
 
 
 # -- restart policies ----------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ static void test_round_trip(void **state)
         " \"gdb\": \"1234\", \"machine\": {\"type\": \"pc\", \"cpu\": \"486\", \"cpus\": 2, \"memory\": \"96M\","
         " \"kernel\": \"/k\", \"initrd\": \"/i\", \"append\": \"x y\", \"disks\": [\"/d,readonly\", \"/e\"],"
         " \"snapshot\": true, \"nets\": [\"none\"], \"consoles\": [\"stdio\"], \"virtio_console\": \"none\","
-        " \"vsock\": \"/v\", \"no_reboot\": true, \"debug_exit\": 501, \"debug_console\": true}}";
+        " \"vsock\": \"/v\", \"qmp\": \"unix:/q\", \"no_reboot\": true, \"debug_exit\": 501, \"debug_console\": true}}";
     struct domain_config config;
     struct error error;
     (void)state;

@@ -295,11 +295,9 @@ void char_host_close(struct char_host *host)
 
 char *char_host_describe(const struct char_host *host, char *text, size_t size)
 {
-    static const char *const kinds[] = {[CHAR_NONE] = "none",
-                                        [CHAR_STDIO] = "stdio",
-                                        [CHAR_PTY] = "pty:",
-                                        [CHAR_UNIX] = "unix:",
-                                        [CHAR_FILE] = "file:"};
+    static const char *const kinds[] = {
+        [CHAR_NONE] = "none",  [CHAR_STDIO] = "stdio", [CHAR_PTY] = "pty:",
+        [CHAR_UNIX] = "unix:", [CHAR_FILE] = "file:",  [CHAR_SOCKET] = "stdio"};
     const char *path = host->options.kind == CHAR_FILE ? host->options.path : host->path;
     snprintf(text, size, "%s%s", kinds[host->options.kind], path ? path : "");
     return text;
