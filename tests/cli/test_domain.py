@@ -7,6 +7,8 @@ import pathlib
 import pty
 import random
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -476,6 +478,25 @@ def test_restart_always_but_not_after_stop(store):
     store.send("well", "Q")
     store.wait_for_status("well", "exited")
     assert store.state("well")["restarts"] == 0
+
+
+def test_unit_of_systemd(store, tmp_path):
+    """Its commands start and stop the domain, and its PID file tells the process."""
+    identity = store.ok("create", "--name", "web", "--restart", "always", "--stop-timeout", "7", *store.options).strip()
+    text = store.ok("generate", "systemd", "web")
+    unit = dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    assert (unit["Type"], unit["Restart"], unit["TimeoutStopSec"]) == ("forking", "on-abnormal", "27")
+    assert unit["ExecStart"].endswith(f" start {identity}")
+    subprocess.run(shlex.split(unit["ExecStart"]), check=True, timeout=TIMEOUT)
+    assert int(pathlib.Path(unit["PIDFile"]).read_text()) == store.state("web")["pid"]
+    subprocess.run(shlex.split(unit["ExecStop"]), check=True, timeout=TIMEOUT)
+    assert store.state("web")["status"] == "exited" and not pathlib.Path(unit["PIDFile"]).exists()
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "web.service").write_text(text)
+        verified = subprocess.run(["systemd-analyze", "--man=no", "verify", tmp_path / "web.service"], capture_output=True, text=True)
+        assert "web.service" not in verified.stderr
+    store.ok("create", "--name", "brief", "--rm", *store.options)
+    assert_refused(store.run("generate", "systemd", "brief"), 1, "is removed at its end")
 
 
 def test_stop_while_it_waits_to_be_restarted(store):
