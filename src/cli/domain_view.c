@@ -84,7 +84,7 @@ const char *domain_view_text(const struct domain_view *view, const char *field, 
     } else if (!strcmp(field, "Status")) {
         status_print(view, text, size);
     } else if (!strcmp(field, "Pid")) {
-        snprintf(text, size, "%d", (int)view->state.process.pid);
+        snprintf(text, size, "%d", domain_state_lives(&view->state) ? (int)view->state.process.pid : 0);
     } else if (!strcmp(field, "Restarts")) {
         snprintf(text, size, "%u", view->state.restarts);
     } else {

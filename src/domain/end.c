@@ -86,7 +86,7 @@ static int process_open(struct domain *domain, struct domain_state *state, struc
     int code = domain_look(domain, state, error);
     if (code)
         return code;
-    int fd = process_id_open(&state->process);
+    int fd = domain_state_lives(state) ? process_id_open(&state->process) : -ESRCH;
     return fd < 0 ? error_set(error, fd, "the domain %s does not run", domain->name) : fd;
 }
 

@@ -36,7 +36,7 @@ int process_id_open(const struct process_id *id);
 /* Times are nanoseconds since 1970; 0: never. */
 struct domain_state {
     enum domain_phase status;
-    struct process_id process; /* while it runs */
+    struct process_id process; /* while it runs; of one that was CREATED to be run at once: who does that */
     int64_t created, started, finished;
     struct domain_end end; /* since `finished` */
     unsigned restarts;     /* by its restart policy, since somebody started it */
@@ -44,10 +44,10 @@ struct domain_state {
 };
 
 const char *domain_phase_text(enum domain_phase status);
-/* Whether it has a process. */
+/* Whether it has a process of its own. */
 static inline bool domain_state_lives(const struct domain_state *state)
 {
-    return state->process.pid != 0;
+    return state->process.pid != 0 && state->status != DOMAIN_CREATED;
 }
 
 int64_t state_time_now(void);

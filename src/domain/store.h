@@ -58,7 +58,9 @@ void store_close(struct store *store);
 int store_name_check(const char *name, struct error *error);
 
 /* Makes a domain of a configuration whose paths are absolute. A NULL name: one is found for it. -EEXIST: the
- * name is taken. It comes back open, and with its lock held if `locked`. Nothing is left after an error. */
+ * name is taken. It comes back open, and with its lock held if `locked`: the caller is
+ * about to run it; if he dies before it runs, and it is to be removed at its end, it is. Nothing is left
+ * after an error. */
 int domain_create(struct domain *domain, struct store *store, const struct domain_config *config,
                   const char *name, bool locked, struct error *error);
 

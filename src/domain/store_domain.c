@@ -107,12 +107,16 @@ static int name_take(struct store *store, const char *name, const char *id, stru
     return -EEXIST;
 }
 
-static int files_write(struct domain *domain, const struct domain_config *config, struct error *error)
+static int files_write(struct domain *domain, const struct domain_config *config, bool locked,
+                       struct error *error)
 {
     struct domain_state state = {.status = DOMAIN_CREATED, .created = state_time_now()};
     const bool sync = !config->remove; /* what is removed in the end need not survive the host */
+    int code = locked ? process_id_self(&state.process, error) : 0;
+    if (code)
+        return code;
     json_t *document = domain_config_json(config);
-    int code = store_write_json(domain->directory, "config.json", document, sync, error);
+    code = store_write_json(domain->directory, "config.json", document, sync, error);
     json_decref(document);
     store_step(domain->store);
     if (code)
@@ -131,14 +135,14 @@ static int files_write(struct domain *domain, const struct domain_config *config
 
 /* From here on it is under `.new-ID`; the store's lock is held. */
 static int create_in(struct domain *domain, const struct domain_config *config, const char *wanted,
-                     const char *temporary, struct error *error)
+                     const char *temporary, bool locked, struct error *error)
 {
     struct store *store = domain->store;
     domain->directory = openat(store->domains, temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (domain->directory < 0)
         return error_set(error, -errno, "cannot open %s/domains/%s: %s", store->path, temporary,
                          strerror(errno));
-    int code = files_write(domain, config, error);
+    int code = files_write(domain, config, locked, error);
     do {
         if (wanted)
             snprintf(domain->name, sizeof domain->name, "%s", wanted);
@@ -181,7 +185,7 @@ int domain_create(struct domain *domain, struct store *store, const struct domai
         code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
     } else {
         store_step(store);
-        code = create_in(domain, config, name, temporary, error);
+        code = create_in(domain, config, name, temporary, locked, error);
         if (code)
             store_remove_tree(store->domains, temporary);
     }
@@ -370,10 +374,12 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
     struct domain_config config;
     bool remove = domain_read_config(domain, &config, NULL) == 0 && config.remove;
     domain_config_free(&config);
-    state->status = DOMAIN_EXITED;
     state->process = (struct process_id){0};
-    state->finished = state_time_now();
-    state->end = (struct domain_end){.status = 128 + 9, .reason = "killed", .failed = true};
+    if (state->status != DOMAIN_CREATED) {
+        state->status = DOMAIN_EXITED;
+        state->finished = state_time_now();
+        state->end = (struct domain_end){.status = 128 + 9, .reason = "killed", .failed = true};
+    }
     domain_remove_run(domain);
     store_step(domain->store);
     int code = domain_write_state(domain, state, error);
@@ -387,13 +393,13 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
 int domain_look(struct domain *domain, struct domain_state *state, struct error *error)
 {
     int code = domain_read_state(domain, state, error);
-    if (code || !domain_state_lives(state) || process_id_lives(&state->process))
+    if (code || !state->process.pid || process_id_lives(&state->process))
         return code;
     const bool held = domain->lock >= 0;
     code = held ? 0 : domain_lock(domain, error);
     if (!code)
         code = domain_read_state(domain, state, error);
-    if (!code && domain_state_lives(state) && !process_id_lives(&state->process))
+    if (!code && state->process.pid && !process_id_lives(&state->process))
         code = note_death(domain, state, error);
     if (!held)
         domain_unlock(domain);

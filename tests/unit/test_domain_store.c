@@ -46,7 +46,8 @@ static void open_store(struct store *store)
         fail_msg("%s", error.message);
 }
 
-static int create(struct store *store, const char *name, bool remove, struct domain *domain)
+static int create_locked(struct store *store, const char *name, bool remove, bool locked,
+                         struct domain *domain)
 {
     static const char document[] = "{\"machine\": {\"kernel\": \"/k\"}}";
     struct domain_config config;
@@ -54,9 +55,14 @@ static int create(struct store *store, const char *name, bool remove, struct dom
     assert_int_equal(domain_config_init(&config, &error), 0);
     assert_int_equal(domain_config_parse(&config, document, strlen(document), "x", &error), 0);
     config.remove = remove;
-    int code = domain_create(domain, store, &config, name, false, &error);
+    int code = domain_create(domain, store, &config, name, locked, &error);
     domain_config_free(&config);
     return code;
+}
+
+static int create(struct store *store, const char *name, bool remove, struct domain *domain)
+{
+    return create_locked(store, name, remove, false, domain);
 }
 
 static void make(struct store *store, const char *name)
@@ -265,6 +271,42 @@ static void test_missing_store_has_no_domains(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* Who has made a domain to run it dies before that. */
+static void test_killed_before_it_runs(void **state)
+{
+    (void)state;
+    for (unsigned remove = 0; remove < 2; remove++) {
+        pid_t child = fork();
+        if (!child) {
+            struct store own;
+            struct domain domain;
+            open_store(&own);
+            domain = (struct domain){0};
+            if (create_locked(&own, "a", remove, true, &domain) == 0)
+                kill(getpid(), SIGKILL);
+            _exit(1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        struct store store;
+        struct domain domain;
+        struct domain_state seen;
+        struct error error = ERROR_INIT;
+        open_store(&store);
+        assert_int_equal(domain_find(&domain, &store, "a", &error), 0);
+        assert_int_equal(domain_look(&domain, &seen, &error), remove ? -ENOENT : 0);
+        if (!remove) {
+            assert_int_equal(seen.status, DOMAIN_CREATED);
+            assert_int_equal(domain_lock(&domain, &error), 0);
+            assert_int_equal(domain_remove(&domain, &error), 0);
+        }
+        domain_close(&domain);
+        store_close(&store);
+        assert_int_equal(check_whole(), 0);
+    }
+}
+
 /* -- crashes --------------------------------------------------------------------------------------------- */
 
 static unsigned steps_left;
@@ -436,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names_are_unique, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed_while_another_waits_for_the_lock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_processes_are_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_killed_before_it_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_store_has_no_domains, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crashes, setup, teardown),
