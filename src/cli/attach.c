@@ -12,6 +12,7 @@
 #include "backend/char/host.h"
 #include "backend/char/terminal.h"
 #include "base/unix_socket.h"
+#include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/domain_each.h"
 #include "domain/end.h"
@@ -113,7 +114,7 @@ static int connect_console(struct domain *domain, struct error *error)
     return fd;
 }
 
-static int attach_console(struct domain *domain, bool wants_status, struct error *error)
+int console_attach(struct domain *domain, bool wants_status, struct error *error)
 {
     int status = STATUS_OK, fd = connect_console(domain, error);
     if (fd < 0)
@@ -149,7 +150,7 @@ static int run_console(const char *command, bool wants_status, int count, char *
     int status = domain_one_open(command, &store, &domain, words[0]);
     if (status)
         return status;
-    int code = attach_console(&domain, wants_status, &error);
+    int code = console_attach(&domain, wants_status, &error);
     domain_close(&domain);
     store_close(&store);
     if (code >= 0)

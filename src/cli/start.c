@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* start: starts domains that were made. */
 #include <errno.h>
+#include <stdio.h>
 
+#include "cli/attach.h"
 #include "cli/command.h"
 #include "cli/domain_each.h"
 #include "domain/process.h"
 
-static bool all;
+enum { ATTACH, ALL };
 
 static const struct command_option options[] = {
-    {.name = "all", .letter = 'a', .help = "All that do not run"},
+    [ATTACH] = {.name = "attach", .letter = 'a', .help = "Be its console then, as \"visor attach\""},
+    [ALL] = {.name = "all", .help = "All that do not run"},
     {0},
 };
+
+static bool attach, all;
+static int status; /* of what was attached to */
 
 static int set_option(void *context, int index, const char *argument, struct error *error)
 {
     (void)context;
-    (void)index;
     (void)argument;
     (void)error;
-    all = true;
+    *(index == ALL ? &all : &attach) = true;
     return 0;
 }
 
@@ -30,7 +35,14 @@ static int start_one(struct domain *domain, void *opaque, struct error *error)
     int code = domain_lock(domain, error);
     if (!code)
         code = domain_look(domain, &state, error);
-    return code || domain_state_lives(&state) ? code : domain_start(domain, error);
+    if (!code && !domain_state_lives(&state))
+        code = domain_start(domain, error);
+    if (code || !attach)
+        return code;
+    domain_unlock(domain);
+    code = console_attach(domain, true, error);
+    status = code > 0 ? code : 0;
+    return code < 0 ? code : 0;
 }
 
 static bool is_wanted(const struct domain_state *state)
@@ -41,8 +53,15 @@ static bool is_wanted(const struct domain_state *state)
 static int run_start(void *context, int count, char **words)
 {
     (void)context;
-    const struct domain_each each = {.command = "start", .all = all, .one = start_one, .wanted = is_wanted};
-    return domain_each_run(&each, count, words);
+    if (attach && (all || count > 1)) {
+        fprintf(stderr,
+                "visor: start: one terminal is one domain's console\n  hint: give --attach one name\n");
+        return STATUS_USAGE;
+    }
+    const struct domain_each each = {
+        .command = "start", .all = all, .silent = attach, .one = start_one, .wanted = is_wanted};
+    int failed = domain_each_run(&each, count, words);
+    return failed ? failed : status;
 }
 
 const struct command command_start = {

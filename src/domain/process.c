@@ -266,6 +266,12 @@ static bool wants_restart(const struct process *process, const struct domain_end
     return true;
 }
 
+/* Whether a signal means that the domain's end is wanted, whatever its kind. */
+static bool is_end(uint32_t number)
+{
+    return number == SIGTERM || number == SIGINT || number == SIGHUP || number == SIGQUIT;
+}
+
 /* Before it is started again. False: somebody does not want that. */
 static bool wait_for_restart(struct process *process)
 {
@@ -274,11 +280,17 @@ static bool wait_for_restart(struct process *process)
     process->state.status = DOMAIN_RESTARTING;
     process->state.restarts++;
     state_put(process);
+    const int64_t until = state_time_now() + (int64_t)process->delay * 1000000;
     struct pollfd wait = {.fd = process->signals, .events = POLLIN};
-    if (poll(&wait, 1, (int)process->delay) <= 0)
-        return true;
-    process->state.stopped = true;
-    return false;
+    for (int64_t left; (left = until - state_time_now()) > 0;) {
+        struct signalfd_siginfo info;
+        if (poll(&wait, 1, (int)MIN(left / 1000000 + 1, process->delay)) > 0 &&
+            read(process->signals, &info, sizeof info) == sizeof info && is_end(info.ssi_signo)) {
+            process->state.stopped = true;
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The domain runs, and its lock is free. */

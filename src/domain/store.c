@@ -233,7 +233,9 @@ static int open_all(struct store *store)
     store->lock = openat(root, "lock", O_RDONLY | O_CLOEXEC); /* flock() needs no more */
     if (store->lock < 0)
         store->lock = -errno;
-    store->run = open_directory(AT_FDCWD, store->run_path);
+    store->run = open(store->run_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (store->run < 0)
+        store->run = -errno;
     const int fds[] = {store->names, store->domains, store->lock, store->run};
     for (unsigned i = 0; i < 4 && !code; i++)
         code = fds[i] < 0 ? fds[i] : 0;

@@ -191,11 +191,12 @@ def test_wait_tells_the_exit_status(store):
     store.start("brief", "--rm")
     waiters = [subprocess.Popen([VISOR, "wait", name], env=store.environment(), stdout=subprocess.PIPE, text=True)
                for name in ("web", "brief")]
-    for name in ("web", "brief"):
+    for name, waiter in zip(("web", "brief"), waiters):
+        while not any(os.readlink(f).startswith("anon_inode:[pidfd]") for f in pathlib.Path(f"/proc/{waiter.pid}/fd").iterdir()):
+            time.sleep(0.01)
         store.wait_for_log(name, "READY")
         store.send(name, "P")
-    assert waiters[0].communicate(timeout=TIMEOUT)[0] == "5\n"
-    assert waiters[1].communicate(timeout=TIMEOUT)[0] in ("5\n", "")  # it may be gone before it was looked at
+        assert waiter.communicate(timeout=TIMEOUT)[0] == "5\n"
     assert store.ok("wait", "web") == "5\n"
     assert store.state("web")["reason"] == "panic"
     store.ok("create", "--name", "never", *store.options)
@@ -282,6 +283,40 @@ def test_store_that_cannot_be_written(store, tmp_path):
     assert_refused(blocked.run("create", *store.options), 126, "cannot open the store", str(blocked.path))
     result = blocked.run("run", *store.options, stdin="Q")  # nobody has asked for it to be stored
     assert result.returncode == 0 and "READY" in result.stdout and "is not listed" in result.stderr
+
+
+def test_full_store(store, tmp_path):
+    """No room: an error that says so, and nothing half made."""
+    script = ('mount -t tmpfs -o size=64k none "$1" && export VISOR_STORE="$1" && "$0" ps && "$0" create --name a --kernel /k && '
+              'dd if=/dev/zero of="$1/fill" bs=4k status=none; "$0" create --name b --kernel /k; echo "status $?"; "$0" ps -aq | wc -l;'
+              'find "$1" -name ".new*"')
+    result = subprocess.run(["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script, VISOR,
+                             tmp_path], capture_output=True, text=True, timeout=TIMEOUT)
+    assert "cannot write" in result.stderr and "No space left on device" in result.stderr
+    assert result.stdout.splitlines()[-2:] == ["status 126", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes what another user has made")
+def test_directory_of_somebody_else(tmp_path, kernel):
+    """Without XDG_RUNTIME_DIR sockets are in a directory that anybody could have made."""
+    run = pathlib.Path("/tmp/visor-65531")
+    tmp_path.chmod(0o777)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    try:
+        run.mkdir(0o777)
+        result = subprocess.run([VISOR, "create", "--kernel", "/k"], env=environment, user=65531, capture_output=True, text=True)
+        assert_refused(result, 126, str(run), "not yours alone")
+        run.rmdir()
+        (tmp_path / "elsewhere").mkdir()
+        run.symlink_to(tmp_path / "elsewhere")
+        assert subprocess.run([VISOR, "create", "--kernel", "/k"], env=environment, user=65531).returncode == 126
+        run.unlink()
+        assert subprocess.run([VISOR, "create", "--kernel", "/k"], env=environment, user=65531, stdout=subprocess.DEVNULL).returncode == 0
+        assert run.stat().st_mode & 0o777 == 0o700
+    finally:
+        subprocess.run(["rm", "-rf", run])
 
 
 def test_bad_configurations(store, tmp_path):
@@ -415,6 +450,8 @@ def test_attach_takes_the_exit_status(store):
     result = store.run("attach", "web", stdin="aP")
     assert result.returncode == 5 and "a" in result.stdout
     assert_refused(store.run("attach", "web"), 1, "does not run")
+    result = store.run("start", "--attach", "web", stdin="abcP")
+    assert result.returncode == 5 and "abc" in result.stdout
 
 
 def test_escape_leaves_the_console(store):
