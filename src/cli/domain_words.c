@@ -173,6 +173,8 @@ static int finish_program(struct domain_config *config, int count, char **argume
         arguments = shell;
         count = 1;
     }
+    if (count) /* in place of what a document says */
+        domain_list_clear(&config->program.command);
     for (int i = 0; !code && i < count; i++)
         code = domain_config_set(config, command, arguments[i], "the command", error);
     return code;

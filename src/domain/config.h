@@ -109,6 +109,7 @@ static inline const char *domain_field_option(const struct domain_field *field)
 /* With all presets. -ENOMEM. Free it in any case. */
 int domain_config_init(struct domain_config *config, struct error *error);
 void domain_config_free(struct domain_config *config);
+void domain_list_clear(struct domain_list *list);
 
 /*
  * Sets a field from a text: of the command line, or of a JSON document's. Lists get another item. NULL is

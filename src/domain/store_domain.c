@@ -454,8 +454,9 @@ int domain_remove(struct domain *domain, struct error *error)
     if (domain->name[0] && store_name_read(store, domain->name, owner) && strcmp(owner, domain->id) == 0)
         unlinkat(store->names, domain->name, 0);
     store_step(store);
+    store_remove_tree(store->domains, dead); /* what cannot be removed now is half made */
+    store_step(store);
     store_unlock(store);
     domain_close(domain);
-    store_repair(store, false); /* removes what is now dead, or whoever is busy there does it */
     return 0;
 }

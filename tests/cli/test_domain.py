@@ -346,6 +346,12 @@ def test_configuration_goes_round(store, tmp_path):
     store.ok("create", "--from", "-", "--name", "c", "--cpus", 4, stdin=config)
     assert store.ok("inspect", "-f", "config.machine.cpus", "c") == "4\n"
     assert store.ok("inspect", "-f", "config.machine.nets[0]", "c") == "none\n"
+    store.ok("create", "--name", "p", "--env", "A=B=C", "/bin/prog", "one", "two")
+    config = json.loads(store.ok("inspect", "-f", "config", "p"))
+    assert config["program"]["command"] == ["/bin/prog", "one", "two"] and config["program"]["env"] == {"A": "B=C"}
+    store.ok("create", "--from", "-", "--name", "q", "--env", "D=E", "/bin/other", stdin=json.dumps(config))
+    config = json.loads(store.ok("inspect", "-f", "config", "q"))
+    assert config["program"]["command"] == ["/bin/other"] and config["program"]["env"] == {"A": "B=C", "D": "E"}
     assert "config.colour" in store.run("inspect", "-f", "config.colour", "c").stderr
 
 
