@@ -33,6 +33,8 @@ static int rm_one(struct domain *domain, void *opaque, struct error *error)
     struct domain_state state;
     (void)opaque;
     int code = force ? domain_stop(domain, 0, error) : 0;
+    if (code == -EINVAL && domain_lock(domain, error) == 0)
+        return domain_remove(domain, error); /* nobody can read any more how it was */
     if (!code)
         code = domain_lock(domain, error);
     if (!code)

@@ -136,19 +136,34 @@ int domain_signal(struct domain *domain, int number, struct error *error)
     return code;
 }
 
+/* The exit status that its process has written down; or that of one that was killed. */
+static int status_read(int file)
+{
+    char text[16] = "";
+    return file >= 0 && pread(file, text, sizeof text - 1, 0) > 0 ? atoi(text) : 128 + SIGKILL;
+}
+
 int domain_wait(struct domain *domain, int *status, struct error *error)
 {
     struct domain_state state;
-    char text[16] = "";
+    /* Opened twice: before it can be removed, and that of this run, should it just have begun. */
     int file = openat(domain->directory, DOMAIN_EXIT_FILE, O_RDONLY | O_CLOEXEC);
     int process = process_open(domain, &state, error);
+    int newer = openat(domain->directory, DOMAIN_EXIT_FILE, O_RDONLY | O_CLOEXEC);
+    if (newer >= 0) {
+        if (file >= 0)
+            close(file);
+        file = newer;
+    }
     int code = process < 0 && process != -ESRCH ? process : 0;
     if (process >= 0) {
         ended(process, -1);
         close(process);
         code = look_at_end(domain, error);
-        ssize_t size = file < 0 ? 0 : pread(file, text, sizeof text - 1, 0);
-        *status = size > 0 ? atoi(text) : 128 + SIGKILL;
+        *status = status_read(file);
+    } else if (!code && domain_state_lives(&state)) { /* it has just ended */
+        code = look_at_end(domain, error);
+        *status = status_read(file);
     } else if (!code) {
         *status = state.end.status;
         if (!state.finished)

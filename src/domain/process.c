@@ -293,23 +293,27 @@ static bool wait_for_restart(struct process *process)
     return true;
 }
 
+/* What cannot be written down is only told of: it runs. */
+static void run_again(struct process *process, struct domain_end *end)
+{
+    struct error error = ERROR_INIT;
+    if (run_prepare(process, &error)) {
+        error_report(&error);
+        *end = (struct domain_end){.status = DOMAIN_CANNOT_RUN, .reason = "cannot start", .failed = true};
+        return;
+    }
+    if (domain_lock(process->domain, &error) || begin_put(process, &error))
+        error_report(&error);
+    domain_unlock(process->domain);
+    run_until_end(process, end);
+}
+
 /* The domain runs, and its lock is free. */
 static void live(struct process *process, struct domain_end *end)
 {
     run_until_end(process, end);
-    while (wants_restart(process, end) && wait_for_restart(process)) {
-        struct error error = ERROR_INIT;
-        int code = run_prepare(process, &error);
-        if (!code && domain_lock(process->domain, &error) == 0) {
-            code = begin_put(process, &error);
-            domain_unlock(process->domain);
-            run_until_end(process, end);
-        }
-        if (code) {
-            error_report(&error);
-            *end = (struct domain_end){.status = DOMAIN_CANNOT_RUN, .reason = "cannot start", .failed = true};
-        }
-    }
+    while (wants_restart(process, end) && wait_for_restart(process))
+        run_again(process, end);
     end_put(process, end);
 }
 

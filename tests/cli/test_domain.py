@@ -285,6 +285,25 @@ def test_store_that_cannot_be_written(store, tmp_path):
     assert result.returncode == 0 and "READY" in result.stdout and "is not listed" in result.stderr
 
 
+def test_damaged_files(store):
+    """One domain that cannot be read does not stand in the way of others, and can be removed."""
+    identity = store.ok("create", "--name", "bad", *store.options).strip()
+    store.ok("create", "--name", "good", *store.options)
+    state = store.path / "domains" / identity / "state.json"
+    for text in ("", "{", "[]", '{"status": "flying"}'):
+        state.write_text(text)
+        result = store.run("ps", "-a", "--format", "{{.Name}}")
+        assert result.returncode == 0 and result.stdout == "good\n" and "domain bad: " in result.stderr
+        assert_refused(store.run("start", "bad"), 1, "domain bad: ")
+    assert_refused(store.run("rm", "bad"), 1, "domain bad: ")
+    store.ok("rm", "-f", "bad")
+    (store.path / "domains" / store.ok("inspect", "-f", "id", "good").strip() / "config.json").write_text("{}")
+    assert "good" in store.run("ps", "-a").stdout
+    assert_refused(store.run("start", "good"), 1, "domain good: ", "nothing to start from")
+    store.ok("rm", "good")
+    assert store.check_whole() == set()
+
+
 def test_full_store(store, tmp_path):
     """No room: an error that says so, and nothing half made."""
     script = ('mount -t tmpfs -o size=64k none "$1" && export VISOR_STORE="$1" && "$0" ps && "$0" create --name a --kernel /k && '

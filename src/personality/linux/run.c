@@ -421,12 +421,12 @@ int linux_start(const struct linux_start *start, struct error *error)
         error_prefix(error, "%s: ", start->path);
         return code;
     }
+    if (start->started_fd > 0)
+        close(start->started_fd);
     if (is_debugged(start))
         code = linux_debug_new(process, &start->debug, error);
     if (code < 0)
         return code;
-    if (start->started_fd > 0)
-        close(start->started_fd);
     set_command(start->exec_name);
     linux_proc_publish(process, sp);
     linux_other_show(process);
