@@ -140,7 +140,7 @@ int console_attach(struct domain *domain, bool wants_status, struct error *error
 
 static int run_console(const char *command, bool wants_status, int count, char **words)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct error error = ERROR_INIT;
     if (count > 1) {
@@ -152,7 +152,7 @@ static int run_console(const char *command, bool wants_status, int count, char *
         return status;
     int code = console_attach(&domain, wants_status, &error);
     domain_close(&domain);
-    store_close(&store);
+    domain_store_close(&store);
     if (code >= 0)
         return code;
     error_report(&error);

@@ -55,7 +55,7 @@ static int run_create(void *context, int count, char **arguments)
 {
     struct create_state *state = context;
     struct error error = ERROR_INIT;
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     if (state->schema)
         return print_schema();
@@ -70,7 +70,7 @@ static int run_create(void *context, int count, char **arguments)
     }
     printf("%s\n", domain.id);
     domain_close(&domain);
-    store_close(&store);
+    domain_store_close(&store);
     return STATUS_OK;
 }
 

@@ -27,13 +27,13 @@ static bool is_wanted(const struct domain_each *each, struct domain *domain)
     return domain_look(domain, &state, NULL) == 0 && (!each->wanted || each->wanted(&state));
 }
 
-static int do_all(const struct domain_each *each, struct store *store)
+static int do_all(const struct domain_each *each, struct domain_store *store)
 {
-    struct store_entry *entries;
+    struct domain_store_entry *entries;
     struct error error = ERROR_INIT;
     unsigned count;
     int status = STATUS_OK;
-    if (store_list(store, &entries, &count, &error)) {
+    if (domain_store_list(store, &entries, &count, &error)) {
         error_report(&error);
         return STATUS_FAILED;
     }
@@ -53,7 +53,7 @@ static int do_all(const struct domain_each *each, struct store *store)
 
 int domain_each_run(const struct domain_each *each, int count, char **words)
 {
-    struct store store;
+    struct domain_store store;
     struct error error = ERROR_INIT;
     int status = STATUS_OK;
     if (each->all == (count > 0)) {
@@ -61,7 +61,7 @@ int domain_each_run(const struct domain_each *each, int count, char **words)
                 each->all ? "--all stands for names" : "name a domain", each->command);
         return STATUS_USAGE;
     }
-    if (store_open(&store, false, &error)) {
+    if (domain_store_open(&store, false, &error)) {
         error_report(&error);
         return STATUS_FAILED;
     }
@@ -77,25 +77,25 @@ int domain_each_run(const struct domain_each *each, int count, char **words)
             status = STATUS_FAILED;
         }
     }
-    store_close(&store);
+    domain_store_close(&store);
     return status;
 }
 
-int domain_one_open(const char *command, struct store *store, struct domain *domain, const char *word)
+int domain_one_open(const char *command, struct domain_store *store, struct domain *domain, const char *word)
 {
     struct error error = ERROR_INIT;
     if (!word) {
         fprintf(stderr, "visor: %s: name a domain\n  hint: \"visor ps -a\" lists them\n", command);
         return STATUS_USAGE;
     }
-    if (store_open(store, false, &error)) {
+    if (domain_store_open(store, false, &error)) {
         error_report(&error);
         return STATUS_FAILED;
     }
     if (domain_find(domain, store, word, &error) == 0)
         return STATUS_OK;
     error_report(&error);
-    store_close(store);
+    domain_store_close(store);
     return STATUS_FAILED;
 }
 

@@ -21,7 +21,7 @@ struct domain_each {
 int domain_each_run(const struct domain_each *each, int count, char **words);
 
 /* The store and one domain in it, for commands with one. An exit status of which the reason was reported. */
-int domain_one_open(const char *command, struct store *store, struct domain *domain, const char *word);
+int domain_one_open(const char *command, struct domain_store *store, struct domain *domain, const char *word);
 
 /* A whole number of seconds. */
 int seconds_parse(const char *text, const char *where, unsigned *seconds, struct error *error);

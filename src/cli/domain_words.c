@@ -228,16 +228,16 @@ static int resolve(struct domain_config *config, struct error *error)
     return code;
 }
 
-int domain_words_create(struct domain_words *words, const char *name, bool locked, struct store *store,
+int domain_words_create(struct domain_words *words, const char *name, bool locked, struct domain_store *store,
                         struct domain *domain, struct error *error)
 {
     int code = resolve(&words->config, error);
     if (!code)
-        code = store_open(store, true, error);
+        code = domain_store_open(store, true, error);
     if (code)
         return code;
     code = domain_create(domain, store, &words->config, name, locked, error);
     if (code)
-        store_close(store);
+        domain_store_close(store);
     return code;
 }

@@ -26,7 +26,7 @@ int domain_words_load(struct domain_words *words, const char *path, struct error
 int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error);
 
 /* Opens the store, and makes a domain of the configuration; see domain_create(). */
-int domain_words_create(struct domain_words *words, const char *name, bool locked, struct store *store,
+int domain_words_create(struct domain_words *words, const char *name, bool locked, struct domain_store *store,
                         struct domain *domain, struct error *error);
 
 #endif

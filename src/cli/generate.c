@@ -29,8 +29,8 @@ static void print_word(const char *word)
     putchar('"');
 }
 
-static void print_command(const char *key, const char *visor, const struct store *store, const char *command,
-                          const char *id)
+static void print_command(const char *key, const char *visor, const struct domain_store *store,
+                          const char *command, const char *id)
 {
     printf("%s=", key);
     print_word(visor);
@@ -88,7 +88,7 @@ static int generate_systemd(const struct domain *domain, struct error *error)
 
 static int run_generate(void *context, int count, char **words)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct error error = ERROR_INIT;
     (void)context;
@@ -105,7 +105,7 @@ static int run_generate(void *context, int count, char **words)
         status = STATUS_FAILED;
     }
     domain_close(&domain);
-    store_close(&store);
+    domain_store_close(&store);
     return status;
 }
 

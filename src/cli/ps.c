@@ -215,8 +215,8 @@ static int print(const struct domain_view *views, unsigned count)
     return STATUS_OK;
 }
 
-static unsigned read_views(struct store *store, const struct store_entry *entries, unsigned count,
-                           struct domain_view *views)
+static unsigned read_views(struct domain_store *store, const struct domain_store_entry *entries,
+                           unsigned count, struct domain_view *views)
 {
     unsigned found = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -239,8 +239,8 @@ static unsigned read_views(struct store *store, const struct store_entry *entrie
 
 static int run_ps(void *context, int count, char **words)
 {
-    struct store store;
-    struct store_entry *entries;
+    struct domain_store store;
+    struct domain_store_entry *entries;
     struct error error = ERROR_INIT;
     unsigned entry_count;
     (void)context;
@@ -249,7 +249,8 @@ static int run_ps(void *context, int count, char **words)
                 words[0], words[0]);
         return STATUS_USAGE;
     }
-    if (store_open(&store, false, &error) || store_list(&store, &entries, &entry_count, &error)) {
+    if (domain_store_open(&store, false, &error) ||
+        domain_store_list(&store, &entries, &entry_count, &error)) {
         error_report(&error);
         return STATUS_FAILED;
     }
@@ -264,7 +265,7 @@ static int run_ps(void *context, int count, char **words)
         domain_view_free(&views[i]);
     free(views);
     free(entries);
-    store_close(&store);
+    domain_store_close(&store);
     return status;
 }
 

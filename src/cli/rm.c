@@ -62,7 +62,7 @@ static int run_rm(void *context, int count, char **words)
 
 static int run_rename(void *context, int count, char **words)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct error error = ERROR_INIT;
     (void)context;
@@ -77,7 +77,7 @@ static int run_rename(void *context, int count, char **words)
     if (!code)
         code = domain_rename(&domain, words[1], &error);
     domain_close(&domain);
-    store_close(&store);
+    domain_store_close(&store);
     if (!code)
         return STATUS_OK;
     error_report(&error);

@@ -98,7 +98,7 @@ static int run_domain(struct run_state *state)
 {
     struct domain_config *config = &state->words.config;
     struct domain domain;
-    struct store store;
+    struct domain_store store;
     struct domain_end end = {0};
     struct error error = ERROR_INIT;
     const bool kept = state->detach || state->name || strcmp(config->restart, "no") != 0;
@@ -108,7 +108,7 @@ static int run_domain(struct run_state *state)
         return run_unstored(state, &error);
     if (!code) {
         code = state->detach ? start_detached(&domain, &error) : domain_run_here(&domain, &end, &error);
-        store_close(&store);
+        domain_store_close(&store);
     }
     if (!code)
         return end.status;

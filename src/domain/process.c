@@ -430,7 +430,7 @@ static int detach(struct process *process, struct error *error)
     if (null < 0 || dup2(null, STDIN_FILENO) < 0)
         return error_set(error, -errno, "cannot open /dev/null: %s", strerror(errno));
     close(null);
-    int code = store_reopen(domain->store, error);
+    int code = domain_store_reopen(domain->store, error);
     if (!code)
         code = domain_reopen(domain, error);
     if (!code)

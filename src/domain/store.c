@@ -31,7 +31,7 @@ static const char *environment(const char *name)
 }
 
 /* An absolute path, since the domain's process has another working directory. */
-static int own_paths(struct store *store, const char *own, struct error *error)
+static int own_paths(struct domain_store *store, const char *own, struct error *error)
 {
     char here[PATH_MAX] = "";
     if (*own != '/' && (!getcwd(here, sizeof here - 1) || strlen(here) + 2 > sizeof here))
@@ -43,7 +43,7 @@ static int own_paths(struct store *store, const char *own, struct error *error)
     return code ? code : path_set(store->run_path, store->path, "/run", error);
 }
 
-static int default_paths(struct store *store, struct error *error)
+static int default_paths(struct domain_store *store, struct error *error)
 {
     char uid[24];
     if (geteuid() == 0) {
@@ -100,7 +100,7 @@ static int check_own(int fd, const char *path, struct error *error)
 
 /* -- locks and repair ------------------------------------------------------------------------------------ */
 
-int store_lock(struct store *store, struct error *error)
+int domain_store_lock(struct domain_store *store, struct error *error)
 {
     while (flock(store->lock, LOCK_SH) < 0) {
         if (errno != EINTR)
@@ -109,7 +109,7 @@ int store_lock(struct store *store, struct error *error)
     return 0;
 }
 
-void store_unlock(struct store *store)
+void domain_store_unlock(struct domain_store *store)
 {
     flock(store->lock, LOCK_UN);
 }
@@ -120,8 +120,9 @@ static bool has_prefix(const char *text, const char *prefix)
 }
 
 /* Entries of a directory that belong to nobody, and what is to be done about them. */
-static void sweep(int fd, bool (*stale)(const struct store *store, const char *name),
-                  void (*drop)(const struct store *store, const char *name), const struct store *store)
+static void sweep(int fd, bool (*stale)(const struct domain_store *store, const char *name),
+                  void (*drop)(const struct domain_store *store, const char *name),
+                  const struct domain_store *store)
 {
     int other = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = other < 0 ? NULL : fdopendir(other);
@@ -139,43 +140,43 @@ static void sweep(int fd, bool (*stale)(const struct store *store, const char *n
     closedir(directory);
 }
 
-static bool name_is_stale(const struct store *store, const char *name)
+static bool name_is_stale(const struct domain_store *store, const char *name)
 {
     char id[STORE_ID_DIGITS + 1];
     struct stat status;
-    return !store_name_read(store, name, id) ||
+    return !domain_store_name_read(store, name, id) ||
            (fstatat(store->domains, id, &status, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT);
 }
 
-static void name_drop(const struct store *store, const char *name)
+static void name_drop(const struct domain_store *store, const char *name)
 {
     unlinkat(store->names, name, 0);
-    store_step(store);
+    domain_store_step(store);
 }
 
-static bool directory_is_stale(const struct store *store, const char *name)
+static bool directory_is_stale(const struct domain_store *store, const char *name)
 {
     (void)store;
     return has_prefix(name, NEW_PREFIX) || has_prefix(name, DEAD_PREFIX);
 }
 
-static void directory_drop(const struct store *store, const char *name)
+static void directory_drop(const struct domain_store *store, const char *name)
 {
-    store_remove_tree(store->domains, name);
-    store_step(store);
+    domain_store_remove_tree(store->domains, name);
+    domain_store_step(store);
 }
 
 /* Names first: that a directory is left says that there may be a name, too. */
-void store_repair(struct store *store, bool wait)
+void domain_store_repair(struct domain_store *store, bool wait)
 {
     if (flock(store->lock, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0)
         return;
     sweep(store->names, name_is_stale, name_drop, store);
     sweep(store->domains, directory_is_stale, directory_drop, store);
-    store_unlock(store);
+    domain_store_unlock(store);
 }
 
-static bool has_half_made(const struct store *store)
+static bool has_half_made(const struct domain_store *store)
 {
     bool found = false;
     int other = openat(store->domains, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -191,18 +192,18 @@ static bool has_half_made(const struct store *store)
 
 /* -- opening --------------------------------------------------------------------------------------------- */
 
-static int failed(struct store *store, const char *what, int code, struct error *error)
+static int failed(struct domain_store *store, const char *what, int code, struct error *error)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s", store->path); /* which store_close() forgets */
-    store_close(store);
+    snprintf(path, sizeof path, "%s", store->path); /* which domain_store_close() forgets */
+    domain_store_close(store);
     error_set(error, code, "cannot %s the store %s: %s", what, path, strerror(-code));
     if (code == -EROFS || code == -EACCES)
         error_hint(error, "VISOR_STORE or --store names another directory");
     return code;
 }
 
-static int make_all(struct store *store)
+static int make_all(struct domain_store *store)
 {
     int code = make_path(store->path);
     if (!code)
@@ -223,7 +224,7 @@ static int make_all(struct store *store)
     return code;
 }
 
-static int open_all(struct store *store)
+static int open_all(struct domain_store *store)
 {
     int code = 0, root = open_directory(AT_FDCWD, store->path);
     if (root < 0)
@@ -243,16 +244,16 @@ static int open_all(struct store *store)
     return code;
 }
 
-int store_open(struct store *store, bool make, struct error *error)
+int domain_store_open(struct domain_store *store, bool make, struct error *error)
 {
     const char *own = environment("VISOR_STORE");
-    *store = (struct store){.lock = -1, .domains = -1, .names = -1, .run = -1};
+    *store = (struct domain_store){.lock = -1, .domains = -1, .names = -1, .run = -1};
     int code = own ? own_paths(store, own, error) : default_paths(store, error);
     if (code)
         return code;
     code = open_all(store);
     if (code == -ENOENT) { /* after a host's start the directory for run time alone may be missing */
-        store_close(store);
+        domain_store_close(store);
         if (!make && access(store->path, F_OK) < 0)
             return 0;
         code = make_all(store);
@@ -264,22 +265,22 @@ int store_open(struct store *store, bool make, struct error *error)
         return failed(store, "open", code, error);
     code = check_own(store->run, store->run_path, error);
     if (code) {
-        store_close(store);
+        domain_store_close(store);
         return code;
     }
     if (has_half_made(store))
-        store_repair(store, false);
+        domain_store_repair(store, false);
     return 0;
 }
 
-int store_reopen(struct store *store, struct error *error)
+int domain_store_reopen(struct domain_store *store, struct error *error)
 {
-    store_close(store);
+    domain_store_close(store);
     int code = open_all(store);
     return code ? failed(store, "open", code, error) : 0;
 }
 
-void store_close(struct store *store)
+void domain_store_close(struct domain_store *store)
 {
     int *const fds[] = {&store->lock, &store->domains, &store->names, &store->run};
     for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
@@ -291,12 +292,12 @@ void store_close(struct store *store)
 
 /* -- names and ids --------------------------------------------------------------------------------------- */
 
-bool store_is_id(const char *word)
+bool domain_store_is_id(const char *word)
 {
     return strlen(word) == STORE_ID_DIGITS && strspn(word, "0123456789abcdef") == STORE_ID_DIGITS;
 }
 
-int store_name_check(const char *name, struct error *error)
+int domain_store_name_check(const char *name, struct error *error)
 {
     bool good = isalnum((unsigned char)*name) && strlen(name) <= STORE_NAME_MAX;
     for (const char *at = name; good && *at; at++)
@@ -308,34 +309,34 @@ int store_name_check(const char *name, struct error *error)
     return -EINVAL;
 }
 
-bool store_name_read(const struct store *store, const char *name, char id[STORE_ID_DIGITS + 1])
+bool domain_store_name_read(const struct domain_store *store, const char *name, char id[STORE_ID_DIGITS + 1])
 {
     ssize_t size = store->names < 0 ? -1 : readlinkat(store->names, name, id, STORE_ID_DIGITS + 1);
     id[size == STORE_ID_DIGITS ? STORE_ID_DIGITS : 0] = '\0';
-    return store_is_id(id);
+    return domain_store_is_id(id);
 }
 
-static int entries_add(struct store_entry **entries, unsigned *count, const char *id)
+static int entries_add(struct domain_store_entry **entries, unsigned *count, const char *id)
 {
     if (!(*count & (*count - 1)) || !*count) { /* room for a power of two */
-        struct store_entry *more = realloc(*entries, sizeof **entries * (*count ? 2 * *count : 1));
+        struct domain_store_entry *more = realloc(*entries, sizeof **entries * (*count ? 2 * *count : 1));
         if (!more)
             return -ENOMEM;
         *entries = more;
     }
-    struct store_entry *entry = &(*entries)[(*count)++];
-    *entry = (struct store_entry){0};
+    struct domain_store_entry *entry = &(*entries)[(*count)++];
+    *entry = (struct domain_store_entry){0};
     strcpy(entry->id, id);
     return 0;
 }
 
 static int by_id(const void *one, const void *two)
 {
-    return strcmp(((const struct store_entry *)one)->id, ((const struct store_entry *)two)->id);
+    return strcmp(((const struct domain_store_entry *)one)->id, ((const struct domain_store_entry *)two)->id);
 }
 
 /* The names of ids that are there. */
-static void add_names(const struct store *store, struct store_entry *entries, unsigned count)
+static void add_names(const struct domain_store *store, struct domain_store_entry *entries, unsigned count)
 {
     int other = openat(store->names, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = other < 0 ? NULL : fdopendir(other);
@@ -345,17 +346,18 @@ static void add_names(const struct store *store, struct store_entry *entries, un
         return;
     }
     for (struct dirent *name; (name = readdir(directory));) {
-        struct store_entry key = {0};
-        if (name->d_name[0] == '.' || !store_name_read(store, name->d_name, key.id))
+        struct domain_store_entry key = {0};
+        if (name->d_name[0] == '.' || !domain_store_name_read(store, name->d_name, key.id))
             continue;
-        struct store_entry *entry = bsearch(&key, entries, count, sizeof key, by_id);
+        struct domain_store_entry *entry = bsearch(&key, entries, count, sizeof key, by_id);
         if (entry)
             snprintf(entry->name, sizeof entry->name, "%.*s", STORE_NAME_MAX, name->d_name);
     }
     closedir(directory);
 }
 
-int store_list(const struct store *store, struct store_entry **entries, unsigned *count, struct error *error)
+int domain_store_list(const struct domain_store *store, struct domain_store_entry **entries, unsigned *count,
+                      struct error *error)
 {
     int code = 0;
     *entries = NULL;
@@ -371,7 +373,7 @@ int store_list(const struct store *store, struct store_entry **entries, unsigned
         return error_set(error, code, "cannot read %s/domains: %s", store->path, strerror(-code));
     }
     for (struct dirent *entry; !code && (entry = readdir(directory));) {
-        if (store_is_id(entry->d_name))
+        if (domain_store_is_id(entry->d_name))
             code = entries_add(entries, count, entry->d_name);
     }
     closedir(directory);

@@ -32,7 +32,7 @@
 #define STORE_ID_DIGITS 16
 #define STORE_NAME_MAX  63
 
-struct store {
+struct domain_store {
     char path[PATH_MAX], run_path[PATH_MAX];
     int lock, domains, names, run; /* descriptors of file and directories; -1 if there is no store yet */
     /* For tests: called between any two steps that change the store. May be NULL. */
@@ -41,7 +41,7 @@ struct store {
 
 /* A domain that somebody looks at. */
 struct domain {
-    struct store *store;
+    struct domain_store *store;
     char id[STORE_ID_DIGITS + 1], name[STORE_NAME_MAX + 1];
     int directory; /* descriptor */
     int lock;      /* descriptor of the lock, while it is held; else -1 */
@@ -49,25 +49,25 @@ struct domain {
 
 /* Opens the store, and repairs what was left half made. `make`: it is made if there is none; otherwise it
  * may be missing, and then has no domains. */
-int store_open(struct store *store, bool make, struct error *error);
+int domain_store_open(struct domain_store *store, bool make, struct error *error);
 /* Opens it anew, after a fork: locks of the two processes are then their own. */
-int store_reopen(struct store *store, struct error *error);
-void store_close(struct store *store);
+int domain_store_reopen(struct domain_store *store, struct error *error);
+void domain_store_close(struct domain_store *store);
 
 /* -EINVAL: it is no name for a domain: a letter or digit, then up to 62 of those and _ . - */
-int store_name_check(const char *name, struct error *error);
+int domain_store_name_check(const char *name, struct error *error);
 
 /* Makes a domain of a configuration whose paths are absolute. A NULL name: one is found for it. -EEXIST: the
  * name is taken. It comes back open, and with its lock held if `locked`: the caller is
  * about to run it; if he dies before it runs, and it is to be removed at its end, it is. Nothing is left
  * after an error. */
-int domain_create(struct domain *domain, struct store *store, const struct domain_config *config,
+int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                   const char *name, bool locked, struct error *error);
 
 /* Opens the domain that a word means: a name, or the beginning of one id. -ENOENT; -EEXIST: of several. */
-int domain_find(struct domain *domain, struct store *store, const char *word, struct error *error);
+int domain_find(struct domain *domain, struct domain_store *store, const char *word, struct error *error);
 /* Opens the domain with this whole id. Its name is left as it is. */
-int domain_open(struct domain *domain, struct store *store, const char *id, struct error *error);
+int domain_open(struct domain *domain, struct domain_store *store, const char *id, struct error *error);
 /* Opens it anew, in a store that was; its lock stays as it is. */
 int domain_reopen(struct domain *domain, struct error *error);
 void domain_close(struct domain *domain); /* releases its lock, too */
@@ -96,10 +96,11 @@ int domain_rename(struct domain *domain, const char *name, struct error *error);
 int domain_remove(struct domain *domain, struct error *error);
 
 /* All domains, in no order: ids and names, to be freed by the caller. */
-struct store_entry {
+struct domain_store_entry {
     char id[STORE_ID_DIGITS + 1], name[STORE_NAME_MAX + 1];
 };
-int store_list(const struct store *store, struct store_entry **entries, unsigned *count, struct error *error);
+int domain_store_list(const struct domain_store *store, struct domain_store_entry **entries, unsigned *count,
+                      struct error *error);
 
 /* The path of a file in the domain's directory, or of one in its directory for run time. */
 void domain_path(const struct domain *domain, const char *file, char path[PATH_MAX]);

@@ -33,7 +33,7 @@ void domain_run_path(const struct domain *domain, const char *file, char path[PA
 
 int domain_make_run(const struct domain *domain, struct error *error)
 {
-    store_remove_tree(domain->store->run, domain->id);
+    domain_store_remove_tree(domain->store->run, domain->id);
     int fd = -1;
     if (mkdirat(domain->store->run, domain->id, 0700) == 0)
         fd = openat(domain->store->run, domain->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -45,7 +45,7 @@ int domain_make_run(const struct domain *domain, struct error *error)
 
 void domain_remove_run(const struct domain *domain)
 {
-    store_remove_tree(domain->store->run, domain->id);
+    domain_store_remove_tree(domain->store->run, domain->id);
 }
 
 /* -- making ---------------------------------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static int id_invent(char id[STORE_ID_DIGITS + 1], struct error *error)
     return 0;
 }
 
-static bool domain_exists(const struct store *store, const char *id)
+static bool domain_exists(const struct domain_store *store, const char *id)
 {
     struct stat status;
     return fstatat(store->domains, id, &status, AT_SYMLINK_NOFOLLOW) == 0;
@@ -85,7 +85,7 @@ static bool domain_exists(const struct store *store, const char *id)
 
 /* Gives the id a name. One that a dead command has left is nobody's: the store's lock, which is held, is
  * released for a while to find out. */
-static int name_take(struct store *store, const char *name, const char *id, struct error *error)
+static int name_take(struct domain_store *store, const char *name, const char *id, struct error *error)
 {
     char other[STORE_ID_DIGITS + 1];
     for (unsigned tries = 0; tries < 3; tries++) {
@@ -94,11 +94,11 @@ static int name_take(struct store *store, const char *name, const char *id, stru
         if (errno != EEXIST)
             return error_set(error, -errno, "cannot write %s/names/%s: %s", store->path, name,
                              strerror(errno));
-        if (store_name_read(store, name, other) && domain_exists(store, other))
+        if (domain_store_name_read(store, name, other) && domain_exists(store, other))
             break;
-        store_unlock(store);
-        store_repair(store, true);
-        int code = store_lock(store, error);
+        domain_store_unlock(store);
+        domain_store_repair(store, true);
+        int code = domain_store_lock(store, error);
         if (code)
             return code;
     }
@@ -116,15 +116,15 @@ static int files_write(struct domain *domain, const struct domain_config *config
     if (code)
         return code;
     json_t *document = domain_config_json(config);
-    code = store_write_json(domain->directory, "config.json", document, sync, error);
+    code = domain_store_write_json(domain->directory, "config.json", document, sync, error);
     json_decref(document);
-    store_step(domain->store);
+    domain_store_step(domain->store);
     if (code)
         return code;
     document = domain_state_json(&state);
-    code = store_write_json(domain->directory, "state.json", document, sync, error);
+    code = domain_store_write_json(domain->directory, "state.json", document, sync, error);
     json_decref(document);
-    store_step(domain->store);
+    domain_store_step(domain->store);
     if (code)
         return code;
     domain->lock = openat(domain->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -137,7 +137,7 @@ static int files_write(struct domain *domain, const struct domain_config *config
 static int create_in(struct domain *domain, const struct domain_config *config, const char *wanted,
                      const char *temporary, bool locked, struct error *error)
 {
-    struct store *store = domain->store;
+    struct domain_store *store = domain->store;
     domain->directory = openat(store->domains, temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (domain->directory < 0)
         return error_set(error, -errno, "cannot open %s/domains/%s: %s", store->path, temporary,
@@ -151,7 +151,7 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
         if (!code)
             code = name_take(store, domain->name, domain->id, error);
     } while (code == -EEXIST && !wanted);
-    store_step(store);
+    domain_store_step(store);
     if (code)
         return code;
     if (renameat(store->domains, temporary, store->domains, domain->id) < 0) {
@@ -164,32 +164,32 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
         fsync(store->names);
         fsync(store->domains);
     }
-    store_step(store);
+    domain_store_step(store);
     return 0;
 }
 
-int domain_create(struct domain *domain, struct store *store, const struct domain_config *config,
+int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                   const char *name, bool locked, struct error *error)
 {
     char temporary[STORE_ENTRY_SIZE];
     *domain = (struct domain){.store = store, .directory = -1, .lock = -1};
-    int code = name ? store_name_check(name, error) : 0;
+    int code = name ? domain_store_name_check(name, error) : 0;
     if (!code)
         code = id_invent(domain->id, error);
     if (!code)
-        code = store_lock(store, error);
+        code = domain_store_lock(store, error);
     if (code)
         return code;
     snprintf(temporary, sizeof temporary, NEW_PREFIX "%s", domain->id);
     if (mkdirat(store->domains, temporary, 0700) < 0) {
         code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
     } else {
-        store_step(store);
+        domain_store_step(store);
         code = create_in(domain, config, name, temporary, locked, error);
         if (code)
-            store_remove_tree(store->domains, temporary);
+            domain_store_remove_tree(store->domains, temporary);
     }
-    store_unlock(store);
+    domain_store_unlock(store);
     if (code)
         domain_close(domain);
     else if (!locked)
@@ -199,7 +199,7 @@ int domain_create(struct domain *domain, struct store *store, const struct domai
 
 /* -- finding --------------------------------------------------------------------------------------------- */
 
-int domain_open(struct domain *domain, struct store *store, const char *id, struct error *error)
+int domain_open(struct domain *domain, struct domain_store *store, const char *id, struct error *error)
 {
     domain->store = store;
     domain->lock = -1;
@@ -214,7 +214,7 @@ int domain_open(struct domain *domain, struct store *store, const char *id, stru
 }
 
 struct names_walk {
-    const struct store_entry *entries;
+    const struct domain_store_entry *entries;
     unsigned count, next;
 };
 
@@ -232,7 +232,8 @@ int domain_reopen(struct domain *domain, struct error *error)
     return code;
 }
 
-static int not_found(const char *word, const struct store_entry *entries, unsigned count, struct error *error)
+static int not_found(const char *word, const struct domain_store_entry *entries, unsigned count,
+                     struct error *error)
 {
     struct names_walk walk = {.entries = entries, .count = count};
     const char *meant = similar_find(word, names_next, &walk);
@@ -244,7 +245,8 @@ static int not_found(const char *word, const struct store_entry *entries, unsign
     return -ENOENT;
 }
 
-static int ambiguous(const char *word, const struct store_entry *entries, unsigned count, struct error *error)
+static int ambiguous(const char *word, const struct domain_store_entry *entries, unsigned count,
+                     struct error *error)
 {
     char list[256];
     size_t used = 0, length = strlen(word);
@@ -258,17 +260,17 @@ static int ambiguous(const char *word, const struct store_entry *entries, unsign
     return error_set(error, -EEXIST, "\"%s\" is ambiguous: %s", word, list);
 }
 
-int domain_find(struct domain *domain, struct store *store, const char *word, struct error *error)
+int domain_find(struct domain *domain, struct domain_store *store, const char *word, struct error *error)
 {
-    struct store_entry *entries, *found = NULL;
+    struct domain_store_entry *entries, *found = NULL;
     unsigned count, matches = 0;
     *domain = (struct domain){.store = store, .directory = -1, .lock = -1};
-    if (store_name_check(word, NULL) == 0 && store_name_read(store, word, domain->id) &&
+    if (domain_store_name_check(word, NULL) == 0 && domain_store_name_read(store, word, domain->id) &&
         domain_open(domain, store, domain->id, NULL) == 0) {
         snprintf(domain->name, sizeof domain->name, "%s", word);
         return 0;
     }
-    int code = store_list(store, &entries, &count, error);
+    int code = domain_store_list(store, &entries, &count, error);
     if (code)
         return code;
     for (unsigned i = 0; i < count; i++) {
@@ -337,7 +339,7 @@ static int damaged(const struct domain *domain, int code, struct error *error)
 
 int domain_read_config(const struct domain *domain, struct domain_config *config, struct error *error)
 {
-    json_t *document = store_read_json(domain->directory, "config.json", error);
+    json_t *document = domain_store_read_json(domain->directory, "config.json", error);
     int code = domain_config_init(config, error);
     if (!document)
         return damaged(domain, error->code, error);
@@ -351,7 +353,7 @@ int domain_read_config(const struct domain *domain, struct domain_config *config
 
 int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error)
 {
-    json_t *document = store_read_json(domain->directory, "state.json", error);
+    json_t *document = domain_store_read_json(domain->directory, "state.json", error);
     int code = document ? domain_state_load(state, document, error) : error->code;
     json_decref(document);
     return code ? damaged(domain, code, error) : 0;
@@ -360,9 +362,9 @@ int domain_read_state(const struct domain *domain, struct domain_state *state, s
 int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error)
 {
     json_t *document = domain_state_json(state);
-    int code = store_write_json(domain->directory, "state.json", document, true, error);
+    int code = domain_store_write_json(domain->directory, "state.json", document, true, error);
     json_decref(document);
-    store_step(domain->store);
+    domain_store_step(domain->store);
     return code ? damaged(domain, code, error) : 0;
 }
 
@@ -381,7 +383,7 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
         state->end = (struct domain_end){.status = 128 + 9, .reason = "killed", .failed = true};
     }
     domain_remove_run(domain);
-    store_step(domain->store);
+    domain_store_step(domain->store);
     int code = domain_write_state(domain, state, error);
     if (!code && remove) {
         error_set(error, -ENOENT, "the domain %s has come to its end and was removed", domain->name);
@@ -410,53 +412,54 @@ int domain_look(struct domain *domain, struct domain_state *state, struct error 
 
 int domain_rename(struct domain *domain, const char *name, struct error *error)
 {
-    struct store *store = domain->store;
+    struct domain_store *store = domain->store;
     char other[STORE_ID_DIGITS + 1];
-    int code = store_name_check(name, error);
+    int code = domain_store_name_check(name, error);
     if (code || strcmp(name, domain->name) == 0)
         return code;
-    if (store_name_read(store, name, other) && !domain_exists(store, other))
-        store_repair(store, true);
-    code = store_lock(store, error);
+    if (domain_store_name_read(store, name, other) && !domain_exists(store, other))
+        domain_store_repair(store, true);
+    code = domain_store_lock(store, error);
     if (code)
         return code;
     if (domain->name[0])
         code = renameat2(store->names, domain->name, store->names, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
     else
         code = symlinkat(domain->id, store->names, name) < 0 ? -errno : 0;
-    store_unlock(store);
+    domain_store_unlock(store);
     if (code == -EEXIST)
         return error_set(error, code, "there is a domain \"%s\" already", name);
     if (code)
         return error_set(error, code, "cannot rename %s: %s", domain->name, strerror(-code));
     fsync(store->names);
     snprintf(domain->name, sizeof domain->name, "%s", name);
-    store_step(store);
+    domain_store_step(store);
     return 0;
 }
 
 int domain_remove(struct domain *domain, struct error *error)
 {
-    struct store *store = domain->store;
+    struct domain_store *store = domain->store;
     char dead[STORE_ENTRY_SIZE], owner[STORE_ID_DIGITS + 1];
     snprintf(dead, sizeof dead, DEAD_PREFIX "%s", domain->id);
     domain_remove_run(domain);
-    store_step(store);
-    int code = store_lock(store, error);
+    domain_store_step(store);
+    int code = domain_store_lock(store, error);
     if (code)
         return code;
     if (renameat(store->domains, domain->id, store->domains, dead) < 0) {
         code = error_set(error, -errno, "cannot remove %s: %s", domain->name, strerror(errno));
-        store_unlock(store);
+        domain_store_unlock(store);
         return code;
     }
-    store_step(store);
-    if (domain->name[0] && store_name_read(store, domain->name, owner) && strcmp(owner, domain->id) == 0)
+    domain_store_step(store);
+    if (domain->name[0] && domain_store_name_read(store, domain->name, owner) &&
+        strcmp(owner, domain->id) == 0)
         unlinkat(store->names, domain->name, 0);
-    store_step(store);
-    store_remove_tree(store->domains, dead); /* what cannot be removed now is half made */
-    store_step(store);
-    store_unlock(store);
+    domain_store_step(store);
+    domain_store_remove_tree(store->domains, dead); /* what cannot be removed now is half made */
+    domain_store_step(store);
+    domain_store_unlock(store);
     domain_close(domain);
     return 0;
 }

@@ -44,7 +44,8 @@ static int write_new(int directory, const char *name, const char *text, bool syn
     return code;
 }
 
-int store_write_json(int directory, const char *name, const json_t *document, bool sync, struct error *error)
+int domain_store_write_json(int directory, const char *name, const json_t *document, bool sync,
+                            struct error *error)
 {
     char other[64];
     char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
@@ -60,7 +61,7 @@ int store_write_json(int directory, const char *name, const json_t *document, bo
     return code ? error_set(error, code, "cannot write %s: %s", name, strerror(-code)) : 0;
 }
 
-json_t *store_read_json(int directory, const char *name, struct error *error)
+json_t *domain_store_read_json(int directory, const char *name, struct error *error)
 {
     json_error_t why;
     int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -106,7 +107,7 @@ static int remove_content(int fd, unsigned depth)
     return code;
 }
 
-int store_remove_tree(int parent, const char *name)
+int domain_store_remove_tree(int parent, const char *name)
 {
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)

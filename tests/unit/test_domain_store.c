@@ -39,14 +39,14 @@ static int teardown(void **state)
     return system(command);
 }
 
-static void open_store(struct store *store)
+static void open_store(struct domain_store *store)
 {
     struct error error = ERROR_INIT;
-    if (store_open(store, true, &error))
+    if (domain_store_open(store, true, &error))
         fail_msg("%s", error.message);
 }
 
-static int create_locked(struct store *store, const char *name, bool remove, bool locked,
+static int create_locked(struct domain_store *store, const char *name, bool remove, bool locked,
                          struct domain *domain)
 {
     static const char document[] = "{\"machine\": {\"kernel\": \"/k\"}}";
@@ -60,12 +60,12 @@ static int create_locked(struct store *store, const char *name, bool remove, boo
     return code;
 }
 
-static int create(struct store *store, const char *name, bool remove, struct domain *domain)
+static int create(struct domain_store *store, const char *name, bool remove, struct domain *domain)
 {
     return create_locked(store, name, remove, false, domain);
 }
 
-static void make(struct store *store, const char *name)
+static void make(struct domain_store *store, const char *name)
 {
     struct domain domain;
     assert_int_equal(create(store, name, false, &domain), 0);
@@ -85,12 +85,12 @@ static unsigned count_in(const char *of)
 /* All domains can be read, have a name, and nothing else is there. Returns how many there are. */
 static unsigned check_whole(void)
 {
-    struct store store;
+    struct domain_store store;
     struct error error = ERROR_INIT;
-    struct store_entry *entries;
+    struct domain_store_entry *entries;
     unsigned count;
     open_store(&store);
-    assert_int_equal(store_list(&store, &entries, &count, &error), 0);
+    assert_int_equal(domain_store_list(&store, &entries, &count, &error), 0);
     for (unsigned i = 0; i < count; i++) {
         struct domain domain;
         struct domain_state state;
@@ -105,7 +105,7 @@ static unsigned check_whole(void)
         domain_close(&domain);
     }
     free(entries);
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(count_in("domains"), count);
     assert_int_equal(count_in("names"), count);
     assert_int_equal(count_in("run"), 0);
@@ -116,7 +116,7 @@ static unsigned check_whole(void)
 
 static void test_found_by_name_and_prefix(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain, found;
     struct error error = ERROR_INIT;
     char prefix[8];
@@ -135,12 +135,12 @@ static void test_found_by_name_and_prefix(void **state)
     assert_int_equal(domain_find(&found, &store, "", &error), -ENOENT);
     assert_int_equal(domain_find(&found, &store, "../web", &error), -ENOENT);
     domain_close(&domain);
-    store_close(&store);
+    domain_store_close(&store);
 }
 
 static void test_ambiguous_prefix_lists_candidates(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct error error = ERROR_INIT;
     char prefix[2] = "";
@@ -155,13 +155,13 @@ static void test_ambiguous_prefix_lists_candidates(void **state)
     }
     assert_int_equal(domain_find(&domain, &store, prefix, &error), -EEXIST);
     assert_non_null(strstr(error.message, "is ambiguous: "));
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(check_whole(), 17);
 }
 
 static void test_names_are_unique(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct error error = ERROR_INIT;
     (void)state;
@@ -177,13 +177,13 @@ static void test_names_are_unique(void **state)
     assert_int_equal(domain_rename(&domain, "c", &error), 0);
     domain_close(&domain);
     make(&store, "a");
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(check_whole(), 3);
 }
 
 static void test_removed_while_another_waits_for_the_lock(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain one, two;
     struct error error = ERROR_INIT;
     (void)state;
@@ -195,14 +195,14 @@ static void test_removed_while_another_waits_for_the_lock(void **state)
     assert_int_equal(domain_remove(&one, &error), 0);
     assert_int_equal(domain_lock(&two, &error), -ENOENT);
     domain_close(&two);
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(check_whole(), 0);
 }
 
 /* A process number that another process has by now is not the domain. */
 static void test_dead_processes_are_noticed(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct domain_state now = {.status = DOMAIN_RUNNING, .created = 1, .started = 2};
     struct error error = ERROR_INIT;
@@ -231,13 +231,13 @@ static void test_dead_processes_are_noticed(void **state)
         }
         domain_close(&domain);
     }
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(check_whole(), 2); /* the one that was to be removed is */
 }
 
 static void test_full_disk_leaves_nothing(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
     struct rlimit old, small;
     (void)state;
@@ -248,26 +248,26 @@ static void test_full_disk_leaves_nothing(void **state)
     setrlimit(RLIMIT_FSIZE, &small);
     assert_int_equal(create(&store, "a", false, &domain), -EFBIG);
     setrlimit(RLIMIT_FSIZE, &old);
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_equal(check_whole(), 0);
 }
 
 static void test_missing_store_has_no_domains(void **state)
 {
-    struct store store;
+    struct domain_store store;
     struct domain domain;
-    struct store_entry *entries;
+    struct domain_store_entry *entries;
     struct error error = ERROR_INIT;
     unsigned count;
     char path[80];
     (void)state;
     snprintf(path, sizeof path, "%s/none/at all", directory);
     setenv("VISOR_STORE", path, 1);
-    assert_int_equal(store_open(&store, false, &error), 0);
-    assert_int_equal(store_list(&store, &entries, &count, &error), 0);
+    assert_int_equal(domain_store_open(&store, false, &error), 0);
+    assert_int_equal(domain_store_list(&store, &entries, &count, &error), 0);
     assert_int_equal(count, 0);
     assert_int_equal(domain_find(&domain, &store, "a", &error), -ENOENT);
-    store_close(&store);
+    domain_store_close(&store);
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
@@ -278,7 +278,7 @@ static void test_killed_before_it_runs(void **state)
     for (unsigned remove = 0; remove < 2; remove++) {
         pid_t child = fork();
         if (!child) {
-            struct store own;
+            struct domain_store own;
             struct domain domain;
             open_store(&own);
             domain = (struct domain){0};
@@ -289,7 +289,7 @@ static void test_killed_before_it_runs(void **state)
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
-        struct store store;
+        struct domain_store store;
         struct domain domain;
         struct domain_state seen;
         struct error error = ERROR_INIT;
@@ -302,7 +302,7 @@ static void test_killed_before_it_runs(void **state)
             assert_int_equal(domain_remove(&domain, &error), 0);
         }
         domain_close(&domain);
-        store_close(&store);
+        domain_store_close(&store);
         assert_int_equal(check_whole(), 0);
     }
 }
@@ -317,13 +317,13 @@ static void die_at_step(void)
         kill(getpid(), SIGKILL);
 }
 
-static void do_create(struct store *store)
+static void do_create(struct domain_store *store)
 {
     struct domain domain;
     _exit(create(store, "new", false, &domain) ? 1 : 0);
 }
 
-static void do_rename(struct store *store)
+static void do_rename(struct domain_store *store)
 {
     struct domain domain;
     if (domain_find(&domain, store, "old", NULL) || domain_lock(&domain, NULL))
@@ -331,7 +331,7 @@ static void do_rename(struct store *store)
     _exit(domain_rename(&domain, "new", NULL) ? 1 : 0);
 }
 
-static void do_remove(struct store *store)
+static void do_remove(struct domain_store *store)
 {
     struct domain domain;
     if (domain_find(&domain, store, "old", NULL) || domain_lock(&domain, NULL))
@@ -340,7 +340,7 @@ static void do_remove(struct store *store)
 }
 
 /* The domain dies, and then whoever notices it. */
-static void do_notice(struct store *store)
+static void do_notice(struct domain_store *store)
 {
     struct domain domain;
     struct domain_state now = {.status = DOMAIN_RUNNING, .process = {.pid = 0x3ffffff, .start = 1}};
@@ -354,18 +354,18 @@ static void do_notice(struct store *store)
 }
 
 /* Runs it in a child that dies at the n-th step, for all n until it gets through. */
-static void crash_everywhere(void (*what)(struct store *store), unsigned before, unsigned after)
+static void crash_everywhere(void (*what)(struct domain_store *store), unsigned before, unsigned after)
 {
     int status;
     unsigned step = 0;
     do {
-        struct store store;
+        struct domain_store store;
         open_store(&store);
         make(&store, "old");
         make(&store, "other");
         pid_t child = fork();
         if (!child) {
-            struct store own;
+            struct domain_store own;
             open_store(&own);
             own.step = die_at_step;
             steps_left = step;
@@ -374,9 +374,9 @@ static void crash_everywhere(void (*what)(struct store *store), unsigned before,
         assert_int_equal(waitpid(child, &status, 0), child);
         unsigned count = check_whole();
         assert_true(count == before || count == after);
-        struct store_entry *entries;
+        struct domain_store_entry *entries;
         struct error error = ERROR_INIT;
-        assert_int_equal(store_list(&store, &entries, &count, &error), 0);
+        assert_int_equal(domain_store_list(&store, &entries, &count, &error), 0);
         for (unsigned i = 0; i < count; i++) {
             struct domain domain;
             assert_int_equal(domain_open(&domain, &store, entries[i].id, &error), 0);
@@ -385,7 +385,7 @@ static void crash_everywhere(void (*what)(struct store *store), unsigned before,
             assert_int_equal(domain_remove(&domain, &error), 0);
         }
         free(entries);
-        store_close(&store);
+        domain_store_close(&store);
         step++;
     } while (WIFSIGNALED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
@@ -406,7 +406,7 @@ static void test_crash_of_the_repair(void **state)
 {
     (void)state;
     for (unsigned step = 0; step < 3; step++) {
-        struct store store;
+        struct domain_store store;
         open_store(&store);
         pid_t child = fork();
         if (!child) {
@@ -420,11 +420,11 @@ static void test_crash_of_the_repair(void **state)
         if (!child) {
             store.step = die_at_step;
             steps_left = step;
-            store_repair(&store, true);
+            domain_store_repair(&store, true);
             _exit(0);
         }
         waitpid(child, NULL, 0);
-        store_close(&store);
+        domain_store_close(&store);
         check_whole();
     }
 }
@@ -440,11 +440,11 @@ static void test_concurrent_commands(void **state)
             if (children[i])
                 continue;
             for (unsigned n = 0; n < 12; n++) {
-                struct store own;
+                struct domain_store own;
                 struct domain domain;
                 char name[8];
                 snprintf(name, sizeof name, "n%u", (n * 7 + i) % 5);
-                if (store_open(&own, true, NULL))
+                if (domain_store_open(&own, true, NULL))
                     _exit(1);
                 if (create(&own, name, false, &domain) == 0)
                     domain_close(&domain);
@@ -453,7 +453,7 @@ static void test_concurrent_commands(void **state)
                     if (domain_lock(&domain, NULL) || domain_remove(&domain, NULL))
                         domain_close(&domain);
                 }
-                store_close(&own);
+                domain_store_close(&own);
             }
             _exit(0);
         }
