@@ -45,6 +45,7 @@ struct domain {
     char id[STORE_ID_DIGITS + 1], name[STORE_NAME_MAX + 1];
     int directory; /* descriptor */
     int lock;      /* descriptor of the lock, while it is held; else -1 */
+    bool brief;    /* it is removed at its end: its state need not survive the host's */
 };
 
 /* Opens the store, and repairs what was left half made. `make`: it is made if there is none; otherwise it

@@ -172,7 +172,7 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
                   const char *name, bool locked, struct error *error)
 {
     char temporary[STORE_ENTRY_SIZE];
-    *domain = (struct domain){.store = store, .directory = -1, .lock = -1};
+    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = config->remove};
     int code = name ? domain_store_name_check(name, error) : 0;
     if (!code)
         code = id_invent(domain->id, error);
@@ -362,7 +362,7 @@ int domain_read_state(const struct domain *domain, struct domain_state *state, s
 int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error)
 {
     json_t *document = domain_state_json(state);
-    int code = domain_store_write_json(domain->directory, "state.json", document, true, error);
+    int code = domain_store_write_json(domain->directory, "state.json", document, !domain->brief, error);
     json_decref(document);
     domain_store_step(domain->store);
     return code ? damaged(domain, code, error) : 0;
