@@ -42,14 +42,13 @@ enum cgroup_mode {
     CGROUP_V2,     /* version 2 only */
 };
 
-/* What the host has, for `features`, `check` and the statistics. Read once; the texts live as long as the
- * process. */
+/* What the host has, for `features`, `check` and the statistics. */
 struct cgroup_host_facts {
     enum cgroup_mode mode;
-    const char *v2_mount;       /* NULL: none */
-    const char *v1_controllers; /* "cpu,memory", "" */
-    const char *v2_controllers; /* of the root */
-    bool systemd;               /* systemd is the host's init: --systemd-cgroup can be served */
+    char v2_mount[256];       /* "": none */
+    char v1_controllers[128]; /* "cpu,memory", "" */
+    char v2_controllers[128]; /* of the root */
+    bool systemd;             /* systemd is the host's init: --systemd-cgroup can be served */
 };
 int cgroup_host(struct cgroup_host_facts *facts, struct error *error);
 

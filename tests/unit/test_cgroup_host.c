@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Control groups on this host: limits that hold, freezing, killing, statistics. Needs to be root on a host
+ * that lets cgroups be made, and skips what it cannot have.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "personality/container/cgroup_private.h"
+
+#define MIB INT64_C(1048576)
+
+static char base[64]; /* all of this test's cgroups are below it */
+
+static void must(int result, const struct error *error)
+{
+    if (result < 0)
+        fail_msg("%s (%d)", error->message, result);
+}
+
+static bool usable(void)
+{
+    struct cgroup_host_facts facts;
+    struct cgroup *cgroup;
+    struct cgroup_request request = {.id = "probe"};
+    char path[96];
+    snprintf(path, sizeof path, "%s/probe", base);
+    request.path = path;
+    if (cgroup_host(&facts, NULL) < 0 || facts.mode == CGROUP_NONE ||
+        cgroup_create(&cgroup, &request, NULL, NULL) < 0)
+        return false;
+    bool present = cgroup_present(cgroup);
+    cgroup_delete(cgroup, 1000, NULL);
+    cgroup_close(cgroup);
+    return present;
+}
+
+#define NEEDS_CGROUPS()                                                                                      \
+    do {                                                                                                     \
+        if (!usable()) {                                                                                     \
+            print_message("no cgroups can be made here: skipped\n");                                         \
+            skip();                                                                                          \
+        }                                                                                                    \
+    } while (0)
+
+static bool has(const char *v1, const char *v2)
+{
+    struct cgroup_host_facts facts;
+    assert_int_equal(cgroup_host(&facts, NULL), 0);
+    return strstr(facts.v1_controllers, v1) || strstr(facts.v2_controllers, v2);
+}
+
+#define NEEDS(v1, v2)                                                                                        \
+    do {                                                                                                     \
+        NEEDS_CGROUPS();                                                                                     \
+        if (!has(v1, v2)) {                                                                                  \
+            print_message("this host has no controller " v1 ": skipped\n");                                  \
+            skip();                                                                                          \
+        }                                                                                                    \
+    } while (0)
+
+static struct cgroup *make(const char *name, const struct resources *resources, bool statistics)
+{
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup;
+    char path[96];
+    snprintf(path, sizeof path, "%s/%s", base, name);
+    struct cgroup_request request = {.id = name, .path = path, .statistics = statistics};
+    must(cgroup_create(&cgroup, &request, resources, &error), &error);
+    assert_true(cgroup_exists(cgroup));
+    assert_string_equal(cgroup_path(cgroup), path);
+    return cgroup;
+}
+
+static void end(struct cgroup *cgroup)
+{
+    struct error error = ERROR_INIT;
+    must(cgroup_kill(cgroup, &error), &error);
+    while (waitpid(-1, NULL, 0) > 0)
+        continue;
+    must(cgroup_delete(cgroup, 5000, &error), &error);
+    assert_false(cgroup_exists(cgroup));
+    cgroup_close(cgroup);
+}
+
+/* As the runtime does: by clone into version 2, the rest by itself. */
+static pid_t start(struct cgroup *cgroup, void (*run)(void *argument), void *argument)
+{
+    int directory = cgroup_directory(cgroup);
+    struct clone_args arguments = {.exit_signal = SIGCHLD};
+    if (directory >= 0) {
+        arguments.flags = CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)directory;
+    }
+    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct error error = ERROR_INIT;
+        if (cgroup_enter_self(cgroup, directory >= 0, &error) < 0) {
+            error_report(&error);
+            _exit(99);
+        }
+        run(argument);
+        _exit(0);
+    }
+    cgroup_settle(cgroup);
+    return pid;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void sleep_for_ever(void *argument)
+{
+    (void)argument;
+    for (;;)
+        pause();
+}
+
+/* Tells over the pipe that it is where it should be. */
+static void tell_and_sleep(void *argument)
+{
+    if (write(*(int *)argument, "x", 1) != 1)
+        _exit(98);
+    sleep_for_ever(NULL);
+}
+
+static pid_t start_sleeper(struct cgroup *cgroup)
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = start(cgroup, tell_and_sleep, &ends[1]);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    return pid;
+}
+
+static void test_place(void **state)
+{
+    (void)state;
+    NEEDS_CGROUPS();
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup = make("place", NULL, false), *again;
+    pid_t pid = start_sleeper(cgroup), *pids;
+    size_t count;
+    must(cgroup_processes(cgroup, &pids, &count, &error), &error);
+    assert_int_equal(count, 1);
+    assert_int_equal(pids[0], pid);
+    free(pids);
+
+    const struct cgroup_hierarchy *hierarchies;
+    assert_true(cgroup_hierarchies(cgroup, &hierarchies) >= 1);
+    assert_string_equal(hierarchies[0].directory, cgroup_path(cgroup));
+
+    /* a second container of that name is refused, and harms nothing */
+    struct cgroup_request request = {.id = "x", .path = cgroup_path(cgroup)};
+    assert_int_equal(cgroup_create(&again, &request, NULL, &error), -EBUSY);
+    assert_non_null(strstr(error.message, "has processes in it"));
+    must(cgroup_open(&again, cgroup_path(cgroup), NULL, &error), &error);
+    assert_true(cgroup_exists(again));
+    assert_int_equal(cgroup_delete(again, 0, &error), -EBUSY);
+    cgroup_close(again);
+    assert_int_equal(kill(pid, 0), 0);
+    end(cgroup);
+    must(cgroup_open(&again, request.path ? "/visor-test-gone/x" : "", NULL, &error), &error);
+    assert_false(cgroup_exists(again));
+    must(cgroup_delete(again, 0, &error), &error);
+    cgroup_close(again);
+}
+
+static void test_pids(void **state)
+{
+    (void)state;
+    NEEDS("pids", "pids");
+    struct resources resources = {.pids = {true, 8}};
+    struct cgroup *cgroup = make("bomb", &resources, false);
+    pid_t pid = start_sleeper(cgroup);
+    kill(pid, SIGKILL);
+    wait_for(pid);
+
+    /* every process makes as many as it gets */
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct clone_args arguments = {.exit_signal = SIGCHLD};
+    pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) {
+        if (cgroup_enter_self(cgroup, false, NULL) < 0)
+            _exit(97);
+        for (unsigned i = 0; i < 200; i++)
+            if (fork() < 0) {
+                bool limited = errno == EAGAIN;
+                if (write(ends[1], limited ? "y" : "n", 1) == 1)
+                    sleep_for_ever(NULL);
+            }
+        sleep_for_ever(NULL);
+    }
+    char answers[8];
+    size_t told = 0;
+    while (told < sizeof answers) {
+        ssize_t got = read(ends[0], answers + told, sizeof answers - told);
+        assert_true(got > 0);
+        told += (size_t)got;
+    }
+    for (size_t i = 0; i < sizeof answers; i++)
+        assert_int_equal(answers[i], 'y');
+    struct cgroup_statistics statistics;
+    struct error error = ERROR_INIT;
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_true(statistics.pids.current.known);
+    assert_int_equal(statistics.pids.current.value, 8);
+    assert_int_equal(statistics.pids.limit.value, 8);
+    assert_true(statistics.pids.limit_hits.value > 0);
+    close(ends[0]);
+    close(ends[1]);
+    end(cgroup);
+}
+
+static void eat(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        char *bytes = mmap(NULL, (size_t)MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (bytes == MAP_FAILED)
+            _exit(96);
+        memset(bytes, 1, (size_t)MIB);
+    }
+}
+
+static void test_memory(void **state)
+{
+    (void)state;
+    NEEDS("memory", "memory");
+    struct resources resources = {.memory = {.limit = {true, 32 * MIB}}};
+    struct cgroup *cgroup = make("hog", &resources, false);
+    struct error error = ERROR_INIT;
+    short events;
+    uint64_t kills;
+    int watch = cgroup_oom_watch(cgroup, &events, &error);
+    must(watch, &error);
+    must(cgroup_oom_kills(cgroup, &kills, &error), &error);
+    assert_int_equal(kills, 0);
+    struct pollfd poller = {.fd = watch, .events = events};
+    assert_int_equal(poll(&poller, 1, 0), 0);
+
+    pid_t bystander = start_sleeper(cgroup), pid = start(cgroup, eat, NULL);
+    int status = wait_for(pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    assert_int_equal(poll(&poller, 1, 10000), 1);
+    must(cgroup_oom_kills(cgroup, &kills, &error), &error);
+    assert_true(kills >= 1);
+    assert_int_equal(kill(bystander, 0), 0);
+    cgroup_oom_rearm(cgroup, watch);
+    close(watch);
+
+    struct cgroup_statistics statistics;
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_int_equal(statistics.memory.limit.value, 32 * MIB);
+    assert_true(statistics.memory.peak.known);
+    assert_true(statistics.memory.peak.value <= (uint64_t)(32 * MIB));
+    assert_true(statistics.memory.peak.value > (uint64_t)(24 * MIB));
+    assert_true(statistics.memory.oom_kills.value >= 1);
+    end(cgroup);
+}
+
+/* What was limited by nothing can be while it runs, and limits move both ways. */
+static void test_update(void **state)
+{
+    (void)state;
+    NEEDS("memory", "memory");
+    struct cgroup *cgroup = make("update", NULL, false);
+    struct error error = ERROR_INIT;
+    struct cgroup_statistics statistics;
+    pid_t pid = start_sleeper(cgroup);
+    static const int64_t limits[] = {64 * MIB, 256 * MIB, 32 * MIB, -1, 128 * MIB};
+    for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+        struct resources resources = {.memory = {.limit = {true, limits[i]}}};
+        must(cgroup_update(cgroup, &resources, &error), &error);
+        must(cgroup_statistics(cgroup, &statistics, &error), &error);
+        assert_int_equal(statistics.memory.limit.value, limits[i] < 0 ? UINT64_MAX : (uint64_t)limits[i]);
+    }
+    must(cgroup_kill(cgroup, &error), &error);
+    wait_for(pid);
+    pid = start(cgroup, eat, NULL); /* and who comes later is limited too */
+    assert_int_equal(WTERMSIG(wait_for(pid)), SIGKILL);
+    end(cgroup);
+}
+
+/* A process that was there before its cgroup of the controller is limited as well. */
+static void test_update_moves(void **state)
+{
+    (void)state;
+    NEEDS("pids", "pids");
+    struct cgroup *cgroup = make("moves", NULL, false);
+    struct error error = ERROR_INIT;
+    struct cgroup_statistics statistics;
+    start_sleeper(cgroup);
+    start_sleeper(cgroup);
+    struct resources resources = {.pids = {true, 2}};
+    must(cgroup_update(cgroup, &resources, &error), &error);
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_int_equal(statistics.pids.current.value, 2);
+    assert_int_equal(statistics.pids.limit.value, 2);
+    resources.pids.value = -1;
+    must(cgroup_update(cgroup, &resources, &error), &error);
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_true(statistics.pids.limit.value == UINT64_MAX);
+    end(cgroup);
+}
+
+static void count_up(void *argument)
+{
+    volatile uint64_t *counter = argument;
+    for (;;)
+        ++*counter;
+}
+
+static void test_freeze(void **state)
+{
+    (void)state;
+    NEEDS_CGROUPS();
+    struct cgroup *cgroup = make("freeze", NULL, false);
+    struct error error = ERROR_INIT;
+    volatile uint64_t *counter = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal((void *)counter, MAP_FAILED);
+    start(cgroup, count_up, (void *)counter);
+    while (*counter == 0)
+        usleep(1000);
+    assert_int_equal(cgroup_frozen(cgroup, &error), 0);
+    must(cgroup_freeze(cgroup, true, &error), &error);
+    assert_int_equal(cgroup_frozen(cgroup, &error), 1);
+    uint64_t before = *counter;
+    usleep(20000);
+    assert_int_equal(*counter, before);
+    must(cgroup_freeze(cgroup, false, &error), &error);
+    assert_int_equal(cgroup_frozen(cgroup, &error), 0);
+    while (*counter == before)
+        usleep(1000);
+
+    struct cgroup_statistics statistics;
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_true(statistics.cpu.usage.known && statistics.cpu.usage.value > 0);
+
+    must(cgroup_freeze(cgroup, true, &error), &error);
+    end(cgroup); /* frozen ones are killed too */
+    munmap((void *)counter, 4096);
+}
+
+static void make_below(void *argument)
+{
+    char path[128];
+    int *tell = argument;
+    snprintf(path, sizeof path, "/proc/self/fd/%d/inner", tell[0]);
+    if (mkdir(path, 0755) < 0)
+        _exit(95);
+    strcat(path, "/cgroup.procs");
+    int fd = open(path, O_WRONLY);
+    if (fd < 0 || write(fd, "0", 1) != 1)
+        _exit(94);
+    tell_and_sleep(&tell[1]);
+}
+
+/* What a container has made inside is listed, killed and removed with it. */
+static void test_nested(void **state)
+{
+    (void)state;
+    NEEDS_CGROUPS();
+    struct cgroup *cgroup = make("nested", NULL, false);
+    struct error error = ERROR_INIT;
+    int ends[2], tell[2];
+    char byte;
+    if (cgroup_directory(cgroup) < 0) {
+        end(cgroup);
+        print_message("no cgroup version 2: skipped\n");
+        skip();
+    }
+    assert_int_equal(pipe(ends), 0);
+    tell[0] = cgroup_directory(cgroup);
+    tell[1] = ends[1];
+    pid_t pid = start(cgroup, make_below, tell), *pids;
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    size_t count;
+    must(cgroup_processes(cgroup, &pids, &count, &error), &error);
+    assert_int_equal(count, 1);
+    assert_int_equal(pids[0], pid);
+    free(pids);
+    must(cgroup_signal(cgroup, SIGTERM, &error), &error);
+    assert_int_equal(WTERMSIG(wait_for(pid)), SIGTERM);
+    end(cgroup);
+}
+
+static void open_devices(void *argument)
+{
+    const char *folder = argument;
+    char path[128];
+    int code = 0;
+    snprintf(path, sizeof path, "%s/zero", folder);
+    code |= open(path, O_RDONLY | O_CLOEXEC) >= 0 ? 1 : 0;
+    code |= open(path, O_WRONLY | O_CLOEXEC) >= 0 ? 2 : 0;
+    snprintf(path, sizeof path, "%s/full", folder);
+    code |= open(path, O_RDONLY | O_CLOEXEC) >= 0 ? 4 : 0;
+    code |= open(path, O_RDWR | O_CLOEXEC) >= 0 ? 8 : 0;
+    snprintf(path, sizeof path, "%s/new", folder);
+    if (mknod(path, S_IFCHR | 0600, makedev(1, 5)) == 0) {
+        code |= 16;
+        unlink(path);
+    }
+    _exit(code);
+}
+
+/* As cgroup_update() does, or by the program of version 2 wherever there is version 2. */
+static void set_rules(struct cgroup *cgroup, bool program, const struct resources *resources)
+{
+    struct error error = ERROR_INIT;
+    if (program)
+        must(cgroup_bpf_attach(cgroup_directory(cgroup), resources->devices, resources->device_count, &error),
+             &error);
+    else
+        must(cgroup_update(cgroup, resources, &error), &error);
+}
+
+static void check_devices(bool program)
+{
+    NEEDS_CGROUPS();
+    if (geteuid() != 0) {
+        print_message("rules of devices take root: skipped\n");
+        skip();
+    }
+    char folder[] = "/tmp/visor-test-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/zero", folder);
+    bool made = mknod(path, S_IFCHR | 0600, makedev(1, 5)) == 0;
+    snprintf(path, sizeof path, "%s/full", folder);
+    made = made && mknod(path, S_IFCHR | 0600, makedev(1, 7)) == 0;
+    if (made) {
+        const unsigned read_ = RESOURCE_DEVICE_READ, all = 7;
+        struct resource_device_rule rules[] = {
+            {false, 'a', -1, -1, all}, {true, 'c', 1, 5, read_}, {true, 'c', 1, 7, all}};
+        struct resources resources = {.devices = rules, .device_count = 3, .devices_set = true};
+        struct cgroup *cgroup = make("devices", program ? NULL : &resources, false);
+        if (program)
+            set_rules(cgroup, true, &resources);
+        assert_int_equal(WEXITSTATUS(wait_for(start(cgroup, open_devices, folder))), 1 | 4 | 8);
+        rules[1].access = all;
+        resources.device_count = 2;
+        set_rules(cgroup, program, &resources);
+        assert_int_equal(WEXITSTATUS(wait_for(start(cgroup, open_devices, folder))), 1 | 2 | 16);
+        rules[0].allow = true;
+        rules[1] = (struct resource_device_rule){false, 'c', 1, 7, RESOURCE_DEVICE_WRITE};
+        set_rules(cgroup, program, &resources);
+        assert_int_equal(WEXITSTATUS(wait_for(start(cgroup, open_devices, folder))), 1 | 2 | 4 | 16);
+        end(cgroup);
+    }
+    unlink(path);
+    snprintf(path, sizeof path, "%s/zero", folder);
+    unlink(path);
+    rmdir(folder);
+    if (!made)
+        skip();
+}
+
+static void test_devices(void **state)
+{
+    (void)state;
+    check_devices(false);
+}
+
+static void test_device_program(void **state)
+{
+    (void)state;
+    struct cgroup_host_facts facts;
+    if (cgroup_host(&facts, NULL) < 0 || !facts.v2_mount[0]) {
+        print_message("no cgroup version 2: skipped\n");
+        skip();
+    }
+    check_devices(true);
+}
+
+static void test_failure_leaves_nothing(void **state)
+{
+    (void)state;
+    NEEDS("cpuset", "cpuset");
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup;
+    char path[96];
+    snprintf(path, sizeof path, "%s/failure/inner", base);
+    struct cgroup_request request = {.id = "x", .path = path};
+    struct resources resources = {.pids = {true, 4}, .cpu = {.cpus = "4000"}};
+    assert_true(cgroup_create(&cgroup, &request, &resources, &error) < 0);
+    assert_non_null(strstr(error.message, "linux.resources.cpu.cpus"));
+    snprintf(path, sizeof path, "%s/failure", base);
+    must(cgroup_open(&cgroup, path, NULL, &error), &error);
+    assert_false(cgroup_exists(cgroup));
+    cgroup_close(cgroup);
+}
+
+static void test_cpu(void **state)
+{
+    (void)state;
+    NEEDS("cpuset", "cpuset");
+    struct resources resources = {.cpu = {.shares = {true, 512},
+                                          .period = {true, 50000},
+                                          .quota = {true, 20000},
+                                          .burst = {true, 10000},
+                                          .cpus = "0"}};
+    struct cgroup *cgroup = make("cpu", &resources, false);
+    struct error error = ERROR_INIT;
+    cpu_set_t processors;
+    pid_t pid = start_sleeper(cgroup);
+    assert_int_equal(sched_getaffinity(pid, sizeof processors, &processors), 0);
+    assert_int_equal(CPU_COUNT(&processors), 1);
+    /* lower than the burst that is set; then longer */
+    struct resources lower = {.cpu = {.quota = {true, 5000}, .burst = {true, 0}}};
+    must(cgroup_update(cgroup, &lower, &error), &error);
+    struct resources none = {.cpu = {.quota = {true, -1}, .period = {true, 100000}}};
+    must(cgroup_update(cgroup, &none, &error), &error);
+    end(cgroup);
+}
+
+static int remove_base(void **state)
+{
+    struct cgroup *cgroup;
+    (void)state;
+    if (cgroup_open(&cgroup, base, NULL, NULL) == 0) {
+        cgroup_kill(cgroup, NULL);
+        cgroup_delete(cgroup, 5000, NULL);
+        cgroup_close(cgroup);
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place),
+        cmocka_unit_test(test_pids),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_update_moves),
+        cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_device_program),
+        cmocka_unit_test(test_cpu),
+        cmocka_unit_test(test_failure_leaves_nothing),
+    };
+    snprintf(base, sizeof base, "/visor-test-%d", getpid());
+    return cmocka_run_group_tests(tests, NULL, remove_base);
+}
