@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "personality/container/cgroup_private.h"
+#include "personality/container/seccomp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -65,6 +66,19 @@ static void try_resources(const char *text, size_t size)
     json_decref(document);
 }
 
+static void try_filter(const char *text, size_t size)
+{
+    struct seccomp_profile profile;
+    json_t *document = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+    if (document && seccomp_profile_parse(&profile, document, "linux.seccomp", NULL) == 0) {
+        for (size_t i = 0; i < profile.rule_count; i++)
+            if (profile.rules[i].name_count == 0)
+                abort();
+        seccomp_profile_free(&profile);
+    }
+    json_decref(document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cgroup_device_list list;
@@ -80,6 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 'p': try_path(text); break;
     case 's': try_scope(text); break;
     case 'r': try_resources(text, size - 1); break;
+    case 'f': try_filter(text, size - 1); break;
     case 'd':
         if (cgroup_device_list_parse(&list, text, NULL) == 0)
             cgroup_device_list_free(&list);
