@@ -29,8 +29,8 @@ static void mounts_are_found(void **state)
     static const char text[] =
         "22 1 0:20 / /proc rw - proc proc rw\n"
         "30 1 0:26 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755\n"
-        "31 30 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
         "32 30 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+        "31 30 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
         "33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:11 master:2 - cgroup cgroup rw,cpu,cpuacct\n"
         "34 30 0:30 /docker/1 /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n"
         "35 30 0:30 / /elsewhere rw - cgroup cgroup rw,memory\n"

@@ -345,7 +345,7 @@ static void test_freeze(void **state)
 {
     (void)state;
     NEEDS_CGROUPS();
-    struct cgroup *cgroup = make("freeze", NULL, false);
+    struct cgroup *cgroup = make("freeze", NULL, true); /* counts time in version 1 too */
     struct error error = ERROR_INIT;
     volatile uint64_t *counter = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal((void *)counter, MAP_FAILED);
@@ -546,6 +546,106 @@ static void test_cpu(void **state)
     end(cgroup);
 }
 
+#define NOBODY 65534
+
+/* A user that has been given `cgroup`, whose directory is `*argument`, and lives below it. 0: as it should
+ * be. */
+static void live_below(void *argument)
+{
+    int directory = *(int *)argument;
+    struct cgroup_request request = {.id = "mine"};
+    struct resources limits = {.pids = {true, 5}}, nothing = {0};
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup;
+    struct cgroup_host_facts facts;
+    if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+        mkdirat(directory, "inner", 0755) < 0)
+        _exit(80);
+    int procs = openat(directory, "inner/cgroup.procs", O_WRONLY);
+    if (procs < 0 || write(procs, "0", 1) != 1)
+        _exit(81);
+    if (cgroup_create(&cgroup, &request, &nothing, &error) < 0 || !cgroup_exists(cgroup))
+        _exit(82);
+    if (!strstr(cgroup_path(cgroup), "/delegated/mine") || cgroup_delete(cgroup, 1000, &error) < 0)
+        _exit(83);
+    cgroup_close(cgroup);
+    if (cgroup_host(&facts, NULL) < 0)
+        _exit(84);
+    int result = cgroup_create(&cgroup, &request, &limits, &error);
+    if (facts.mode == CGROUP_HYBRID) /* the controller is in version 1, which cannot be delegated */
+        _exit(result == -EACCES && strstr(error.hint, "version 1 cannot be delegated") ? 0 : 85);
+    if (result < 0) {
+        error_report(&error);
+        _exit(86);
+    }
+    pid_t pid = start_sleeper(cgroup);
+    struct cgroup_statistics statistics;
+    bool right = cgroup_statistics(cgroup, &statistics, &error) == 0 && statistics.pids.limit.value == 5 &&
+                 statistics.pids.current.value == 1 && cgroup_freeze(cgroup, true, &error) == 0 &&
+                 cgroup_kill(cgroup, &error) == 0 && waitpid(pid, NULL, 0) == pid &&
+                 cgroup_delete(cgroup, 1000, &error) == 0;
+    cgroup_close(cgroup);
+    _exit(right ? 0 : 87);
+}
+
+static void test_delegated(void **state)
+{
+    (void)state;
+    NEEDS("pids", "pids");
+    struct resources resources = {.pids = {true, 50}};
+    struct cgroup *cgroup = make("delegated", &resources, false);
+    struct error error = ERROR_INIT;
+    int directory = cgroup_directory(cgroup);
+    if (directory < 0) {
+        end(cgroup);
+        print_message("no cgroup version 2: skipped\n");
+        skip();
+    }
+    must(cgroup_give(cgroup, NOBODY, &error), &error);
+    assert_int_equal(wait_for(start(cgroup, live_below, &directory)), 0);
+    end(cgroup);
+}
+
+/* Where nothing is delegated: without limits, or not at all. */
+static void test_not_delegated(void **state)
+{
+    (void)state;
+    NEEDS("pids", "pids");
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct cgroup_request request = {.id = "mine"},
+                              absolute = {.id = "mine", .path = "/visor-test-absolute"};
+        struct resources limits = {.pids = {true, 5}}, nothing = {0};
+        struct error error = ERROR_INIT;
+        struct cgroup *cgroup;
+        pid_t *pids;
+        size_t count;
+        if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+            _exit(80);
+        if (cgroup_create(&cgroup, &absolute, &nothing, &error) < 0 || cgroup_present(cgroup))
+            _exit(81);
+        cgroup_close(cgroup);
+        if (cgroup_create(&cgroup, &request, &nothing, &error) < 0 || cgroup_present(cgroup))
+            _exit(82);
+        if (cgroup_path(cgroup) || cgroup_directory(cgroup) >= 0 ||
+            cgroup_enter_self(cgroup, false, &error) < 0 || cgroup_enter(cgroup, getpid(), &error) < 0 ||
+            cgroup_delete(cgroup, 0, &error) < 0)
+            _exit(83);
+        if (cgroup_kill(cgroup, &error) != -ENOTSUP || cgroup_freeze(cgroup, true, &error) != -ENOTSUP ||
+            cgroup_processes(cgroup, &pids, &count, &error) != -ENOTSUP ||
+            cgroup_update(cgroup, &limits, &error) != -ENOTSUP)
+            _exit(84);
+        cgroup_close(cgroup);
+        if (cgroup_create(&cgroup, &request, &limits, &error) != -EPERM || !error.hint[0] ||
+            !strstr(error.message, "linux.resources.pids.limit"))
+            _exit(85);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static int remove_base(void **state)
 {
     struct cgroup *cgroup;
@@ -572,6 +672,8 @@ int main(void)
         cmocka_unit_test(test_device_program),
         cmocka_unit_test(test_cpu),
         cmocka_unit_test(test_failure_leaves_nothing),
+        cmocka_unit_test(test_delegated),
+        cmocka_unit_test(test_not_delegated),
     };
     snprintf(base, sizeof base, "/visor-test-%d", getpid());
     return cmocka_run_group_tests(tests, NULL, remove_base);

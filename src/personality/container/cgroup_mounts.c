@@ -164,7 +164,13 @@ static int add(struct cgroup_mounts *mounts, struct line *line)
         .point = strdup(line->point),
         .root = strdup(line->root),
     };
-    return mount->names && mount->point && mount->root ? 0 : -ENOMEM;
+    bool whole = mount->names && mount->point && mount->root;
+    if (version == 2 && mount != mounts->items) {
+        struct cgroup_mount first = mounts->items[0];
+        mounts->items[0] = *mount;
+        *mount = first;
+    }
+    return whole ? 0 : -ENOMEM;
 }
 
 int cgroup_mounts_parse(struct cgroup_mounts *mounts, const char *text, size_t size, struct error *error)

@@ -54,7 +54,7 @@ struct cgroup_mount {
     char *root;           /* what of the hierarchy is there: "/" but in containers */
 };
 struct cgroup_mounts {
-    struct cgroup_mount *items; /* each hierarchy once */
+    struct cgroup_mount *items; /* each hierarchy once; version 2 first, where a user may be let in */
     size_t count;
 };
 /* Parses /proc/self/mountinfo: `text` of `size` bytes, of which nothing is believed. */
