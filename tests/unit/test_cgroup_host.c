@@ -546,6 +546,53 @@ static void test_cpu(void **state)
     end(cgroup);
 }
 
+/* Under systemd, host's or (for a user) the user's: a scope with the limits below it, gone when the container
+ * is. */
+static void test_scope(void **state)
+{
+    (void)state;
+    struct cgroup_host_facts facts;
+    struct error error = ERROR_INIT;
+    if (cgroup_host(&facts, NULL) < 0 || !facts.systemd) {
+        print_message("systemd is not this host's init: skipped\n");
+        skip();
+    }
+    struct cgroup *cgroup, *scope;
+    char path[64], part[64];
+    snprintf(path, sizeof path, ":visor-test:%d", getpid());
+    snprintf(part, sizeof part, "/visor-test-%d.scope/container", getpid());
+    struct cgroup_request request = {.id = "x", .path = path, .systemd = true};
+    struct resources resources = {.pids = {true, 5}};
+    must(cgroup_create(&cgroup, &request, &resources, &error), &error);
+    assert_non_null(strstr(cgroup_path(cgroup), part));
+    assert_non_null(cgroup_scope(cgroup));
+    pid_t pid = start_sleeper(cgroup), *pids;
+    size_t count;
+    must(cgroup_processes(cgroup, &pids, &count, &error), &error);
+    assert_int_equal(count, 1); /* what held the place has gone */
+    assert_int_equal(pids[0], pid);
+    free(pids);
+    struct cgroup_statistics statistics;
+    must(cgroup_statistics(cgroup, &statistics, &error), &error);
+    assert_int_equal(statistics.pids.limit.value, 5);
+
+    /* its name is taken */
+    struct cgroup *second;
+    assert_true(cgroup_create(&second, &request, &resources, &error) < 0);
+    assert_non_null(strstr(error.message, "systemd does not start the scope"));
+
+    char *above = strdup(cgroup_path(cgroup));
+    *strrchr(above, '/') = '\0';
+    end(cgroup);
+    for (bool exists = true; exists;) { /* systemd takes its time */
+        must(cgroup_open(&scope, above, NULL, &error), &error);
+        exists = cgroup_exists(scope);
+        cgroup_close(scope);
+        usleep(10000);
+    }
+    free(above);
+}
+
 #define NOBODY 65534
 
 /* A user that has been given `cgroup`, whose directory is `*argument`, and lives below it. 0: as it should
@@ -672,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_device_program),
         cmocka_unit_test(test_cpu),
         cmocka_unit_test(test_failure_leaves_nothing),
+        cmocka_unit_test(test_scope),
         cmocka_unit_test(test_delegated),
         cmocka_unit_test(test_not_delegated),
     };

@@ -131,6 +131,18 @@ static void list_hierarchies(struct cgroup *cgroup)
     }
 }
 
+/* Root of a user namespace is a user of the host: systemd and device rules know the difference. */
+static bool is_host_root(void)
+{
+    unsigned inside = 1, outside = 1, count = 0;
+    ssize_t size;
+    char *text = geteuid() == 0 ? cgroup_read_file(AT_FDCWD, "/proc/self/uid_map", &size) : NULL;
+    bool all = text && sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
+               outside == 0 && count == UINT32_MAX;
+    free(text);
+    return all;
+}
+
 /* Where relative paths are relative to: NULL if the user may make cgroups nowhere. */
 static char *find_base(struct cgroup *cgroup)
 {
@@ -207,7 +219,7 @@ void cgroup_settle(struct cgroup *cgroup)
 
 static int find_path_systemd(struct cgroup *cgroup, const struct cgroup_request *request, struct error *error)
 {
-    bool user = geteuid() != 0;
+    bool user = !is_host_root();
     char *slice, *scope;
     int result = cgroup_path_systemd(request->path, request->id, user, &slice, &scope, error);
     if (result < 0)
@@ -282,7 +294,7 @@ static int build(struct cgroup *cgroup, const struct cgroup_request *request,
     }
     if (result == 0 && cgroup->path)
         result = cgroup_apply(cgroup, &plan, error);
-    if (result == 0 && cgroup->path && resources && geteuid() == 0)
+    if (result == 0 && cgroup->path && resources && is_host_root())
         result = cgroup_apply_devices(cgroup, resources, false, error);
     cgroup_plan_free(&plan);
     return result;
@@ -349,18 +361,24 @@ int cgroup_enter_self(struct cgroup *cgroup, bool cloned_into, struct error *err
     return 0;
 }
 
-int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *error)
+int cgroup_move(const struct cgroup *cgroup, const struct cgroup_place *place, pid_t pid, struct error *error)
 {
     char text[16];
     snprintf(text, sizeof text, "%d", pid);
-    for (size_t i = 0; i < cgroup->mounts.count; i++) {
-        const struct cgroup_place *place = &cgroup->places[i];
-        int result = place->directory < 0 ? 0 : cgroup_write(place->directory, "cgroup.procs", text);
-        if (result < 0)
-            return error_set(error, result, "cannot put process %d into the cgroup %s%s: %s", pid,
-                             place->mount->point, cgroup->path, strerror(-result));
-    }
+    int result = cgroup_write(place->directory, "cgroup.procs", text);
+    if (result < 0)
+        return error_set(error, result, "cannot put process %d into the cgroup %s%s: %s", pid,
+                         place->mount->point, cgroup->path, strerror(-result));
     return 0;
+}
+
+int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *error)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < cgroup->mounts.count; i++)
+        if (cgroup->places[i].directory >= 0)
+            result = cgroup_move(cgroup, &cgroup->places[i], pid, error);
+    return result;
 }
 
 static int update(struct cgroup *cgroup, const struct resources *resources, const struct cgroup_plan *plan,

@@ -186,6 +186,8 @@ static bool needs_place(struct cgroup *cgroup, const struct cgroup_mount *mount,
     bool v2 = cgroup_mounts_v2(&cgroup->mounts) != NULL;
     if (mount->version == 2)
         return true;
+    if (cgroup->scope && !strcmp(mount->names, "name=systemd"))
+        return true; /* by which systemd knows what is in the scope */
     if (!v2 && cgroup_mounts_controllers(&cgroup->mounts, 1) & CONTROLLER_BIT(CONTROLLER_FREEZER))
         controllers |= CONTROLLER_BIT(CONTROLLER_FREEZER);
     else if (!v2)
@@ -201,6 +203,8 @@ int cgroup_make_places(struct cgroup *cgroup, unsigned needed, unsigned wanted, 
         if (!needs_place(cgroup, place->mount, needed | wanted))
             continue;
         int result = make_place(cgroup, place, shared, error);
+        if (result == 0 && cgroup->place_holder) /* else it would be above, where it keeps controllers back */
+            result = cgroup_move(cgroup, place, cgroup->place_holder, error);
         if (result == 0 && place->mount->version == 2)
             result = cgroup_enable_controllers(cgroup, place, needed, wanted, error);
         else if (result == 0 && place->mount->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET))
@@ -236,12 +240,8 @@ static int move_all(struct cgroup *cgroup, const struct cgroup_place *place, str
         moved = 0;
         result = cgroup_processes(cgroup, &pids, &count, error);
         for (size_t i = 0; result == 0 && i < count; i++) {
-            char text[16];
-            snprintf(text, sizeof text, "%d", pids[i]);
-            int written = cgroup_write(place->directory, "cgroup.procs", text);
-            if (written < 0 && written != -ESRCH)
-                result = error_set(error, written, "cannot put process %s into the cgroup %s%s: %s", text,
-                                   place->mount->point, cgroup->path, strerror(-written));
+            int written = cgroup_move(cgroup, place, pids[i], error);
+            result = written == -ESRCH ? 0 : written;
             moved += written == 0;
         }
         if (result == 0)

@@ -8,7 +8,7 @@
  *     cgroup_apply.c      carries a plan out
  *     cgroup_devices.c    device rules as a program and as lines of version 1; cgroup_bpf.c attaches the
  * first cgroup_control.c    freeze, kill, list cgroup_stats.c      statistics, events of memory
- *     cgroup_systemd.c    scopes of systemd, which cannot be had yet
+ *     cgroup_systemd.c    scopes of systemd, by dbus.c
  *     cgroup_make.c       makes directories
  *     cgroup.c            the rest: create, open, enter, update
  */
@@ -129,6 +129,9 @@ void cgroup_remove_made(struct cgroup *cgroup);
 int cgroup_add_places(struct cgroup *cgroup, unsigned controllers, struct error *error);
 int cgroup_enable_controllers(struct cgroup *cgroup, struct cgroup_place *place, unsigned needed,
                               unsigned wanted, struct error *error);
+/* From outside: slow, see cgroup.h. */
+int cgroup_move(const struct cgroup *cgroup, const struct cgroup_place *place, pid_t pid,
+                struct error *error);
 bool cgroup_is_refusal(int code); /* for want of rights */
 extern const char cgroup_delegate_hint[], cgroup_v1_hint[];
 /* Writes a file of a directory at once. 0 or negative errno. */
@@ -168,7 +171,8 @@ void cgroup_device_list_free(struct cgroup_device_list *list);
 #define CGROUP_DEVICE_TEXT 64
 char *cgroup_device_text(const struct resource_device_rule *rule, char text[CGROUP_DEVICE_TEXT]);
 
-/* Asks systemd for a scope with the process `pid` in it. `*path`: where its cgroup is. To free. */
+/* Asks systemd, the host's or the user's, for a scope with the process `pid` in it. `*path`: a cgroup below
+ * the scope's, which has not been made. To free. */
 int cgroup_systemd_start(const char *slice, const char *scope, bool user, int pid, char **path,
                          struct error *error);
 bool cgroup_systemd_runs(void);
