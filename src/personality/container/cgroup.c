@@ -77,13 +77,13 @@ size_t cgroup_hierarchies(const struct cgroup *cgroup, const struct cgroup_hiera
     return cgroup->hierarchy_count;
 }
 
-static int allocate(struct cgroup **out, struct error *error)
+static int allocate(struct cgroup **out, bool thorough, struct error *error)
 {
     struct cgroup *cgroup = calloc(1, sizeof *cgroup);
     *out = NULL;
     if (!cgroup)
         return error_set(error, -ENOMEM, "no memory for a cgroup");
-    int result = cgroup_mounts_read(&cgroup->mounts, error);
+    int result = cgroup_mounts_read(&cgroup->mounts, thorough, error);
     if (result == 0) {
         size_t count = cgroup->mounts.count ? cgroup->mounts.count : 1;
         cgroup->places = calloc(count, sizeof *cgroup->places);
@@ -265,54 +265,67 @@ static unsigned statistics_controllers(struct cgroup *cgroup)
     return controllers;
 }
 
+/* Makes the plan, with version 2's controllers only where it needs any. */
 static int plan_for(struct cgroup *cgroup, const struct resources *resources, struct cgroup_plan *plan,
                     struct error *error)
 {
     static const struct resources nothing;
-    return cgroup_plan_make(
-        plan, resources ? resources : &nothing, cgroup_mounts_controllers(&cgroup->mounts, 1),
-        cgroup_mounts_controllers(&cgroup->mounts, 2), cgroup_mounts_v2(&cgroup->mounts) != NULL, error);
+    bool v2 = cgroup_mounts_v2(&cgroup->mounts) != NULL;
+    int result = -ENOTSUP;
+    for (unsigned tries = 0; tries < 2 && result == -ENOTSUP; tries++) {
+        if (tries)
+            cgroup_mounts_read_controllers(&cgroup->mounts);
+        result = cgroup_plan_make(plan, resources ? resources : &nothing,
+                                  cgroup_mounts_controllers(&cgroup->mounts, 1),
+                                  cgroup_mounts_controllers(&cgroup->mounts, 2), v2, error);
+    }
+    return result;
 }
 
-static int build(struct cgroup *cgroup, const struct cgroup_request *request,
+static int build(struct cgroup *cgroup, const struct cgroup_request *request, const struct cgroup_plan *plan,
                  const struct resources *resources, struct error *error)
 {
-    struct cgroup_plan plan;
-    int result = plan_for(cgroup, resources, &plan, error);
-    if (result < 0)
-        return result;
-    result = find_path(cgroup, request, error);
+    int result = find_path(cgroup, request, error);
     if (result == 0 && !cgroup->path) {
-        result = do_without(cgroup, &plan, error);
+        result = do_without(cgroup, plan, error);
     } else if (result == 0) {
-        result = cgroup_make_places(cgroup, plan.controllers,
+        result = cgroup_make_places(cgroup, plan->controllers,
                                     request->statistics ? statistics_controllers(cgroup) : 0, error);
         if (cgroup_is_refusal(result) && !cgroup_place_tracking(cgroup)) {
             cgroup_remove_made(cgroup);
-            result = do_without(cgroup, &plan, error);
+            result = do_without(cgroup, plan, error);
         }
     }
     if (result == 0 && cgroup->path)
-        result = cgroup_apply(cgroup, &plan, error);
-    if (result == 0 && cgroup->path && resources && is_host_root())
+        result = cgroup_apply(cgroup, plan, error);
+    if (result == 0 && cgroup->path && resources && resources->device_count && is_host_root())
         result = cgroup_apply_devices(cgroup, resources, false, error);
-    cgroup_plan_free(&plan);
     return result;
 }
 
 int cgroup_create(struct cgroup **out, const struct cgroup_request *request,
                   const struct resources *resources, struct error *error)
 {
-    struct cgroup *cgroup;
-    int result = allocate(&cgroup, error);
+    struct cgroup *cgroup = NULL;
+    struct cgroup_plan plan;
+    int result = -ENOTSUP;
     *out = NULL;
-    if (result < 0)
-        return result;
-    result = build(cgroup, request, resources, error);
+    /* a controller that is not there may be mounted at another place */
+    for (unsigned thorough = 0; thorough < 2 && result == -ENOTSUP; thorough++) {
+        cgroup_close(cgroup);
+        result = allocate(&cgroup, thorough, error);
+        if (result == 0)
+            result = plan_for(cgroup, resources, &plan, error);
+    }
+    if (result == 0) {
+        result = build(cgroup, request, &plan, resources, error);
+        cgroup_plan_free(&plan);
+    }
     if (result < 0) {
-        cgroup_settle(cgroup);
-        if (cgroup->path)
+        if (cgroup && cgroup->path) {
+            cgroup_settle(cgroup);
             cgroup_remove_made(cgroup);
+        }
         cgroup_close(cgroup);
         return result;
     }
@@ -324,7 +337,7 @@ int cgroup_create(struct cgroup **out, const struct cgroup_request *request,
 int cgroup_open(struct cgroup **out, const char *path, const char *scope, struct error *error)
 {
     struct cgroup *cgroup;
-    int result = allocate(&cgroup, error);
+    int result = allocate(&cgroup, false, error);
     *out = NULL;
     if (result < 0)
         return result;

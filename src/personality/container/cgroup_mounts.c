@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What cgroup file systems the host has mounted, and which controllers they have. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/macros.h"
 #include "personality/container/cgroup_private.h"
+
+#define USUAL_PLACE "/sys/fs/cgroup" /* by systemd's example */
 
 static const char *const names[CONTROLLERS][2] = {
     [CONTROLLER_CPU] = {"cpu", "cpu"},
@@ -86,7 +92,7 @@ char *cgroup_read_file(int directory, const char *name, ssize_t *size)
 /* A line of mountinfo, see proc(5): "ID PARENT MAJ:MIN ROOT POINT OPTIONS [TAG...] - TYPE SOURCE
  * SUPEROPTIONS". */
 struct line {
-    char *root, *point, *type, *options;
+    char *point, *type, *options;
 };
 
 static bool split(char *text, struct line *line)
@@ -99,7 +105,6 @@ static bool split(char *text, struct line *line)
     if (!dash)
         return false;
     rest = dash + 3;
-    line->root = words[3];
     line->point = words[4];
     line->type = strsep(&rest, " ");
     strsep(&rest, " "); /* the source */
@@ -139,14 +144,9 @@ static void keep_names(char *options)
     *to = '\0';
 }
 
-static int add(struct cgroup_mounts *mounts, struct line *line)
+/* Once for each hierarchy. */
+static int add(struct cgroup_mounts *mounts, int version, const char *hierarchy, const char *point)
 {
-    int version = !strcmp(line->type, "cgroup2") ? 2 : 1;
-    if (version == 1)
-        keep_names(line->options);
-    const char *hierarchy = version == 2 ? "" : line->options;
-    if (version == 1 && !*hierarchy)
-        return 0;
     for (size_t i = 0; i < mounts->count; i++)
         if (mounts->items[i].version == version && !strcmp(mounts->items[i].names, hierarchy))
             return 0;
@@ -154,23 +154,33 @@ static int add(struct cgroup_mounts *mounts, struct line *line)
     if (!more)
         return -ENOMEM;
     mounts->items = more;
-    unescape(line->root);
-    unescape(line->point);
     struct cgroup_mount *mount = &mounts->items[mounts->count++];
     *mount = (struct cgroup_mount){
         .version = version,
         .controllers = version == 1 ? cgroup_controllers_parse(hierarchy, ",", 1) : 0,
         .names = strdup(hierarchy),
-        .point = strdup(line->point),
-        .root = strdup(line->root),
+        .point = strdup(point),
     };
-    bool whole = mount->names && mount->point && mount->root;
+    bool whole = mount->names && mount->point;
     if (version == 2 && mount != mounts->items) {
         struct cgroup_mount first = mounts->items[0];
         mounts->items[0] = *mount;
         *mount = first;
     }
     return whole ? 0 : -ENOMEM;
+}
+
+static int add_line(struct cgroup_mounts *mounts, struct line *line)
+{
+    bool v2 = !strcmp(line->type, "cgroup2");
+    if (!v2 && strcmp(line->type, "cgroup") != 0)
+        return 0;
+    if (!v2)
+        keep_names(line->options);
+    if (!v2 && !*line->options)
+        return 0;
+    unescape(line->point);
+    return add(mounts, v2 ? 2 : 1, v2 ? "" : line->options, line->point);
 }
 
 int cgroup_mounts_parse(struct cgroup_mounts *mounts, const char *text, size_t size, struct error *error)
@@ -188,8 +198,8 @@ int cgroup_mounts_parse(struct cgroup_mounts *mounts, const char *text, size_t s
         char *copy = strndup(text, length);
         if (!copy)
             result = -ENOMEM;
-        else if (split(copy, &line) && (!strcmp(line.type, "cgroup") || !strcmp(line.type, "cgroup2")))
-            result = add(mounts, &line);
+        else if (split(copy, &line))
+            result = add_line(mounts, &line);
         free(copy);
         if (result < 0) {
             cgroup_mounts_free(mounts);
@@ -199,29 +209,81 @@ int cgroup_mounts_parse(struct cgroup_mounts *mounts, const char *text, size_t s
     return 0;
 }
 
-static void read_v2_controllers(struct cgroup_mount *mount)
+void cgroup_mounts_read_controllers(struct cgroup_mounts *mounts)
 {
     char path[PATH_MAX];
     ssize_t size;
-    snprintf(path, sizeof path, "%s/cgroup.controllers", mount->point);
+    if (mounts->count == 0 || mounts->items[0].version != 2)
+        return;
+    snprintf(path, sizeof path, "%s/cgroup.controllers", mounts->items[0].point);
     char *text = cgroup_read_file(AT_FDCWD, path, &size);
     if (text)
-        mount->controllers = cgroup_controllers_parse(text, " \n", 2);
+        mounts->items[0].controllers = cgroup_controllers_parse(text, " \n", 2);
     free(text);
 }
 
-int cgroup_mounts_read(struct cgroup_mounts *mounts, struct error *error)
+/* A directory of the usual place by the name that everybody gives to it, if something is mounted there. */
+static int add_usual(struct cgroup_mounts *mounts, int directory, dev_t device, const char *name)
+{
+    struct stat status;
+    char point[sizeof USUAL_PLACE + NAME_MAX + 1];
+    bool v2 = !strcmp(name, "unified"), systemd = !strcmp(name, "systemd");
+    if (!v2 && !systemd && !cgroup_controllers_parse(name, ",", 1))
+        return 0;
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || status.st_dev == device)
+        return 0;
+    snprintf(point, sizeof point, USUAL_PLACE "/%s", name);
+    return add(mounts, v2 ? 2 : 1, v2 ? "" : systemd ? "name=systemd" : name, point);
+}
+
+static int read_usual(struct cgroup_mounts *mounts, int directory)
+{
+    struct statfs type;
+    struct stat status;
+    if (fstatfs(directory, &type) < 0 || fstat(directory, &status) < 0)
+        return 0;
+    if (type.f_type == CGROUP2_SUPER_MAGIC)
+        return add(mounts, 2, "", USUAL_PLACE);
+    int copy = type.f_type == TMPFS_MAGIC ? fcntl(directory, F_DUPFD_CLOEXEC, 0) : -1;
+    DIR *stream = copy >= 0 ? fdopendir(copy) : NULL;
+    struct dirent *entry;
+    int result = 0;
+    while (stream && result == 0 && (entry = readdir(stream)))
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            result = add_usual(mounts, directory, status.st_dev, entry->d_name);
+    if (stream)
+        closedir(stream);
+    else if (copy >= 0)
+        close(copy);
+    return result;
+}
+
+static int read_all(struct cgroup_mounts *mounts, struct error *error)
 {
     ssize_t size;
     char *text = cgroup_read_file(AT_FDCWD, "/proc/self/mountinfo", &size);
-    *mounts = (struct cgroup_mounts){0};
     if (!text)
         return error_set(error, (int)size, "cannot read /proc/self/mountinfo: %s", strerror((int)-size));
     int result = cgroup_mounts_parse(mounts, text, (size_t)size, error);
     free(text);
-    for (size_t i = 0; result == 0 && i < mounts->count; i++)
-        if (mounts->items[i].version == 2)
-            read_v2_controllers(&mounts->items[i]);
+    return result;
+}
+
+int cgroup_mounts_read(struct cgroup_mounts *mounts, bool thorough, struct error *error)
+{
+    *mounts = (struct cgroup_mounts){0};
+    int directory = thorough ? -1 : open(USUAL_PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = directory >= 0 ? read_usual(mounts, directory) : 0;
+    if (directory >= 0)
+        close(directory);
+    if (result < 0) {
+        cgroup_mounts_free(mounts);
+        return error_set(error, result, "no memory for the list of cgroup file systems");
+    }
+    if (mounts->count == 0)
+        result = read_all(mounts, error);
+    if (mounts->count == 1) /* where there is version 1, what it has is all that most need */
+        cgroup_mounts_read_controllers(mounts);
     return result;
 }
 
@@ -230,7 +292,6 @@ void cgroup_mounts_free(struct cgroup_mounts *mounts)
     for (size_t i = 0; i < mounts->count; i++) {
         free(mounts->items[i].names);
         free(mounts->items[i].point);
-        free(mounts->items[i].root);
     }
     free(mounts->items);
     *mounts = (struct cgroup_mounts){0};
@@ -238,10 +299,7 @@ void cgroup_mounts_free(struct cgroup_mounts *mounts)
 
 const struct cgroup_mount *cgroup_mounts_v2(const struct cgroup_mounts *mounts)
 {
-    for (size_t i = 0; i < mounts->count; i++)
-        if (mounts->items[i].version == 2)
-            return &mounts->items[i];
-    return NULL;
+    return mounts->count && mounts->items[0].version == 2 ? mounts->items : NULL;
 }
 
 enum cgroup_mode cgroup_mounts_mode(const struct cgroup_mounts *mounts)
@@ -265,12 +323,14 @@ char *cgroup_own_path(const char *text, const struct cgroup_mount *mount)
 {
     while (*text) {
         size_t length = strcspn(text, "\n");
-        const char *names_start = memchr(text, ':', length);
-        const char *path =
-            names_start ? memchr(names_start + 1, ':', (size_t)(text + length - names_start - 1)) : NULL;
+        const char *hierarchystart = memchr(text, ':', length);
+        const char *path = hierarchystart
+                               ? memchr(hierarchystart + 1, ':', (size_t)(text + length - hierarchystart - 1))
+                               : NULL;
         if (path) {
-            size_t names_length = (size_t)(path - names_start - 1);
-            if (names_length == strlen(mount->names) && !memcmp(names_start + 1, mount->names, names_length))
+            size_t hierarchylength = (size_t)(path - hierarchystart - 1);
+            if (hierarchylength == strlen(mount->names) &&
+                !memcmp(hierarchystart + 1, mount->names, hierarchylength))
                 return strndup(path + 1, (size_t)(text + length - path - 1));
         }
         text += length + (text[length] == '\n');
@@ -291,10 +351,11 @@ static void list_names(unsigned controllers, int version, char *text, size_t siz
 int cgroup_host(struct cgroup_host_facts *facts, struct error *error)
 {
     struct cgroup_mounts mounts;
-    int result = cgroup_mounts_read(&mounts, error);
+    int result = cgroup_mounts_read(&mounts, true, error);
     *facts = (struct cgroup_host_facts){0};
     if (result < 0)
         return result;
+    cgroup_mounts_read_controllers(&mounts);
     const struct cgroup_mount *v2 = cgroup_mounts_v2(&mounts);
     facts->mode = cgroup_mounts_mode(&mounts);
     facts->systemd = cgroup_systemd_runs();

@@ -48,10 +48,10 @@ unsigned cgroup_controllers_parse(const char *names, const char *separators, int
 
 struct cgroup_mount {
     int version;
-    unsigned controllers; /* version 1: of this mount; version 2: of its root, read when it is opened */
+    unsigned controllers; /* version 1: of this mount; version 2: of its root, see
+                             cgroup_mounts_read_controllers() */
     char *names;          /* version 1: "cpu,cpuacct", "name=systemd"; version 2: "" */
     char *point;          /* where it is mounted */
-    char *root;           /* what of the hierarchy is there: "/" but in containers */
 };
 struct cgroup_mounts {
     struct cgroup_mount *items; /* each hierarchy once; version 2 first, where a user may be let in */
@@ -59,7 +59,13 @@ struct cgroup_mounts {
 };
 /* Parses /proc/self/mountinfo: `text` of `size` bytes, of which nothing is believed. */
 int cgroup_mounts_parse(struct cgroup_mounts *mounts, const char *text, size_t size, struct error *error);
-int cgroup_mounts_read(struct cgroup_mounts *mounts, struct error *error);
+/*
+ * What is mounted: at the usual place by the usual names, or, `thorough` or if there is nothing, by the list
+ * of mounts, which takes 0.14 ms and more where the former takes 0.03. Version 2's controllers are read if it
+ * is alone.
+ */
+int cgroup_mounts_read(struct cgroup_mounts *mounts, bool thorough, struct error *error);
+void cgroup_mounts_read_controllers(struct cgroup_mounts *mounts); /* of version 2's root */
 void cgroup_mounts_free(struct cgroup_mounts *mounts);
 const struct cgroup_mount *cgroup_mounts_v2(const struct cgroup_mounts *mounts);
 enum cgroup_mode cgroup_mounts_mode(const struct cgroup_mounts *mounts);
