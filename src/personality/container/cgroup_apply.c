@@ -179,13 +179,10 @@ static int change_list(int directory, const struct cgroup_device_list *want,
     return result;
 }
 
-static int apply_v1(int directory, const struct resources *resources, bool update, struct error *error)
+static int apply_v1(int directory, const struct cgroup_device_list *want, bool update, struct error *error)
 {
-    struct cgroup_device_list want,
-        have = {.allow = true}; /* a new one has its parent's, which is mostly all */
-    int result = cgroup_device_list_make(&want, resources->devices, resources->device_count, error);
-    if (result < 0)
-        return result;
+    struct cgroup_device_list have = {.allow = true}; /* a new one has its parent's, which is mostly all */
+    int result = 0;
     if (update) {
         ssize_t size;
         char *text = cgroup_read_file(directory, "devices.list", &size);
@@ -194,23 +191,36 @@ static int apply_v1(int directory, const struct resources *resources, bool updat
         free(text);
     }
     if (result == 0)
-        result = change_list(directory, &want, &have, update, error);
-    cgroup_device_list_free(&want);
+        result = change_list(directory, want, &have, update, error);
     cgroup_device_list_free(&have);
     return result;
 }
 
+/* Hybrid: in version 1, which is cheaper, or, if it cannot say them, in version 2. Whatever is not used lets
+ * all pass. */
 int cgroup_apply_devices(struct cgroup *cgroup, const struct resources *resources, bool update,
                          struct error *error)
 {
-    if (!resources->device_count)
-        return 0;
     struct cgroup_place *v1 = cgroup_place_of(cgroup, CONTROLLER_DEVICES);
     struct cgroup_place *v2 = cgroup_place_of(cgroup, CONTROLLER_CORE);
+    struct cgroup_device_list want = {0};
+    int result = -EINVAL;
+    if (!resources->device_count)
+        return 0;
+    if (!v1 && !v2)
+        return error_set(error, -ENOTSUP,
+                         "linux.resources.devices: the container has no cgroup for rules of devices");
     if (v1)
-        return apply_v1(v1->directory, resources, update, error);
-    if (v2)
-        return cgroup_bpf_attach(v2->directory, resources->devices, resources->device_count, error);
-    return error_set(error, -ENOTSUP,
-                     "linux.resources.devices: the container has no cgroup for rules of devices");
+        result = cgroup_device_list_make(&want, resources->devices, resources->device_count, error);
+    if (result == 0) {
+        result = apply_v1(v1->directory, &want, update, error);
+        if (result == 0 && update && v2)
+            cgroup_bpf_detach(v2->directory);
+    } else if (result == -EINVAL && v2) {
+        result = cgroup_bpf_attach(v2->directory, resources->devices, resources->device_count, error);
+        if (result == 0 && update && v1)
+            cgroup_write(v1->directory, "devices.allow", "a");
+    }
+    cgroup_device_list_free(&want);
+    return result;
 }

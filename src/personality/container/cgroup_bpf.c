@@ -76,6 +76,18 @@ static int attach(int directory, int program)
     return result;
 }
 
+void cgroup_bpf_detach(int directory)
+{
+    int program = find_own(directory);
+    union bpf_attr attributes = {.target_fd = (uint32_t)directory,
+                                 .attach_bpf_fd = (uint32_t)program,
+                                 .attach_type = BPF_CGROUP_DEVICE};
+    if (program < 0)
+        return;
+    call_bpf(BPF_PROG_DETACH, &attributes);
+    close(program);
+}
+
 int cgroup_bpf_attach(int directory, const struct resource_device_rule *rules, size_t count,
                       struct error *error)
 {

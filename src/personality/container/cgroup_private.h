@@ -158,6 +158,7 @@ size_t cgroup_device_program(const struct resource_device_rule *rules, size_t co
                              size_t capacity);
 int cgroup_bpf_attach(int directory, const struct resource_device_rule *rules, size_t count,
                       struct error *error);
+void cgroup_bpf_detach(int directory); /* visor's own program, if there is one */
 
 /*
  * The same rules as version 1 keeps them: a default and exceptions from it. -EINVAL: a rule exempts a part of
