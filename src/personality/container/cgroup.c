@@ -191,7 +191,8 @@ static int do_without(struct cgroup *cgroup, const struct cgroup_plan *plan, str
         cgroup->places[i].directory = -1;
     }
     free(cgroup->path);
-    cgroup->path = NULL;
+    free(cgroup->scope);
+    cgroup->path = cgroup->scope = NULL;
     return 0;
 }
 

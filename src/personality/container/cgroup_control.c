@@ -283,6 +283,16 @@ static int remove_tree(int above, const char *name, unsigned depth)
     return unlinkat(above, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
+/* Where systemd does not know of its scope's directory, which had to be made above the domain's, nobody else
+ * removes it. */
+static void remove_scope(const struct cgroup *cgroup, const struct cgroup_mount *mount, char *path)
+{
+    if (cgroup->scope && mount->version == 1 && strcmp(mount->names, "name=systemd") != 0) {
+        *strrchr(path, '/') = '\0';
+        rmdir(path);
+    }
+}
+
 int cgroup_delete(struct cgroup *cgroup, unsigned limit, struct error *error)
 {
     int64_t deadline = milliseconds() + limit;
@@ -305,6 +315,7 @@ int cgroup_delete(struct cgroup *cgroup, unsigned limit, struct error *error)
             free(path);
             return result;
         }
+        remove_scope(cgroup, place->mount, path);
         free(path);
         close(place->directory);
         place->directory = -1;
