@@ -161,6 +161,40 @@ static pid_t start_sleeper(struct cgroup *cgroup)
     return pid;
 }
 
+/* Writes down where it will be; `*opaque`: "" for one that must not get so far. */
+static int note_path(void *opaque, const char *path, struct error *error)
+{
+    struct cgroup *cgroup;
+    must(cgroup_open(&cgroup, path, NULL, error), error);
+    assert_false(cgroup_exists(cgroup));
+    cgroup_close(cgroup);
+    snprintf(opaque, 96, "%s", path);
+    return strstr(path, "refused") ? error_set(error, -ENOSPC, "no room to write it down") : 0;
+}
+
+static void test_located(void **state)
+{
+    (void)state;
+    NEEDS_CGROUPS();
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup, *second;
+    char path[96], noted[96] = "";
+    snprintf(path, sizeof path, "%s/located", base);
+    struct cgroup_request request = {.id = "x", .path = path, .located = note_path, .opaque = noted};
+    must(cgroup_create(&cgroup, &request, NULL, &error), &error);
+    assert_string_equal(noted, path);
+    start_sleeper(cgroup);
+    noted[0] = '\0';
+    assert_int_equal(cgroup_create(&second, &request, NULL, &error), -EBUSY);
+    assert_string_equal(noted, ""); /* it is another's: whoever wrote it down would remove that */
+    end(cgroup);
+    snprintf(path, sizeof path, "%s/refused", base);
+    assert_int_equal(cgroup_create(&second, &request, NULL, &error), -ENOSPC);
+    must(cgroup_open(&cgroup, path, NULL, &error), &error);
+    assert_false(cgroup_exists(cgroup));
+    cgroup_close(cgroup);
+}
+
 static void test_place(void **state)
 {
     (void)state;
@@ -412,7 +446,19 @@ static void test_nested(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(pids[0], pid);
     free(pids);
+    must(cgroup_follow(cgroup, pid, &error),
+         &error); /* where it is, whatever it has made of its own cgroup */
+    char link[64], target[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", cgroup_directory(cgroup));
+    ssize_t length = readlink(link, target, sizeof target - 1);
+    assert_true(length > 0);
+    target[length] = '\0';
+    assert_non_null(strstr(target, "/nested/inner"));
+    pid_t joined = start_sleeper(cgroup);
+    must(cgroup_follow(cgroup, getpid(), &error), &error); /* not of the domain */
+    assert_int_not_equal(cgroup_directory(cgroup), -1);
     must(cgroup_signal(cgroup, SIGTERM, &error), &error);
+    assert_int_equal(WTERMSIG(wait_for(joined)), SIGTERM);
     assert_int_equal(WTERMSIG(wait_for(pid)), SIGTERM);
     end(cgroup);
 }
@@ -724,19 +770,13 @@ static int remove_base(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place),
-        cmocka_unit_test(test_pids),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_update),
-        cmocka_unit_test(test_update_moves),
-        cmocka_unit_test(test_freeze),
-        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_device_program),
-        cmocka_unit_test(test_cpu),
-        cmocka_unit_test(test_failure_leaves_nothing),
-        cmocka_unit_test(test_scope),
-        cmocka_unit_test(test_delegated),
+        cmocka_unit_test(test_place),         cmocka_unit_test(test_located),
+        cmocka_unit_test(test_pids),          cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_update),        cmocka_unit_test(test_update_moves),
+        cmocka_unit_test(test_freeze),        cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_devices),       cmocka_unit_test(test_device_program),
+        cmocka_unit_test(test_cpu),           cmocka_unit_test(test_failure_leaves_nothing),
+        cmocka_unit_test(test_scope),         cmocka_unit_test(test_delegated),
         cmocka_unit_test(test_not_delegated),
     };
     snprintf(base, sizeof base, "/visor-test-%d", getpid());

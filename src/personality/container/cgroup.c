@@ -68,7 +68,7 @@ const char *cgroup_scope(const struct cgroup *cgroup)
 int cgroup_directory(const struct cgroup *cgroup)
 {
     struct cgroup_place *place = cgroup_place_of((struct cgroup *)cgroup, CONTROLLER_CORE);
-    return place ? place->directory : -1;
+    return cgroup->entrance >= 0 ? cgroup->entrance : place ? place->directory : -1;
 }
 
 size_t cgroup_hierarchies(const struct cgroup *cgroup, const struct cgroup_hierarchy **out)
@@ -100,6 +100,7 @@ static int allocate(struct cgroup **out, bool thorough, struct error *error)
     }
     for (size_t i = 0; i < cgroup->mounts.count; i++)
         cgroup->places[i] = (struct cgroup_place){&cgroup->mounts.items[i], -1, 0};
+    cgroup->entrance = -1;
     *out = cgroup;
     return 0;
 }
@@ -112,6 +113,8 @@ void cgroup_close(struct cgroup *cgroup)
     for (size_t i = 0; i < cgroup->mounts.count; i++)
         if (cgroup->places[i].directory >= 0)
             close(cgroup->places[i].directory);
+    if (cgroup->entrance >= 0)
+        close(cgroup->entrance);
     cgroup_mounts_free(&cgroup->mounts);
     free(cgroup->places);
     free(cgroup->hierarchies);
@@ -287,6 +290,11 @@ static int build(struct cgroup *cgroup, const struct cgroup_request *request, co
                  const struct resources *resources, struct error *error)
 {
     int result = find_path(cgroup, request, error);
+    if (result == 0 && cgroup->path && request->located && !request->systemd) {
+        result = cgroup_check_free(cgroup, error);
+        if (result == 0)
+            result = request->located(request->opaque, cgroup->path, error);
+    }
     if (result == 0 && !cgroup->path) {
         result = do_without(cgroup, plan, error);
     } else if (result == 0) {
@@ -367,11 +375,37 @@ int cgroup_enter_self(struct cgroup *cgroup, bool cloned_into, struct error *err
         bool v2 = place->mount->version == 2;
         if (place->directory < 0 || (v2 && cloned_into))
             continue;
-        int result = cgroup_write(place->directory, v2 ? "cgroup.procs" : "tasks", "0");
+        int directory = v2 ? cgroup_directory(cgroup) : place->directory;
+        int result = cgroup_write(directory, v2 ? "cgroup.procs" : "tasks", "0");
         if (result < 0)
             return error_set(error, result, "cannot enter the cgroup %s%s: %s", place->mount->point,
                              cgroup->path, strerror(-result));
     }
+    return 0;
+}
+
+int cgroup_follow(struct cgroup *cgroup, pid_t pid, struct error *error)
+{
+    const struct cgroup_mount *v2 = cgroup_mounts_v2(&cgroup->mounts);
+    size_t length = cgroup->path ? strlen(cgroup->path) : 0;
+    char name[48];
+    ssize_t size;
+    if (!v2 || !cgroup->path)
+        return 0;
+    snprintf(name, sizeof name, "/proc/%d/cgroup", pid);
+    char *text = cgroup_read_file(AT_FDCWD, name, &size), *own = text ? cgroup_own_path(text, v2) : NULL;
+    char *path = NULL;
+    free(text);
+    bool below = own && !strncmp(own, cgroup->path, length) && own[length] == '/';
+    if (below && !(path = cgroup_full_path(v2, own))) {
+        free(own);
+        return error_set(error, -ENOMEM, "no memory for a cgroup's path");
+    }
+    free(own);
+    if (cgroup->entrance >= 0)
+        close(cgroup->entrance);
+    cgroup->entrance = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(path);
     return 0;
 }
 

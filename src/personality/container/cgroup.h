@@ -57,7 +57,12 @@ struct cgroup_request {
     const char *path; /* linux.cgroupsPath, or NULL. "/a/b": from the mount's root. "a/b": below visor's own
                          place. With `systemd`: "slice:prefix:name" */
     bool systemd;     /* --systemd-cgroup: ask systemd for a scope */
-    bool statistics;  /* memory, pids and block I/O are to be counted for this domain even if not limited */
+    /* Called, may be NULL, when the path is known and nothing has been made, so that it can be written down:
+     * what a killed visor has left is found then. A negative result ends cgroup_create(). Not for scopes,
+     * which end by themselves. */
+    int (*located)(void *opaque, const char *path, struct error *error);
+    void *opaque;
+    bool statistics; /* memory, pids and block I/O are to be counted for this domain even if not limited */
 };
 
 /*
@@ -93,7 +98,15 @@ int cgroup_directory(const struct cgroup *cgroup);
 int cgroup_enter_self(struct cgroup *cgroup, bool cloned_into, struct error *error);
 /* Another process enters (`exec` prefers the two above). Slow on version 1. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *error);
-/* The first process is inside: what has held its place (under systemd) goes. */
+/*
+ * For `exec`: cgroup_directory() and cgroup_enter_self() are, in version 2, where the process `pid` of the
+ * domain is from now on. A domain that has made cgroups of its own (systemd in a container does) may have
+ * given its controllers to them, and then lets nobody into its own any more. No error if `pid` is elsewhere
+ * or has ended.
+ */
+int cgroup_follow(struct cgroup *cgroup, pid_t pid, struct error *error);
+/* The first process is inside (it has said so: entering is its own doing): what has held its place, under
+ * systemd, goes. */
 void cgroup_settle(struct cgroup *cgroup);
 
 /*

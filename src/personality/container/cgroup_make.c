@@ -69,6 +69,32 @@ static bool is_populated(int directory, int version)
     return populated;
 }
 
+static const struct cgroup_mount *tracking_mount(const struct cgroup_mounts *mounts)
+{
+    for (size_t i = 0; i < mounts->count && mounts->items[0].version == 1; i++)
+        if (mounts->items[i].controllers & CONTROLLER_BIT(CONTROLLER_FREEZER))
+            return &mounts->items[i];
+    return mounts->items; /* version 2; or any */
+}
+
+static int taken(const char *path, struct error *error)
+{
+    return error_set(error, -EBUSY, "the cgroup %s has processes in it: another container uses it", path);
+}
+
+int cgroup_check_free(struct cgroup *cgroup, struct error *error)
+{
+    const struct cgroup_mount *mount = tracking_mount(&cgroup->mounts);
+    char *path = cgroup_full_path(mount, cgroup->path);
+    int directory = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, result = 0;
+    if (directory >= 0 && is_populated(directory, mount->version))
+        result = taken(path, error);
+    if (directory >= 0)
+        close(directory);
+    free(path);
+    return result;
+}
+
 static int make_place(struct cgroup *cgroup, struct cgroup_place *place, bool shared, struct error *error)
 {
     char *path = cgroup_full_path(place->mount, cgroup->path);
@@ -88,8 +114,7 @@ static int make_place(struct cgroup *cgroup, struct cgroup_place *place, bool sh
         if (cgroup_is_refusal(result))
             error_hint(error, "%s", place->mount->version == 2 ? cgroup_delegate_hint : cgroup_v1_hint);
     } else if (!made && !shared && is_populated(place->directory, place->mount->version)) {
-        result =
-            error_set(error, -EBUSY, "the cgroup %s has processes in it: another container uses it", path);
+        result = taken(path, error);
     }
     free(path);
     return result;
@@ -183,16 +208,10 @@ int cgroup_enable_controllers(struct cgroup *cgroup, struct cgroup_place *place,
  * controllers need. */
 static bool needs_place(struct cgroup *cgroup, const struct cgroup_mount *mount, unsigned controllers)
 {
-    bool v2 = cgroup_mounts_v2(&cgroup->mounts) != NULL;
-    if (mount->version == 2)
-        return true;
     if (cgroup->scope && !strcmp(mount->names, "name=systemd"))
         return true; /* by which systemd knows what is in the scope */
-    if (!v2 && cgroup_mounts_controllers(&cgroup->mounts, 1) & CONTROLLER_BIT(CONTROLLER_FREEZER))
-        controllers |= CONTROLLER_BIT(CONTROLLER_FREEZER);
-    else if (!v2)
-        controllers |= cgroup->mounts.items[0].controllers; /* any */
-    return mount->controllers & controllers;
+    return mount == tracking_mount(&cgroup->mounts) ||
+           (mount->version == 1 && mount->controllers & controllers);
 }
 
 int cgroup_make_places(struct cgroup *cgroup, unsigned needed, unsigned wanted, struct error *error)
@@ -208,8 +227,7 @@ int cgroup_make_places(struct cgroup *cgroup, unsigned needed, unsigned wanted, 
         if (result == 0 && place->mount->version == 2)
             result = cgroup_enable_controllers(cgroup, place, needed, wanted, error);
         else if (result == 0 && place->mount->controllers & CONTROLLER_BIT(CONTROLLER_CPUSET))
-            inherit_cpuset(place->directory,
-                           CPUSET_DEPTH); /* what it cannot do, the first who enters is told */
+            inherit_cpuset(place->directory, CPUSET_DEPTH); /* if it cannot, entering says so */
         if (result < 0)
             return result;
     }

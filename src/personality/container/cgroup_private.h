@@ -118,6 +118,7 @@ struct cgroup {
     struct cgroup_hierarchy *hierarchies;
     size_t hierarchy_count;
     char *path, *scope;
+    int entrance;     /* cgroup_follow()'s directory of version 2; -1: none */
     int place_holder; /* a process that keeps a scope alive; 0: none */
 };
 
@@ -129,6 +130,8 @@ struct cgroup_place *cgroup_place_tracking(struct cgroup *cgroup);
 char *cgroup_full_path(const struct cgroup_mount *mount, const char *path);
 /* Makes those of version 2 (of the tracking controller if there is none) and of the controllers `needed`; and
  * of those `wanted`, as far as they can be had. On failure the caller calls cgroup_remove_made(). */
+/* -EBUSY if processes are where the domain's cgroups are to be. */
+int cgroup_check_free(struct cgroup *cgroup, struct error *error);
 int cgroup_make_places(struct cgroup *cgroup, unsigned needed, unsigned wanted, struct error *error);
 void cgroup_remove_made(struct cgroup *cgroup);
 /* For a domain that runs: those of version 1 that are missing, with all its processes. */
