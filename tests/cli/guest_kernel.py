@@ -58,8 +58,14 @@ def entry(name, mode, data=b"", device=(0, 0)):
     return out + bytes(-len(out) % 4)
 
 
-def make_initrd(path, script, modules):
-    """An initial RAM disk whose /init is INIT and then the script."""
+def libraries(program):
+    """What a program of the host is linked with, the dynamic loader included."""
+    text = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return {pathlib.Path(word) for word in text.split() if word.startswith("/")}
+
+
+def make_initrd(path, script, modules, programs=()):
+    """An initial RAM disk whose /init is INIT and then the script. Programs are where they are on the host."""
     busybox = next(download("busybox-static").glob("bin/busybox")).read_bytes()
     out = b"".join(entry(name, stat.S_IFDIR | 0o755) for name in ("bin", "dev", "modules"))
     out += entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
@@ -67,6 +73,11 @@ def make_initrd(path, script, modules):
     out += entry("init", stat.S_IFREG | 0o755, (INIT + script + "\n").encode())
     for name, data in modules.items():
         out += entry(f"modules/{name}.ko", stat.S_IFREG | 0o644, data)
+    files = {path for program in programs for path in libraries(program)} | set(programs)
+    for name in sorted({str(parent) for file in files for parent in file.parents if parent != parent.parent}, key=len):
+        out += entry(name[1:], stat.S_IFDIR | 0o755)
+    for file in sorted(files):
+        out += entry(str(file)[1:], stat.S_IFREG | 0o755, file.read_bytes())
     out += entry("TRAILER!!!", 0)
     path.write_bytes(gzip.compress(out, 1))
     return path
@@ -81,5 +92,5 @@ class GuestKernel:
         self.modules = {module: next(root.glob(f"lib/modules/*/kernel/**/{module}.ko")).read_bytes()
                         for module in MODULES}
 
-    def initrd(self, directory, script):
-        return make_initrd(directory / "initrd", script, self.modules)
+    def initrd(self, directory, script, programs=()):
+        return make_initrd(directory / "initrd", script, self.modules, programs)
