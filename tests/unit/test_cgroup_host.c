@@ -400,6 +400,9 @@ static void test_freeze(void **state)
     struct cgroup_statistics statistics;
     must(cgroup_statistics(cgroup, &statistics, &error), &error);
     assert_true(statistics.cpu.usage.known && statistics.cpu.usage.value > 0);
+    bool pressure = cgroup_directory(cgroup) >= 0 && access("/proc/pressure/cpu", R_OK) == 0;
+    for (unsigned i = 0; i < CGROUP_PRESSURES; i++)
+        assert_int_equal(statistics.pressure[i].some.known, pressure);
 
     must(cgroup_freeze(cgroup, true, &error), &error);
     end(cgroup); /* frozen ones are killed too */
@@ -557,6 +560,42 @@ static void test_device_program(void **state)
         skip();
     }
     check_devices(true);
+}
+
+/* Containers come and go side by side, and the first of them make what is above. */
+static void test_side_by_side(void **state)
+{
+    (void)state;
+    NEEDS("pids", "pids");
+    enum { CHILDREN = 24, ROUNDS = 5 };
+    pid_t children[CHILDREN];
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        for (unsigned round = 0; children[i] == 0 && round < ROUNDS; round++) {
+            struct error error = ERROR_INIT;
+            struct resources resources = {.pids = {true, 5}};
+            struct cgroup *cgroup;
+            char path[96];
+            snprintf(path, sizeof path, "%s/side/%u/%u", base, i % 3, i);
+            struct cgroup_request request = {.id = "x", .path = path};
+            if (cgroup_create(&cgroup, &request, &resources, &error) < 0) {
+                error_report(&error);
+                _exit(1);
+            }
+            pid_t pid = start_sleeper(cgroup);
+            if (cgroup_kill(cgroup, &error) < 0 || waitpid(pid, NULL, 0) != pid ||
+                cgroup_delete(cgroup, 10000, &error) < 0) {
+                error_report(&error);
+                _exit(2);
+            }
+            cgroup_close(cgroup);
+        }
+        if (children[i] == 0)
+            _exit(0);
+    }
+    for (unsigned i = 0; i < CHILDREN; i++)
+        assert_int_equal(wait_for(children[i]), 0);
 }
 
 static void test_failure_leaves_nothing(void **state)
@@ -770,13 +809,21 @@ static int remove_base(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place),         cmocka_unit_test(test_located),
-        cmocka_unit_test(test_pids),          cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_update),        cmocka_unit_test(test_update_moves),
-        cmocka_unit_test(test_freeze),        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_devices),       cmocka_unit_test(test_device_program),
-        cmocka_unit_test(test_cpu),           cmocka_unit_test(test_failure_leaves_nothing),
-        cmocka_unit_test(test_scope),         cmocka_unit_test(test_delegated),
+        cmocka_unit_test(test_place),
+        cmocka_unit_test(test_located),
+        cmocka_unit_test(test_pids),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_update_moves),
+        cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_device_program),
+        cmocka_unit_test(test_cpu),
+        cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_failure_leaves_nothing),
+        cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_delegated),
         cmocka_unit_test(test_not_delegated),
     };
     snprintf(base, sizeof base, "/visor-test-%d", getpid());
