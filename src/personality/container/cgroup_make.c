@@ -175,7 +175,7 @@ int cgroup_enable_controllers(struct cgroup *cgroup, struct cgroup_place *place,
                               unsigned wanted, struct error *error)
 {
     unsigned all = (needed | wanted) & place->mount->controllers;
-    unsigned missing = all & ~controllers_of(place->directory);
+    unsigned missing = all ? all & ~controllers_of(place->directory) : 0;
     char *path = missing ? cgroup_full_path(place->mount, cgroup->path) : NULL;
     int reason = 0;
     if (!missing)
