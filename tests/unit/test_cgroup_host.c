@@ -209,6 +209,9 @@ static void test_place(void **state)
     free(pids);
 
     const struct cgroup_hierarchy *hierarchies;
+    struct cgroup_host_facts facts;
+    must(cgroup_host(&facts, &error), &error);
+    assert_int_equal(cgroup_mode(cgroup), facts.mode);
     assert_true(cgroup_hierarchies(cgroup, &hierarchies) >= 1);
     assert_string_equal(hierarchies[0].directory, cgroup_path(cgroup));
 

@@ -65,6 +65,11 @@ const char *cgroup_scope(const struct cgroup *cgroup)
     return cgroup->scope;
 }
 
+enum cgroup_mode cgroup_mode(const struct cgroup *cgroup)
+{
+    return cgroup_mounts_mode(&cgroup->mounts);
+}
+
 int cgroup_directory(const struct cgroup *cgroup)
 {
     struct cgroup_place *place = cgroup_place_of((struct cgroup *)cgroup, CONTROLLER_CORE);

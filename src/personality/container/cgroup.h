@@ -91,6 +91,8 @@ const char *cgroup_path(const struct cgroup *cgroup); /* from the mounts' roots,
 const char *cgroup_scope(
     const struct cgroup *cgroup); /* systemd's name, "user:NAME" in a user's manager; NULL: none */
 
+enum cgroup_mode cgroup_mode(const struct cgroup *cgroup); /* the host's, without another look */
+
 /* For clone3(CLONE_INTO_CGROUP): the directory in version 2, or -1. It is the cgroup's and close-on-exec. */
 int cgroup_directory(const struct cgroup *cgroup);
 /* The calling process, which has one thread, enters all; those of version 2 are left out if `cloned_into`.
