@@ -156,7 +156,8 @@ static void actions_do_what_they_say(void **state)
     /* the default, with its own error; names of no kernel are passed over; null is as good as absent */
     static const char only_exit[] =
         "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":38,\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\","
-        "\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\",\"SECCOMP_FILTER_FLAG_TSYNC\",\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"],"
+        "\"SECCOMP_FILTER_FLAG_SPEC_ALLOW\",\"SECCOMP_FILTER_FLAG_TSYNC\","
+        "\"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV\"],"
         "\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"],\"syscalls\":["
         "{\"names\":[\"nonsense\",\"exit_group\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":null}]}";
     assert_int_equal(WEXITSTATUS(status_with(only_exit, try_getppid, 0)), ENOSYS);
