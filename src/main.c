@@ -13,6 +13,11 @@ int main(int argument_count, char **arguments)
     linux_continue_binfmt(arguments, environ);
     linux_continue_exec(arguments, environ);
 
+    const char *slash = argument_count ? strrchr(arguments[0], '/') : NULL;
+    if (argument_count && strcmp(slash ? slash + 1 : arguments[0], "visor-oci") == 0)
+        return command_run(&command_oci, argument_count,
+                           arguments); /* for callers that know only a program's path */
+
     while (argument_count > 2 && strcmp(arguments[1], "--store") == 0) {
         setenv("VISOR_STORE", arguments[2], 1);
         arguments[2] = arguments[0];

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * container: an OS-level domain: processes of the host in namespaces, with a root, limits and rights of their
+ * own, as a bundle of the OCI runtime specification describes it.
+ *
+ * The operations are the specification's (runtime.md). Each is complete in itself: a container is made by one
+ * process, started by another and deleted by a third; what they have to know of each other is in the state
+ * root (store.h). There is no process of visor's beside a running container.
+ *
+ *     container_create(&options, …)      everything is made; the first process waits, with no program yet
+ *     container_start()                  that process executes the program
+ *     container_kill(), container_execute(), container_freeze() …
+ *     container_delete()                 once it is stopped
+ */
+#ifndef VISOR_PERSONALITY_CONTAINER_CONTAINER_H
+#define VISOR_PERSONALITY_CONTAINER_CONTAINER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "personality/container/oci_config.h"
+
+enum container_status {
+    CONTAINER_CREATING,
+    CONTAINER_CREATED,
+    CONTAINER_RUNNING,
+    CONTAINER_PAUSED,
+    CONTAINER_STOPPED
+};
+
+struct container_options {
+    const char *state_root, *id;
+    const char *bundle;         /* the directory with config.json */
+    const char *console_socket; /* where to send the terminal's master; NULL: keep it in `terminal` */
+    const char *pid_file;       /* or NULL */
+    unsigned preserve_fds;      /* descriptors from 3 on that the program is to have */
+    bool no_pivot, no_new_keyring, systemd_cgroup;
+    bool foreground; /* the caller stays: it starts the container by container_go() and waits for it */
+};
+
+/* A container that this process has just made. */
+struct container_new {
+    pid_t pid;
+    int channel;  /* to the first process, for container_go(); -1: without `foreground` */
+    int terminal; /* the master, or -1 */
+};
+
+/* Nothing is left of it after a failure. -EEXIST: the id is taken. */
+int container_create(const struct container_options *options, struct container_new *made,
+                     struct error *error);
+/* With `foreground`: starts what was created. Closes the channel. */
+int container_go(const struct container_options *options, struct container_new *made, struct error *error);
+
+int container_start(const char *state_root, const char *id, struct error *error);
+/* A signal to the first process, or all. -ESRCH: it is not running. */
+int container_kill(const char *state_root, const char *id, int signal, bool all, struct error *error);
+/* -EBUSY: it is not stopped, unless `force`, which kills it. With `force`, none of that name is no error. */
+int container_delete(const char *state_root, const char *id, bool force, struct error *error);
+int container_freeze(const char *state_root, const char *id, bool freeze, struct error *error);
+
+struct store_entry;
+struct container_state {
+    struct store_entry *entry; /* its record; NULL while it is being created */
+    enum container_status status;
+};
+int container_state(const char *state_root, const char *id, struct container_state *state,
+                    struct error *error);
+void container_state_free(struct container_state *state);
+/* "created". */
+const char *container_status_name(enum container_status status);
+/* As the specification has it (runtime.md, "State"), and more properties: a new reference. */
+json_t *container_state_document(const struct container_state *state);
+
+/* The processes in it, as this process's PID namespace numbers them. Free `*pids`. */
+int container_processes(const char *state_root, const char *id, pid_t **pids, size_t *count,
+                        struct error *error);
+
+struct container_execution {
+    const char *state_root, *id;
+    const struct oci_process *process;                         /* NULL: the container's own, after `change` */
+    void (*change)(struct oci_process *process, void *opaque); /* what the command line says otherwise */
+    void *opaque;
+    const char *console_socket, *pid_file; /* or NULL */
+    unsigned preserve_fds;
+};
+/* One more process in a container that runs: it executes its program. It is the caller's child; made->channel
+ * is -1. */
+int container_execute(const struct container_execution *execution, struct container_new *made,
+                      struct error *error);
+
+#endif

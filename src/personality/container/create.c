@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* create: makes a container, up to the point where its first process waits for the start. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "personality/container/channel.h"
+#include "personality/container/container.h"
+#include "personality/container/first.h"
+#include "personality/container/hook.h"
+#include "personality/container/id_map.h"
+#include "personality/container/pid_file.h"
+#include "personality/container/state.h"
+#include "personality/container/store.h"
+#include "personality/container/terminal.h"
+#include "personality/container/unix_path.h"
+
+/* What is being made. All descriptors are -1 where there is none. */
+struct making {
+    const struct container_options *options;
+    struct oci_config *config;
+    struct store_record record;
+    char bundle[PATH_MAX], root[PATH_MAX], created[40];
+    int bundle_fd, directory, channel;
+    struct first first;
+    pid_t pid;
+    int terminal;
+};
+
+static int open_bundle(struct making *making, struct error *error)
+{
+    const char *path = making->options->bundle;
+    struct stat status;
+    if (!realpath(path, making->bundle))
+        return error_set(error, -errno, "cannot open the bundle %s: %s", path, strerror(errno));
+    making->bundle_fd = open(making->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (making->bundle_fd < 0)
+        return error_set(error, -errno, "cannot open the bundle %s: %s", path, strerror(errno));
+    int code = oci_config_read(&making->config, making->bundle_fd, "config.json", error);
+    if (code < 0) {
+        error_prefix(error, "%s/config.json: ", making->bundle);
+        return code;
+    }
+    const char *root = making->config->root.path;
+    char relative[PATH_MAX];
+    if (snprintf(relative, sizeof relative, "%s%s%s", root[0] == '/' ? "" : making->bundle,
+                 root[0] == '/' ? "" : "/", root) >= (int)sizeof relative ||
+        !realpath(relative, making->root) || stat(making->root, &status) < 0)
+        return error_set(error, -errno, "root.path: cannot open %s: %s", root, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, -ENOTDIR, "root.path: %s is not a directory", root);
+    return 0;
+}
+
+/* What the options and the configuration say must fit together. */
+static int check_options(const struct making *making, struct error *error)
+{
+    const struct container_options *options = making->options;
+    const struct oci_config *config = making->config;
+    bool terminal = config->has_process && config->process.terminal;
+    uint64_t namespaces = config->platform.new_namespaces;
+    if (terminal && !options->console_socket && !options->foreground)
+        return error_set(error, -EINVAL,
+                         "process.terminal is true: --console-socket is wanted to send it to");
+    if (!terminal && options->console_socket)
+        return error_set(error, -EINVAL,
+                         "--console-socket is for containers with a terminal: process.terminal "
+                         "is not true");
+    if (!(namespaces & CLONE_NEWNS) &&
+        (config->mounts_count || config->root.readonly || config->platform.masked_paths_count ||
+         config->platform.readonly_paths_count || config->platform.devices_count || terminal))
+        return error_set(error, -EINVAL,
+                         "linux.namespaces: without a new mount namespace there can be no mounts, "
+                         "devices, terminal, and masked or read-only paths");
+    if (config->platform.intel_rdt)
+        return error_set(error, -ENOTSUP, "linux.intelRdt: not supported");
+    if (config->platform.net_devices && json_object_size(config->platform.net_devices))
+        return error_set(error, -ENOTSUP, "linux.netDevices: not supported");
+    if (config->platform.memory_policy)
+        return error_set(error, -ENOTSUP, "linux.memoryPolicy: not supported");
+    return 0;
+}
+
+static void fill_record(struct making *making)
+{
+    const struct oci_config *config = making->config;
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    size_t length = strftime(making->created, sizeof making->created, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(making->created + length, sizeof making->created - length, ".%09ldZ", now.tv_nsec);
+    making->record = (struct store_record){
+        .version = OCI_VERSION,
+        .id = making->options->id,
+        .bundle = making->bundle,
+        .root = making->root,
+        .created = making->created,
+        .annotations = config->annotations,
+        .annotations_count = config->annotations_count,
+        .owner = geteuid(),
+        .poststart = config->hooks[OCI_HOOK_POSTSTART].hooks_count > 0,
+        .poststop = config->hooks[OCI_HOOK_POSTSTOP].hooks_count > 0,
+    };
+}
+
+/* The socket on which the first process waits, under a name that does not yet count. */
+static int make_start_socket(struct making *making, struct error *error)
+{
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
+    int code = unix_path_bind_at(fd, making->directory, "start.new");
+    if (code == 0 && listen(fd, 4) < 0)
+        code = -errno;
+    if (code < 0) {
+        close(fd);
+        return error_set(error, code, "cannot make the socket for the start: %s", strerror(-code));
+    }
+    making->first.start = fd;
+    return 0;
+}
+
+static int prepare(struct making *making, struct error *error)
+{
+    struct first *first = &making->first;
+    int code = store_copy_config(making->directory, making->bundle_fd, "config.json", error);
+    if (code == 0 && !making->options->foreground)
+        code = make_start_socket(making, error);
+    if (code == 0 && making->options->console_socket)
+        code = first->console_socket = terminal_connect(making->options->console_socket, error);
+    if (code >= 0)
+        code = limits_prepare(&first->limits, making->options, making->config, error);
+    if (code < 0)
+        return code;
+    fill_record(making);
+    limits_record(&first->limits, &making->record);
+    if (making->record.cgroup_path) /* that it is found, whatever happens to this process */
+        code = store_write(making->directory, &making->record, error);
+    first->rootfs = (struct rootfs){
+        .config = making->config,
+        .path = making->root,
+        .bundle = making->bundle_fd,
+        .no_pivot = making->options->no_pivot,
+        .limits = &first->limits,
+        .tree = -1,
+    };
+    if (code == 0)
+        code = rootfs_prepare(&first->rootfs, error);
+    return code < 0 ? code
+                    : spawn_prepare(&first->spawn, &making->config->platform,
+                                    limits_directory(&first->limits), error);
+}
+
+static int spawn(struct making *making, struct error *error)
+{
+    struct first *first = &making->first;
+    int ends[2];
+    int code = channel_pair(ends, error);
+    if (code < 0)
+        return code;
+    first->options = making->options;
+    first->config = making->config;
+    first->bundle = making->bundle;
+    making->pid = spawn_process(&first->spawn, error);
+    if (making->pid == 0) {
+        close(ends[0]);
+        close(making->directory);
+        first->channel = ends[1];
+        first_run(first);
+    }
+    close(ends[1]);
+    making->channel = ends[0];
+    return making->pid < 0 ? making->pid : 0;
+}
+
+static int run_runtime_hooks(struct making *making, struct error *error)
+{
+    char *state =
+        state_text(making->config, making->options->id, making->bundle, CONTAINER_CREATING, making->pid);
+    if (!state)
+        return error_set(error, -ENOMEM, "cannot run the hooks: out of memory");
+    int code = hooks_run(making->config, OCI_HOOK_PRESTART, state, error);
+    if (code == 0)
+        code = hooks_run(making->config, OCI_HOOK_CREATE_RUNTIME, state, error);
+    free(state);
+    return code;
+}
+
+/* Serves the first process until it has all that it needs. */
+static int serve(struct making *making, struct error *error)
+{
+    struct channel_message message;
+    int code = 0;
+    while (code == 0) {
+        channel_receive(making->channel, &message);
+        switch (message.kind) {
+        case CHANNEL_HOOKS:
+            code = run_runtime_hooks(making, error);
+            if (code == 0)
+                channel_send(making->channel, CHANNEL_HOOKED, -1);
+            break;
+        case CHANNEL_TERMINAL:
+            making->terminal = message.fd;
+            channel_send(making->channel, CHANNEL_TAKEN, -1);
+            break;
+        case CHANNEL_READY: return 0;
+        case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;
+        default:
+            return error_set(error, -EPIPE, "the container's first process has ended before it was ready");
+        }
+    }
+    return code;
+}
+
+static int make(struct making *making, struct error *error)
+{
+    int code = spawn(making, error);
+    if (code < 0)
+        return code;
+    if (making->config->platform.new_namespaces & CLONE_NEWUSER) {
+        code = id_map_write(making->pid, &making->config->platform, error);
+        if (code == 0)
+            channel_send(making->channel, CHANNEL_MAPPED, -1);
+    }
+    cgroup_settle(making->first.limits.cgroup);
+    making->record.pid = making->pid;
+    making->record.start_time = state_process_start(making->pid);
+    if (code == 0) /* while it works */
+        code = store_write(making->directory, &making->record, error);
+    if (code == 0)
+        code = serve(making, error);
+    if (code == 0 && making->options->pid_file)
+        code = pid_file_write(making->options->pid_file, making->pid, error);
+    if (code == 0 && !making->options->foreground &&
+        renameat(making->directory, "start.new", making->directory, "start") < 0)
+        code = error_set(error, -errno, "cannot name the socket for the start: %s", strerror(errno));
+    return code;
+}
+
+static void undo(struct making *making)
+{
+    struct error ignored = ERROR_INIT;
+    if (making->pid > 0) {
+        kill(making->pid, SIGKILL);
+        while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    limits_remove(&making->first.limits);
+    if (making->directory >= 0)
+        store_remove(making->options->state_root, making->options->id, making->directory, &ignored);
+    if (making->terminal >= 0)
+        close(making->terminal);
+}
+
+static void release(struct making *making)
+{
+    const int fds[] = {making->bundle_fd, making->directory, making->first.start,
+                       making->first.console_socket};
+    for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    if (making->config)
+        rootfs_release(&making->first.rootfs);
+    spawn_release(&making->first.spawn);
+    limits_release(&making->first.limits);
+    oci_config_free(making->config);
+}
+
+int container_create(const struct container_options *options, struct container_new *made, struct error *error)
+{
+    struct making making = {
+        .options = options,
+        .bundle_fd = -1,
+        .directory = -1,
+        .channel = -1,
+        .terminal = -1,
+        .first = {.start = -1, .console_socket = -1, .rootfs.tree = -1},
+    };
+    int code = open_bundle(&making, error);
+    if (code == 0)
+        code = check_options(&making, error);
+    if (code == 0)
+        code = making.directory = store_create(options->state_root, options->id, error);
+    if (code >= 0)
+        code = prepare(&making, error);
+    if (code >= 0)
+        code = make(&making, error);
+    if (code < 0)
+        undo(&making);
+    else if (!options->foreground)
+        channel_send(making.channel, CHANNEL_TAKEN, -1);
+    *made = (struct container_new){.pid = making.pid, .channel = making.channel, .terminal = making.terminal};
+    if (making.channel >= 0 && (code < 0 || !options->foreground)) {
+        close(making.channel);
+        made->channel = -1;
+    }
+    release(&making);
+    return code < 0 ? code : 0;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* execute: one more process in a container that runs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "personality/container/channel.h"
+#include "personality/container/container.h"
+#include "personality/container/held.h"
+#include "personality/container/limits.h"
+#include "personality/container/oci_names.h"
+#include "personality/container/pid_file.h"
+#include "personality/container/process.h"
+#include "personality/container/spawn.h"
+#include "personality/container/terminal.h"
+
+/* Descriptors are -1 where there is none. */
+struct executing {
+    const struct container_execution *execution;
+    struct held held;
+    struct oci_config *config;
+    struct oci_process process;
+    struct limits limits;
+    int first;          /* the container's first process */
+    int root;           /* its root, for a container without a mount namespace */
+    int console_socket; /* */
+    int channel;
+    uint64_t namespaces; /* to join */
+    pid_t pid;
+    int terminal;
+};
+
+/* Those of the first process that are not ours. */
+static uint64_t different_namespaces(pid_t pid)
+{
+    uint64_t flags = 0;
+    for (const struct oci_name *n = oci_namespace_names; n->name; n++) {
+        char own[64], its[64];
+        struct stat a, b;
+        snprintf(own, sizeof own, "/proc/self/ns/%s", oci_namespace_file(n->value));
+        snprintf(its, sizeof its, "/proc/%d/ns/%s", (int)pid, oci_namespace_file(n->value));
+        if (stat(own, &a) == 0 && stat(its, &b) == 0 && a.st_ino != b.st_ino)
+            flags |= n->value;
+    }
+    return flags;
+}
+
+static int find_container(struct executing *executing, struct error *error)
+{
+    const struct container_execution *execution = executing->execution;
+    int code = held_take(&executing->held, execution->state_root, execution->id, false, error);
+    if (code < 0)
+        return code;
+    const struct store_record *record = &executing->held.entry->record;
+    enum container_status status = state_status(record, executing->held.directory);
+    executing->first = state_open_process(record);
+    if (executing->first < 0 || status == CONTAINER_PAUSED || status == CONTAINER_CREATING)
+        return error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s",
+                         execution->id,
+                         container_status_name(executing->first < 0 ? CONTAINER_STOPPED : status));
+    code = oci_config_read(&executing->config, executing->held.directory, "config.json", error);
+    if (code < 0)
+        return code;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/root", record->pid);
+    executing->namespaces = different_namespaces(record->pid);
+    executing->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return executing->root < 0 ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
+}
+
+static int prepare(struct executing *executing, struct error *error)
+{
+    const struct container_execution *execution = executing->execution;
+    executing->process = execution->process ? *execution->process : executing->config->process;
+    if (execution->change)
+        execution->change(&executing->process, execution->opaque);
+    if (!executing->process.args_count)
+        return error_set(error, -EINVAL, "which program is to be executed?");
+    if (!executing->process.terminal && execution->console_socket)
+        return error_set(error, -EINVAL, "--console-socket is for processes with a terminal: give --tty");
+    if (execution->console_socket) {
+        executing->console_socket = terminal_connect(execution->console_socket, error);
+        if (executing->console_socket < 0)
+            return executing->console_socket;
+    }
+    return limits_open(&executing->limits, &executing->held.entry->record, error);
+}
+
+/* In the middle: nobody in the container may look into what comes now. */
+static int before_joining(void *opaque, struct error *error)
+{
+    const struct executing *executing = opaque;
+    int code = process_set_oom_score(&executing->process, error);
+    prctl(PR_SET_DUMPABLE, 0);
+    return code;
+}
+
+static int enter_root(const struct executing *executing, struct error *error)
+{
+    if (executing->namespaces & CLONE_NEWNS) {
+        if (setns(executing->first, CLONE_NEWNS) < 0)
+            return error_set(error, -errno, "cannot join the container's mount namespace: %s",
+                             strerror(errno));
+    }
+    if (fchdir(executing->root) < 0 || chroot(".") < 0)
+        return error_set(error, -errno, "cannot enter the container's root: %s", strerror(errno));
+    return 0;
+}
+
+static int become(struct executing *executing, char **program, struct error *error)
+{
+    struct container_terminal terminal = {-1, -1};
+    int label;
+    int code = limits_enter(&executing->limits, error);
+    if (code == 0 && executing->namespaces & CLONE_NEWUSER)
+        code = spawn_become_root(error);
+    setsid();
+    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+    if (code == 0)
+        code = process_open_label(&executing->process, &label, error);
+    if (code == 0)
+        code = enter_root(executing, error);
+    if (code == 0 && executing->process.terminal) {
+        code = terminal_make(&terminal, executing->root, &executing->process, error);
+        if (code == 0)
+            code = terminal_hand_over(&terminal, executing->console_socket, executing->channel, error);
+    }
+    if (code < 0)
+        return code;
+    const int kept[] = {executing->channel, label, terminal.slave};
+    process_close_others(executing->execution->preserve_fds, kept, ARRAY_SIZE(kept));
+    return process_become(&executing->process, terminal.slave, label, program, error);
+}
+
+static _Noreturn void run(struct executing *executing)
+{
+    struct error error = ERROR_INIT;
+    char *program = NULL;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int code = become(executing, &program, &error);
+    if (code == 0) {
+        channel_send(executing->channel, CHANNEL_READY, -1);
+        if (channel_expect(executing->channel, CHANNEL_START, &error) < 0)
+            _exit(1); /* nobody waits for it any more */
+        process_close_on_exec(STDERR_FILENO + 1 + executing->execution->preserve_fds);
+        process_execute(&executing->process, program, &error);
+    }
+    channel_send_error(executing->channel, &error);
+    _exit(1);
+}
+
+static int spawn(struct executing *executing, struct error *error)
+{
+    int ends[2];
+    int code = channel_pair(ends, error);
+    if (code < 0)
+        return code;
+    struct spawn_beside beside = {
+        .pidfd = executing->first,
+        .cgroup = limits_directory(&executing->limits),
+        /* the mount namespace comes later: until then the host's /proc is there */
+        .flags = executing->namespaces & ~(uint64_t)CLONE_NEWNS,
+        .before = before_joining,
+        .opaque = executing,
+    };
+    executing->pid = spawn_beside(&beside, error);
+    if (executing->pid == 0) {
+        executing->channel = ends[1];
+        close(ends[0]);
+        run(executing);
+    }
+    executing->channel = ends[0];
+    close(ends[1]);
+    return executing->pid < 0 ? executing->pid : 0;
+}
+
+/* Until the program is executed, which ends the channel. */
+static int serve(struct executing *executing, struct error *error)
+{
+    struct channel_message message;
+    bool ready = false;
+    for (;;) {
+        channel_receive(executing->channel, &message);
+        switch (message.kind) {
+        case CHANNEL_TERMINAL:
+            executing->terminal = message.fd;
+            channel_send(executing->channel, CHANNEL_TAKEN, -1);
+            break;
+        case CHANNEL_READY:
+            ready = true;
+            if (executing->execution->pid_file) {
+                int code = pid_file_write(executing->execution->pid_file, executing->pid, error);
+                if (code < 0)
+                    return code;
+            }
+            channel_send(executing->channel, CHANNEL_START, -1);
+            break;
+        case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;
+        case CHANNEL_END:
+            return ready ? 0 : error_set(error, -EPIPE, "the process has ended before it was ready");
+        default: return error_set(error, -EPROTO, "the process says what nobody understands");
+        }
+    }
+}
+
+static void release(struct executing *executing)
+{
+    const int fds[] = {executing->first, executing->root, executing->console_socket, executing->channel};
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    limits_release(&executing->limits);
+    oci_config_free(executing->config);
+    held_release(&executing->held);
+}
+
+int container_execute(const struct container_execution *execution, struct container_new *made,
+                      struct error *error)
+{
+    struct executing executing = {
+        .execution = execution,
+        .held.directory = -1,
+        .first = -1,
+        .root = -1,
+        .console_socket = -1,
+        .channel = -1,
+        .terminal = -1,
+    };
+    int code = find_container(&executing, error);
+    if (code == 0)
+        code = prepare(&executing, error);
+    if (code == 0)
+        code = spawn(&executing, error);
+    if (code == 0)
+        code = serve(&executing, error);
+    if (code < 0 && executing.pid > 0) {
+        kill(executing.pid, SIGKILL);
+        while (waitpid(executing.pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (code < 0 && executing.terminal >= 0) {
+        close(executing.terminal);
+        executing.terminal = -1;
+    }
+    *made = (struct container_new){.pid = executing.pid, .channel = -1, .terminal = executing.terminal};
+    release(&executing);
+    return code;
+}

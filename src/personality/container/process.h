@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * process: what a process makes of itself before it executes the container's program: limits, ids,
+ * capabilities, labels, descriptors. Used by a container's first process and by those of `exec`.
+ */
+#ifndef VISOR_PERSONALITY_CONTAINER_PROCESS_H
+#define VISOR_PERSONALITY_CONTAINER_PROCESS_H
+
+#include <stdbool.h>
+
+#include "personality/container/oci_config.h"
+
+/* Opens what labels are written to, while the host's /proc is there: a descriptor, or -1: none is asked for.
+ * -ENOTSUP: this host has no AppArmor or SELinux. */
+int process_open_label(const struct oci_process *process, int *label, struct error *error);
+
+/* Takes the host's /proc, and the rights of who made the container. */
+int process_set_oom_score(const struct oci_process *process, struct error *error);
+
+/* The process becomes the container's own: its terminal (the slave, or -1), limits, label (-1: none), user,
+ * capabilities, working directory; what rights there were are gone. *program, of malloc(), is what is to be
+ * executed, by the process's own PATH. */
+int process_become(const struct oci_process *process, int terminal, int label, char **program,
+                   struct error *error);
+
+/* Closes all but the standard streams, `preserved` descriptors that follow them, and `kept`: no way is left
+ * to the host. */
+void process_close_others(unsigned preserved, const int *kept, unsigned count);
+/* All descriptors from `first` on are closed by execve(). */
+void process_close_on_exec(unsigned first);
+
+/* Returns only what went wrong. */
+int process_execute(const struct oci_process *process, const char *path, struct error *error);
+
+#endif

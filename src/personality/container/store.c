@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "personality/container/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECORD_SIZE_MAX (1 << 20)
+
+static const struct json_field record_fields[] = {
+    {.name = "ociVersion",
+     .kind = JSON_TEXT,
+     .required = true,
+     .offset = offsetof(struct store_record, version)},
+    {.name = "id", .kind = JSON_TEXT, .required = true, .offset = offsetof(struct store_record, id)},
+    {.name = "bundle", .kind = JSON_TEXT, .required = true, .offset = offsetof(struct store_record, bundle)},
+    {.name = "rootfs", .kind = JSON_TEXT, .required = true, .offset = offsetof(struct store_record, root)},
+    {.name = "created",
+     .kind = JSON_TEXT,
+     .required = true,
+     .offset = offsetof(struct store_record, created)},
+    JSON_BIND_TEXT(struct store_record, "cgroupPath", cgroup_path),
+    JSON_BIND_TEXT(struct store_record, "cgroupScope", cgroup_scope),
+    JSON_BIND_MAP(struct store_record, "annotations", annotations),
+    JSON_BIND_NUMBER(struct store_record, "pid", pid, 0, INT32_MAX),
+    JSON_BIND_NUMBER(struct store_record, "startTime", start_time, 0, UINT64_MAX),
+    JSON_BIND_NUMBER(struct store_record, "owner", owner, 0, UINT32_MAX),
+    JSON_BIND_FLAG(struct store_record, "poststart", poststart),
+    JSON_BIND_FLAG(struct store_record, "poststop", poststop),
+    {0},
+};
+
+char *store_default_root(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char path[PATH_MAX];
+    if (geteuid() == 0 && !runtime)
+        return strdup("/run/visor/oci");
+    if (geteuid() == 0 && getuid() == 0 && strncmp(runtime, "/run/user/", 10) != 0)
+        return strdup("/run/visor/oci");
+    if (runtime)
+        snprintf(path, sizeof path, "%s/visor/oci", runtime);
+    else
+        snprintf(path, sizeof path, "/tmp/visor-%u/oci", (unsigned)geteuid());
+    return strdup(path);
+}
+
+static int check_id(const char *id, struct error *error)
+{
+    size_t good = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.");
+    if (!id[0] || id[good] || strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || good > NAME_MAX) {
+        error_set(error, -EINVAL, "\"%.80s\" is not the name of a container", id);
+        error_hint(error, "letters, digits and _ + - . may be in one");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* The state root, made with its parents if it is missing. */
+static int open_root(const char *root, bool make, struct error *error)
+{
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && make) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s", root);
+        for (char *c = path + 1; *c; c++) {
+            if (*c != '/')
+                continue;
+            *c = '\0';
+            mkdir(path, 0711);
+            *c = '/';
+        }
+        mkdir(path, 0700);
+        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    return fd < 0 ? error_set(error, -errno, "cannot open the state directory %s: %s", root, strerror(errno))
+                  : fd;
+}
+
+/* Whoever has the lock of a directory without a record is its creator: so it is for one that is new, and for
+ * one that a killed `create` has left. */
+static int take(int parent, const char *id, struct error *error)
+{
+    struct stat status;
+    int directory = openat(parent, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) == 0 && fstat(directory, &status) == 0 &&
+        status.st_nlink && faccessat(directory, "record.json", F_OK, 0) < 0 && errno == ENOENT) {
+        unlinkat(directory, "start.new", 0);
+        return directory;
+    }
+    if (directory >= 0)
+        close(directory);
+    return error_set(error, -EEXIST,
+                     "there is a container \"%s\" already: container with given ID already exists", id);
+}
+
+int store_create(const char *root, const char *id, struct error *error)
+{
+    int code = check_id(id, error);
+    if (code < 0)
+        return code;
+    int parent = open_root(root, true, error);
+    if (parent < 0)
+        return parent;
+    int directory = mkdirat(parent, id, 0700) < 0 && errno != EEXIST
+                        ? error_set(error, -errno, "cannot make %s/%s: %s", root, id, strerror(errno))
+                        : take(parent, id, error);
+    close(parent);
+    return directory;
+}
+
+static int no_container(const char *id, struct error *error)
+{
+    return error_set(error, -ENOENT, "there is no container \"%s\": container does not exist", id);
+}
+
+int store_open(const char *root, const char *id, bool lock, struct error *error)
+{
+    char path[PATH_MAX];
+    int code = check_id(id, error);
+    if (code < 0)
+        return code;
+    snprintf(path, sizeof path, "%s/%s", root, id);
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory < 0 && errno == ENOENT)
+        return no_container(id, error);
+    if (directory < 0)
+        return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    struct stat status;
+    while (lock && (code = flock(directory, LOCK_EX) < 0 ? -errno : 0) == -EINTR)
+        ;
+    if (lock && code == 0 && fstat(directory, &status) == 0 && !status.st_nlink)
+        code = -ENOENT; /* deleted by who had the lock */
+    if (code == 0)
+        return directory;
+    close(directory);
+    return code == -ENOENT ? no_container(id, error)
+                           : error_set(error, code, "cannot lock %s: %s", path, strerror(-code));
+}
+
+int store_remove(const char *root, const char *id, int directory, struct error *error)
+{
+    static const char *const files[] = {"start.new",       "start",       "config.json",
+                                        "record.json.new", "record.json", NULL};
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", root, id);
+    for (unsigned i = 0; files[i]; i++) {
+        if (unlinkat(directory, files[i], 0) < 0 && errno != ENOENT)
+            return error_set(error, -errno, "cannot remove %s/%s: %s", path, files[i], strerror(errno));
+    }
+    if (rmdir(path) < 0 && errno != ENOENT)
+        return error_set(error, -errno, "cannot remove %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static json_t *record_document(const struct store_record *record)
+{
+    json_t *annotations = json_object();
+    for (unsigned i = 0; i < record->annotations_count; i++)
+        json_object_set_new(annotations, record->annotations[i].name,
+                            json_string(record->annotations[i].value));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:I, s:I, s:b, s:b, s:o}", "ociVersion",
+                     record->version, "id", record->id, "bundle", record->bundle, "rootfs", record->root,
+                     "created", record->created, "cgroupPath", record->cgroup_path, "cgroupScope",
+                     record->cgroup_scope, "pid", record->pid, "startTime", (json_int_t)record->start_time,
+                     "owner", (json_int_t)record->owner, "poststart", record->poststart, "poststop",
+                     record->poststop, "annotations", annotations);
+}
+
+int store_write(int directory, const struct store_record *record, struct error *error)
+{
+    json_t *document = record_document(record);
+    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (!text)
+        return error_set(error, -ENOMEM, "cannot write the container's record: out of memory");
+    int fd = openat(directory, "record.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t size = strlen(text);
+    int code = fd < 0 || write(fd, text, size) != (ssize_t)size ? -(errno ? errno : EIO) : 0;
+    if (fd >= 0)
+        close(fd);
+    free(text);
+    if (code == 0 && renameat(directory, "record.json.new", directory, "record.json") < 0)
+        code = -errno;
+    return code < 0 ? error_set(error, code, "cannot write the container's record: %s", strerror(-code)) : 0;
+}
+
+int store_read(int directory, struct store_entry **out, struct error *error)
+{
+    int fd = openat(directory, "record.json", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(error, -ENOENT, "the container is not made yet");
+    if (fd < 0)
+        return error_set(error, -errno, "cannot open the container's record: %s", strerror(errno));
+    struct store_entry *entry = calloc(1, sizeof *entry);
+    json_error_t problem;
+    int code = 0;
+    if (!entry)
+        code = error_set(error, -ENOMEM, "cannot read the container's record: out of memory");
+    else if (!(entry->binding.document = json_loadfd(fd, 0, &problem)))
+        code = error_set(error, -EINVAL, "the container's record is damaged: %s", problem.text);
+    else
+        code = json_bind(&entry->binding, entry->binding.document, record_fields, &entry->record, error);
+    close(fd);
+    if (code < 0) {
+        store_entry_free(entry);
+        return code;
+    }
+    *out = entry;
+    return 0;
+}
+
+void store_entry_free(struct store_entry *entry)
+{
+    if (!entry)
+        return;
+    json_binding_free(&entry->binding);
+    free(entry);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int store_list(const char *root, char ***ids, struct error *error)
+{
+    size_t count = 0, room = 16;
+    char **names = calloc(room, sizeof *names);
+    DIR *directory = opendir(root);
+    const struct dirent *entry;
+    if (!directory && errno != ENOENT) {
+        free(names);
+        return error_set(error, -errno, "cannot open the state directory %s: %s", root, strerror(errno));
+    }
+    while (names && directory && (entry = readdir(directory))) {
+        if (entry->d_name[0] == '.' && (!entry->d_name[1] || strcmp(entry->d_name, "..") == 0))
+            continue;
+        if (count + 1 == room) {
+            char **more = realloc(names, (room *= 2) * sizeof *names);
+            if (!more)
+                break;
+            names = more;
+        }
+        names[count] = strdup(entry->d_name);
+        if (!names[count])
+            break;
+        names[++count] = NULL;
+    }
+    if (directory)
+        closedir(directory);
+    if (!names)
+        return error_set(error, -ENOMEM, "cannot list the containers: out of memory");
+    qsort(names, count, sizeof *names, compare_names);
+    *ids = names;
+    return 0;
+}
+
+void store_list_free(char **ids)
+{
+    for (char **id = ids; id && *id; id++)
+        free(*id);
+    free(ids);
+}
+
+int store_copy_config(int directory, int from, const char *name, struct error *error)
+{
+    struct stat status;
+    int source = openat(from, name, O_RDONLY | O_CLOEXEC);
+    int copy =
+        source < 0 ? -1 : openat(directory, "config.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int code = copy < 0 || fstat(source, &status) < 0 ? -errno : 0;
+    for (off_t left = code == 0 ? status.st_size : 0; left > 0 && code == 0;) {
+        ssize_t sent = sendfile(copy, source, NULL, (size_t)left);
+        code = sent < 0 ? -errno : sent == 0 ? -EIO : 0;
+        left -= sent;
+    }
+    if (source >= 0)
+        close(source);
+    if (copy >= 0)
+        close(copy);
+    return code < 0 ? error_set(error, code, "cannot keep a copy of %s: %s", name, strerror(-code)) : 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store: where containers are remembered: a directory per container in the state root, with
+ *
+ *     config.json   the configuration as it was at `create`
+ *     record.json   what else later commands need to know
+ *     start         the socket on which the container's first process waits to be started
+ *
+ * Who changes a container holds its lock (flock(2) of the directory), which the kernel drops with the holder.
+ * A directory that nobody holds and that has no record is what a killed `create` has left.
+ */
+#ifndef VISOR_PERSONALITY_CONTAINER_STORE_H
+#define VISOR_PERSONALITY_CONTAINER_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "personality/container/oci_config.h"
+
+struct store_record {
+    const char *version, *id, *bundle, *root; /* root: of the container's file system */
+    const char *created;                      /* RFC 3339 */
+    const char *cgroup_path, *cgroup_scope;   /* NULL: none */
+    struct json_pair *annotations;
+    unsigned annotations_count;
+    int32_t pid;         /* 0: not made yet */
+    uint64_t start_time; /* of the process, in the kernel's ticks: tells it from a later one of this pid */
+    uint32_t owner;      /* the user who made the container */
+    bool poststart, poststop;
+};
+
+/* A record that was read, and what it points to. */
+struct store_entry {
+    struct json_binding binding;
+    struct store_record record;
+};
+
+/* /run/visor/oci, or of an ordinary user $XDG_RUNTIME_DIR/visor/oci. Of malloc(). */
+char *store_default_root(void);
+
+/* Makes the container's directory, locked: a descriptor. -EEXIST: there is one; -EINVAL: not a name. */
+int store_create(const char *root, const char *id, struct error *error);
+/* Opens it; with `lock`, waits for whoever holds it. -ENOENT. */
+int store_open(const char *root, const char *id, bool lock, struct error *error);
+/* Removes what store_create() has made. */
+int store_remove(const char *root, const char *id, int directory, struct error *error);
+
+int store_write(int directory, const struct store_record *record, struct error *error);
+/* -ENOENT: still being created, or a killed `create` left it. */
+int store_read(int directory, struct store_entry **out, struct error *error);
+void store_entry_free(struct store_entry *entry);
+
+/* All ids, NULL after the last, sorted; of malloc(), each too. No root: none. */
+int store_list(const char *root, char ***ids, struct error *error);
+void store_list_free(char **ids);
+
+/* The file config.json is made a copy of the other one. */
+int store_copy_config(int directory, int from, const char *name, struct error *error);
+
+#endif

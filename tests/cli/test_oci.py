@@ -1,0 +1,572 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`visor oci`: containers of bundles, as an OCI runtime's callers and people at a terminal use it."""
+import array
+import json
+import os
+import pathlib
+import pwd
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from conftest import VISOR
+
+BUSYBOX = pathlib.Path("/bin/busybox")
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="containers of root are made here"),
+    pytest.mark.skipif(not BUSYBOX.exists(), reason="busybox-static is not installed"),
+]
+
+
+class Runtime:
+    """A bundle with busybox in it, a state directory, and the command."""
+
+    def __init__(self, top, user=None):
+        self.top, self.user = top, user
+        self.bundle = top / "bundle"
+        self.rootfs = self.bundle / "rootfs"
+        (self.rootfs / "bin").mkdir(parents=True)
+        shutil.copy(BUSYBOX, self.rootfs / "bin/busybox")
+        for name in ("sh", "cat", "ls", "id", "sleep", "echo", "env", "true", "mount", "stat", "hostname", "tty", "kill",
+                     "touch", "readlink", "pwd", "grep", "ps", "stty", "wc", "date"):
+            (self.rootfs / "bin" / name).symlink_to("busybox")
+        self.id = f"test-{uuid.uuid4().hex[:12]}"
+        self.run("spec", "--bundle", self.bundle, *(["--rootless"] if user else []), check=True)
+        self.config = json.loads((self.bundle / "config.json").read_text())
+        self.config["process"]["terminal"] = False
+
+    def command(self, *arguments, options=()):
+        return [VISOR, "oci", "--root", self.top / "state", *options, *map(str, arguments)]
+
+    def run(self, *arguments, options=(), check=False, **keywords):
+        keywords = {"stdin": subprocess.DEVNULL, "timeout": 60, **keywords}
+        done = subprocess.run(self.command(*arguments, options=options), capture_output=True, text=True,
+                              user=self.user, group=self.user, extra_groups=[] if self.user else None, **keywords)
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    def write(self):
+        (self.bundle / "config.json").write_text(json.dumps(self.config))
+
+    def container(self, *program, options=(), **keywords):
+        """Runs a program in a container; what came of it."""
+        self.config["process"]["args"] = list(program)
+        self.write()
+        return self.run("run", "--bundle", self.bundle, *options, self.id, **keywords)
+
+    def shell(self, script, **keywords):
+        done = self.container("sh", "-c", script, **keywords)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def create(self, *program, options=(), **keywords):
+        self.config["process"]["args"] = list(program)
+        self.write()
+        # the container keeps the standard streams: files, which nobody waits for the end of
+        with open(self.top / "output", "w+") as output:
+            done = subprocess.run(self.command("create", "--bundle", self.bundle, *options, self.id),
+                                  stdin=subprocess.DEVNULL, stdout=output, stderr=output, user=self.user,
+                                  group=self.user, timeout=60, **keywords)
+        assert done.returncode == 0, (self.top / "output").read_text()
+
+    def state(self):
+        return json.loads(self.run("state", self.id, check=True).stdout)
+
+    def wait_for(self, status):
+        deadline = time.monotonic() + 30
+        while self.state()["status"] != status:
+            assert time.monotonic() < deadline, f"it is still {self.state()['status']}"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    instance = Runtime(tmp_path)
+    yield instance
+    instance.run("delete", "--force", instance.id)
+
+
+def refused(done, *words):
+    """One line that names the thing, and perhaps a hint."""
+    assert done.returncode != 0
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("visor: ") and all(line.startswith("  hint: ") for line in lines[1:]), done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_life_cycle(runtime):
+    runtime.create("sleep", "1000", options=["--pid-file", runtime.top / "pid"])
+    state = runtime.state()
+    assert state["status"] == "created" and state["id"] == runtime.id
+    assert state["bundle"] == str(runtime.bundle) and state["ociVersion"].startswith("1.")
+    assert int((runtime.top / "pid").read_text()) == state["pid"]
+    assert pathlib.Path(f"/proc/{state['pid']}").exists()
+    refused(runtime.run("delete", runtime.id), runtime.id, "created")
+
+    runtime.run("start", runtime.id, check=True)
+    assert runtime.state()["status"] == "running"
+    assert pathlib.Path(f"/proc/{state['pid']}/cmdline").read_bytes() == b"sleep\x001000\x00"
+    refused(runtime.run("start", runtime.id), runtime.id, "running")
+    refused(runtime.run("delete", runtime.id), runtime.id, "running")
+
+    runtime.run("kill", runtime.id, "KILL", check=True)
+    runtime.wait_for("stopped")
+    refused(runtime.run("kill", runtime.id, "KILL"), "not running")
+    refused(runtime.run("start", runtime.id), "stopped")
+    runtime.run("delete", runtime.id, check=True)
+    refused(runtime.run("state", runtime.id), "does not exist")
+    assert not (runtime.top / "state" / runtime.id).exists()
+
+
+def test_run_passes_streams_and_status(runtime):
+    done = runtime.container("sh", "-c", "cat; echo err >&2; exit 7", stdin=None, input="hello")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "hello", "err\n")
+    assert runtime.container("sh", "-c", "kill -9 $$").returncode in (0, 137)  # init cannot kill itself
+    assert not any((runtime.top / "state").iterdir())
+
+
+def test_ids(runtime):
+    runtime.create("true")
+    runtime.write()
+    refused(runtime.run("create", "--bundle", runtime.bundle, runtime.id), runtime.id, "already exists")
+    assert runtime.state()["status"] == "created"
+    for bad in ("", "..", "a/b", "a b", "x" * 300):
+        refused(runtime.run("create", "--bundle", runtime.bundle, bad), "not the name of a container")
+    refused(runtime.run("state", "nobody"), "nobody", "does not exist")
+    assert runtime.run("delete", "--force", "nobody").returncode == 0
+
+
+def test_bad_bundles_leave_nothing(runtime):
+    rows = [
+        (lambda c: c["process"].pop("args"), "process.args: missing"),
+        (lambda c: c["process"].update(cwd="relative"), "process.cwd"),
+        (lambda c: c["process"].update(cwd="/nowhere"), "process.cwd: cannot change to /nowhere"),
+        (lambda c: c["process"].update(args=["nothing-there"]), "executable file not found in $PATH"),
+        (lambda c: c["process"].update(args=["/bin"]), 'exec: "/bin"'),
+        (lambda c: c["root"].update(path="elsewhere"), "root.path"),
+        (lambda c: c["mounts"].append({"destination": "/a", "type": "nofs", "source": "x"}), "nofs"),
+        (lambda c: c["mounts"].append({"destination": "/a", "source": "/not/there", "options": ["bind"]}), "/not/there"),
+        (lambda c: c["mounts"].append({"destination": "/a", "type": "tmpfs", "options": ["bogus=1"]}), "bogus=1"),
+        (lambda c: c["linux"]["namespaces"].append({"type": "ipc", "path": "/x"}), "ipc is there twice"),
+        (lambda c: c["linux"]["namespaces"].__setitem__(1, {"type": "network", "path": "/proc/self/ns/pid"}),
+         "not a network namespace"),
+        (lambda c: c["linux"].update(sysctl={"kernel.panic": "1"}), "kernel.panic"),
+        (lambda c: c["process"].update(apparmorProfile="none-such"), "process.apparmorProfile"),
+        (lambda c: c.update(hooks={"createRuntime": [{"path": "/bin/false"}]}), "hooks.createRuntime[0]: /bin/false"),
+    ]
+    (runtime.bundle / "config.json").unlink()
+    refused(runtime.run("run", "--bundle", runtime.bundle, runtime.id), "config.json")
+    for change, message in rows:
+        original = json.loads(json.dumps(runtime.config))
+        runtime.config["process"]["args"] = ["true"]
+        change(runtime.config)
+        runtime.write()
+        refused(runtime.run("run", "--bundle", runtime.bundle, runtime.id), message)
+        assert not any((runtime.top / "state").glob("*")), message
+        runtime.config = original
+
+
+def test_log_for_callers(runtime):
+    log = runtime.top / "log"
+    done = runtime.run("start", "nobody", options=["--log", log, "--log-format", "json"])
+    assert done.returncode == 1
+    line = json.loads(log.read_text())
+    assert line["level"] == "error" and "nobody" in line["msg"] and done.stderr.startswith(f"visor: {line['msg']}")
+
+
+def test_what_the_program_finds(runtime):
+    process = runtime.config["process"]
+    process["env"].append("FOO=bar")
+    process["user"] = {"uid": 12, "gid": 34, "additionalGids": [56, 78], "umask": 0o27}
+    process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}]
+    process["oomScoreAdj"] = 123
+    runtime.config["hostname"] = "inside"
+    runtime.config["domainname"] = "example"
+    runtime.config["linux"]["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "9999"}
+    (runtime.rootfs / "work").mkdir()
+    process["cwd"] = "/work"
+    output = runtime.shell("id; pwd; echo $FOO; hostname; cat /proc/sys/kernel/domainname; umask; ulimit -n; ulimit -Hn; "
+                           "cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; echo $$")
+    assert output.splitlines() == ["uid=12 gid=34 groups=56,78", "/work", "bar", "inside", "example", "0027", "77", "88",
+                                   "123", "1", "9999", "1"]
+
+
+def capabilities(output):
+    return {line.split(":")[0]: int(line.split()[1], 16) for line in output.splitlines() if line.startswith("Cap")}
+
+
+def test_capabilities(runtime):
+    kill, chown = 1 << 5, 1 << 0
+    process = runtime.config["process"]
+    process["user"] = {"uid": 1, "gid": 1}
+    process["capabilities"] = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
+                               "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}
+    # what execve() leaves of them: only ambient ones pass to a program that has none of its own
+    found = capabilities(runtime.shell("cat /proc/self/status"))
+    assert found == {"CapInh": kill, "CapPrm": kill, "CapEff": kill, "CapBnd": kill | chown, "CapAmb": kill}
+    process["user"] = {"uid": 0, "gid": 0}
+    del process["capabilities"]
+    assert set(capabilities(runtime.shell("cat /proc/self/status")).values()) == {0}
+    assert "NoNewPrivs:\t1" in runtime.shell("cat /proc/self/status")
+
+
+def test_namespaces_are_own_or_joined(runtime):
+    kinds = ("pid", "net", "ipc", "uts", "mnt", "cgroup")
+    own = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in (*kinds, "user", "time")}
+    lines = runtime.shell("for n in pid net ipc uts mnt cgroup user time; do readlink /proc/self/ns/$n; done").split()
+    assert all(line != own[kind] for line, kind in zip(lines, kinds))
+    assert lines[6] == own["user"] and lines[7] == own["time"]
+
+    with subprocess.Popen(["unshare", "--net", "--ipc", "--fork", "--pid", "sleep", "1000"]) as other:
+        try:
+            child = None
+            while not child:
+                child = pathlib.Path(f"/proc/{other.pid}/task/{other.pid}/children").read_text().strip()
+            joined = {"network": f"/proc/{child}/ns/net", "ipc": f"/proc/{child}/ns/ipc", "pid": f"/proc/{child}/ns/pid"}
+            for namespace in runtime.config["linux"]["namespaces"]:
+                if namespace["type"] in joined:
+                    namespace["path"] = joined[namespace["type"]]
+            expected = [os.readlink(path) for path in joined.values()]
+            lines = runtime.shell("for n in net ipc pid; do readlink /proc/self/ns/$n; done").split()
+            assert lines == expected
+        finally:
+            subprocess.run(["kill", "-9", child, str(other.pid)], check=False)
+
+
+def test_time_namespace(runtime):
+    runtime.config["linux"]["namespaces"].append({"type": "time"})
+    runtime.config["linux"]["timeOffsets"] = {"boottime": {"secs": 1000000}}
+    up = float(runtime.shell("cat /proc/uptime").split()[0])
+    assert up > 1000000
+
+
+def test_loopback_is_up(runtime):
+    assert "00000000000000000000000000000001" in runtime.shell("cat /proc/net/if_inet6")
+
+
+def test_mounts(runtime):
+    source = runtime.top / "source"
+    (source / "below").mkdir(parents=True)
+    (source / "file").write_text("content")
+    subprocess.run(["mount", "-t", "tmpfs", "none", source / "below"], check=True)
+    try:
+        runtime.config["root"]["readonly"] = False
+        runtime.config["mounts"] += [
+            {"destination": "/new/a", "source": str(source), "options": ["rbind", "rro"]},
+            {"destination": "/new/b", "source": str(source), "options": ["bind", "nosuid", "noexec"]},
+            {"destination": "/new/file", "source": str(source / "file"), "options": ["bind", "ro"]},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m", "noatime", "mode=1700"]},
+        ]
+        mounts = {line.split()[1]: line.split()[2:4] for line in runtime.shell("cat /proc/mounts").splitlines()}
+        assert "ro" in mounts["/new/a"][1].split(",") and "ro" in mounts["/new/a/below"][1].split(",")
+        assert {"rw", "nosuid", "noexec"} <= set(mounts["/new/b"][1].split(","))
+        assert "/new/b/below" not in mounts
+        assert "ro" in mounts["/new/file"][1].split(",")
+        assert mounts["/tmp"][0] == "tmpfs" and {"noatime", "size=1024k", "mode=1700"} <= set(mounts["/tmp"][1].split(","))
+        assert runtime.shell("cat /new/file; stat -c %a /tmp") == "content1700\n"
+    finally:
+        subprocess.run(["umount", source / "below"], check=True)
+
+
+def test_tmpfs_takes_what_was_there(runtime):
+    (runtime.rootfs / "etc/deep").mkdir(parents=True)
+    (runtime.rootfs / "etc/deep/file").write_text("old")
+    (runtime.rootfs / "etc/link").symlink_to("deep/file")
+    os.chmod(runtime.rootfs / "etc", 0o750)
+    os.chown(runtime.rootfs / "etc/deep/file", 5, 6)
+    os.chmod(runtime.rootfs / "etc/deep/file", 0o666)
+    runtime.config["mounts"].append({"destination": "/etc", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]})
+    assert runtime.shell("cat /etc/link; stat -c ' %u %g' /etc/deep/file; stat -c %a /etc; echo new >/etc/link"
+                         ).splitlines() == ["old 5 6", "750"]
+    assert (runtime.rootfs / "etc/deep/file").read_text() == "old"
+
+
+def test_idmapped_mount(runtime):
+    source = runtime.top / "source"
+    source.mkdir()
+    (source / "file").touch()
+    os.chown(source / "file", 7, 8)
+    maps = [{"containerID": 7, "hostID": 1007, "size": 10}]
+    runtime.config["mounts"].append({"destination": "/mapped", "source": str(source), "options": ["bind", "idmap"],
+                                     "uidMappings": maps, "gidMappings": maps})
+    runtime.config["root"]["readonly"] = False
+    done = runtime.container("stat", "-c", "%u %g", "/mapped/file")
+    if "cannot do that" in done.stderr:
+        pytest.skip("the file system of the test's directory cannot map ids")
+    assert done.stdout == "1007 1008\n"
+
+
+def test_devices(runtime):
+    runtime.config["linux"]["devices"] = [
+        {"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 3, "gid": 4},
+        {"type": "p", "path": "/dev/sub/pipe"}]
+    output = runtime.shell("for d in null zero full random urandom tty fuse sub/pipe; do stat -c '%n %F %t %T %a %u %g' "
+                           "/dev/$d; done; for l in fd stdin stdout stderr ptmx; do readlink /dev/$l; done; echo x >/dev/null")
+    lines = output.splitlines()
+    assert lines[0] == "/dev/null character special file 1 3 666 0 0"
+    assert lines[5] == "/dev/tty character special file 5 0 666 0 0"
+    assert lines[6] == "/dev/fuse character special file a e5 640 3 4"
+    assert lines[7].startswith("/dev/sub/pipe fifo")
+    assert lines[8:] == ["/proc/self/fd", *(f"/proc/self/fd/{i}" for i in range(3)), "pts/ptmx"]
+
+
+def test_hidden_and_protected(runtime):
+    (runtime.rootfs / "secret").write_text("secret")
+    (runtime.rootfs / "private").mkdir()
+    (runtime.rootfs / "private/file").write_text("secret")
+    (runtime.rootfs / "fixed").mkdir()
+    runtime.config["root"]["readonly"] = False
+    runtime.config["linux"]["maskedPaths"] += ["/secret", "/private", "/not/there"]
+    runtime.config["linux"]["readonlyPaths"] += ["/fixed", "/not/there"]
+    output = runtime.shell("cat /secret; ls -A /private; touch /private/x 2>&1; touch /fixed/x 2>&1; touch /ok; "
+                           "echo 1 2>&1 >/proc/sys/net/ipv4/ip_forward; echo end")
+    assert "secret" not in output.replace("/secret", "") and output.count("Read-only file system") == 3 and output.endswith("end\n")
+    runtime.config["root"]["readonly"] = True
+    assert "Read-only" in runtime.shell("touch /more 2>&1 || true")
+
+
+def test_symbolic_links_do_not_lead_out(runtime):
+    """Destinations, masked paths and devices are what the container would see, whatever the image's links say."""
+    outside = runtime.top / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("host")
+    (runtime.rootfs / "up").symlink_to("../" * 20 + str(outside)[1:])
+    (runtime.rootfs / "absolute").symlink_to(outside)
+    runtime.config["root"]["readonly"] = False
+    runtime.config["mounts"] += [
+        {"destination": "/up/mount", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/absolute/mount", "type": "tmpfs", "source": "tmpfs"},
+    ]
+    runtime.config["linux"]["maskedPaths"] += ["/up/file", "/absolute/file"]
+    runtime.config["linux"]["devices"] = [{"type": "c", "path": "/absolute/null", "major": 1, "minor": 3}]
+    runtime.shell("true")
+    assert os.listdir(outside) == ["file"]
+    assert (runtime.rootfs / str(outside)[1:] / "mount").is_dir()
+
+
+def test_link_of_proc_is_refused_as_destination(runtime):
+    (runtime.rootfs / "trap").symlink_to("/proc/self/root/etc")
+    runtime.config["mounts"].append({"destination": "/trap/x", "type": "tmpfs", "source": "tmpfs"})
+    refused(runtime.container("true"), "/trap/x")
+
+
+def test_nothing_of_the_host_is_open(runtime):
+    """No descriptor, and no way out by the working directory (CVE-2024-21626)."""
+    directory = os.open("/", os.O_RDONLY)
+    output = runtime.shell("ls /proc/self/fd; ls -l /proc/1/fd", pass_fds=[directory])
+    os.close(directory)
+    assert output.split()[:4] == ["0", "1", "2", "3"]  # 3: the directory that ls reads
+    assert "->" in output and str(runtime.top / "state") not in output
+    for number in range(3, 20):
+        runtime.config["process"]["cwd"] = f"/proc/self/fd/{number}"
+        refused(runtime.container("true"), "process.cwd")
+
+
+def test_preserved_descriptors(runtime):
+    reader, writer = os.pipe()
+    os.dup2(writer, 3)
+    runtime.config["process"]["args"] = ["sh", "-c", "echo passed >&3"]
+    done = runtime.container("sh", "-c", "echo passed >&3", options=["--preserve-fds", "1"], pass_fds=[3])
+    assert done.returncode == 0, done.stderr
+    os.close(writer)
+    os.close(3)
+    assert os.read(reader, 100) == b"passed\n"
+    os.close(reader)
+
+
+def test_hooks(runtime):
+    record = runtime.top / "record"
+    record.mkdir()
+    (runtime.rootfs / "hook").write_text("#!/bin/sh\ncat >/record/startContainer\nreadlink /proc/self/ns/mnt "
+                                         ">/record/startContainer.mnt\n")
+    os.chmod(runtime.rootfs / "hook", 0o755)
+    runtime.config["mounts"].append({"destination": "/record", "source": str(record), "options": ["bind"]})
+    runtime.config["annotations"] = {"com.example": "yes"}
+
+    def hook(kind):
+        script = f"cat >{record}/{kind}; readlink /proc/self/ns/mnt >{record}/{kind}.mnt; echo $VALUE >{record}/{kind}.env"
+        return [{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin", f"VALUE={kind}"]}]
+
+    kinds = ("prestart", "createRuntime", "createContainer", "poststart", "poststop")
+    runtime.config["hooks"] = {kind: hook(kind) for kind in kinds}
+    runtime.config["hooks"]["startContainer"] = [{"path": "/hook"}]
+    runtime.create("sleep", "1000")
+    assert sorted(p.name for p in record.glob("*[a-zA-Z]") if "." not in p.name) == [
+        "createContainer", "createRuntime", "prestart"]
+    pid = runtime.state()["pid"]
+    runtime.run("start", runtime.id, check=True)
+    mounts = os.readlink(f"/proc/{pid}/ns/mnt")
+    runtime.run("delete", "--force", runtime.id, check=True)
+    own = os.readlink("/proc/self/ns/mnt")
+    statuses = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating",
+                "startContainer": "created", "poststart": "running", "poststop": "stopped"}
+    for kind, status in statuses.items():
+        state = json.loads((record / kind).read_text())
+        assert (state["id"], state["status"], state["bundle"]) == (runtime.id, status, str(runtime.bundle)), kind
+        assert state["annotations"] == {"com.example": "yes"}
+        inside = kind in ("createContainer", "startContainer")
+        assert (record / f"{kind}.mnt").read_text().strip() == (mounts if inside else own), kind
+        if kind != "poststop":
+            assert state["pid"] == (1 if inside else pid)
+        if kind != "startContainer":
+            assert (record / f"{kind}.env").read_text().strip() == kind
+
+
+def test_hooks_that_fail(runtime):
+    runtime.config["hooks"] = {"prestart": [{"path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1}]}
+    refused(runtime.container("true"), "hooks.prestart[0]: /bin/sleep", "after 1 seconds")
+    runtime.config["hooks"] = {"poststart": [{"path": "/bin/false"}]}
+    refused(runtime.container("sleep", "1000"), "hooks.poststart[0]: /bin/false", "exit status is 1")
+    runtime.config["hooks"] = {"poststop": [{"path": "/bin/false"}, {"path": "/bin/touch", "args": ["touch",
+                               str(runtime.top / "reached")]}]}
+    done = runtime.container("true")
+    assert done.returncode == 0 and "hooks.poststop[0]" in done.stderr and (runtime.top / "reached").exists()
+
+
+def receive_terminal(listener):
+    connection, _ = listener.accept()
+    with connection:
+        _, ancillary, _, _ = connection.recvmsg(4096, socket.CMSG_SPACE(4))
+    numbers = array.array("i")
+    numbers.frombytes(ancillary[0][2][:4])
+    return numbers[0]
+
+
+def read_until(terminal, wanted):
+    text = ""
+    while wanted not in text:
+        assert select.select([terminal], [], [], 30)[0], f"only came: {text}"
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:  # the other side has ended
+            data = b""
+        assert data, f"only came: {text}"
+        text += data.decode()
+    return text
+
+
+def test_terminal_goes_to_the_console_socket(runtime):
+    directory = runtime.top / ("long" * 30)  # an address of a socket has room for 107 characters
+    directory.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.chdir(directory)
+        listener.bind("console")
+        listener.listen()
+        runtime.config["process"].update(terminal=True, consoleSize={"height": 33, "width": 77})
+        runtime.create("sh", "-c", "tty; stty size; echo on the console >/dev/console; read line; echo got $line",
+                       options=["--console-socket", directory / "console"])
+        terminal = receive_terminal(listener)
+    runtime.run("start", runtime.id, check=True)
+    text = read_until(terminal, "on the console")
+    assert "/dev/pts/0" in text and "33 77" in text
+    os.write(terminal, b"word\n")
+    read_until(terminal, "got word")
+    os.close(terminal)
+    refused(runtime.run("create", "--bundle", runtime.bundle, "other"), "--console-socket")
+    runtime.config["process"]["terminal"] = False
+    runtime.write()
+    refused(runtime.run("create", "--bundle", runtime.bundle, "--console-socket", "/x", "other"), "--console-socket")
+
+
+def test_exec(runtime):
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+    done = runtime.run("exec", "--user", "5:6", "--additional-gids", "7", "--env", "A=b", "--cwd", "/dev", runtime.id, "sh",
+                       "-c", "id; echo $A; pwd; readlink /proc/1/ns/mnt; readlink /proc/self/ns/mnt; exit 9")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 9 and lines[:3] == ["uid=5 gid=6 groups=7", "b", "/dev"], done.stderr
+    done = runtime.run("exec", runtime.id, "sh", "-c", "for n in pid net ipc uts mnt cgroup; do readlink /proc/1/ns/$n; "
+                       "readlink /proc/self/ns/$n; done; cat /proc/self/cgroup", check=True)
+    links = done.stdout.splitlines()[:12]
+    assert links[::2] == links[1::2]
+    refused(runtime.run("exec", runtime.id, "nothing-there"), "executable file not found in $PATH")
+    assert runtime.run("exec", runtime.id, "sh", "-c", "kill -TERM $$").returncode == 128 + signal.SIGTERM
+
+    process = runtime.top / "process.json"
+    process.write_text(json.dumps({"cwd": "/", "args": ["sh", "-c", "echo $X; cat /proc/self/status"], "env": ["X=y"],
+                                   "capabilities": {"bounding": ["CAP_KILL"]}}))
+    output = runtime.run("exec", "--process", process, runtime.id, check=True).stdout
+    assert output.startswith("y\n") and capabilities(output)["CapBnd"] == 1 << 5
+
+    pid_file = runtime.top / "exec.pid"
+    # it keeps the standard streams: none that anybody waits for
+    subprocess.run(runtime.command("exec", "--detach", "--pid-file", pid_file, runtime.id, "sleep", "1000"),
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
+    pid = pid_file.read_text()
+    assert pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    assert pid in runtime.run("ps", runtime.id, check=True).stdout
+    assert sorted(json.loads(runtime.run("ps", "--format", "json", runtime.id).stdout)) == sorted(
+        [int(pid), runtime.state()["pid"]])
+
+    runtime.run("kill", "--all", runtime.id, "KILL", check=True)
+    runtime.wait_for("stopped")
+    refused(runtime.run("exec", runtime.id, "true"), "stopped")
+
+
+def test_pause_and_resume(runtime):
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+    runtime.run("pause", runtime.id, check=True)
+    assert runtime.state()["status"] == "paused"
+    refused(runtime.run("exec", runtime.id, "true"), "paused")
+    runtime.run("resume", runtime.id, check=True)
+    assert runtime.state()["status"] == "running"
+    runtime.run("exec", runtime.id, "true", check=True)
+
+
+def test_list(runtime):
+    assert runtime.run("list", "--quiet", check=True).stdout == ""
+    runtime.create("sleep", "1000")
+    rows = json.loads(runtime.run("list", "--format", "json", check=True).stdout)
+    assert [(row["id"], row["status"], row["owner"]) for row in rows] == [(runtime.id, "created", 0)]
+    assert runtime.id in runtime.run("list", check=True).stdout
+    assert runtime.run("list", "--quiet", check=True).stdout == f"{runtime.id}\n"
+
+
+def test_creator_killed_leaves_nothing_running(runtime):
+    """A `create` that is killed in its middle: the half-made container is gone with the next command of that name."""
+    runtime.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "1000"]}]}
+    runtime.config["process"]["args"] = ["true"]
+    runtime.write()
+    with subprocess.Popen(runtime.command("create", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL,
+                          start_new_session=True) as creator:
+        record = runtime.top / "state" / runtime.id / "record.json"
+        while not record.exists() or not json.loads(record.read_text())["pid"]:
+            time.sleep(0.01)
+        first = json.loads(record.read_text())["pid"]
+        creator.kill()
+        creator.wait()
+    subprocess.run(["pkill", "-9", "-s", str(creator.pid)], check=False)  # the hook, which is not ours to end
+    deadline = time.monotonic() + 30
+    while pathlib.Path(f"/proc/{first}").exists() and "\nState:\tZ" not in pathlib.Path(f"/proc/{first}/status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert runtime.state()["status"] == "stopped"
+    runtime.run("delete", "--force", runtime.id, check=True)
+    assert not any((runtime.top / "state").iterdir())
+
+
+def test_start_survives_the_creator_and_races(runtime):
+    runtime.create("sleep", "1000")
+    starters = [subprocess.Popen(runtime.command("start", runtime.id), stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert sorted(starter.wait() for starter in starters) == [0, 1, 1, 1]
+    assert runtime.state()["status"] == "running"
+
+
+def test_names_of_the_command(runtime, tmp_path):
+    link = tmp_path / "visor-oci"
+    link.symlink_to(VISOR)
+    output = subprocess.run([link, "--version"], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("visor version ") and "spec: 1." in output
+    assert json.loads(subprocess.run([link, "features"], capture_output=True, check=True).stdout)["ociVersionMin"] == "1.0.0"
+    assert runtime.run("frobnicate").returncode == 2
+    assert runtime.run("state").returncode == 2
