@@ -219,6 +219,33 @@ def test_capabilities(runtime):
     assert "NoNewPrivs:\t1" in runtime.shell("cat /proc/self/status")
 
 
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_seccomp(runtime, no_new_privileges):
+    runtime.config["process"]["noNewPrivileges"] = no_new_privileges
+    runtime.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["getcwd", "sethostname"], "action": "SCMP_ACT_ERRNO", "errnoRet": 99}]}
+    output = runtime.shell("cat /proc/self/status; pwd -P 2>&1 || true")
+    assert "Seccomp:\t2" in output and "Seccomp_filters:\t1" in output
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+    assert "Seccomp:\t2" in runtime.run("exec", runtime.id, "cat", "/proc/self/status", check=True).stdout
+    runtime.config["linux"]["seccomp"]["syscalls"][0]["action"] = "SCMP_ACT_DANCE"
+    runtime.write()
+    refused(runtime.run("create", "--bundle", runtime.bundle, "other"), "linux.seccomp.syscalls[0].action")
+
+
+def test_limits(runtime):
+    runtime.config["linux"]["resources"]["pids"] = {"limit": 7}
+    runtime.config["linux"]["resources"]["memory"] = {"limit": 64 << 20}
+    if not any(pathlib.Path(f"/sys/fs/cgroup{where}").exists() for where in ("/pids", "/cgroup.controllers")):
+        pytest.skip("this host has no cgroup controllers")
+    done = runtime.container("sh", "-c", "for f in pids/pids.max pids.max memory/memory.limit_in_bytes memory.max; do cat "
+                             "/sys/fs/cgroup/$f 2>/dev/null; done; echo x >/dev/null && echo written; "
+                             "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done")
+    assert done.stdout.split() == ["7", str(64 << 20), "written"] and "can't fork" in done.stderr
+    assert not list(pathlib.Path("/sys/fs/cgroup").rglob(runtime.id))
+
+
 def test_namespaces_are_own_or_joined(runtime):
     kinds = ("pid", "net", "ipc", "uts", "mnt", "cgroup")
     own = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in (*kinds, "user", "time")}
@@ -371,6 +398,32 @@ def test_nothing_of_the_host_is_open(runtime):
         refused(runtime.container("true"), "process.cwd")
 
 
+def test_visors_own_file_cannot_be_written(runtime, tmp_path):
+    """CVE-2019-5736: neither what waits as visor, nor visor called as /proc/self/exe, leads to the host's file."""
+    before = VISOR.stat()
+    runtime.config["root"]["readonly"] = False
+    runtime.config["process"]["capabilities"] = {
+        name: ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN"] for name in ("bounding", "effective", "permitted")}
+    runtime.create("sleep", "1000")
+    exe = f"/proc/{runtime.state()['pid']}/exe"  # still visor
+    with pytest.raises(OSError):
+        os.close(os.open(exe, os.O_WRONLY))
+    with open(exe, "rb") as image:
+        assert image.read(4) == b"\x7fELF" and os.fstat(image.fileno()).st_dev != before.st_dev
+    runtime.run("delete", "--force", runtime.id, check=True)
+
+    (runtime.rootfs / "script").write_text("#!/proc/self/exe\n")
+    os.chmod(runtime.rootfs / "script", 0o755)
+    runtime.create("/script")
+    descriptor = os.open(f"/proc/{runtime.state()['pid']}/exe", os.O_PATH)
+    runtime.run("start", runtime.id)
+    runtime.wait_for("stopped")
+    with pytest.raises(OSError):
+        os.close(os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY))
+    os.close(descriptor)
+    assert (VISOR.stat().st_mtime_ns, VISOR.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
 def test_preserved_descriptors(runtime):
     reader, writer = os.pipe()
     os.dup2(writer, 3)
@@ -407,7 +460,7 @@ def test_hooks(runtime):
     mounts = os.readlink(f"/proc/{pid}/ns/mnt")
     runtime.run("delete", "--force", runtime.id, check=True)
     own = os.readlink("/proc/self/ns/mnt")
-    statuses = {"prestart": "creating", "createRuntime": "creating", "createContainer": "creating",
+    statuses = {"prestart": "created", "createRuntime": "created", "createContainer": "created",
                 "startContainer": "created", "poststart": "running", "poststop": "stopped"}
     for kind, status in statuses.items():
         state = json.loads((record / kind).read_text())

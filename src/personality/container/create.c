@@ -68,7 +68,7 @@ static int check_options(const struct making *making, struct error *error)
     const struct container_options *options = making->options;
     const struct oci_config *config = making->config;
     bool terminal = config->has_process && config->process.terminal;
-    uint64_t namespaces = config->platform.new_namespaces;
+    uint64_t namespaces = config->platform.new_namespaces | config->platform.joined_namespaces;
     if (terminal && !options->console_socket && !options->foreground)
         return error_set(error, -EINVAL,
                          "process.terminal is true: --console-socket is wanted to send it to");
@@ -76,12 +76,20 @@ static int check_options(const struct making *making, struct error *error)
         return error_set(error, -EINVAL,
                          "--console-socket is for containers with a terminal: process.terminal "
                          "is not true");
-    if (!(namespaces & CLONE_NEWNS) &&
-        (config->mounts_count || config->root.readonly || config->platform.masked_paths_count ||
-         config->platform.readonly_paths_count || config->platform.devices_count || terminal))
-        return error_set(error, -EINVAL,
-                         "linux.namespaces: without a new mount namespace there can be no mounts, "
-                         "devices, terminal, and masked or read-only paths");
+    if (!(namespaces & CLONE_NEWNS)) {
+        if (config->platform.masked_paths_count || config->platform.readonly_paths_count || terminal)
+            return error_set(
+                error, -EINVAL,
+                "linux.namespaces: without a mount namespace there can be no terminal, and no masked or "
+                "read-only paths");
+        if (config->mounts_count || config->platform.devices_count || config->root.readonly)
+            fprintf(stderr,
+                    "visor: warning: linux.namespaces: without a mount namespace, mounts and devices are not "
+                    "made, and the root is not made read-only\n");
+    }
+    if (config->platform.mount_label && config->platform.mount_label[0] &&
+        access("/sys/fs/selinux/status", F_OK) < 0)
+        return error_set(error, -ENOTSUP, "linux.mountLabel: this host does not run SELinux");
     if (config->platform.intel_rdt)
         return error_set(error, -ENOTSUP, "linux.intelRdt: not supported");
     if (config->platform.net_devices && json_object_size(config->platform.net_devices))
@@ -186,13 +194,24 @@ static int spawn(struct making *making, struct error *error)
 
 static int run_runtime_hooks(struct making *making, struct error *error)
 {
+    /* "created" begins where the environment is there (runtime.md, "State", and step 2 of "Lifecycle") */
     char *state =
-        state_text(making->config, making->options->id, making->bundle, CONTAINER_CREATING, making->pid);
+        state_text(making->config, making->options->id, making->bundle, CONTAINER_CREATED, making->pid);
     if (!state)
         return error_set(error, -ENOMEM, "cannot run the hooks: out of memory");
     int code = hooks_run(making->config, OCI_HOOK_PRESTART, state, error);
     if (code == 0)
         code = hooks_run(making->config, OCI_HOOK_CREATE_RUNTIME, state, error);
+    free(state);
+    return code;
+}
+
+static int send_listener(const struct making *making, int listener, struct error *error)
+{
+    char *state =
+        state_text(making->config, making->options->id, making->bundle, CONTAINER_CREATING, making->pid);
+    int code = state ? limits_send_listener(&making->first.limits, listener, making->pid, state, error)
+                     : error_set(error, -ENOMEM, "out of memory");
     free(state);
     return code;
 }
@@ -213,6 +232,12 @@ static int serve(struct making *making, struct error *error)
         case CHANNEL_TERMINAL:
             making->terminal = message.fd;
             channel_send(making->channel, CHANNEL_TAKEN, -1);
+            break;
+        case CHANNEL_LISTENER:
+            code = send_listener(making, message.fd, error);
+            close(message.fd);
+            if (code == 0)
+                channel_send(making->channel, CHANNEL_TAKEN, -1);
             break;
         case CHANNEL_READY: return 0;
         case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;

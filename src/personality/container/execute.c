@@ -95,7 +95,8 @@ static int prepare(struct executing *executing, struct error *error)
         if (executing->console_socket < 0)
             return executing->console_socket;
     }
-    return limits_open(&executing->limits, &executing->held.entry->record, error);
+    return limits_open(&executing->limits, execution->state_root, &executing->held.entry->record,
+                       executing->config, error);
 }
 
 /* In the middle: nobody in the container may look into what comes now. */
@@ -141,7 +142,9 @@ static int become(struct executing *executing, char **program, struct error *err
         return code;
     const int kept[] = {executing->channel, label, terminal.slave};
     process_close_others(executing->execution->preserve_fds, kept, ARRAY_SIZE(kept));
-    return process_become(&executing->process, terminal.slave, label, program, error);
+    const int descriptors[] = {terminal.slave, label};
+    return limits_become(&executing->limits, &executing->process, descriptors, executing->channel, program,
+                         error);
 }
 
 static _Noreturn void run(struct executing *executing)
@@ -157,7 +160,7 @@ static _Noreturn void run(struct executing *executing)
         if (channel_expect(executing->channel, CHANNEL_START, &error) < 0)
             _exit(1); /* nobody waits for it any more */
         process_close_on_exec(STDERR_FILENO + 1 + executing->execution->preserve_fds);
-        process_execute(&executing->process, program, &error);
+        limits_execute(&executing->limits, &executing->process, program, &error);
     }
     channel_send_error(executing->channel, &error);
     _exit(1);
@@ -188,6 +191,16 @@ static int spawn(struct executing *executing, struct error *error)
     return executing->pid < 0 ? executing->pid : 0;
 }
 
+static int send_listener(const struct executing *executing, int listener, struct error *error)
+{
+    const struct store_record *record = &executing->held.entry->record;
+    char *state = state_text(executing->config, record->id, record->bundle, CONTAINER_RUNNING, record->pid);
+    int code = state ? limits_send_listener(&executing->limits, listener, executing->pid, state, error)
+                     : error_set(error, -ENOMEM, "out of memory");
+    free(state);
+    return code;
+}
+
 /* Until the program is executed, which ends the channel. */
 static int serve(struct executing *executing, struct error *error)
 {
@@ -200,6 +213,14 @@ static int serve(struct executing *executing, struct error *error)
             executing->terminal = message.fd;
             channel_send(executing->channel, CHANNEL_TAKEN, -1);
             break;
+        case CHANNEL_LISTENER: {
+            int code = send_listener(executing, message.fd, error);
+            close(message.fd);
+            if (code < 0)
+                return code;
+            channel_send(executing->channel, CHANNEL_TAKEN, -1);
+            break;
+        }
         case CHANNEL_READY:
             ready = true;
             if (executing->execution->pid_file) {

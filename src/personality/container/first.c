@@ -118,7 +118,7 @@ static int run_hooks_before_root(struct first *first, struct error *error)
         channel_send(first->channel, CHANNEL_HOOKS, -1);
         code = channel_expect(first->channel, CHANNEL_HOOKED, error);
     }
-    return code < 0 ? code : run_hooks(first, OCI_HOOK_CREATE_CONTAINER, CONTAINER_CREATING, error);
+    return code < 0 ? code : run_hooks(first, OCI_HOOK_CREATE_CONTAINER, CONTAINER_CREATED, error);
 }
 
 static int make_terminal(struct first *first, struct container_terminal *terminal, struct error *error)
@@ -139,7 +139,8 @@ static int change_root(struct first *first, struct error *error)
 
 static int build_root(struct first *first, struct container_terminal *terminal, struct error *error)
 {
-    if (!(first->config->platform.new_namespaces & CLONE_NEWNS))
+    const struct oci_linux *platform = &first->config->platform;
+    if (!((platform->new_namespaces | platform->joined_namespaces) & CLONE_NEWNS))
         return change_root(first, error);
     int code = rootfs_attach(&first->rootfs, error);
     if (code == 0)
@@ -179,7 +180,9 @@ static int prepare(struct first *first, char **program, struct error *error)
     const int kept[] = {first->channel, first->start, label, terminal.slave};
     process_close_others(first->options->preserve_fds, kept, ARRAY_SIZE(kept));
     set_personality(&config->platform);
-    code = config->has_process ? process_become(&config->process, terminal.slave, label, program, error) : 0;
+    const int descriptors[] = {terminal.slave, label};
+    if (config->has_process)
+        code = limits_become(&first->limits, &config->process, descriptors, first->channel, program, error);
     process_close_others(first->options->preserve_fds, kept, 2);
     return code;
 }
@@ -235,7 +238,7 @@ void first_run(struct first *first)
     if (code == 0) {
         process_close_on_exec(3 + first->options->preserve_fds);
         channel_send(channel, CHANNEL_STARTED, -1);
-        process_execute(&first->config->process, program, &error);
+        limits_execute(&first->limits, &first->config->process, program, &error);
     }
     channel_send_error(channel, &error);
     _exit(1);

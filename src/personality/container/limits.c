@@ -2,10 +2,15 @@
 #include "personality/container/limits.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macros.h"
+#include "personality/container/channel.h"
+#include "personality/container/process.h"
 
 #define ALL_ACCESS (RESOURCE_DEVICE_READ | RESOURCE_DEVICE_WRITE | RESOURCE_DEVICE_MKNOD)
 /* What is killed may take this long to be gone. */
@@ -41,16 +46,34 @@ static int add_default_rules(struct resources *resources, struct error *error)
     return 0;
 }
 
+static int compile_filter(struct limits *limits, const char *state_root, const json_t *object,
+                          struct error *error)
+{
+    struct seccomp_profile profile;
+    char cache[PATH_MAX];
+    if (!object)
+        return 0;
+    int code = seccomp_profile_parse(&profile, object, "linux.seccomp", error);
+    if (code < 0)
+        return code;
+    snprintf(cache, sizeof cache, "%s/.seccomp", state_root);
+    code = seccomp_filter_compile(&limits->filter, &profile, cache, error);
+    limits->has_filter = code == 0;
+    limits->listener_path = profile.listener_path;
+    limits->listener_metadata = profile.listener_metadata;
+    seccomp_profile_free(&profile);
+    return code;
+}
+
 int limits_prepare(struct limits *limits, const struct container_options *options,
                    const struct oci_config *config, struct error *error)
 {
     const struct oci_linux *platform = &config->platform;
     struct resources resources = {0};
     *limits = (struct limits){0};
-    if (platform->seccomp)
-        return error_set(error, -ENOTSUP, "linux.seccomp: filters are not supported yet");
-    int code =
-        platform->resources ? resources_parse(&resources, platform->resources, "linux.resources", error) : 0;
+    int code = compile_filter(limits, options->state_root, platform->seccomp, error);
+    if (code == 0 && platform->resources)
+        code = resources_parse(&resources, platform->resources, "linux.resources", error);
     if (code == 0)
         code = add_default_rules(&resources, error);
     if (code < 0) {
@@ -67,9 +90,12 @@ int limits_prepare(struct limits *limits, const struct container_options *option
     return code;
 }
 
-int limits_open(struct limits *limits, const struct store_record *record, struct error *error)
+int limits_open(struct limits *limits, const char *state_root, const struct store_record *record,
+                const struct oci_config *config, struct error *error)
 {
-    return cgroup_open(&limits->cgroup, record->cgroup_path, record->cgroup_scope, error);
+    *limits = (struct limits){0};
+    int code = compile_filter(limits, state_root, config->platform.seccomp, error);
+    return code < 0 ? code : cgroup_open(&limits->cgroup, record->cgroup_path, record->cgroup_scope, error);
 }
 
 void limits_record(const struct limits *limits, struct store_record *record)
@@ -94,9 +120,60 @@ void limits_release(struct limits *limits)
 {
     cgroup_close(limits->cgroup);
     limits->cgroup = NULL;
+    if (limits->has_filter)
+        seccomp_filter_free(&limits->filter);
+    limits->has_filter = false;
 }
 
 int limits_enter(struct limits *limits, struct error *error)
 {
     return cgroup_enter_self(limits->cgroup, cgroup_directory(limits->cgroup) >= 0, error);
+}
+
+int limits_send_listener(const struct limits *limits, int listener, pid_t pid, const char *state,
+                         struct error *error)
+{
+    if (!limits->listener_path)
+        return error_set(error, -EINVAL, "linux.seccomp.listenerPath: missing, and a rule notifies");
+    json_t *document = json_loads(state, 0, NULL);
+    int code = document ? seccomp_listener_send(limits->listener_path, limits->listener_metadata, listener,
+                                                pid, document, error)
+                        : error_set(error, -ENOMEM, "out of memory");
+    json_decref(document);
+    return code;
+}
+
+static int load_filter(struct limits *limits, int channel, struct error *error)
+{
+    int listener = -1;
+    int code = seccomp_filter_load(&limits->filter, &listener, error);
+    seccomp_filter_free(&limits->filter);
+    limits->has_filter = false;
+    if (code < 0 || listener < 0)
+        return code;
+    channel_send(channel, CHANNEL_LISTENER, listener);
+    close(listener);
+    return channel_expect(channel, CHANNEL_TAKEN, error);
+}
+
+int limits_become(struct limits *limits, const struct oci_process *process, const int descriptors[2],
+                  int channel, char **program, struct error *error)
+{
+    bool inside = false;
+    int code = process_take(process, descriptors[0], descriptors[1], &inside, error);
+    if (code == 0 && limits->has_filter && !process->no_new_privileges)
+        code = load_filter(limits, channel, error);
+    if (code == 0)
+        code = process_become(process, inside, program, error);
+    if (code == 0 && limits->has_filter &&
+        limits->filter.notifies) /* while there is somebody to give it to */
+        code = load_filter(limits, channel, error);
+    return code;
+}
+
+int limits_execute(struct limits *limits, const struct oci_process *process, const char *program,
+                   struct error *error)
+{
+    int code = limits->has_filter ? load_filter(limits, -1, error) : 0;
+    return code < 0 ? code : process_execute(process, program, error);
 }

@@ -195,18 +195,19 @@ static int set_identity(const struct oci_process *process, struct error *error)
     return code;
 }
 
+/* A directory of the host that was left open somewhere is "(unreachable)", and must not be entered. */
 static int enter_directory(const struct oci_process *process, struct error *error)
 {
     char path[PATH_MAX];
     if (chdir(process->cwd) < 0)
         return error_set(error, -errno, "process.cwd: cannot change to %s: %s", process->cwd,
                          strerror(errno));
-    /* a directory of the host that was left open somewhere shows as "(unreachable)" */
     if (syscall(SYS_getcwd, path, sizeof path) < 0 || path[0] != '/')
         return error_set(error, -EPERM, "process.cwd: %s is outside of the container's root", process->cwd);
     return 0;
 }
 
+/* With system calls that old filters know, since one may be at work already. All ids are one user's. */
 static int check_program(const char *path)
 {
     struct stat status;
@@ -214,7 +215,7 @@ static int check_program(const char *path)
         return -errno;
     if (S_ISDIR(status.st_mode))
         return -EISDIR;
-    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
+    return access(path, X_OK) < 0 ? -errno : 0;
 }
 
 static int find_program(const struct oci_process *process, char **path, struct error *error)
@@ -272,17 +273,25 @@ void process_close_others(unsigned preserved, const int *kept, unsigned count)
     }
 }
 
-int process_become(const struct oci_process *process, int terminal, int label, char **program,
-                   struct error *error)
+int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
+                 struct error *error)
 {
     int code = process->terminal ? terminal_take(terminal, error) : 0;
     if (code == 0)
         code = set_limits(process, error);
     if (code == 0 && label >= 0)
         code = write_label(process, label, error);
-    if (code == 0)
-        code = set_identity(process, error);
-    if (code == 0)
+    if (code < 0)
+        return code;
+    code = enter_directory(process, error);
+    *inside = code == 0;
+    return code == -EACCES ? 0 : code;
+}
+
+int process_become(const struct oci_process *process, bool inside, char **program, struct error *error)
+{
+    int code = set_identity(process, error);
+    if (code == 0 && !inside)
         code = enter_directory(process, error);
     return code < 0 ? code : find_program(process, program, error);
 }

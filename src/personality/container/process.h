@@ -17,11 +17,13 @@ int process_open_label(const struct oci_process *process, int *label, struct err
 /* Takes the host's /proc, and the rights of who made the container. */
 int process_set_oom_score(const struct oci_process *process, struct error *error);
 
-/* The process becomes the container's own: its terminal (the slave, or -1), limits, label (-1: none), user,
- * capabilities, working directory; what rights there were are gone. *program, of malloc(), is what is to be
- * executed, by the process's own PATH. */
-int process_become(const struct oci_process *process, int terminal, int label, char **program,
-                   struct error *error);
+/* The process becomes the container's own. First its terminal (the slave, or -1), limits, label (-1: none)
+ * and, if it can be entered yet, working directory: *inside. */
+int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
+                 struct error *error);
+/* Then its user, capabilities, and what is left: what rights there were are gone. *program, of malloc(), is
+ * what is to be executed, by the process's own PATH. */
+int process_become(const struct oci_process *process, bool inside, char **program, struct error *error);
 
 /* Closes all but the standard streams, `preserved` descriptors that follow them, and `kept`: no way is left
  * to the host. */

@@ -63,6 +63,29 @@ static int make_slave(int mount, const char *name, struct error *error)
     return 0;
 }
 
+/* Whether what is mounted there is one of several that show each other's mounts: mountinfo says "shared:N".
+ */
+static bool is_shared(int directory, const char *path)
+{
+    struct statx status;
+    char line[PATH_MAX * 2];
+    bool found = false;
+    if (statx(directory, path, 0, STATX_MNT_ID, &status) < 0)
+        return true;
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        char *end = strstr(line, " - ");
+        if (strtoull(line, NULL, 10) != status.stx_mnt_id || !end)
+            continue;
+        *end = '\0';
+        found = strstr(line, " shared:") != NULL;
+        break;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
 int rootfs_prepare(struct rootfs *rootfs, struct error *error)
 {
     const struct oci_config *config = rootfs->config;
@@ -78,7 +101,8 @@ int rootfs_prepare(struct rootfs *rootfs, struct error *error)
     for (unsigned i = 0; i < config->mounts_count && code >= 0; i++) {
         const struct oci_mount *mount = &config->mounts[i];
         /* what is shared must be copied where the host's mounts are, not from a slave of theirs */
-        bool shared = mount->parsed.propagation & MS_SHARED;
+        bool shared = mount->parsed.propagation & MS_SHARED && mount->source &&
+                      is_shared(rootfs->bundle, mount->source);
         if (!mount->parsed.bind || mount->parsed.remount ||
             (!able && !shared && !mount->parsed.idmap && !mount->uid_maps_count))
             continue;

@@ -56,9 +56,9 @@ char *store_default_root(void)
 static int check_id(const char *id, struct error *error)
 {
     size_t good = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.");
-    if (!id[0] || id[good] || strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || good > NAME_MAX) {
+    if (!id[0] || id[good] || id[0] == '.' || good > NAME_MAX) {
         error_set(error, -EINVAL, "\"%.80s\" is not the name of a container", id);
-        error_hint(error, "letters, digits and _ + - . may be in one");
+        error_hint(error, "letters, digits and _ + - . may be in one, and a dot not at its beginning");
         return -EINVAL;
     }
     return 0;
@@ -242,7 +242,7 @@ int store_list(const char *root, char ***ids, struct error *error)
         return error_set(error, -errno, "cannot open the state directory %s: %s", root, strerror(errno));
     }
     while (names && directory && (entry = readdir(directory))) {
-        if (entry->d_name[0] == '.' && (!entry->d_name[1] || strcmp(entry->d_name, "..") == 0))
+        if (entry->d_name[0] == '.')
             continue;
         if (count + 1 == room) {
             char **more = realloc(names, (room *= 2) * sizeof *names);

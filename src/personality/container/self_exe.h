@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * self_exe: visor's own file is out of the reach of containers.
+ *
+ * A process of visor that becomes a container's shows visor's file as its /proc/PID/exe, and a container can
+ * have visor executed by calling its program or interpreter /proc/self/exe. Either way who has the rights
+ * could open the host's file and, once nobody executes it, write to it (CVE-2019-5736). So visor executes
+ * itself from where nobody can write: an overlay mount with no upper layer, which exists only as long as it
+ * is executed; or, where such a mount cannot be made, a sealed copy in memory. Where the caller, and so any
+ * container of his, cannot write to the file, nothing is needed.
+ */
+#ifndef VISOR_PERSONALITY_CONTAINER_SELF_EXE_H
+#define VISOR_PERSONALITY_CONTAINER_SELF_EXE_H
+
+#include "base/error.h"
+
+/* To be called before anything else is done: this process may begin again, with the same command line. */
+int self_exe_protect(struct error *error);
+
+#endif
