@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -33,6 +34,8 @@ class Runtime:
         self.bundle = top / "bundle"
         self.rootfs = self.bundle / "rootfs"
         (self.rootfs / "bin").mkdir(parents=True)
+        if user:
+            os.chown(self.bundle, user, user)
         shutil.copy(BUSYBOX, self.rootfs / "bin/busybox")
         for name in ("sh", "cat", "ls", "id", "sleep", "echo", "env", "true", "mount", "stat", "hostname", "tty", "kill",
                      "touch", "readlink", "pwd", "grep", "ps", "stty", "wc", "date"):
@@ -92,6 +95,22 @@ def runtime(tmp_path):
     instance = Runtime(tmp_path)
     yield instance
     instance.run("delete", "--force", instance.id)
+
+
+@pytest.fixture
+def rootless():
+    """The same as an ordinary user, for whom nothing is prepared."""
+    user = pwd.getpwnam("nobody").pw_uid
+    top = pathlib.Path(tempfile.mkdtemp(prefix="visor-oci-"))
+    (top / "bundle").mkdir()
+    subprocess.run(["chown", "-R", str(user), top], check=True)
+    if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[]).returncode:
+        pytest.skip("this host forbids user namespaces to ordinary users")
+    instance = Runtime(top, user=user)
+    subprocess.run(["chown", "-R", str(user), top], check=True)
+    yield instance
+    instance.run("delete", "--force", instance.id)
+    shutil.rmtree(top)
 
 
 def refused(done, *words):
@@ -507,11 +526,11 @@ def read_until(terminal, wanted):
     return text
 
 
-def test_terminal_goes_to_the_console_socket(runtime):
+def test_terminal_goes_to_the_console_socket(runtime, monkeypatch):
     directory = runtime.top / ("long" * 30)  # an address of a socket has room for 107 characters
     directory.mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
-        os.chdir(directory)
+        monkeypatch.chdir(directory)
         listener.bind("console")
         listener.listen()
         runtime.config["process"].update(terminal=True, consoleSize={"height": 33, "width": 77})
@@ -613,6 +632,60 @@ def test_start_survives_the_creator_and_races(runtime):
     starters = [subprocess.Popen(runtime.command("start", runtime.id), stderr=subprocess.DEVNULL) for _ in range(4)]
     assert sorted(starter.wait() for starter in starters) == [0, 1, 1, 1]
     assert runtime.state()["status"] == "running"
+
+
+def test_rootless_life(rootless):
+    rootless.config["root"]["readonly"] = False
+    output = rootless.shell("id -u; cat /proc/self/uid_map; touch /made; echo x >/dev/null; hostname; ls /dev/pts")
+    assert output.split()[:4] == ["0", "0", str(rootless.user), "1"] and "visor" in output
+    assert (rootless.rootfs / "made").stat().st_uid == rootless.user
+    rootless.create("sleep", "1000")
+    rootless.run("start", rootless.id, check=True)
+    output = rootless.run("exec", rootless.id, "sh", "-c", "for n in user pid mnt; do readlink /proc/self/ns/$n; readlink "
+                          "/proc/1/ns/$n; done; id -u", check=True).stdout.split()
+    assert output[0] == output[1] and output[2] == output[3] and output[4] == output[5] and output[6] == "0"
+    assert str(rootless.state()["pid"]) in rootless.run("ps", rootless.id, check=True).stdout
+    rootless.run("kill", "--all", rootless.id, "KILL", check=True)
+    rootless.wait_for("stopped")
+    rootless.run("delete", rootless.id, check=True)
+
+
+def test_rootless_cannot_have_what_takes_rights(rootless):
+    rootless.config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 10}]
+    refused(rootless.container("true"), "map")
+    rootless.config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": rootless.user, "size": 1}]
+    rootless.config["linux"]["namespaces"] = [n for n in rootless.config["linux"]["namespaces"] if n["type"] != "user"]
+    del rootless.config["linux"]["uidMappings"], rootless.config["linux"]["gidMappings"]
+    refused(rootless.container("true"), "namespaces")
+    assert not any((rootless.top / "state").glob("*"))
+
+
+def test_user_namespace_of_root(runtime):
+    """Sources that the container's root could not reach by their paths are bound all the same."""
+    runtime.config["linux"]["namespaces"].append({"type": "user"})
+    maps = [{"containerID": 0, "hostID": 200000, "size": 1000}]
+    runtime.config["linux"].update(uidMappings=maps, gidMappings=maps)
+    secret = runtime.top / "secret"
+    (secret / "data").mkdir(parents=True)
+    (secret / "data/file").write_text("content")
+    os.chmod(secret, 0o700)
+    subprocess.run(["chown", "-R", "200000:200000", runtime.rootfs], check=True)
+    runtime.config["mounts"].append({"destination": "/data", "source": str(secret / "data"), "options": ["bind", "ro"]})
+    runtime.config["root"]["readonly"] = False
+    assert runtime.shell("cat /data/file; touch /made; id -u; echo x >/dev/null") == "content0\n"
+    assert (runtime.rootfs / "made").stat().st_uid == 200000
+
+
+def test_many_at_once(runtime):
+    runtime.config["process"]["args"] = ["true"]
+    runtime.write()
+    running = [subprocess.Popen(runtime.command("run", "--bundle", runtime.bundle, f"{runtime.id}-{i}"),
+                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for i in range(200)]
+    failures = [(process.wait(), process.stderr.read()) for process in running]
+    for process in running:
+        process.stderr.close()
+    assert failures == [(0, "")] * 200
+    assert not list((runtime.top / "state").glob("[!.]*"))
 
 
 def test_names_of_the_command(runtime, tmp_path):

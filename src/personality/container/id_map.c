@@ -39,47 +39,64 @@ static int write_maps(pid_t pid, const char *file, const struct oci_id_map *maps
     return code;
 }
 
-/* newuidmap PID CONTAINER HOST SIZE…: its own words on standard error say what it does not like. */
+/* The mapper's arguments: its name, the pid, and three numbers per map. Of malloc(), in one piece. */
+static char **mapper_arguments(const char *tool, pid_t pid, const struct oci_id_map *maps, unsigned count)
+{
+    size_t words = 3 + 3 * (size_t)count;
+    char **arguments = calloc(1, words * (sizeof *arguments + 16));
+    if (!arguments)
+        return NULL;
+    char *text = (char *)(arguments + words);
+    arguments[0] = (char *)tool;
+    for (size_t word = 1; word < words - 1; word++, text += 16) {
+        const struct oci_id_map *map = word > 1 ? &maps[(word - 2) / 3] : NULL;
+        const uint32_t numbers[3] = {map ? map->container : (uint32_t)pid, map ? map->host : 0,
+                                     map ? map->size : 0};
+        snprintf(text, 16, "%u", numbers[map ? (word - 2) % 3 : 0]);
+        arguments[word] = text;
+    }
+    return arguments;
+}
+
+/* Runs it; what it says on standard error, one line, goes to `said`. Its exit status, or a negative errno. */
+static int run_command(char *const *arguments, char said[160])
+{
+    int ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        execvp(arguments[0], arguments);
+        _exit(127);
+    }
+    close(ends[1]);
+    ssize_t size = child < 0 ? -1 : read(ends[0], said, 159);
+    said[size > 0 ? size : 0] = '\0';
+    said[strcspn(said, "\n")] = '\0';
+    close(ends[0]);
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+}
+
 static int run_mapper(const char *tool, pid_t pid, const struct oci_id_map *maps, unsigned count,
                       struct error *error)
 {
-    size_t words = 3 + 3 * (size_t)count;
-    char(*texts)[16] = calloc(words, sizeof *texts);
-    char **arguments = calloc(words, sizeof *arguments);
-    pid_t child = -1;
-    int status = 0, code = 0;
-    if (!texts || !arguments) {
-        code = error_set(error, -ENOMEM, "cannot map ids: out of memory");
-        goto out;
-    }
-    arguments[0] = (char *)tool;
-    snprintf(texts[1], sizeof texts[1], "%d", (int)pid);
-    arguments[1] = texts[1];
-    for (unsigned i = 0; i < count; i++) {
-        const uint32_t numbers[3] = {maps[i].container, maps[i].host, maps[i].size};
-        for (unsigned j = 0; j < 3; j++) {
-            size_t word = 2 + 3 * i + j;
-            snprintf(texts[word], sizeof texts[word], "%u", numbers[j]);
-            arguments[word] = texts[word];
-        }
-    }
-    child = fork();
-    if (child == 0) {
-        execvp(tool, arguments);
-        _exit(127);
-    }
-    if (child < 0 || waitpid(child, &status, 0) < 0)
-        code = error_set(error, -errno, "cannot start %s: %s", tool, strerror(errno));
-    else if (!WIFEXITED(status) || WEXITSTATUS(status) == 127)
-        code = error_set(error, -ENOENT, "cannot map the container's ids: %s is not installed", tool);
-    else if (WEXITSTATUS(status) != 0)
-        code = error_set(error, -EPERM, "%s refuses the container's map of ids", tool);
-    if (code < 0)
-        error_hint(error, "ranges of ids for ordinary users are given in /etc/subuid and /etc/subgid");
-out:
-    free(texts);
+    char said[160] = "";
+    char **arguments = mapper_arguments(tool, pid, maps, count);
+    int status = arguments ? run_command(arguments, said) : -ENOMEM;
     free(arguments);
-    return code;
+    if (status == 0)
+        return 0;
+    if (status < 0)
+        return error_set(error, status, "cannot start %s: %s", tool, strerror(-status));
+    if (status == 127)
+        error_set(error, -ENOENT, "cannot map the container's ids: %s is not installed", tool);
+    else
+        error_set(error, -EPERM, "cannot map the container's ids: %s", said[0] ? said : tool);
+    error_hint(error, "ranges of ids for ordinary users are given in /etc/subuid and /etc/subgid");
+    return error->code;
 }
 
 static bool is_own(const struct oci_id_map *maps, unsigned count, uint32_t own)

