@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "cli/oci.h"
 #include "personality/container/container.h"
-#include "personality/container/self_exe.h"
 
 enum option {
     BUNDLE,
@@ -89,8 +88,6 @@ static int run_create(void *context, int count, char **words)
     if (!oci_check_words(&oci_create, count, 1, 1))
         return STATUS_USAGE;
     complete_options(&state->options, words[0]);
-    if (self_exe_protect(&error) < 0)
-        return oci_fail(&error);
     return container_create(&state->options, &made, &error) < 0 ? oci_fail(&error) : STATUS_OK;
 }
 
@@ -118,8 +115,6 @@ static int run_run(void *context, int count, char **words)
     if (!oci_check_words(&oci_run, count, 1, 1))
         return STATUS_USAGE;
     complete_options(&state->options, words[0]);
-    if (self_exe_protect(&error) < 0)
-        return oci_fail(&error);
     if (state->detach)
         return run_detached(state);
 

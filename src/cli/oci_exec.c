@@ -10,7 +10,6 @@
 #include "cli/oci.h"
 #include "personality/container/container.h"
 #include "personality/container/oci_names.h"
-#include "personality/container/self_exe.h"
 
 #define VARIABLES_MAX 256
 #define GROUPS_MAX    64
@@ -232,8 +231,6 @@ static int run_exec(void *context, int count, char **words)
     struct error error = ERROR_INIT;
     if (!oci_check_words(&oci_exec, count, state->process_file ? 1 : 2, 1 << 20))
         return STATUS_USAGE;
-    if (self_exe_protect(&error) < 0)
-        return oci_fail(&error);
     state->execution.state_root = oci_options.state_root;
     state->execution.id = words[0];
     state->words = words + 1;

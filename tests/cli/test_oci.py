@@ -417,41 +417,60 @@ def test_nothing_of_the_host_is_open(runtime):
         refused(runtime.container("true"), "process.cwd")
 
 
-def test_visors_own_file_cannot_be_written(runtime, tmp_path):
-    """CVE-2019-5736: neither what waits as visor, nor visor called as /proc/self/exe, leads to the host's file."""
+def test_visors_own_file_cannot_be_written(runtime):
+    """CVE-2019-5736: what waits as visor where others may look at it does not lead to the host's file."""
     before = VISOR.stat()
-    runtime.config["root"]["readonly"] = False
-    runtime.config["process"]["capabilities"] = {
-        name: ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN"] for name in ("bounding", "effective", "permitted")}
+    runtime.config["hooks"] = {"startContainer": [{"path": "/bin/true"}]}
     runtime.create("sleep", "1000")
-    exe = f"/proc/{runtime.state()['pid']}/exe"  # still visor
+    exe = f"/proc/{runtime.state()['pid']}/exe"
     with pytest.raises(OSError):
         os.close(os.open(exe, os.O_WRONLY))
     with open(exe, "rb") as image:
         assert image.read(4) == b"\x7fELF" and os.fstat(image.fileno()).st_dev != before.st_dev
+    descriptor = os.open(exe, os.O_PATH)
     runtime.run("delete", "--force", runtime.id, check=True)
-
-    (runtime.rootfs / "script").write_text("#!/proc/self/exe\n")
-    os.chmod(runtime.rootfs / "script", 0o755)
-    runtime.create("/script")
-    descriptor = os.open(f"/proc/{runtime.state()['pid']}/exe", os.O_PATH)
-    runtime.run("start", runtime.id)
-    runtime.wait_for("stopped")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError):  # nor when nobody executes it any more
         os.close(os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY))
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("namespaces", ["pid", ""])
+def test_visor_cannot_be_called_from_inside(runtime, namespaces):
+    """CVE-2019-5736: a program or interpreter /proc/self/exe is not visor on the host's disk."""
+    (runtime.rootfs / "script").write_text("#!/proc/self/exe\n")
+    os.chmod(runtime.rootfs / "script", 0o755)
+    before = VISOR.stat()
+    if not namespaces:  # then visor protects itself in another way
+        runtime.config["linux"]["namespaces"] = [n for n in runtime.config["linux"]["namespaces"] if n["type"] != "pid"]
+    for program in ("/script", "/proc/self/exe"):
+        done = runtime.container(program)
+        assert done.returncode != 0
+        if namespaces:
+            assert "command" not in done.stderr + done.stdout  # as visor says where it is called without one
     assert (VISOR.stat().st_mtime_ns, VISOR.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_error_of_execve_reaches_the_start(runtime):
+    (runtime.rootfs / "damaged").write_bytes(b"\x7fELF and nothing more")
+    os.chmod(runtime.rootfs / "damaged", 0o755)
+    refused(runtime.container("/damaged"), 'exec: "/damaged": Exec format error')
+    runtime.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW"}  # then visor executes it itself
+    refused(runtime.container("/damaged"), 'exec: "/damaged": Exec format error')
+    del runtime.config["linux"]["seccomp"]
+    runtime.create("/damaged")
+    refused(runtime.run("start", runtime.id), 'exec: "/damaged": Exec format error')
+    runtime.wait_for("stopped")
 
 
 def test_preserved_descriptors(runtime):
     reader, writer = os.pipe()
-    os.dup2(writer, 3)
-    runtime.config["process"]["args"] = ["sh", "-c", "echo passed >&3"]
-    done = runtime.container("sh", "-c", "echo passed >&3", options=["--preserve-fds", "1"], pass_fds=[3])
-    assert done.returncode == 0, done.stderr
+    runtime.config["process"]["args"] = ["sh", "-c", "echo passed >&3; echo lost >&4"]
+    runtime.write()
+    command = runtime.command("run", "--bundle", runtime.bundle, "--preserve-fds", "1", runtime.id)
+    done = subprocess.run(["bash", "-c", f'exec "$@" 3>&{writer} 4>&{writer}', "bash", *command], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, pass_fds=[writer], timeout=60)
     os.close(writer)
-    os.close(3)
-    assert os.read(reader, 100) == b"passed\n"
+    assert os.read(reader, 100) == b"passed\n" and "bad file descriptor" in done.stderr.lower()
     os.close(reader)
 
 

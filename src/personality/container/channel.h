@@ -15,18 +15,19 @@
 #include "base/error.h"
 
 enum channel_kind {
-    CHANNEL_END,      /* the other side is gone */
-    CHANNEL_ERROR,    /* `error` is why it gave up */
-    CHANNEL_MAPPED,   /* to the child: the user namespace has its maps */
-    CHANNEL_HOOKS,    /* to the parent: the mounts are there, now is the time of the runtime's hooks */
-    CHANNEL_HOOKED,   /* to the child: they have run */
-    CHANNEL_TERMINAL, /* to the parent: `fd` is the terminal's master */
-    CHANNEL_LISTENER, /* to the parent: `fd` receives seccomp's notifications */
-    CHANNEL_TAKEN,    /* the answer to the two above */
-    CHANNEL_SPAWNED,  /* from the process in the middle: `pid` is the container's */
-    CHANNEL_READY,    /* to the parent: all is made; waiting for the start */
-    CHANNEL_START,    /* execute the program */
-    CHANNEL_STARTED,  /* from the child: on the way to execve(): nothing but an error may follow */
+    CHANNEL_END,          /* the other side is gone */
+    CHANNEL_ERROR,        /* `error` is why it gave up */
+    CHANNEL_MAPPED,       /* to the child: the user namespace has its maps */
+    CHANNEL_HOOKS,        /* to the parent: the mounts are there, now is the time of the runtime's hooks */
+    CHANNEL_HOOKED,       /* to the child: they have run */
+    CHANNEL_TERMINAL,     /* to the parent: `fd` is the terminal's master */
+    CHANNEL_LISTENER,     /* to the parent: `fd` receives seccomp's notifications */
+    CHANNEL_TAKEN,        /* the answer to the two above */
+    CHANNEL_SPAWNED,      /* from the process in the middle: `pid` is the container's */
+    CHANNEL_READY,        /* to the parent: all is made; waiting for the start */
+    CHANNEL_START,        /* execute the program */
+    CHANNEL_STARTED,      /* from the child: on the way to execve(): nothing but an error may follow */
+    CHANNEL_NOT_EXECUTED, /* from launch.S: `pid` is execve()'s negative errno */
 };
 
 struct channel_message {

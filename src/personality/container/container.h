@@ -43,8 +43,9 @@ struct container_options {
 /* A container that this process has just made. */
 struct container_new {
     pid_t pid;
-    int channel;  /* to the first process, for container_go(); -1: without `foreground` */
-    int terminal; /* the master, or -1 */
+    int channel;    /* to the first process, for container_go(); -1: without `foreground` */
+    int terminal;   /* the master, or -1 */
+    bool poststart; /* there are hooks to be run after the start */
 };
 
 /* Nothing is left of it after a failure. -EEXIST: the id is taken. */

@@ -20,6 +20,7 @@
 #include "personality/container/hook.h"
 #include "personality/container/id_map.h"
 #include "personality/container/pid_file.h"
+#include "personality/container/self_exe.h"
 #include "personality/container/state.h"
 #include "personality/container/store.h"
 #include "personality/container/terminal.h"
@@ -303,6 +304,24 @@ static void release(struct making *making)
     oci_config_free(making->config);
 }
 
+_Static_assert(CHANNEL_NOT_EXECUTED == 12, "launch.S knows it by number");
+
+/* The cheap way does only where the process is alone in the container until it executes the program, and
+ * where that is the first one that it executes: labels and filters are for the program. */
+static int protect_self(struct making *making, struct error *error)
+{
+    const struct oci_config *config = making->config;
+    bool alone = config->platform.new_namespaces & CLONE_NEWPID &&
+                 !config->hooks[OCI_HOOK_START_CONTAINER].hooks_count;
+    bool plain =
+        !config->platform.seccomp && !config->process.apparmor_profile && !config->process.selinux_label;
+    if (!self_exe_is_exposed())
+        return 0;
+    if (alone && plain)
+        making->first.launch = self_exe_open_launch();
+    return making->first.launch >= 0 ? 0 : self_exe_protect(error);
+}
+
 int container_create(const struct container_options *options, struct container_new *made, struct error *error)
 {
     struct making making = {
@@ -311,11 +330,13 @@ int container_create(const struct container_options *options, struct container_n
         .directory = -1,
         .channel = -1,
         .terminal = -1,
-        .first = {.start = -1, .console_socket = -1, .rootfs.tree = -1},
+        .first = {.start = -1, .console_socket = -1, .launch = -1, .rootfs.tree = -1},
     };
     int code = open_bundle(&making, error);
     if (code == 0)
         code = check_options(&making, error);
+    if (code == 0)
+        code = protect_self(&making, error);
     if (code == 0)
         code = making.directory = store_create(options->state_root, options->id, error);
     if (code >= 0)
@@ -326,7 +347,10 @@ int container_create(const struct container_options *options, struct container_n
         undo(&making);
     else if (!options->foreground)
         channel_send(making.channel, CHANNEL_TAKEN, -1);
-    *made = (struct container_new){.pid = making.pid, .channel = making.channel, .terminal = making.terminal};
+    *made = (struct container_new){.pid = making.pid,
+                                   .channel = making.channel,
+                                   .terminal = making.terminal,
+                                   .poststart = making.record.poststart};
     if (making.channel >= 0 && (code < 0 || !options->foreground)) {
         close(making.channel);
         made->channel = -1;

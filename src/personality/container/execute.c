@@ -23,6 +23,7 @@
 #include "personality/container/oci_names.h"
 #include "personality/container/pid_file.h"
 #include "personality/container/process.h"
+#include "personality/container/self_exe.h"
 #include "personality/container/spawn.h"
 #include "personality/container/terminal.h"
 
@@ -262,7 +263,9 @@ int container_execute(const struct container_execution *execution, struct contai
         .channel = -1,
         .terminal = -1,
     };
-    int code = find_container(&executing, error);
+    int code = self_exe_protect(error);
+    if (code == 0)
+        code = find_container(&executing, error);
     if (code == 0)
         code = prepare(&executing, error);
     if (code == 0)

@@ -25,6 +25,7 @@
 #include "personality/container/inside.h"
 #include "personality/container/oci_names.h"
 #include "personality/container/process.h"
+#include "personality/container/self_exe.h"
 #include "personality/container/state.h"
 #include "personality/container/terminal.h"
 
@@ -177,13 +178,13 @@ static int prepare(struct first *first, char **program, struct error *error)
     if (code < 0)
         return code;
     prctl(PR_SET_DUMPABLE, 0);
-    const int kept[] = {first->channel, first->start, label, terminal.slave};
+    const int kept[] = {first->channel, first->start, first->launch, label, terminal.slave};
     process_close_others(first->options->preserve_fds, kept, ARRAY_SIZE(kept));
     set_personality(&config->platform);
     const int descriptors[] = {terminal.slave, label};
     if (config->has_process)
         code = limits_become(&first->limits, &config->process, descriptors, first->channel, program, error);
-    process_close_others(first->options->preserve_fds, kept, 2);
+    process_close_others(first->options->preserve_fds, kept, 3);
     return code;
 }
 
@@ -217,6 +218,16 @@ static int wait_for_start(struct first *first)
     return accept_start(first->start);
 }
 
+/* Returns only what went wrong. */
+static int execute(struct first *first, int channel, const char *program, struct error *error)
+{
+    const struct oci_process *process = &first->config->process;
+    if (first->launch < 0)
+        return limits_execute(&first->limits, process, program, error);
+    int code = self_exe_launch(first->launch, channel, program, process->args, process->environment);
+    return error_set(error, code, "exec: \"%s\": %s", program, strerror(-code));
+}
+
 void first_run(struct first *first)
 {
     struct error error = ERROR_INIT;
@@ -238,7 +249,7 @@ void first_run(struct first *first)
     if (code == 0) {
         process_close_on_exec(3 + first->options->preserve_fds);
         channel_send(channel, CHANNEL_STARTED, -1);
-        limits_execute(&first->limits, &first->config->process, program, &error);
+        execute(first, channel, program, &error);
     }
     channel_send_error(channel, &error);
     _exit(1);

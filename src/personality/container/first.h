@@ -18,6 +18,7 @@ struct first {
     int channel;        /* to the creator */
     int start;          /* the socket to wait on, or -1: for the creator */
     int console_socket; /* or -1: the creator takes the terminal */
+    int launch;         /* of self_exe_open_launch(), or -1: visor executes the program itself */
 };
 
 /* Never returns. */

@@ -55,8 +55,22 @@ static int end_process(const struct store_record *record, struct error *error)
     return ready == 1 ? 0 : error_set(error, -ETIMEDOUT, "process %d does not end", record->pid);
 }
 
+/* What execve() has said of the program, which the configuration names. */
+static int not_executed(const char *state_root, const char *id, int code, struct error *error)
+{
+    struct oci_config *config = NULL;
+    int directory = store_open(state_root, id, false, error);
+    if (directory >= 0)
+        oci_config_read(&config, directory, "config.json", error);
+    error_set(error, code, "exec: \"%s\": %s", config ? config->process.args[0] : "", strerror(-code));
+    oci_config_free(config);
+    if (directory >= 0)
+        close(directory);
+    return code;
+}
+
 /* Says START, and hears what becomes of it: the end of the connection is execve()'s doing. */
-static int say_start(int channel, struct error *error)
+static int say_start(int channel, const char *state_root, const char *id, struct error *error)
 {
     struct channel_message message;
     bool started = false;
@@ -67,6 +81,8 @@ static int say_start(int channel, struct error *error)
             *error = message.error;
             return message.error.code < 0 ? message.error.code : -EIO;
         }
+        if (message.kind == CHANNEL_NOT_EXECUTED)
+            return not_executed(state_root, id, message.pid, error);
         if (message.kind == CHANNEL_END)
             return started ? 0 : error_set(error, -EPIPE, "the container's first process has ended");
         started |= message.kind == CHANNEL_STARTED;
@@ -88,10 +104,10 @@ static int after_start(const struct held *held, struct error *error)
 int container_go(const struct container_options *options, struct container_new *made, struct error *error)
 {
     struct held held;
-    int code = say_start(made->channel, error);
+    int code = say_start(made->channel, options->state_root, options->id, error);
     close(made->channel);
     made->channel = -1;
-    if (code < 0)
+    if (code < 0 || !made->poststart)
         return code;
     code = held_take(&held, options->state_root, options->id, true, error);
     if (code < 0)
@@ -118,7 +134,7 @@ int container_start(const char *state_root, const char *id, struct error *error)
         error_set(error, code, "cannot start container \"%s\": its first process does not listen: %s", id,
                   strerror(-code));
     if (code == 0) {
-        code = say_start(channel, error);
+        code = say_start(channel, state_root, id, error);
         unlinkat(held.directory, "start", 0); /* it has been started, or is dead */
     }
     if (channel >= 0)

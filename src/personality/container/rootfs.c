@@ -267,18 +267,23 @@ struct masks {
     int null, directory;
 };
 
+static int make_directory_mask(struct masks *masks, struct error *error)
+{
+    static const struct mount_options options = {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                                        MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+    if (masks->directory >= 0)
+        return mounting_copy(masks->directory, "", false, error);
+    int mount = mounting_new("tmpfs", "tmpfs", &options, NULL, error);
+    if (mount >= 0) /* the first one is put up itself: to drop a mount that nobody has takes long */
+        masks->directory = fcntl(mount, F_DUPFD_CLOEXEC, 0);
+    return mount;
+}
+
 static int make_mask(struct masks *masks, bool directory, struct error *error)
 {
-    if (directory) {
-        if (masks->directory < 0)
-            masks->directory =
-                mounting_new("tmpfs", "tmpfs",
-                             &(struct mount_options){.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-                                                            MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC},
-                             NULL, error);
-        return masks->directory < 0 ? masks->directory : mounting_copy(masks->directory, "", false, error);
-    }
     struct stat status;
+    if (directory)
+        return make_directory_mask(masks, error);
     if (masks->null < 0) {
         masks->null = open("/dev/null", O_PATH | O_CLOEXEC);
         if (masks->null < 0 || fstat(masks->null, &status) < 0 || !S_ISCHR(status.st_mode) ||

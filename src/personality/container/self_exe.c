@@ -14,6 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x10u
+#endif
+
+/* The program of launch.S; of size 0 where there is none. */
+extern const unsigned char launch_image[];
+extern const size_t launch_image_size;
+
 #define SELF      "/proc/self/exe"
 #define WORDS_MAX (4 << 20) /* bytes of the command line; above what the kernel takes */
 
@@ -109,9 +117,14 @@ static char **read_words(void)
     return words;
 }
 
+bool self_exe_is_exposed(void)
+{
+    return access(SELF, W_OK) == 0 && !is_copy();
+}
+
 int self_exe_protect(struct error *error)
 {
-    if (access(SELF, W_OK) < 0 || is_copy())
+    if (!self_exe_is_exposed())
         return 0;
     char **words = read_words();
     if (!words)
@@ -125,4 +138,41 @@ int self_exe_protect(struct error *error)
                          strerror(errno));
     execveat(fd, "", words, environ, AT_EMPTY_PATH);
     return error_set(error, -errno, "cannot execute a copy of visor's own file: %s", strerror(errno));
+}
+
+int self_exe_open_launch(void)
+{
+    if (!launch_image_size)
+        return -1; /* not for this processor */
+    int fd = memfd_create("launch", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create("launch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0 && (write(fd, launch_image, launch_image_size) != (ssize_t)launch_image_size ||
+                    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+int self_exe_launch(int launch, int channel, const char *path, const char *const *arguments,
+                    const char *const *environment)
+{
+    static char *const nothing[] = {NULL};
+    char number[16];
+    size_t count = 0;
+    while (arguments[count])
+        count++;
+    const char **words = calloc(count + 3, sizeof *words);
+    if (!words)
+        return -ENOMEM;
+    snprintf(number, sizeof number, "%d", channel);
+    words[0] = number;
+    words[1] = path;
+    memcpy(words + 2, arguments, count * sizeof *words);
+    fcntl(channel, F_SETFD, 0);
+    execveat(launch, "", (char **)words, environment ? (char **)environment : nothing, AT_EMPTY_PATH);
+    int code = -errno;
+    free(words);
+    return code;
 }

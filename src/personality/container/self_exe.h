@@ -12,9 +12,25 @@
 #ifndef VISOR_PERSONALITY_CONTAINER_SELF_EXE_H
 #define VISOR_PERSONALITY_CONTAINER_SELF_EXE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
+
+/* Whether visor's file needs protection at all. */
+bool self_exe_is_exposed(void);
 
 /* To be called before anything else is done: this process may begin again, with the same command line. */
 int self_exe_protect(struct error *error);
+
+/*
+ * The cheap way, where nobody can look at a process of visor in the container before it executes its program:
+ * that is executed by a tiny program in between (launch.S), in sealed memory. A descriptor, or -1: not to be
+ * had here.
+ */
+int self_exe_open_launch(void);
+/* `channel` is closed by the program's execve() or hears CHANNEL_NOT_EXECUTED. Returns a negative errno if
+ * not even the tiny program can be executed. */
+int self_exe_launch(int launch, int channel, const char *path, const char *const *arguments,
+                    const char *const *environment);
 
 #endif
