@@ -34,7 +34,7 @@ int oci_foreground(struct container_new *made);
 void oci_hold_signals(void);
 
 extern const struct command oci_create, oci_delete, oci_exec, oci_features, oci_kill, oci_list, oci_pause,
-    oci_ps, oci_resume, oci_run, oci_spec, oci_start, oci_state;
+    oci_ps, oci_resume, oci_run, oci_spec, oci_start, oci_state, oci_update;
 extern const struct command *const oci_commands[]; /* ends with NULL */
 
 #endif

@@ -265,6 +265,28 @@ def test_limits(runtime):
     assert not list(pathlib.Path("/sys/fs/cgroup").rglob(runtime.id))
 
 
+def test_update(runtime):
+    runtime.config["linux"]["resources"]["pids"] = {"limit": 50}
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+
+    def limit():
+        command = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max"
+        return runtime.run("exec", runtime.id, "sh", "-c", command, check=True).stdout.strip()
+
+    assert limit() == "50"
+    runtime.run("update", "--pids-limit", "60", runtime.id, check=True)
+    assert limit() == "60"
+    runtime.run("update", "--resources", "-", runtime.id, check=True, stdin=None, input='{"pids": {"limit": -1}}')
+    assert limit() == "max"
+    refused(runtime.run("update", "--resources", "-", runtime.id, stdin=None, input='{"pids": {"limit": "x"}}'),
+            "linux.resources.pids.limit")
+    assert runtime.run("update", "--memory", "much", runtime.id).returncode == 2
+    runtime.run("kill", runtime.id, "KILL", check=True)
+    runtime.wait_for("stopped")
+    refused(runtime.run("update", "--pids-limit", "60", runtime.id), "stopped")
+
+
 def test_namespaces_are_own_or_joined(runtime):
     kinds = ("pid", "net", "ipc", "uts", "mnt", "cgroup")
     own = {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in (*kinds, "user", "time")}

@@ -61,6 +61,11 @@ int container_kill(const char *state_root, const char *id, int signal, bool all,
 int container_delete(const char *state_root, const char *id, bool force, struct error *error);
 int container_freeze(const char *state_root, const char *id, bool freeze, struct error *error);
 
+struct resources;
+/* Other limits, of those that *resources names (resources.h); -EINVAL: it is stopped. */
+int container_update(const char *state_root, const char *id, const struct resources *resources,
+                     struct error *error);
+
 struct store_entry;
 struct container_state {
     struct store_entry *entry; /* its record; NULL while it is being created */

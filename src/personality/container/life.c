@@ -160,23 +160,44 @@ static int signal_all(const struct store_record *record, int signal, struct erro
     return code;
 }
 
+/* The cgroup of a container that is not stopped, which is to be done `what` with. */
+static int open_live_cgroup(struct held *held, const char *id, const char *what, struct cgroup **cgroup,
+                            struct error *error)
+{
+    enum container_status status = state_status(&held->entry->record, held->directory);
+    if (status == CONTAINER_STOPPED || status == CONTAINER_CREATING)
+        return error_set(error, -EINVAL, "cannot %s container \"%s\": it is %s", what, id,
+                         container_status_name(status));
+    return open_cgroup(&held->entry->record, cgroup, error);
+}
+
 int container_freeze(const char *state_root, const char *id, bool freeze, struct error *error)
 {
     struct held held;
-    struct cgroup *cgroup;
+    struct cgroup *cgroup = NULL;
     int code = held_take(&held, state_root, id, true, error);
     if (code < 0)
         return code;
-    enum container_status status = state_status(&held.entry->record, held.directory);
-    if (status != CONTAINER_RUNNING && status != CONTAINER_CREATED && status != CONTAINER_PAUSED)
-        code = error_set(error, -EINVAL, "cannot %s container \"%s\": it is %s", freeze ? "pause" : "resume",
-                         id, container_status_name(status));
-    else
-        code = open_cgroup(&held.entry->record, &cgroup, error);
-    if (code == 0) {
+    code = open_live_cgroup(&held, id, freeze ? "pause" : "resume", &cgroup, error);
+    if (code == 0)
         code = cgroup_freeze(cgroup, freeze, error);
-        cgroup_close(cgroup);
-    }
+    cgroup_close(cgroup);
+    held_release(&held);
+    return code;
+}
+
+int container_update(const char *state_root, const char *id, const struct resources *resources,
+                     struct error *error)
+{
+    struct held held;
+    struct cgroup *cgroup = NULL;
+    int code = held_take(&held, state_root, id, true, error);
+    if (code < 0)
+        return code;
+    code = open_live_cgroup(&held, id, "update", &cgroup, error);
+    if (code == 0)
+        code = cgroup_update(cgroup, resources, error);
+    cgroup_close(cgroup);
     held_release(&held);
     return code;
 }
