@@ -691,6 +691,21 @@ def test_rootless_life(rootless):
     rootless.run("delete", rootless.id, check=True)
 
 
+def test_default_state_directory_of_a_user(rootless):
+    """Also as root of a user namespace, as podman calls its runtime for ordinary users."""
+    rootless.config["process"]["args"] = ["true"]
+    rootless.write()
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(rootless.top)}
+    for inside in ([], ["unshare", "--user", "--map-root-user"]):
+        done = subprocess.run([*inside, VISOR, "oci", "list"], user=rootless.user, group=rootless.user, extra_groups=[],
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if not inside:
+            subprocess.run([VISOR, "oci", "run", "--bundle", rootless.bundle, rootless.id], user=rootless.user,
+                           group=rootless.user, extra_groups=[], env=environment, stdin=subprocess.DEVNULL, check=True)
+            assert (rootless.top / "visor/oci").is_dir()
+
+
 def test_rootless_cannot_have_what_takes_rights(rootless):
     rootless.config["linux"]["uidMappings"] = [{"containerID": 0, "hostID": 0, "size": 10}]
     refused(rootless.container("true"), "map")

@@ -38,16 +38,27 @@ static const struct json_field record_fields[] = {
     {0},
 };
 
+/* Root of the host, and not of an ordinary user's namespace, as podman calls its runtime. */
+static bool is_host_root(void)
+{
+    unsigned first = 1, outside = 1, count = 0;
+    FILE *file = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+    bool found = file && fscanf(file, "%u %u %u", &first, &outside, &count) == 3;
+    if (file)
+        fclose(file);
+    return found && first == 0 && outside == 0 && count == UINT32_MAX;
+}
+
 char *store_default_root(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     char path[PATH_MAX];
-    if (geteuid() == 0 && !runtime)
+    if (is_host_root())
         return strdup("/run/visor/oci");
-    if (geteuid() == 0 && getuid() == 0 && strncmp(runtime, "/run/user/", 10) != 0)
-        return strdup("/run/visor/oci");
-    if (runtime)
+    if (runtime && runtime[0])
         snprintf(path, sizeof path, "%s/visor/oci", runtime);
+    else if (geteuid() == 0)
+        return strdup("/run/visor/oci");
     else
         snprintf(path, sizeof path, "/tmp/visor-%u/oci", (unsigned)geteuid());
     return strdup(path);
