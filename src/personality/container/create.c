@@ -140,6 +140,14 @@ static int make_start_socket(struct making *making, struct error *error)
     return 0;
 }
 
+/* The cgroups are found by this, whatever happens to this process. */
+static int write_location(void *opaque, const char *path, struct error *error)
+{
+    struct making *making = opaque;
+    making->record.cgroup_path = path;
+    return store_write(making->directory, &making->record, error);
+}
+
 static int prepare(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
@@ -148,14 +156,12 @@ static int prepare(struct making *making, struct error *error)
         code = make_start_socket(making, error);
     if (code == 0 && making->options->console_socket)
         code = first->console_socket = terminal_connect(making->options->console_socket, error);
+    fill_record(making);
     if (code >= 0)
-        code = limits_prepare(&first->limits, making->options, making->config, error);
+        code = limits_prepare(&first->limits, making->options, making->config, write_location, making, error);
     if (code < 0)
         return code;
-    fill_record(making);
     limits_record(&first->limits, &making->record);
-    if (making->record.cgroup_path) /* that it is found, whatever happens to this process */
-        code = store_write(making->directory, &making->record, error);
     first->rootfs = (struct rootfs){
         .config = making->config,
         .path = making->root,
@@ -240,7 +246,7 @@ static int serve(struct making *making, struct error *error)
             if (code == 0)
                 channel_send(making->channel, CHANNEL_TAKEN, -1);
             break;
-        case CHANNEL_READY: return 0;
+        case CHANNEL_READY: cgroup_settle(making->first.limits.cgroup); return 0;
         case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;
         default:
             return error_set(error, -EPIPE, "the container's first process has ended before it was ready");
@@ -259,7 +265,6 @@ static int make(struct making *making, struct error *error)
         if (code == 0)
             channel_send(making->channel, CHANNEL_MAPPED, -1);
     }
-    cgroup_settle(making->first.limits.cgroup);
     making->record.pid = making->pid;
     making->record.start_time = state_process_start(making->pid);
     if (code == 0) /* while it works */

@@ -66,7 +66,9 @@ static int compile_filter(struct limits *limits, const char *state_root, const j
 }
 
 int limits_prepare(struct limits *limits, const struct container_options *options,
-                   const struct oci_config *config, struct error *error)
+                   const struct oci_config *config,
+                   int (*located)(void *opaque, const char *path, struct error *error), void *opaque,
+                   struct error *error)
 {
     const struct oci_linux *platform = &config->platform;
     struct resources resources = {0};
@@ -84,6 +86,8 @@ int limits_prepare(struct limits *limits, const struct container_options *option
         .id = options->id,
         .path = platform->cgroups_path && platform->cgroups_path[0] ? platform->cgroups_path : NULL,
         .systemd = options->systemd_cgroup,
+        .located = located,
+        .opaque = opaque,
         .statistics =
             platform->cgroups_path && platform->cgroups_path[0], /* who says where will look there */
     };
@@ -97,7 +101,9 @@ int limits_open(struct limits *limits, const char *state_root, const struct stor
 {
     *limits = (struct limits){0};
     int code = compile_filter(limits, state_root, config->platform.seccomp, error);
-    return code < 0 ? code : cgroup_open(&limits->cgroup, record->cgroup_path, record->cgroup_scope, error);
+    if (code == 0)
+        code = cgroup_open(&limits->cgroup, record->cgroup_path, record->cgroup_scope, error);
+    return code < 0 ? code : cgroup_follow(limits->cgroup, record->pid, error);
 }
 
 void limits_record(const struct limits *limits, struct store_record *record)

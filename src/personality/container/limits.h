@@ -20,8 +20,11 @@ struct limits {
     const char *listener_path, *listener_metadata; /* of who serves the filter's notifications */
 };
 
+/* `located` is called when it is known where the cgroups will be, and nothing has been made. */
 int limits_prepare(struct limits *limits, const struct container_options *options,
-                   const struct oci_config *config, struct error *error);
+                   const struct oci_config *config,
+                   int (*located)(void *opaque, const char *path, struct error *error), void *opaque,
+                   struct error *error);
 /* Those of a container that there is, for one more process. */
 int limits_open(struct limits *limits, const char *state_root, const struct store_record *record,
                 const struct oci_config *config, struct error *error);
