@@ -15,7 +15,8 @@ NET = ["failover", "net_failover", "virtio_net"]
 PANIC = ["pvpanic", "pvpanic-mmio"]
 BUTTON = ["button", "evdev"]
 BALLOON = ["virtio_balloon"]
-MODULES = DISK + NET + PANIC + BUTTON + BALLOON
+VSOCK = ["vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"]
+MODULES = DISK + NET + PANIC + BUTTON + BALLOON + VSOCK
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /mnt /tmp
@@ -64,8 +65,9 @@ def libraries(program):
     return {pathlib.Path(word) for word in text.split() if word.startswith("/")}
 
 
-def make_initrd(path, script, modules, programs=()):
-    """An initial RAM disk whose /init is INIT and then the script. Programs are where they are on the host."""
+def make_initrd(path, script, modules, programs=None, of_host=()):
+    """An initial RAM disk whose /init is INIT and then the script. Programs by name; those of the host, with their
+    libraries, are where they are there."""
     busybox = next(download("busybox-static").glob("bin/busybox")).read_bytes()
     out = b"".join(entry(name, stat.S_IFDIR | 0o755) for name in ("bin", "dev", "modules"))
     out += entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
@@ -73,7 +75,9 @@ def make_initrd(path, script, modules, programs=()):
     out += entry("init", stat.S_IFREG | 0o755, (INIT + script + "\n").encode())
     for name, data in modules.items():
         out += entry(f"modules/{name}.ko", stat.S_IFREG | 0o644, data)
-    files = {path for program in programs for path in libraries(program)} | set(programs)
+    for name, data in (programs or {}).items():
+        out += entry(name, stat.S_IFREG | 0o755, data)
+    files = {path for program in of_host for path in libraries(program)} | set(of_host)
     for name in sorted({str(parent) for file in files for parent in file.parents if parent != parent.parent}, key=len):
         out += entry(name[1:], stat.S_IFDIR | 0o755)
     for file in sorted(files):
@@ -92,5 +96,5 @@ class GuestKernel:
         self.modules = {module: next(root.glob(f"lib/modules/*/kernel/**/{module}.ko")).read_bytes()
                         for module in MODULES}
 
-    def initrd(self, directory, script, programs=()):
-        return make_initrd(directory / "initrd", script, self.modules, programs)
+    def initrd(self, directory, script, programs=None, of_host=()):
+        return make_initrd(directory / "initrd", script, self.modules, programs, of_host)

@@ -32,7 +32,7 @@ def kernel():
 @pytest.mark.parametrize("mode", MOUNT)
 def test_limits_hold_on_every_kind_of_host(visor, kernel, tmp_path, mode):
     initrd = kernel.initrd(tmp_path, f"{MOUNT[mode]}\n{PROGRAM}\necho STATUS=$?\n"
-                                     "find /sys/fs/cgroup /groups -name 'visor-test*'; poweroff -f", [PROGRAM])
+                                     "find /sys/fs/cgroup /groups -name 'visor-test*'; poweroff -f", of_host=[PROGRAM])
     result = visor("run", "--memory", "768M", "--kernel", kernel.image, "--initrd", initrd,
                    "--append", "console=ttyS0 quiet", timeout=300)
     assert "STATUS=0" in result.stdout, result.stdout[-3000:]

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * agent/client: asks the agent in a guest (docs/agent.md), by the path that was given to `visor run --vsock`.
+ * A connection is for one request: each function makes its own. The guest is not trusted: what it sends is
+ * checked and limited. A timeout is for each answer, -1 is no end.
+ *
+ * Errors: -ENOTCONN: the machine runs no agent, or not yet; -ENOENT, -ECONNREFUSED: there is no such machine;
+ * -ETIMEDOUT; -EPROTO; -ECONNRESET: the guest has gone; -EREMOTEIO: the agent has refused, with its reason.
+ */
+#ifndef VISOR_CONTROL_AGENT_CLIENT_H
+#define VISOR_CONTROL_AGENT_CLIENT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "control/agent/protocol.h"
+
+struct agent_host {
+    const char *path; /* of the vsock; NULL: `fd` is a connection to the agent, which is taken over */
+    int fd;
+    bool direct; /* an agent listens there itself (visor-agent --unix) */
+    int timeout_ms;
+};
+
+int agent_ping(const struct agent_host *host, struct error *error);
+/* What the guest is: name and value for each fact, some names several times: hostname, kernel, architecture,
+ * uptime, system, system-name, address ("eth0 10.0.2.15/24"). */
+int agent_facts(const struct agent_host *host,
+                void (*fact)(void *opaque, const char *name, const char *value), void *opaque,
+                struct error *error);
+/* The guest has begun to shut down when this comes back. */
+int agent_shutdown(const struct agent_host *host, enum agent_shutdown how, struct error *error);
+
+struct agent_run {
+    struct agent_exec exec;
+    int input, output, errors; /* input: -1 for none, without AGENT_STDIN; borrowed, they may block or not */
+    /* May be -1: when it is readable, eight bytes are read from it: rows and columns, 32 bits each, of the
+     * terminal's new size. */
+    int resize;
+};
+
+/* Runs a program in the guest until it ends; *status is its exit status, or 128 and the number of its signal,
+ * as in a shell. */
+int agent_run(const struct agent_host *host, const struct agent_run *run, int *status, struct error *error);
+
+/* A file of the guest's: what `fd` has, up to its end, gets there under the name and with the mode when it is
+ * complete; and the other way round. */
+int agent_put(const struct agent_host *host, const char *path, mode_t mode, int fd, struct error *error);
+int agent_get(const struct agent_host *host, const char *path, int fd, mode_t *mode, struct error *error);
+
+#endif
