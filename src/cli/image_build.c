@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,6 +65,15 @@ static const char set_up[] =
     "    mkdir -p \"$root/etc/systemd/system/ssh.service.d\"\n"
     "    printf '[Service]\\nExecStartPre=\\nExecStartPre=/usr/bin/ssh-keygen -A\\nExecStartPre=/usr/sbin/sshd -t\\n' \\\n"
     "        >\"$root/etc/systemd/system/ssh.service.d/keys.conf\"\n"
+    "fi\n"
+    "if [ -n \"${VISOR_AGENT+set}\" ]; then\n"
+    "    cat \"$VISOR_AGENT\" >\"$root/usr/sbin/visor-agent\"\n"
+    "    chmod 755 \"$root/usr/sbin/visor-agent\"\n"
+    "    printf '[Unit]\\nDescription=visor guest agent\\n\\n[Service]\\n"
+    "ExecStartPre=-/sbin/modprobe vmw_vsock_virtio_transport\\nExecStart=/usr/sbin/visor-agent\\nKillMode=process\\n"
+    "Restart=on-failure\\nRestartSec=5\\n\\n[Install]\\nWantedBy=multi-user.target\\n' \\\n"
+    "        >\"$root/etc/systemd/system/visor-agent.service\"\n"
+    "    chroot \"$root\" systemctl enable -q visor-agent\n"
     "fi\n"
     "[ -e \"$root/vmlinuz\" ] && [ -e \"$root/initrd.img\" ] || {\n"
     "    echo 'E: the kernel package left no /vmlinuz and /initrd.img' >&2; exit 1; }\n"
@@ -170,6 +180,29 @@ static int random_uuid(char uuid[37], struct error *error)
     return got ? 0 : error_set(error, -EIO, "cannot read /proc/sys/kernel/random/uuid");
 }
 
+extern const unsigned char agent_image[];
+extern const size_t agent_image_size;
+
+/* The agent as a file that mmdebstrap's hook inherits. It is of the host's architecture, and not put into
+ * others. */
+static int export_agent(const struct image_build *build, struct error *error)
+{
+    char path[64];
+    unsetenv("VISOR_AGENT");
+    if (strcmp(build->arch, "amd64") != 0)
+        return 0;
+    int fd = memfd_create("visor-agent", 0);
+    if (fd < 0 || write(fd, agent_image, agent_image_size) != (ssize_t)agent_image_size) {
+        error_set(error, -EIO, "cannot make a file of the guest's agent: %s", strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -EIO;
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    setenv("VISOR_AGENT", path, 1);
+    return 0;
+}
+
 static int export_options(const struct image_build *build, int fd, struct error *error)
 {
     char uuid[37], path[64], *keys = NULL;
@@ -189,7 +222,7 @@ static int export_options(const struct image_build *build, int fd, struct error 
     if (keys)
         setenv("VISOR_KEYS", keys, 1);
     free(keys);
-    return 0;
+    return export_agent(build, error);
 }
 
 static const char *kernel_package(const struct image_build *build)

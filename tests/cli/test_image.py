@@ -54,6 +54,11 @@ def test_image_has_nothing_of_its_making_left(image):
     assert debugfs("cat /etc/machine-id") == ""
 
 
+def test_image_has_the_agent(image):
+    assert "Mode:  0755" in debugfs("stat /usr/sbin/visor-agent")
+    assert "visor-agent.service" in debugfs("ls -p /etc/systemd/system/multi-user.target.wants")
+
+
 @pytest.mark.parametrize("words, told", [
     (["debian:bookworm"], "-o FILE"),
     (["-o", "x.img"], "name what to build"),
