@@ -443,8 +443,7 @@ def test_logs_are_followed_to_the_end(store):
 def test_log_begins_anew_at_its_size(store):
     store.start("web", "--log-size", "100000")
     follower = subprocess.Popen([VISOR, "logs", "-f", "web"], env=store.environment(), stdout=subprocess.PIPE)
-    store.send("web", "F")
-    store.send("web", "\nend\n")
+    store.send("web", "F\nend\n")
     store.wait_for_log("web", "end")
     directory = next((store.path / "domains").iterdir())
     assert (directory / "log").stat().st_size <= 100000 and (directory / "log.1").stat().st_size <= 100000
