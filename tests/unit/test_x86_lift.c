@@ -239,6 +239,28 @@ static void test_reach_of_the_least_offset(void **state)
         assert_int_not_equal(region.insns[i].op, IR_REACH);
 }
 
+/* mov rcx, 1000h; mov eax, [rcx]; mov rdx, 1000h + (2^63 - 1); mov ebx, [rdx]; mov edi, [rcx + 8]: the second
+ * address is as far from the first as can be, and in no look-up with it. */
+static void test_reach_of_the_farthest(void **state)
+{
+    static const uint8_t code[] = {0x48, 0xb9, 0x00, 0x10, 0, 0, 0, 0,    0,    0,    0x8b, 0x01, 0x48, 0xba,
+                                   0xff, 0x0f, 0,    0,    0, 0, 0, 0x80, 0x8b, 0x1a, 0x8b, 0x79, 0x08};
+    unsigned accesses = 0;
+    (void)state;
+    ir_region_reset(&region, PC);
+    region.mode = X86_CODE_64;
+    region.reaches = true;
+    x86_guest.lift(&region, PC, code, sizeof code, 5);
+    for (unsigned i = 0; i < region.count; i++) {
+        const struct ir_insn *n = &region.insns[i];
+        if (n->op != IR_LOAD || !(n->aux & IR_MEM_REACHED))
+            continue;
+        assert_in_range(n->imm, 0, 8);
+        accesses++;
+    }
+    assert_int_equal(accesses, 2);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -253,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_push_segment),
         cmocka_unit_test(test_reaches_of_32_bits),
         cmocka_unit_test(test_reach_of_the_least_offset),
+        cmocka_unit_test(test_reach_of_the_farthest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,19 +39,20 @@ static bool keeps_low_half(const struct ir_insn *n)
 static ir_value root_of(const struct ir_region *r, ir_value v, bool wraps, int64_t *offset)
 {
     ir_value root = v;
-    int64_t sum = *offset, k;
+    uint64_t sum = (uint64_t)*offset;
+    int64_t k;
 
     for (unsigned i = 0; i < CHAIN_MOST; i++) {
         const struct ir_insn *n = &r->insns[v];
         if (n->type != IR_I64 && !wraps)
             break;
         if (adds_constant(r, n, &k))
-            sum += k;
+            sum += (uint64_t)k;
         else if (!wraps || !keeps_low_half(n))
             break;
         v = n->a;
         if (r->insns[v].type == IR_I64)
-            root = v, *offset = wraps ? (int32_t)sum : sum;
+            root = v, *offset = wraps ? (int32_t)sum : (int64_t)sum;
     }
     return root;
 }
@@ -74,7 +75,7 @@ static bool same_root(const struct ir_region *r, const struct ir_insn *reach, co
     const struct ir_insn *to = &r->insns[reach->a], *from = &r->insns[access->a];
     if (!is_fixed(to) || to->op != from->op || reach->b || access->b)
         return false;
-    *offset += (int64_t)(from->imm - to->imm);
+    *offset = (int64_t)((uint64_t)*offset + from->imm - to->imm);
     return true;
 }
 
@@ -110,7 +111,7 @@ static ir_value find_reach(struct ir_region *r, const struct ir_insn *access, in
     for (unsigned i = r->reach_count; i-- > 0;) {
         struct ir_insn *reach = &r->insns[r->reach[i]];
         int64_t at = *offset;
-        if (!same_root(r, reach, access, &at))
+        if (!same_root(r, reach, access, &at) || at != (int32_t)at)
             continue;
         /* An instruction that reads and writes may be refused at once. */
         bool upgrade = write && !(reach->aux & IR_REACH_WRITE) && r->reach[i] > begun_at(r);
