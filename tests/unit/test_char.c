@@ -34,7 +34,7 @@ static struct char_backend backend;
 static uint8_t waiting[8192];
 static size_t waiting_size;
 static size_t device_size = 4;
-static bool paused, exits;
+static bool paused, exits, ends;
 
 static void device_send(const void *data, size_t size)
 {
@@ -43,6 +43,8 @@ static void device_send(const void *data, size_t size)
     size_t taken = backend.write(backend.opaque, waiting, waiting_size);
     memmove(waiting, waiting + taken, waiting_size - taken);
     waiting_size -= taken;
+    if (ends && !waiting_size)
+        loop_stop(loop);
 }
 
 static size_t device_room(void *opaque)
@@ -56,8 +58,7 @@ static void device_receive(void *opaque, const uint8_t *data, size_t size)
     (void)opaque;
     for (size_t i = 0; i < size; i++) {
         char c = (char)data[i];
-        if (c == '!')
-            loop_stop(loop);
+        ends |= c == '!'; /* when all has been said */
         if (c == '$')
             kill(getpid(), SIGSEGV);
         c = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
@@ -386,6 +387,26 @@ static void test_pipes(void **state)
     close(in[0]), close(in[1]), close(out[0]), close(out[1]);
 }
 
+/* Whoever begins to read only when the machine has come to its end still gets the last of it. */
+static void test_slow_reader(void **state)
+{
+    (void)state;
+    int in[2], out[2];
+    assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+    static char text[66001], expected[66001]; /* more than a pipe holds */
+    memset(text, 'x', sizeof text - 1);
+    memset(expected, 'X', sizeof expected - 1);
+    pid_t pid = machine_start("stdio", in[0], out[1]);
+    for (size_t done = 0; done < sizeof text - 1; done += 3000)
+        assert_int_equal(write(in[1], text + done, 3000), 3000);
+    type(in[1], "!");
+    usleep(300000);
+    expect(out[0], expected);
+    expect(out[0], "!");
+    assert_int_equal(machine_status(pid), 0);
+    close(in[0]), close(in[1]), close(out[0]), close(out[1]);
+}
+
 static void test_end_of_input(void **state)
 {
     (void)state;
@@ -573,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_terminal_of_no_session),
         cmocka_unit_test(test_terminal_restored),
         cmocka_unit_test(test_pipes),
+        cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_end_of_input),
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_pty),

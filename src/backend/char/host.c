@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,17 @@ static void host_write_out(struct char_host *host)
     }
     if (host->out.watch)
         loop_watch_change(host->out.watch, 0);
+}
+
+/* The last that the guest has said: whoever reads slowly gets it, whoever has stopped to read does not keep
+ * the machine from its end. */
+static void host_write_rest(struct char_host *host)
+{
+    enum { PATIENCE = 1000 }; /* ms in which nothing is read */
+    struct pollfd end = {.fd = host->out.fd, .events = POLLOUT};
+    do {
+        host_write_out(host);
+    } while (host->output_size && host->out.fd >= 0 && poll(&end, 1, PATIENCE) > 0);
 }
 
 static void host_flush(void *opaque)
@@ -278,7 +290,7 @@ void char_host_close(struct char_host *host)
         return;
     loop_cancel(host->loop, &host->flush_call);
     loop_cancel(host->loop, &host->input_call);
-    host_write_out(host);
+    host_write_rest(host);
     char_end_close(&host->in);
     char_end_close(&host->out);
     if (host->terminal)
