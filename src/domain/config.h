@@ -21,7 +21,7 @@
 #include "base/error.h"
 
 #define DOMAIN_DOCUMENT_MAX (1u << 20) /* bytes */
-#define DOMAIN_TEXT_MAX     4095       /* bytes of one text */
+#define DOMAIN_TEXT_MAX     8191       /* bytes of one text */
 #define DOMAIN_WHERE_MAX    160        /* "machine.disks[12]" */
 
 struct domain_list {
