@@ -380,12 +380,27 @@ static void set_ranges(struct code_block *block, const struct code_range ranges[
 
 /* -- joining and forgetting ---------------------------------------------------------------------------- */
 
+/* Takes an exit out of the list of the block that it is linked to. */
+static void leave_target(struct code_cache *cache, uint32_t index)
+{
+    struct block_exit *exit = &cache->exits[index];
+    if (exit->linked == NO_BLOCK)
+        return;
+    uint32_t *from = &cache->blocks[exit->linked].incoming;
+    while (*from != index)
+        from = &cache->exits[*from].next;
+    *from = exit->next;
+    exit->linked = NO_BLOCK;
+    exit->next = NO_EXIT;
+}
+
 void code_cache_link(struct code_cache *cache, uint32_t exit_index, uint32_t block,
                      const _Atomic uint32_t *interrupts)
 {
     struct block_exit *exit = &cache->exits[exit_index];
 
-    if (exit->linked != block) {
+    if (exit->linked != block) { /* of an instruction that crosses, there may be one for each second page */
+        leave_target(cache, exit_index);
         exit->linked = block;
         exit->next = cache->blocks[block].incoming;
         cache->blocks[block].incoming = exit_index;
@@ -518,13 +533,8 @@ static void leave_incoming(struct code_cache *cache, const struct code_arena *ar
 {
     const struct code_part *exits = &arena->parts[TABLE_EXITS];
     for (uint32_t i = exits->first; i < exits->end; i++) {
-        const uint32_t to = cache->exits[i].linked;
-        if (to == NO_BLOCK || contains(&arena->parts[TABLE_BLOCKS], to))
-            continue;
-        uint32_t *from = &cache->blocks[to].incoming;
-        while (*from != i)
-            from = &cache->exits[*from].next;
-        *from = cache->exits[i].next;
+        if (!contains(&arena->parts[TABLE_BLOCKS], cache->exits[i].linked))
+            leave_target(cache, i);
     }
 }
 

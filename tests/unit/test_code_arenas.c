@@ -148,6 +148,45 @@ static void test_nobody_is_inside(void **state)
     drop_under_loop(40);
 }
 
+/* -- lists of exits -------------------------------------------------------------------------------------- */
+
+/* A block with one exit, whose last byte is on the page `second`. */
+static uint32_t add_block(struct code_cache *cache, uint64_t second, bool passes)
+{
+    static const uint8_t bytes[64];
+    static const struct host_exit exits[] = {{.slot = 8, .stub = 16, .target = AT(0, 0)}};
+    const struct code_parts parts = {
+        .size = sizeof bytes, .exit_count = 1, .exits = exits, .bytes = bytes, .passes = passes};
+    const struct block_key key = {AT(0, 0xfff), 0xfff, second, 0, false};
+    const struct code_range ranges[2] = {{0xfff, 1}, {second, 1}};
+    const uint32_t block = code_cache_add(cache, &key, ranges, &parts);
+    assert_int_not_equal(block, NO_BLOCK);
+    return block;
+}
+
+/* An exit that leads to another block than before is only in the list of that one, whichever is dropped. */
+static void test_an_exit_is_in_one_list(void **state)
+{
+    struct error error = ERROR_INIT;
+    const _Atomic uint32_t interrupts = 0;
+    struct code_cache *cache;
+    (void)state;
+    assert_int_equal(code_cache_new(&cache, &x86_system_guest, CACHE, true, &error), 0);
+    const uint32_t from = add_block(cache, 0x3000, true), one = add_block(cache, 0x1000, false),
+                   two = add_block(cache, 0x2000, false);
+    const uint32_t exit = cache->blocks[from].exits;
+    code_cache_link(cache, exit, one, &interrupts);
+    code_cache_link(cache, exit, two, &interrupts);
+    assert_int_equal(cache->blocks[one].incoming, NO_EXIT);
+    assert_int_equal(cache->blocks[two].incoming, exit);
+    code_cache_link(cache, exit, one, &interrupts);
+    code_cache_link(cache, exit, one, &interrupts);
+    assert_int_equal(cache->blocks[one].incoming, exit);
+    assert_int_equal(cache->blocks[two].incoming, NO_EXIT);
+    assert_int_equal(cache->exits[exit].next, NO_EXIT);
+    code_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +195,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changes_reach_copies, begin, end),
         cmocka_unit_test_setup_teardown(test_dropped_code_ends, begin, end),
         cmocka_unit_test_setup_teardown(test_nobody_is_inside, begin, end),
+        cmocka_unit_test(test_an_exit_is_in_one_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
