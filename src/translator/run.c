@@ -518,8 +518,8 @@ static enum translator_exit run_once(struct translator_cpu *cpu, uint32_t from, 
     if (cpu->cache == t->cache && catch_up(cpu))
         from = NO_EXIT;
     adopt_mode(cpu);
-    if (cpu->system && from == NO_EXIT &&
-        !careful) { /* behind an instruction of the owner's, most of the time */
+    if (cpu->system && from == NO_EXIT && !careful) {
+        /* Behind an instruction of the owner's, most of the time. */
         const void *code = cpu->cache == t->cache ? known_code(cpu) : NULL;
         if (code)
             return enter_code(cpu, code);
