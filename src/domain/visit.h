@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * visit: a command looks into a domain that runs, whatever its kind.
+ *
+ * What a kind does in the domain's own process is in kind.h; a visit is made by the process of a command, and
+ * reaches the domain by what it has at run time: a container's namespaces, the agent in a machine. The
+ * domain's lock is not held: it can come to its end at any moment, which is then the error.
+ *
+ *     domain_visit_begin(&visit, &domain, &error) && visit.kind->visits->exec(&visit, …);
+ *     domain_visit_end(&visit);
+ */
+#ifndef VISOR_DOMAIN_VISIT_H
+#define VISOR_DOMAIN_VISIT_H
+
+#include "domain/kind.h"
+#include "domain/store.h"
+
+struct domain_visit {
+    struct domain *domain; /* the caller's */
+    struct domain_config config;
+    struct domain_state state; /* as it was when the visit began */
+    const struct domain_kind *kind;
+};
+
+/* -ESRCH: the domain does not run. Nothing is left after an error. */
+int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error);
+void domain_visit_end(struct domain_visit *visit);
+
+#endif
