@@ -33,11 +33,18 @@ enum container_status {
 struct container_options {
     const char *state_root, *id;
     const char *bundle;         /* the directory with config.json */
+    const char *config;         /* the configuration's path, if it is another file; or NULL */
     const char *console_socket; /* where to send the terminal's master; NULL: keep it in `terminal` */
     const char *pid_file;       /* or NULL */
     unsigned preserve_fds;      /* descriptors from 3 on that the program is to have */
+    const int *stdio;           /* three descriptors for its standard streams; NULL: the caller's */
     bool no_pivot, no_new_keyring, systemd_cgroup;
     bool foreground; /* the caller stays: it starts the container by container_go() and waits for it */
+    /* The caller is this container's for all of its life: its first process ends with it. It has called
+     * self_exe_protect() when it began; without this, create may begin the whole command anew. */
+    bool resident;
+    /* Where the configuration has no linux.seccomp: by visor's own profile (seccomp.h). */
+    bool default_filter;
 };
 
 /* A container that this process has just made. */

@@ -38,6 +38,12 @@ struct making {
     int terminal;
 };
 
+/* In the bundle, unless it is a path from the root. */
+static const char *config_name(const struct making *making)
+{
+    return making->options->config ? making->options->config : "config.json";
+}
+
 static int open_bundle(struct making *making, struct error *error)
 {
     const char *path = making->options->bundle;
@@ -47,9 +53,12 @@ static int open_bundle(struct making *making, struct error *error)
     making->bundle_fd = open(making->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (making->bundle_fd < 0)
         return error_set(error, -errno, "cannot open the bundle %s: %s", path, strerror(errno));
-    int code = oci_config_read(&making->config, making->bundle_fd, "config.json", error);
+    int code = oci_config_read(&making->config, making->bundle_fd, config_name(making), error);
     if (code < 0) {
-        error_prefix(error, "%s/config.json: ", making->bundle);
+        if (making->options->config)
+            error_prefix(error, "%s: ", making->options->config);
+        else
+            error_prefix(error, "%s/config.json: ", making->bundle);
         return code;
     }
     const char *root = making->config->root.path;
@@ -120,6 +129,7 @@ static void fill_record(struct making *making)
         .owner = geteuid(),
         .poststart = config->hooks[OCI_HOOK_POSTSTART].hooks_count > 0,
         .poststop = config->hooks[OCI_HOOK_POSTSTOP].hooks_count > 0,
+        .default_filter = making->options->default_filter,
     };
 }
 
@@ -151,7 +161,7 @@ static int write_location(void *opaque, const char *path, struct error *error)
 static int prepare(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
-    int code = store_copy_config(making->directory, making->bundle_fd, "config.json", error);
+    int code = store_copy_config(making->directory, making->bundle_fd, config_name(making), error);
     if (code == 0 && !making->options->foreground)
         code = make_start_socket(making, error);
     if (code == 0 && making->options->console_socket)
@@ -318,13 +328,17 @@ static int protect_self(struct making *making, struct error *error)
     const struct oci_config *config = making->config;
     bool alone = config->platform.new_namespaces & CLONE_NEWPID &&
                  !config->hooks[OCI_HOOK_START_CONTAINER].hooks_count;
-    bool plain =
-        !config->platform.seccomp && !config->process.apparmor_profile && !config->process.selinux_label;
+    bool plain = !config->platform.seccomp && !making->options->default_filter &&
+                 !config->process.apparmor_profile && !config->process.selinux_label;
     if (!self_exe_is_exposed())
         return 0;
     if (alone && plain)
         making->first.launch = self_exe_open_launch();
-    return making->first.launch >= 0 ? 0 : self_exe_protect(error);
+    if (making->first.launch >= 0)
+        return 0;
+    return making->options->resident
+               ? error_set(error, -EPERM, "visor's own file would be in the reach of the container")
+               : self_exe_protect(error);
 }
 
 int container_create(const struct container_options *options, struct container_new *made, struct error *error)

@@ -208,7 +208,8 @@ static int accept_start(int listener)
 static int wait_for_start(struct first *first)
 {
     struct error error = ERROR_INIT;
-    prctl(PR_SET_PDEATHSIG, 0); /* the creator may go now */
+    /* The creator may go now; or never: it became another user, which has undone what was said before. */
+    prctl(PR_SET_PDEATHSIG, first->options->resident ? SIGKILL : 0);
     channel_send(first->channel, CHANNEL_READY, -1);
     if (first->start < 0)
         return channel_expect(first->channel, CHANNEL_START, &error) < 0 ? -1 : first->channel;
@@ -228,15 +229,27 @@ static int execute(struct first *first, int channel, const char *program, struct
     return error_set(error, code, "exec: \"%s\": %s", program, strerror(-code));
 }
 
-void first_run(struct first *first)
+/* What the creator is in the middle of is not the program's. */
+static int take_over(const struct first *first, struct error *error)
 {
-    struct error error = ERROR_INIT;
-    char *program = NULL;
     sigset_t none;
     sigemptyset(&none);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (prepare(first, &program, &error) < 0) {
+    signal(SIGPIPE, SIG_DFL);
+    for (int i = 0; first->options->stdio && i < 3; i++) {
+        if (dup2(first->options->stdio[i], i) < 0)
+            return error_set(error, -errno, "cannot give the program its standard streams: %s",
+                             strerror(errno));
+    }
+    return 0;
+}
+
+void first_run(struct first *first)
+{
+    struct error error = ERROR_INIT;
+    char *program = NULL;
+    if (take_over(first, &error) < 0 || prepare(first, &program, &error) < 0) {
         channel_send_error(first->channel, &error);
         _exit(1);
     }

@@ -46,14 +46,17 @@ static int add_default_rules(struct resources *resources, struct error *error)
     return 0;
 }
 
-static int compile_filter(struct limits *limits, const char *state_root, const json_t *object,
-                          struct error *error)
+static int compile_filter(struct limits *limits, const char *state_root, const struct oci_config *config,
+                          bool default_filter, struct error *error)
 {
+    const json_t *object = config->platform.seccomp;
     struct seccomp_profile profile;
     char cache[PATH_MAX];
-    if (!object)
+    if (!object && !default_filter)
         return 0;
-    int code = seccomp_profile_parse(&profile, object, "linux.seccomp", error);
+    int code = object ? seccomp_profile_parse(&profile, object, "linux.seccomp", error)
+                      : seccomp_profile_default(
+                            &profile, config->process.capabilities.sets[OCI_CAPABILITY_BOUNDING], error);
     if (code < 0)
         return code;
     snprintf(cache, sizeof cache, "%s/.seccomp", state_root);
@@ -73,7 +76,7 @@ int limits_prepare(struct limits *limits, const struct container_options *option
     const struct oci_linux *platform = &config->platform;
     struct resources resources = {0};
     *limits = (struct limits){0};
-    int code = compile_filter(limits, options->state_root, platform->seccomp, error);
+    int code = compile_filter(limits, options->state_root, config, options->default_filter, error);
     if (code == 0 && platform->resources)
         code = resources_parse(&resources, platform->resources, "linux.resources", error);
     if (code == 0)
@@ -100,7 +103,7 @@ int limits_open(struct limits *limits, const char *state_root, const struct stor
                 const struct oci_config *config, struct error *error)
 {
     *limits = (struct limits){0};
-    int code = compile_filter(limits, state_root, config->platform.seccomp, error);
+    int code = compile_filter(limits, state_root, config, record->default_filter, error);
     if (code == 0)
         code = cgroup_open(&limits->cgroup, record->cgroup_path, record->cgroup_scope, error);
     return code < 0 ? code : cgroup_follow(limits->cgroup, record->pid, error);

@@ -35,6 +35,7 @@ static const struct json_field record_fields[] = {
     JSON_BIND_NUMBER(struct store_record, "owner", owner, 0, UINT32_MAX),
     JSON_BIND_FLAG(struct store_record, "poststart", poststart),
     JSON_BIND_FLAG(struct store_record, "poststop", poststop),
+    JSON_BIND_FLAG(struct store_record, "defaultFilter", default_filter),
     {0},
 };
 
@@ -178,12 +179,12 @@ static json_t *record_document(const struct store_record *record)
     for (unsigned i = 0; i < record->annotations_count; i++)
         json_object_set_new(annotations, record->annotations[i].name,
                             json_string(record->annotations[i].value));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:I, s:I, s:b, s:b, s:o}", "ociVersion",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:I, s:I, s:b, s:b, s:b, s:o}", "ociVersion",
                      record->version, "id", record->id, "bundle", record->bundle, "rootfs", record->root,
                      "created", record->created, "cgroupPath", record->cgroup_path, "cgroupScope",
                      record->cgroup_scope, "pid", record->pid, "startTime", (json_int_t)record->start_time,
                      "owner", (json_int_t)record->owner, "poststart", record->poststart, "poststop",
-                     record->poststop, "annotations", annotations);
+                     record->poststop, "defaultFilter", record->default_filter, "annotations", annotations);
 }
 
 int store_write(int directory, const struct store_record *record, struct error *error)

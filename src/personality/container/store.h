@@ -28,7 +28,7 @@ struct store_record {
     int32_t pid;         /* 0: not made yet */
     uint64_t start_time; /* of the process, in the kernel's ticks: tells it from a later one of this pid */
     uint32_t owner;      /* the user who made the container */
-    bool poststart, poststop;
+    bool poststart, poststop, default_filter;
 };
 
 /* A record that was read, and what it points to. */
