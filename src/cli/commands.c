@@ -29,11 +29,20 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* Whether a field further up, of another kind's, is the same option. */
+static bool is_said(const struct domain_field *field)
+{
+    const struct domain_field *first = domain_fields;
+    while (first->no_option || strcmp(domain_field_option(first), domain_field_option(field)) != 0)
+        first++;
+    return first != field;
+}
+
 /* The fields that are options, by index; NULL: there are no more. */
 static const struct domain_field *field_at(unsigned index)
 {
     for (const struct domain_field *field = domain_fields; field->name; field++) {
-        if (!field->no_option && index-- == 0)
+        if (!field->no_option && !is_said(field) && index-- == 0)
             return field;
     }
     return NULL;

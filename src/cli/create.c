@@ -76,7 +76,7 @@ static int run_create(void *context, int count, char **arguments)
 
 const struct command command_create = {
     .name = "create",
-    .arguments = "PROGRAM [ARG…] | IMAGE",
+    .arguments = "PROGRAM [ARG…] | IMAGE | DIRECTORY [PROGRAM [ARG…]]",
     .summary = "Makes a domain that does not run yet, and prints its id",
     .details = "It takes what \"visor run\" takes. Relative paths begin at the working directory.\n"
                "Exit status: 126 if it cannot be made.\n",

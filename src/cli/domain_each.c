@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cli/command.h"
+#include "domain/kind.h"
 
 static int do_one(const struct domain_each *each, struct domain *domain, const char *word)
 {
@@ -51,6 +52,29 @@ static int do_all(const struct domain_each *each, struct domain_store *store)
     return status;
 }
 
+/* The ids of those that are meant, as far as they can be found; later it is said of those that cannot. */
+static int protect_all(const struct domain_each *each, struct domain_store *store, int count, char **words,
+                       struct error *error)
+{
+    struct domain_store_entry *entries = NULL;
+    struct domain domain;
+    struct domain_config config;
+    unsigned found = 0;
+    int code = each->all ? domain_store_list(store, &entries, &found, error) : 0;
+    for (unsigned i = 0; !code && i < (each->all ? found : (unsigned)count); i++) {
+        if (each->all ? domain_open(&domain, store, entries[i].id, NULL)
+                      : domain_find(&domain, store, words[i], NULL))
+            continue;
+        const bool known = domain_read_config(&domain, &config, NULL) == 0;
+        if (known && domain_kind_of(&config)->protect)
+            code = domain_kind_of(&config)->protect(error);
+        domain_config_free(&config);
+        domain_close(&domain);
+    }
+    free(entries);
+    return code;
+}
+
 int domain_each_run(const struct domain_each *each, int count, char **words)
 {
     struct domain_store store;
@@ -61,7 +85,13 @@ int domain_each_run(const struct domain_each *each, int count, char **words)
                 each->all ? "--all stands for names" : "name a domain", each->command);
         return STATUS_USAGE;
     }
-    if (domain_store_open(&store, false, &error)) {
+    int code = domain_store_open(&store, false, &error);
+    if (!code && each->starts) {
+        code = protect_all(each, &store, count, words, &error);
+        if (code)
+            domain_store_close(&store);
+    }
+    if (code) {
         error_report(&error);
         return STATUS_FAILED;
     }

@@ -8,6 +8,7 @@
 struct domain_each {
     const char *command;
     bool all;    /* to all domains, instead of named ones */
+    bool starts; /* it starts them: the command may begin anew before, see kind.h on protect() */
     bool silent; /* do not print the word that named it, when it is done */
     /* 0, or -errno with error, which is reported. Its lock is not held, and what is of it is released
      * afterwards. */

@@ -27,17 +27,39 @@ static int words_begin(struct domain_words *words, struct error *error)
 int domain_words_set(struct domain_words *words, const struct domain_field *field, const char *argument,
                      struct error *error)
 {
-    char where[64];
-    const char *option = domain_field_option(field);
-    int code = words_begin(words, error);
-    if (code)
-        return code;
-    if (field->section && strcmp(field->section, "machine") == 0)
-        words->machine_option = option;
-    else if (field->section)
-        words->program_option = option;
-    snprintf(where, sizeof where, "--%s", option);
-    return domain_config_set(&words->config, field, argument, where, error);
+    struct domain_option *more = realloc(words->options, (words->option_count + 1) * sizeof *words->options);
+    if (!more)
+        return error_set(error, -ENOMEM, "out of memory");
+    words->options = more;
+    words->options[words->option_count++] = (struct domain_option){field, argument};
+    return 0;
+}
+
+/* The field of this option that domains of a kind have; NULL: none. */
+static const struct domain_field *field_for(const struct domain_field *option, const char *kind)
+{
+    for (const struct domain_field *field = domain_fields; field->name; field++) {
+        if (!field->no_option && strcmp(domain_field_option(field), domain_field_option(option)) == 0 &&
+            (!field->section || strcmp(field->section, kind) == 0))
+            return field;
+    }
+    return NULL;
+}
+
+static int options_apply(struct domain_words *words, struct error *error)
+{
+    int code = 0;
+    for (unsigned i = 0; !code && i < words->option_count; i++) {
+        const struct domain_field *field = field_for(words->options[i].field, words->config.kind);
+        char where[64];
+        snprintf(where, sizeof where, "--%s", domain_field_option(words->options[i].field));
+        if (!field)
+            code =
+                error_set(error, -EINVAL, "%s is not for a domain of kind \"%s\"", where, words->config.kind);
+        else
+            code = domain_config_set(&words->config, field, words->options[i].argument, where, error);
+    }
+    return code;
 }
 
 int domain_words_load(struct domain_words *words, const char *path, struct error *error)
@@ -180,38 +202,125 @@ static int finish_program(struct domain_config *config, int count, char **argume
     return code;
 }
 
-/* A machine's options, or an image that is no program, which would be found in PATH, make a machine. */
-static bool is_machine(const struct domain_words *words, int count, char **arguments)
+/* A root tree, or a bundle of the OCI runtime specification. */
+static int finish_container(struct domain_config *config, int count, char **arguments, struct error *error)
 {
     char path[PATH_MAX];
-    if (words->machine_option)
-        return true;
-    if (words->program_option || !count ||
-        (!strchr(arguments[0], '/') && domain_program_find(arguments[0], path)))
-        return false;
-    return is_image(arguments[0]);
+    if (!count) /* a document has it all */
+        return 0;
+    snprintf(path, sizeof path, "%s/config.json", arguments[0]);
+    const char *which = access(path, F_OK) == 0 ? "bundle" : "root";
+    int code = domain_config_set(config, field_of("container", which), arguments[0], which, error);
+    if (count > 1)
+        domain_list_clear(&config->container.command);
+    for (int i = 1; !code && i < count; i++)
+        code =
+            domain_config_set(config, field_of("container", "command"), arguments[i], "the command", error);
+    return code;
+}
+
+/* -- which kind ------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name, *plural;
+    int (*finish)(struct domain_config *config, int count, char **arguments, struct error *error);
+} kinds[] = {
+    {"program", "programs", finish_program},
+    {"machine", "machines", finish_machine},
+    {"container", "containers", finish_container},
+};
+
+enum { PROGRAM, MACHINE, CONTAINER, KINDS };
+
+static unsigned kinds_of(const struct domain_field *option)
+{
+    unsigned mask = 0;
+    for (unsigned i = 0; i < KINDS; i++)
+        mask |= (field_for(option, kinds[i].name) != NULL) << i;
+    return mask;
+}
+
+static const char *kinds_text(unsigned mask, char text[64])
+{
+    text[0] = '\0';
+    for (unsigned i = 0; i < KINDS; i++) {
+        if (mask & 1u << i) {
+            strcat(text, text[0] ? " and " : "");
+            strcat(text, kinds[i].plural);
+        }
+    }
+    return text;
+}
+
+/* Those that all options are for. -EINVAL: two of them exclude each other. */
+static int kinds_allowed(const struct domain_words *words, unsigned *allowed, struct error *error)
+{
+    char one[64], other[64];
+    *allowed = (1u << KINDS) - 1;
+    for (unsigned i = 0; i < words->option_count; i++)
+        *allowed &= kinds_of(words->options[i].field);
+    for (unsigned i = 0; !*allowed && i < words->option_count; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            const struct domain_field *a = words->options[j].field, *b = words->options[i].field;
+            if (kinds_of(a) & kinds_of(b))
+                continue;
+            error_set(error, -EINVAL, "--%s is for %s, and --%s for %s", domain_field_option(a),
+                      kinds_text(kinds_of(a), one), domain_field_option(b), kinds_text(kinds_of(b), other));
+            error_hint(error, "give one of them");
+            return -EINVAL;
+        }
+    }
+    return *allowed ? 0 : error_set(error, -EINVAL, "no kind of domain has all these options");
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* What is in the file that is to be run; a program that is found in PATH comes before. */
+static unsigned kind_of_word(const char *word)
+{
+    char path[PATH_MAX];
+    if (!strchr(word, '/') && domain_program_find(word, path))
+        return PROGRAM;
+    return is_directory(word) ? CONTAINER : is_image(word) ? MACHINE : PROGRAM;
+}
+
+/* What is run says of what kind it is; and where it cannot, or there is nothing, options do: a disk need not
+ * look like one. */
+static int kind_choose(const struct domain_words *words, int count, char **arguments, unsigned *kind,
+                       struct error *error)
+{
+    unsigned allowed;
+    int code = kinds_allowed(words, &allowed, error);
+    if (code)
+        return code;
+    *kind = count ? kind_of_word(arguments[0]) : PROGRAM;
+    if (*kind == PROGRAM && !(allowed & 1u << PROGRAM))
+        *kind = allowed & 1u << MACHINE ? MACHINE : CONTAINER;
+    return 0;
 }
 
 int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error)
 {
     struct domain_config *config = &words->config;
+    unsigned kind = PROGRAM;
     int code = words_begin(words, error);
-    if (code)
-        return code;
-    const bool machine =
-        words->has_kind ? strcmp(config->kind, "machine") == 0 : is_machine(words, count, arguments);
-    const char *other = machine ? words->program_option : words->machine_option;
-    if (other && words->program_option && words->machine_option) {
-        error_set(error, -EINVAL, "--%s is for programs, and --%s for machines", words->program_option,
-                  words->machine_option);
-        error_hint(error, "give one of them");
-        return -EINVAL;
-    }
-    if (other)
-        return error_set(error, -EINVAL, "--%s is not for a domain of kind \"%s\"", other, config->kind);
-    code = domain_config_set(config, field_of("", "kind"), machine ? "machine" : "program", "kind", error);
+    if (!code && !words->has_kind)
+        code = kind_choose(words, count, arguments, &kind, error);
+    while (!code && words->has_kind && strcmp(kinds[kind].name, config->kind) != 0)
+        kind++;
     if (!code)
-        code = (machine ? finish_machine : finish_program)(config, count, arguments, error);
+        code = domain_config_set(config, field_of("", "kind"), kinds[kind].name, "kind", error);
+    if (!code)
+        code = options_apply(words, error);
+    if (!code)
+        code = kinds[kind].finish(config, count, arguments, error);
+    free(words->options);
+    words->options = NULL;
+    words->option_count = 0;
     return code ? code : domain_config_check(config, error);
 }
 

@@ -10,19 +10,23 @@
 
 struct domain_words {
     struct domain_config config;
-    bool begun;                                  /* `config` has its presets */
-    bool has_kind;                               /* by a document */
-    const char *program_option, *machine_option; /* given, of those that mean nothing to the other kind */
+    bool begun;    /* `config` has its presets */
+    bool has_kind; /* by a document */
+    struct domain_option {
+        const struct domain_field *field; /* one of those with the option's name */
+        const char *argument;
+    } * options; /* as they were given: which kind's they are is known in the end */
+    unsigned option_count;
 };
 
-/* An option that is a field. */
+/* An option that is a field; some kinds have one of the same name, which may be what is meant. */
 int domain_words_set(struct domain_words *words, const struct domain_field *field, const char *argument,
                      struct error *error);
 /* The document in a file; "-": on standard input. */
 int domain_words_load(struct domain_words *words, const char *path, struct error *error);
 
-/* The words after the options: IMAGE, or PROGRAM with its arguments. They, or the options, say what kind of
- * domain it is. The configuration is then checked. -EINVAL: a usage error. */
+/* The words after the options: IMAGE; PROGRAM, or DIRECTORY and a program in it, with arguments. They, or the
+ * options, say what kind of domain it is. The configuration is then checked. -EINVAL: a usage error. */
 int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error);
 
 /* Opens the store, and makes a domain of the configuration; see domain_create(). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* run: runs one program of another CPU, in a root of its own if asked; or a whole machine. */
+/* run: runs one program of another CPU, in a root of its own if asked; a container; or a whole machine. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/domain_words.h"
+#include "domain/kind.h"
 #include "domain/process.h"
 #include "domain/program.h"
 
@@ -29,15 +30,20 @@ static const char details[] =
     "1 the host could not go on, 126 it could not be started. SIGTERM presses the power button,\n"
     "a second one ends it.\n"
     "\n"
-    "While it runs a machine is a domain that \"visor ps\" lists. After its end it is gone, unless it has\n"
-    "been given a --name or --restart policy, or runs in the background.\n"
+    "A container is made of a DIRECTORY: the root it shall have, in which PROGRAM is looked for, or an\n"
+    "OCI bundle. --env --workdir --volume --tty are for it, too, and --memory and --cpus are limits. On a\n"
+    "terminal it has one of its own. Its exit status is the program's.\n"
+    "\n"
+    "While it runs, a machine or container is a domain that \"visor ps\" lists. After its end it is gone,\n"
+    "unless it has been given a --name or --restart policy, or runs in the background.\n"
     "\n"
     "Examples:\n"
     "  visor run ./hello-arm64\n"
     "  visor run --root ~/debian-arm64 apt-get update\n"
     "  visor run --trace syscall --root ~/debian-arm64 ls /\n"
     "  visor run --cpus 2 --kernel vmlinuz --initrd initrd.img --append 'console=ttyS0 quiet'\n"
-    "  visor run -d --name web --restart on-failure web.img\n";
+    "  visor run -d --name web --restart on-failure web.img\n"
+    "  visor run --memory 256M --volume $PWD:/src:ro ~/debian make -C /src\n";
 
 static struct run_state {
     struct domain_words words;
@@ -104,7 +110,7 @@ static int run_domain(struct run_state *state)
     const bool kept = state->detach || state->name || strcmp(config->restart, "no") != 0;
     config->remove |= !kept;
     int code = domain_words_create(&state->words, state->name, true, &store, &domain, &error);
-    if (code && !kept)
+    if (code && !kept && domain_kind_of(config) == &domain_kind_machine)
         return run_unstored(state, &error);
     if (!code) {
         code = state->detach ? start_detached(&domain, &error) : domain_run_here(&domain, &end, &error);
@@ -125,15 +131,20 @@ static int run_run(void *context, int count, char **words)
         return STATUS_USAGE;
     }
     const struct domain_config *config = &state->words.config;
-    const bool stored = state->detach || state->name || strcmp(config->kind, "machine") == 0 ||
-                        strcmp(config->restart, "no") != 0;
+    const struct domain_kind *kind = domain_kind_of(config);
+    const bool stored =
+        state->detach || state->name || kind != &domain_kind_program || strcmp(config->restart, "no") != 0;
+    if (kind->protect && kind->protect(&error)) {
+        error_report(&error);
+        return STATUS_CANNOT_RUN;
+    }
     return stored ? run_domain(state) : run_program(config);
 }
 
 const struct command command_run_domain = {
     .name = "run",
-    .arguments = "PROGRAM [ARG…] | IMAGE",
-    .summary = "Runs a program of another CPU, or a whole machine",
+    .arguments = "PROGRAM [ARG…] | IMAGE | DIRECTORY [PROGRAM [ARG…]]",
+    .summary = "Runs a program of another CPU, a container, or a whole machine",
     .details = details,
     .options = options,
     .option = set_option,

@@ -58,8 +58,12 @@ static int run_start(void *context, int count, char **words)
                 "visor: start: one terminal is one domain's console\n  hint: give --attach one name\n");
         return STATUS_USAGE;
     }
-    const struct domain_each each = {
-        .command = "start", .all = all, .silent = attach, .one = start_one, .wanted = is_wanted};
+    const struct domain_each each = {.command = "start",
+                                     .all = all,
+                                     .silent = attach,
+                                     .starts = true,
+                                     .one = start_one,
+                                     .wanted = is_wanted};
     int failed = domain_each_run(&each, count, words);
     return failed ? failed : status;
 }

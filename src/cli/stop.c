@@ -71,8 +71,11 @@ static int run_stop(void *context, int count, char **words)
 static int run_restart(void *context, int count, char **words)
 {
     (void)context;
-    const struct domain_each each = {
-        .command = "restart", .all = state.all, .one = restart_one, .wanted = domain_state_lives};
+    const struct domain_each each = {.command = "restart",
+                                     .all = state.all,
+                                     .starts = true,
+                                     .one = restart_one,
+                                     .wanted = domain_state_lives};
     return domain_each_run(&each, count, words);
 }
 

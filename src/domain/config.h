@@ -57,6 +57,21 @@ struct domain_config {
         bool interpret, terminal;
         struct domain_list command;
     } program;
+    struct {
+        char *root, *bundle;
+        struct domain_list command, env;
+        char *workdir, *user, *hostname;
+        struct domain_list volumes, tmpfs;
+        bool read_only, terminal;
+        struct domain_list nets;
+        uint64_t memory, memory_swap, pids, cpu_shares; /* 0: no limit; the kernel's own */
+        char *cpus;                                     /* "1.5" */
+        struct domain_list cap_add, cap_drop;
+        bool privileged;
+        char *seccomp;
+        struct domain_list devices, sysctls, ulimits;
+        char *stop_signal;
+    } container;
 };
 
 enum domain_type {

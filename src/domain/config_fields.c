@@ -15,6 +15,7 @@
 #include "domain/control_option.h"
 #include "domain/kind.h"
 #include "machine/pc.h"
+#include "personality/container/oci_names.h"
 
 /* -- what looks at texts --------------------------------------------------------------------------------- */
 
@@ -77,6 +78,53 @@ static int check_volume(const char *text, struct error *error)
     if (suffix && strcmp(suffix, ":ro") != 0 && strcmp(suffix, ":rw") != 0)
         return error_set(error, -EINVAL, "\"%s\" ends neither in :ro nor :rw", text);
     return 0;
+}
+
+static int check_inside(const char *text, struct error *error)
+{
+    return *text == '/' ? 0 : error_set(error, -EINVAL, "it is no absolute path");
+}
+
+static int check_cpu_time(const char *text, struct error *error)
+{
+    char *end;
+    double value = isdigit((unsigned char)*text) ? strtod(text, &end) : 0;
+    return value >= 0.01 && value <= 8192 && !*end
+               ? 0
+               : error_set(error, -EINVAL, "it is no number of processors, such as 2 or 0.5");
+}
+
+static int check_hostname(const char *text, struct error *error)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
+    return length && !text[length] && length <= 64 ? 0 : error_set(error, -EINVAL, "it is no host name");
+}
+
+static int check_capability(const char *text, struct error *error)
+{
+    char name[40] = "CAP_";
+    uint64_t number;
+    size_t used = strncasecmp(text, "CAP_", 4) == 0 ? 0 : 4;
+    for (; *text && used < sizeof name - 1; text++)
+        name[used++] = (char)toupper((unsigned char)*text);
+    name[used] = '\0';
+    return strcmp(name, "CAP_ALL") == 0 || oci_name_find(oci_capability_names, name, &number)
+               ? 0
+               : error_set(error, -EINVAL, "there is no such capability");
+}
+
+static int check_device(const char *text, struct error *error)
+{
+    const char *colon = strchr(text, ':'), *second = colon ? strchr(colon + 1, ':') : NULL;
+    if (*text == '/' && (!colon || colon[1] == '/') &&
+        (!second || (second[1] && strspn(second + 1, "rwm") == strlen(second + 1))))
+        return 0;
+    return error_set(error, -EINVAL, "it is not /DEV[:/DST[:rwm]]");
+}
+
+static int check_signal(const char *text, struct error *error)
+{
+    return oci_signal_number(text) > 0 ? 0 : error_set(error, -EINVAL, "there is no such signal");
 }
 
 int domain_restart_parse(const char *text, enum domain_restart *policy, unsigned *most, struct error *error)
@@ -371,5 +419,202 @@ const struct domain_field domain_fields[] = {
      AT(machine.debug_console),
      .option = "debug-console",
      .help = "Print what is written to port 0xe9 to standard error"},
+    {.section = "container",
+     .name = "root",
+     .type = DOMAIN_TEXT,
+     AT(container.root),
+     .path = DOMAIN_PATH,
+     .no_option = true,
+     .help = "The directory that is its root"},
+    {.section = "container",
+     .name = "bundle",
+     .type = DOMAIN_TEXT,
+     AT(container.bundle),
+     .path = DOMAIN_PATH,
+     .no_option = true,
+     .help = "An OCI bundle, from whose config.json comes what no other field says"},
+    {.section = "container",
+     .name = "command",
+     .type = DOMAIN_LIST,
+     AT(container.command),
+     .most = 4096,
+     .no_option = true,
+     .help = "The program and its arguments; /bin/sh"},
+    {.section = "container",
+     .name = "env",
+     .type = DOMAIN_MAP,
+     AT(container.env),
+     .most = 256,
+     .argument = "K=V",
+     .help = "Set an environment variable (may be repeated)"},
+    {.section = "container",
+     .name = "workdir",
+     .type = DOMAIN_TEXT,
+     AT(container.workdir),
+     .check = check_inside,
+     .argument = "DIR",
+     .help = "Start in this directory of the root"},
+    {.section = "container",
+     .name = "volumes",
+     .type = DOMAIN_LIST,
+     AT(container.volumes),
+     .most = 64,
+     .check = check_volume,
+     .path = DOMAIN_PATH_THEN_COLON,
+     .is_file = true,
+     .option = "volume",
+     .argument = "SRC:DST",
+     .help = "Show host path SRC as DST inside (:ro to protect it)"},
+    {.section = "container",
+     .name = "terminal",
+     .type = DOMAIN_BOOLEAN,
+     AT(container.terminal),
+     .option = "tty",
+     .letter = 't',
+     .help = "In the background: give it a terminal, to which \"visor attach\" leads"},
+    {.section = "container",
+     .name = "memory",
+     .type = DOMAIN_SIZE,
+     AT(container.memory),
+     .least = UINT64_C(1) << 19,
+     .most = UINT64_C(1) << 50,
+     .argument = "SIZE",
+     .help = "It has no more memory than this"},
+    {.section = "container",
+     .name = "cpus",
+     .type = DOMAIN_TEXT,
+     AT(container.cpus),
+     .check = check_cpu_time,
+     .argument = "N",
+     .help = "It has no more time than so many processors: 1.5"},
+    {.section = "container",
+     .name = "nets",
+     .type = DOMAIN_LIST,
+     AT(container.nets),
+     .most = 8,
+     .choices = "host none",
+     .option = "net",
+     .argument = "KIND",
+     .help = "Its network: host none"},
+    {.section = "container",
+     .name = "user",
+     .type = DOMAIN_TEXT,
+     AT(container.user),
+     .letter = 'u',
+     .argument = "USER[:GROUP]",
+     .help = "A container: run the program as this user, by name or number"},
+    {.section = "container",
+     .name = "hostname",
+     .type = DOMAIN_TEXT,
+     AT(container.hostname),
+     .check = check_hostname,
+     .argument = "NAME",
+     .help = "A container's host name; the domain's name"},
+    {.section = "container",
+     .name = "tmpfs",
+     .type = DOMAIN_LIST,
+     AT(container.tmpfs),
+     .most = 64,
+     .check = check_inside,
+     .argument = "DIR[:OPTS]",
+     .help = "An empty file system in memory there: /tmp:size=64m (may be repeated)"},
+    {.section = "container",
+     .name = "read_only",
+     .type = DOMAIN_BOOLEAN,
+     AT(container.read_only),
+     .option = "read-only",
+     .help = "Its root cannot be written to"},
+    {.section = "container",
+     .name = "memory_swap",
+     .type = DOMAIN_SIZE,
+     AT(container.memory_swap),
+     .least = UINT64_C(1) << 19,
+     .most = UINT64_C(1) << 50,
+     .option = "memory-swap",
+     .argument = "SIZE",
+     .help = "It has no more memory and swap together than this"},
+    {.section = "container",
+     .name = "pids",
+     .type = DOMAIN_NUMBER,
+     AT(container.pids),
+     .least = 1,
+     .most = 1u << 22,
+     .option = "pids-limit",
+     .argument = "N",
+     .help = "How many processes and threads there can be in it; 4096"},
+    {.section = "container",
+     .name = "cpu_shares",
+     .type = DOMAIN_NUMBER,
+     AT(container.cpu_shares),
+     .least = 2,
+     .most = 262144,
+     .option = "cpu-shares",
+     .argument = "N",
+     .help = "Its weight where processors are scarce; others have 1024"},
+    {.section = "container",
+     .name = "cap_add",
+     .type = DOMAIN_LIST,
+     AT(container.cap_add),
+     .most = 64,
+     .check = check_capability,
+     .option = "cap-add",
+     .argument = "CAP",
+     .help = "Let it have this capability, or ALL (may be repeated)"},
+    {.section = "container",
+     .name = "cap_drop",
+     .type = DOMAIN_LIST,
+     AT(container.cap_drop),
+     .most = 64,
+     .check = check_capability,
+     .option = "cap-drop",
+     .argument = "CAP",
+     .help = "Take this capability from it, or ALL (may be repeated)"},
+    {.section = "container",
+     .name = "privileged",
+     .type = DOMAIN_BOOLEAN,
+     AT(container.privileged),
+     .help = "All capabilities and devices, nothing hidden: it can take over the host"},
+    {.section = "container",
+     .name = "seccomp",
+     .type = DOMAIN_TEXT,
+     AT(container.seccomp),
+     .choices = "unconfined",
+     .argument = "unconfined",
+     .help = "Let it make any system call"},
+    {.section = "container",
+     .name = "devices",
+     .type = DOMAIN_LIST,
+     AT(container.devices),
+     .most = 64,
+     .check = check_device,
+     .is_file = true,
+     .option = "device",
+     .argument = "DEV[:DST[:rwm]]",
+     .help = "Let it have this device of the host's (may be repeated)"},
+    {.section = "container",
+     .name = "sysctls",
+     .type = DOMAIN_MAP,
+     AT(container.sysctls),
+     .most = 64,
+     .option = "sysctl",
+     .argument = "K=V",
+     .help = "Set a setting of the kernel's that it has for itself (may be repeated)"},
+    {.section = "container",
+     .name = "ulimits",
+     .type = DOMAIN_MAP,
+     AT(container.ulimits),
+     .most = 16,
+     .option = "ulimit",
+     .argument = "NAME=SOFT[:HARD]",
+     .help = "A limit of each of its processes: nofile=1024:4096 (may be repeated)"},
+    {.section = "container",
+     .name = "stop_signal",
+     .type = DOMAIN_TEXT,
+     AT(container.stop_signal),
+     .preset = "TERM",
+     .check = check_signal,
+     .option = "stop-signal",
+     .argument = "SIGNAL",
+     .help = "What \"visor stop\" sends to its first process; TERM"},
     {0},
 };

@@ -311,11 +311,11 @@ static json_t *field_json(const struct domain_config *config, const struct domai
         value = json_string(*(char *const *)at);
         break;
     case DOMAIN_BOOLEAN: value = json_boolean(*(const bool *)at); break;
-    case DOMAIN_SIZE: value = size_json(number); break;
+    case DOMAIN_SIZE:
     case DOMAIN_NUMBER:
         if (!number && !field->preset)
             return NULL;
-        value = json_integer((json_int_t)number);
+        value = field->type == DOMAIN_SIZE ? size_json(number) : json_integer((json_int_t)number);
         break;
     case DOMAIN_LIST:
     case DOMAIN_MAP:

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct domain_kind *const kinds[] = {&domain_kind_machine, &domain_kind_program};
+static const struct domain_kind *const kinds[] = {&domain_kind_machine, &domain_kind_program,
+                                                  &domain_kind_container};
 
 const struct domain_kind *domain_kind_of(const struct domain_config *config)
 {

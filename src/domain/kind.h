@@ -21,9 +21,10 @@
 #include "base/loop.h"
 #include "domain/config.h"
 
+struct domain;
 struct qmp_server;
 
-#define DOMAIN_KIND_NAMES "machine program"
+#define DOMAIN_KIND_NAMES "machine program container"
 
 #define DOMAIN_REASON_MAX 64
 #define DOMAIN_OUTPUTS    2
@@ -56,8 +57,9 @@ struct domain_output {
 
 struct domain_run {
     const struct domain_config *config;
-    const char *name; /* of the domain, for messages */
-    bool background;  /* its console is what the kind gives below, and not stdio */
+    const struct domain *domain; /* NULL: it is in no store */
+    const char *name;            /* of the domain, for messages */
+    bool background;             /* its console is what the kind gives below, and not stdio */
     /* Called under the lock when it stands still, or goes on, whoever asked. May be NULL. */
     void (*paused_changed)(struct domain_run *run, bool paused);
     bool asked;  /* somebody outside has asked for its end */
@@ -77,9 +79,15 @@ struct domain_kind {
     int (*check)(const struct domain_config *config, struct error *error);
     /* What it runs, in few words, for tables: "debian.img". */
     void (*summary)(const struct domain_config *config, char *text, size_t size);
+    /* Comes first in a command that is about to start such domains: the command may begin anew. NULL:
+     * nothing. */
+    int (*protect)(struct error *error);
     int (*prepare)(struct domain_run *run, struct error *error);
     void (*run)(struct domain_run *run, struct domain_end *end);
     void (*discard)(struct domain_run *run);
+    /* In another process: the domain's has been killed, and what has outlived it is to be removed. May be
+     * NULL. */
+    void (*recover)(const struct domain *domain);
 
     /* A signal that was sent to the domain's process. NULL: SIGTERM, SIGINT and SIGHUP are stop(), and the
      * second of them kill(); others are not taken. */
@@ -96,7 +104,7 @@ struct domain_kind {
     int (*resume)(struct domain_run *run, struct error *error);
 };
 
-extern const struct domain_kind domain_kind_machine, domain_kind_program;
+extern const struct domain_kind domain_kind_machine, domain_kind_program, domain_kind_container;
 
 /* What the table of fields alone cannot say of a configuration. -EINVAL. */
 int domain_config_check(const struct domain_config *config, struct error *error);

@@ -17,6 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "domain/child.h"
 #include "domain/kind.h"
 #include "domain/program.h"
 
@@ -46,16 +47,6 @@ static void program_summary(const struct domain_config *config, char *text, size
 
 /* -- what it is connected to ----------------------------------------------------------------------------- */
 
-static int pipe_make(struct program_run *own, unsigned index, const char *name, struct error *error)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
-    own->run->outputs[index] = (struct domain_output){.fd = ends[0], .name = name};
-    own->stdio[1 + index] = ends[1];
-    return 0;
-}
-
 static int terminal_make(struct program_run *own, struct error *error)
 {
     char name[64];
@@ -82,20 +73,7 @@ static int stdio_make(struct program_run *own, struct error *error)
         return 0;
     if (own->run->config->program.terminal)
         return terminal_make(own, error);
-    own->stdio[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (own->stdio[0] < 0)
-        return error_set(error, -errno, "cannot open /dev/null: %s", strerror(errno));
-    int code = pipe_make(own, 0, "stdout", error);
-    return code ? code : pipe_make(own, 1, "stderr", error);
-}
-
-static void stdio_close(struct program_run *own)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        if (own->stdio[i] >= 0)
-            close(own->stdio[i]);
-        own->stdio[i] = -1;
-    }
+    return child_streams_make(own->run, own->stdio, error);
 }
 
 /* -- the child ------------------------------------------------------------------------------------------- */
@@ -167,7 +145,7 @@ static int child_make(struct program_run *own, struct error *error)
     if (own->pid < 0)
         code = error_set(error, -errno, "cannot make a process: %s", strerror(errno));
     close(ends[1]);
-    stdio_close(own);
+    child_streams_close(own->stdio);
     if (!code)
         code = report_wait(ends[0], error);
     close(ends[0]);
@@ -204,7 +182,7 @@ static void program_discard(struct domain_run *run)
         while (waitpid(own->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    stdio_close(own);
+    child_streams_close(own->stdio);
     if (own->watch)
         loop_watch_remove(own->watch);
     if (own->process >= 0)
@@ -245,20 +223,11 @@ static int program_prepare(struct domain_run *run, struct error *error)
 static void program_run_until_end(struct domain_run *run, struct domain_end *end)
 {
     struct program_run *own = run->own;
-    int status = 0;
     loop_run(run->loop);
-    while (waitpid(own->pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    child_wait(own->pid, run, end);
     if (run->background)
         kill(-own->pid, SIGKILL); /* what it has left behind in its group */
     own->pid = 0;
-    *end = (struct domain_end){.status = WEXITSTATUS(status), .asked = run->asked};
-    snprintf(end->reason, sizeof end->reason, "exited");
-    if (WIFSIGNALED(status)) {
-        end->status = 128 + WTERMSIG(status);
-        snprintf(end->reason, sizeof end->reason, "signal %s", sigabbrev_np(WTERMSIG(status)));
-    }
-    end->failed = end->status != 0;
 }
 
 /* One from the terminal comes to the program by itself. */

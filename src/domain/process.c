@@ -351,6 +351,7 @@ static void process_init(struct process *process, struct domain *domain, const s
         .signals = -1,
         .report = -1,
         .run = {.config = config,
+                .domain = domain,
                 .name = domain ? domain->name : "",
                 .outputs = {{.fd = -1}, {.fd = -1}},
                 .input = -1,

@@ -374,7 +374,10 @@ int domain_write_state(const struct domain *domain, const struct domain_state *s
 static int note_death(struct domain *domain, struct domain_state *state, struct error *error)
 {
     struct domain_config config;
-    bool remove = domain_read_config(domain, &config, NULL) == 0 && config.remove;
+    const bool known = domain_read_config(domain, &config, NULL) == 0;
+    const bool remove = known && config.remove;
+    if (known && domain_kind_of(&config)->recover)
+        domain_kind_of(&config)->recover(domain);
     domain_config_free(&config);
     state->process = (struct process_id){0};
     if (state->status != DOMAIN_CREATED) {

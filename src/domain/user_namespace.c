@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "domain/program.h"
 
 struct subordinate {
     unsigned long first, count; /* count 0: none */
@@ -84,6 +85,22 @@ static bool find_user_name(uid_t uid, char *name, size_t size)
     if (file)
         fclose(file);
     return user != NULL;
+}
+
+bool user_namespace_ranges(struct user_ranges *ranges)
+{
+    char name[256], path[PATH_MAX];
+    *ranges = (struct user_ranges){0};
+    if (!find_user_name(geteuid(), name, sizeof name) || !domain_program_find("newuidmap", path) ||
+        !domain_program_find("newgidmap", path))
+        return false;
+    const struct subordinate uids = find_subordinate("/etc/subuid", name);
+    const struct subordinate gids = find_subordinate("/etc/subgid", name);
+    if (!uids.count || !gids.count)
+        return false;
+    *ranges = (struct user_ranges){(unsigned)uids.first, (unsigned)uids.count, (unsigned)gids.first,
+                                   (unsigned)gids.count};
+    return true;
 }
 
 /* Writes a map in which every number that this namespace knows stays what it is. */

@@ -8,7 +8,16 @@
 #ifndef VISOR_DOMAIN_USER_NAMESPACE_H
 #define VISOR_DOMAIN_USER_NAMESPACE_H
 
+#include <stdbool.h>
+
 struct error;
+
+/* What follows the calling user in his namespaces; counts of 0: nothing. */
+struct user_ranges {
+    unsigned uids_first, uids_count, gids_first, gids_count;
+};
+/* By /etc/subuid and /etc/subgid. False: he has none, or there is no tool to map them. */
+bool user_namespace_ranges(struct user_ranges *ranges);
 
 /* Changes the calling process for good. 0, or a negative errno and *error. */
 int user_namespace_enter(struct error *error);

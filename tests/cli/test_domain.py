@@ -16,10 +16,9 @@ import time
 
 import pytest
 
-from conftest import VISOR, run_visor
+from conftest import VISOR
 from qmp import Qmp
-
-TIMEOUT = 60  # of a host that is very busy
+from store import TIMEOUT, Store, connect
 
 
 @pytest.fixture(scope="session")
@@ -30,69 +29,6 @@ def kernel(tmp_path_factory):
     subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x200000,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
                     "-o", path, source], check=True)
     return path
-
-
-class Store:
-    def __init__(self, path, kernel):
-        self.path = path
-        self.options = ("--kernel", kernel, "--net", "none", "--memory", "16M")
-
-    def environment(self):
-        return {**os.environ, "VISOR_STORE": str(self.path)}
-
-    def run(self, *words, **options):
-        """Runs visor with this store."""
-        return run_visor(*words, env=self.environment(), timeout=TIMEOUT, **options)
-
-    def ok(self, *words, **options):
-        result = self.run(*words, **options)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    def start(self, name, *options):
-        return self.ok("run", "-d", "--name", name, *options, *self.options).strip()
-
-    def state(self, name):
-        return json.loads(self.ok("inspect", name))[0]["state"]
-
-    def wait_for_log(self, name, text, count=1):
-        deadline = time.monotonic() + TIMEOUT
-        while self.run("logs", name).stdout.count(text) < count:
-            assert time.monotonic() < deadline, self.run("logs", name)
-            time.sleep(0.02)
-
-    def wait_for_status(self, name, status):
-        deadline = time.monotonic() + TIMEOUT
-        while self.state(name)["status"] != status:
-            assert time.monotonic() < deadline, self.state(name)
-            time.sleep(0.02)
-
-    def send(self, name, text):
-        """Types into the console."""
-        path = json.loads(self.ok("inspect", name))[0]["paths"]["console"]
-        with connect(path) as console:
-            console.sendall(text.encode())
-            time.sleep(0.05)
-
-    def check_whole(self):
-        """Nothing half made is there, once a command has run."""
-        names = set(self.ok("ps", "-a", "--format", "{{.Name}}").split())
-        assert {p.name for p in (self.path / "names").iterdir()} == names
-        domains = [p.name for p in (self.path / "domains").iterdir()]
-        assert len(domains) == len(names) and all(re.fullmatch("[0-9a-f]{16}", d) for d in domains)
-        running = set(self.ok("ps", "-q", "--no-trunc").split())
-        assert {p.name for p in (self.path / "run").iterdir()} <= set(domains)
-        assert running <= {p.name for p in (self.path / "run").iterdir()}
-        return names
-
-
-def connect(path):
-    console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    console.settimeout(TIMEOUT)
-    directory = os.open(os.path.dirname(path), os.O_PATH)
-    console.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
-    os.close(directory)
-    return console
 
 
 @pytest.fixture

@@ -60,7 +60,8 @@ static void test_errors_name_field_value_and_range(void **state)
     assert_refused("{\"machine\": {\"snapshot\": 1}}", "x: machine.snapshot 1: true or false is wanted",
                    NULL);
     assert_refused("{\"machine\": []}", "x: machine []: an object is wanted", NULL);
-    assert_refused("{\"kind\": \"vm\"}", "x: kind \"vm\" is not known; there are machine and program", NULL);
+    assert_refused("{\"kind\": \"vm\"}",
+                   "x: kind \"vm\" is not known; there are machine, program and container", NULL);
     assert_refused(
         "{\"restart\": \"on-failure:0\"}",
         "x: restart \"on-failure:0\": it is no, on-failure, on-failure:N, always or unless-stopped", NULL);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* container_document: a container's configuration, as config.json of the OCI runtime specification. */
+#ifndef VISOR_DOMAIN_CONTAINER_DOCUMENT_H
+#define VISOR_DOMAIN_CONTAINER_DOCUMENT_H
+
+#include <jansson.h>
+
+#include "domain/config.h"
+
+struct container_document {
+    const struct domain_config *config;
+    const char *name; /* the domain's */
+    bool terminal;
+    bool has_network; /* one of its own */
+};
+
+/* A bundle's own document, or one to begin with, and what the configuration says otherwise. A new reference;
+ * NULL with *error. */
+json_t *container_document_make(const struct container_document *what, struct error *error);
+
+#endif

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Containers as domains: made of a root tree or a bundle, with what their configuration says, and the life of
+any domain."""
+import json
+import os
+import pathlib
+import pty
+import pwd
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from conftest import VISOR
+from store import TIMEOUT, Store
+
+BUSYBOX = shutil.which("busybox")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="it takes root, which runs some as an ordinary user"),
+    pytest.mark.skipif(not BUSYBOX, reason="it takes busybox-static"),
+]
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """A root tree that has but a shell and what belongs to it."""
+    root = tmp_path_factory.mktemp("container") / "tree"
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "root", "srv"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "bin/busybox")
+    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if name != "busybox":
+            (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\nweb:x:34:\nextra:x:77:root,web\n")
+    return root
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store", None)
+    yield store
+    store.run("rm", "--force", "--all")
+    assert not [p for p in pathlib.Path("/proc/mounts").read_text().splitlines() if str(tmp_path) in p]
+
+
+def container_process(store, name):
+    """Its first process, as the host numbers it."""
+    parent = store.state(name)["pid"]
+    return int(pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text())
+
+
+def lives(process):
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+# -- the thin path -------------------------------------------------------------------------------------------
+
+def test_foreground_runs_and_leaves_nothing(store, root):
+    result = store.run("run", root, "/bin/sh", "-c", "echo $$ $(hostname | wc -c); cat; exit 7", stdin="typed\n")
+    assert (result.returncode, result.stderr) == (7, "")
+    assert result.stdout.split()[0] == "1" and result.stdout.endswith("typed\n")
+    assert store.check_whole() == set()
+
+
+def test_life_in_the_background(store, root):
+    store.ok("run", "-d", "--name", "web", root, "sh", "-c", "echo err >&2; echo out; sleep 1000")
+    store.wait_for_log("web", "out")
+    logs = store.run("logs", "web")
+    assert (logs.stdout, logs.stderr) == ("out\n", "err\n")
+    assert "container" in store.ok("ps") and "tree sh" in store.ok("ps")
+    process = container_process(store, "web")
+    store.ok("pause", "web")
+    assert "(paused)" in store.ok("ps")
+    store.ok("resume", "web")
+    store.ok("kill", "web")
+    assert store.state("web")["status"] == "exited" and not lives(process)
+    store.ok("start", "web")
+    store.ok("start", "web")  # left alone
+    assert container_process(store, "web") != process
+    store.ok("stop", "-t", "0", "web")
+    store.ok("rm", "web")
+    assert store.check_whole() == set()
+
+
+def test_a_killed_paused_one_ends(store, root):
+    store.ok("run", "-d", "--name", "web", root, "sleep", "1000")
+    process = container_process(store, "web")
+    store.ok("pause", "web")
+    store.ok("rm", "-f", "web")
+    assert not lives(process)
+    assert store.check_whole() == set()
+
+
+def test_stop_sends_the_signal_that_was_chosen(store, root):
+    script = "trap 'echo one; exit 5' USR1; echo ready; while :; do sleep 0.05; done"
+    store.ok("run", "-d", "--name", "web", "--stop-signal", "USR1", root, "sh", "-c", script)
+    store.wait_for_log("web", "ready")
+    store.ok("stop", "web")
+    state = store.state("web")
+    assert (state["exit_status"], "one" in store.ok("logs", "web")) == (5, True)
+
+
+def test_restart_policy(store, root):
+    store.ok("run", "-d", "--name", "web", "--restart", "on-failure:2", root, "sh", "-c", "echo turn; exit 3")
+    store.wait_for_log("web", "turn", 3)
+    store.wait_for_status("web", "exited")
+    assert store.ok("logs", "web").count("turn") == 3 and store.state("web")["restarts"] == 2
+
+
+def test_inspected_configuration_makes_the_same(store, root):
+    store.ok("create", "--name", "one", "--memory", "64M", "--cpus", "1.5", "--env", "A=b c", "--user", "web",
+             "--volume", "/usr:/mnt:ro", "--ulimit", "nofile=99", root, "env")
+    config = store.ok("inspect", "-f", "config", "one")
+    store.run("create", "--name", "two", "--from", "-", stdin=config)
+    assert json.loads(store.ok("inspect", "-f", "config", "two")) == json.loads(config)
+    assert json.loads(config)["container"]["memory"] == "64M"
+
+
+# -- what the configuration says -----------------------------------------------------------------------------
+
+def inside(store, root, *words, options=()):
+    result = store.run("run", *options, root, "sh", "-c", *words)
+    assert result.returncode == 0, result
+    return result.stdout
+
+
+def test_environment_directory_and_user(store, root):
+    said = inside(store, root, "id -u; id -g; id -G; pwd; echo $HOME; echo $A; echo $PATH; echo $container",
+                  options=["--user", "web", "--workdir", "/srv", "--env", "A=b", "--env", "PATH=/bin"]).split()
+    assert said == ["33", "34", "34", "77", "/srv", "/srv", "b", "/bin", "visor"]
+    assert inside(store, root, "id -u; id -g", options=["--user", "5:6"]).split() == ["5", "6"]
+    for user, what in (("nobody", "user"), ("web:nogroup", "group")):
+        result = store.run("run", "--user", user, root, "id")
+        assert result.returncode == 126 and f'there is no {what} "{user.split(":")[-1]}"' in result.stderr
+    assert store.check_whole() == set()
+
+
+def test_passwd_is_not_followed_out_of_the_root(store, root, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(root, other, symlinks=True)
+    (tmp_path / "passwd").write_text("evil:x:44:44::/:\n")
+    (other / "etc/passwd").unlink()
+    (other / "etc/passwd").symlink_to("../../passwd")
+    result = store.run("run", "--user", "evil", other, "id")
+    assert result.returncode == 126 and 'no user "evil"' in result.stderr
+
+
+def test_volumes_tmpfs_and_read_only_root(store, root, tmp_path):
+    (tmp_path / "file").write_text("there")
+    said = inside(store, root, "cat /mnt/file; touch /mnt/x /x /tmp/x; ls /tmp; df -k /tmp | tail -1; touch /rw/y",
+                  options=["--volume", f"{tmp_path}:/mnt:ro", "--volume", f"{tmp_path}:/rw", "--tmpfs",
+                           "/tmp:size=1m", "--read-only"])
+    assert said.startswith("therex") and " 1024 " in said
+    assert (tmp_path / "y").exists() and not (tmp_path / "x").exists() and not (root / "x").exists()
+    result = store.run("run", "--volume", "/nowhere:/mnt", root, "true")
+    assert result.returncode == 126 and "/nowhere" in result.stderr
+
+
+def test_rights(store, root):
+    script = "grep Cap /proc/self/status; grep Seccomp: /proc/self/status; grep NoNewPrivs /proc/self/status"
+
+    def facts(*options):
+        return dict(line.split() for line in inside(store, root, script, options=options).splitlines())
+
+    usual = facts()
+    assert usual["CapEff:"] == usual["CapBnd:"] == "00000000a80425fb" and usual["Seccomp:"] == "2"
+    none = facts("--cap-drop", "ALL", "--cap-add", "net_admin", "--seccomp", "unconfined")
+    assert int(none["CapEff:"], 16) == 1 << 12 and none["Seccomp:"] == "0"
+    full = facts("--privileged")
+    assert int(full["CapEff:"], 16) == int(full["CapBnd:"], 16) >= (1 << 40) - 1 and full["Seccomp:"] == "0"
+
+
+def test_devices_sysctls_limits(store, root):
+    said = inside(store, root, "ls -l /dev/kmsg2 | cut -c1-10; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ulimit -n",
+                  options=["--device", "/dev/null:/dev/kmsg2:r", "--sysctl", "net.ipv4.ip_unprivileged_port_start=7",
+                           "--ulimit", "nofile=123:456"])
+    assert said.split() == ["crw-rw-rw-", "7", "123"]
+
+
+def test_processes_and_memory_are_limited(store, root):
+    result = store.run("run", "--pids-limit", "8", root, "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 9 & done")
+    assert "can't fork" in result.stderr
+    result = store.run("run", "--memory", "16M", "--memory-swap", "16M", root, "sh", "-c",
+                       "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done")
+    assert result.returncode in (137, 2), result
+
+
+def test_network(store, root):
+    assert inside(store, root, "ls /sys/class/net", options=["--net", "none"]).split() == ["lo"]
+    assert set(os.listdir("/sys/class/net")) == set(inside(store, root, "ls /sys/class/net", options=["--net", "host"]).split())
+
+
+def test_bundle(store, root, tmp_path):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "rootfs").symlink_to(root)
+    subprocess.run([VISOR, "oci", "spec", "--bundle", bundle], check=True)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"].update(args=["sh", "-c", "echo $A; hostname; id -u"], terminal=False, env=["A=1", "PATH=/bin"])
+    (bundle / "config.json").write_text(json.dumps(config))
+    assert store.ok("run", bundle).split() == ["1", "visor", "0"]
+    assert store.ok("run", "--env", "A=2", "--hostname", "h", "--user", "web", bundle).split() == ["2", "h", "33"]
+    assert store.ok("run", bundle, "echo", "else") == "else\n"
+    (bundle / "config.json").write_text("{")
+    result = store.run("run", bundle)
+    assert result.returncode == 126 and "config.json" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+# -- terminals -----------------------------------------------------------------------------------------------
+
+def talk(master, text, until):
+    os.write(master, text)
+    said, deadline = b"", time.monotonic() + TIMEOUT
+    while until not in said:
+        assert time.monotonic() < deadline, said
+        if select.select([master], [], [], 1)[0]:
+            said += os.read(master, 4096)
+    return said
+
+
+def test_on_a_terminal_it_has_one_of_its_own(store, root):
+    process, master = pty.fork()
+    if process == 0:
+        os.execve(VISOR, ["visor", "run", str(root), "sh"], store.environment())
+    talk(master, b"", b"# ")
+    assert b"/dev/pts/0" in talk(master, b"tty\n", b"# ")
+    os.write(master, b"sleep 1000\n")
+    time.sleep(0.2)
+    talk(master, b"\x03", b"# ")  # Ctrl-C is the container's
+    os.write(master, b"exit 9\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    os.close(master)
+    assert store.check_whole() == set()
+
+
+def test_terminal_in_the_background(store, root):
+    store.ok("run", "-d", "-t", "--name", "web", root, "sh")
+    store.send("web", "echo $((40 + 2)) $(tty)\n")
+    store.wait_for_log("web", "42 /dev/pts/0")
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+def test_it_ends_with_the_process_of_its_domain(store, root):
+    store.ok("run", "-d", "--name", "web", root, "sh", "-c", "sleep 1000 & sleep 1000")
+    process = container_process(store, "web")
+    os.kill(store.state("web")["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + TIMEOUT
+    while lives(process):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert store.state("web")["reason"] == "killed"
+    store.check_whole()
+    assert not [p for p in pathlib.Path("/sys/fs/cgroup").glob("**/*" + store.ok("ps", "-aq", "--no-trunc").strip() + "*")]
+    store.ok("start", "web")
+    assert store.state("web")["status"] == "running"
+
+
+@pytest.mark.parametrize("words, said", [
+    (["/nowhere/at/all/"], "/nowhere/at/all/"),
+    (["{root}", "nothing-like-this"], 'exec: "nothing-like-this"'),
+    (["--cap-add", "CAP_NONE", "{root}"], "there is no such capability"),
+    (["--cpus", "many", "{root}"], '--cpus "many"'),
+    (["--net", "somewhere", "{root}"], '--net "somewhere"'),
+    (["--workdir", "srv", "{root}"], "no absolute path"),
+    (["--kernel", "/boot/x", "{root}"], '--kernel is not for a domain of kind "container"'),
+    (["--root", "/", "--hostname", "h", "{root}"], "--root is for programs, and --hostname for containers"),
+    (["--stop-signal", "LOUD", "{root}"], "there is no such signal"),
+    (["--device", "/etc/passwd", "{root}"], "is no device"),
+    (["--ulimit", "nofile=lots", "{root}"], "is not NAME=SOFT[:HARD]"),
+    (["--sysctl", "kernel.panic=1", "{root}"], "kernel.panic"),
+])
+def test_bad_input_is_one_clear_line(store, root, words, said):
+    result = store.run("run", *(word.format(root=root) for word in words))
+    assert result.returncode in (2, 126, 127) and said in result.stderr, result
+    assert len(re.sub("\n  hint: .*", "", result.stderr).splitlines()) == 1
+    assert store.check_whole() == set()
+
+
+def test_removed_root(store, root, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(root, other, symlinks=True)
+    store.ok("create", "--name", "web", other, "true")
+    shutil.rmtree(other)
+    result = store.run("start", "web")
+    assert result.returncode == 1 and str(other) in result.stderr and len(result.stderr.splitlines()) == 1
+    assert store.state("web")["status"] == "created"
+
+
+# -- an ordinary user ----------------------------------------------------------------------------------------
+
+def test_rootless_life(root):
+    user = pwd.getpwnam("nobody").pw_uid
+    if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[]).returncode:
+        pytest.skip("this host forbids user namespaces to ordinary users")
+    top = pathlib.Path(tempfile.mkdtemp(prefix="visor-container-"))
+    shutil.copytree(root, top / "tree", symlinks=True)
+    subprocess.run(["chown", "-R", str(user), top], check=True)
+
+    def run(*words):
+        environment = {**os.environ, "VISOR_STORE": str(top / "store"), "HOME": str(top)}
+        return subprocess.run([VISOR, *map(str, words)], user=user, group=user, extra_groups=[], env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+
+    done = run("run", top / "tree", "sh", "-c", "id -u; cat /proc/self/uid_map; touch /made; ls /sys/class/net")
+    assert done.stdout.split() == ["0", "0", str(user), "1", "lo"], done
+    assert (top / "tree/made").stat().st_uid == user
+    assert run("run", "-d", "--name", "web", top / "tree", "sleep", "1000").returncode == 0
+    process = json.loads(run("inspect", "web").stdout)[0]["state"]["pid"]
+    assert run("stop", "-t", "0", "web").returncode == 0 and not lives(process)
+    assert run("rm", "web").returncode == 0
+    refused = run("run", "--memory", "64M", top / "tree", "true")
+    assert refused.returncode == 126 and "cgroup" in refused.stderr and "hint: " in refused.stderr
+    assert run("ps", "-aq").stdout == ""
+    shutil.rmtree(top)
