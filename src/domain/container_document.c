@@ -352,6 +352,11 @@ static void set_limits(struct making *making)
 {
     const struct domain_config *config = making->what->config;
     uint64_t pids = config->container.pids;
+    if (geteuid() == 0 && !json_object_get(making->platform, "cgroupsPath")) {
+        char path[64]; /* whose cgroups are said is counted in all of them, so that there are statistics */
+        snprintf(path, sizeof path, "/visor/%s", making->what->id);
+        set(making, making->platform, "cgroupsPath", json_string(path));
+    }
     if (!pids && !config->container.bundle && geteuid() == 0)
         pids = PROCESSES_MOST;
     if (!pids && !config->container.memory && !config->container.memory_swap && !config->container.cpus &&

@@ -9,7 +9,7 @@
 
 struct container_document {
     const struct domain_config *config;
-    const char *name; /* the domain's */
+    const char *name, *id; /* the domain's */
     bool terminal;
     bool has_network; /* one of its own */
 };

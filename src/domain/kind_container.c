@@ -131,6 +131,7 @@ static int container_make(struct container_run *own, struct error *error)
     char file[PATH_MAX], directory[PATH_MAX];
     const struct container_document what = {.config = config,
                                             .name = run->name,
+                                            .id = run->domain->id,
                                             .terminal = has_terminal(run),
                                             .has_network = !wants_host_network(config)};
     domain_run_path(run->domain, CONFIG_FILE, file);
