@@ -611,7 +611,6 @@ const struct domain_field domain_fields[] = {
      .name = "stop_signal",
      .type = DOMAIN_TEXT,
      AT(container.stop_signal),
-     .preset = "TERM",
      .check = check_signal,
      .option = "stop-signal",
      .argument = "SIGNAL",

@@ -326,6 +326,43 @@ static void add_tmpfs(struct making *making, const char *text)
     append(making, array_in(making, making->document, "mounts"), mount);
 }
 
+static bool has_mount(const json_t *mounts, const char *destination)
+{
+    for (size_t i = 0; i < json_array_size(mounts); i++) {
+        const char *there = json_string_value(json_object_get(json_array_get(mounts, i), "destination"));
+        if (there && strcmp(there, destination) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* systemd as the first process wants to find these mounted, since it may not mount them, and its cgroup to
+ * itself: in version 2, where what limits it is above. */
+static void set_system(struct making *making)
+{
+    static const char *const directories[] = {"/run", "/run/lock", "/tmp", "/var/log/journal"};
+    json_t *mounts = array_in(making, making->document, "mounts");
+    for (size_t i = 0; i < json_array_size(mounts); i++) {
+        json_t *mount = json_array_get(mounts, i);
+        const char *type = json_string_value(json_object_get(mount, "type"));
+        if (!type || strcmp(type, "cgroup") != 0)
+            continue;
+        set(making, mount, "type", json_string("cgroup2"));
+        remove_option(mount, "ro");
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(directories); i++) {
+        if (!has_mount(mounts, directories[i]))
+            add_tmpfs(making, directories[i]);
+    }
+}
+
+bool container_document_is_system(const struct domain_config *config)
+{
+    const char *program = config->container.command.count ? config->container.command.items[0] : "";
+    const char *slash = strrchr(program, '/');
+    return slash && (strcmp(slash, "/init") == 0 || strcmp(slash, "/systemd") == 0);
+}
+
 static void set_root(struct making *making)
 {
     const struct domain_config *config = making->what->config;
@@ -340,6 +377,8 @@ static void set_root(struct making *making)
         add_tmpfs(making, config->container.tmpfs.items[i]);
     for (unsigned i = 0; i < config->container.volumes.count; i++)
         add_volume(making, config->container.volumes.items[i]);
+    if (container_document_is_system(config))
+        set_system(making);
     if (config->container.hostname)
         set(making, making->document, "hostname", json_string(config->container.hostname));
     else if (!config->container.bundle)

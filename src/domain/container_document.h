@@ -14,6 +14,9 @@ struct container_document {
     bool has_network; /* one of its own */
 };
 
+/* Whether its program is a whole system's first: init or systemd, by path. */
+bool container_document_is_system(const struct domain_config *config);
+
 /* A bundle's own document, or one to begin with, and what the configuration says otherwise. A new reference;
  * NULL with *error. */
 json_t *container_document_make(const struct container_document *what, struct error *error);

@@ -261,7 +261,9 @@ static int container_signal(const struct container_run *own, int number, struct 
 
 static int container_stop(struct domain_run *run, struct error *error)
 {
-    return container_signal(run->own, oci_signal_number(run->config->container.stop_signal), error);
+    const char *name = run->config->container.stop_signal;
+    const char *usual = container_document_is_system(run->config) ? "RTMIN+3" : "TERM"; /* systemd(1) */
+    return container_signal(run->own, oci_signal_number(name ? name : usual), error);
 }
 
 /* In the background the end is asked for, and by a second signal comes at once; others, and all in the

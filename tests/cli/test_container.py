@@ -109,6 +109,22 @@ def test_stop_sends_the_signal_that_was_chosen(store, root):
     assert (state["exit_status"], "one" in store.ok("logs", "web")) == (5, True)
 
 
+def test_a_systems_first_process(store, root):
+    """systemd cannot be had here; what it needs can be looked at."""
+    init = root / "bin/init"
+    init.unlink(missing_ok=True)
+    init.write_text("#!/bin/sh\ntrap 'exit 4' 37\nmount\nmkdir /sys/fs/cgroup/own && echo made\n"
+                    "while :; do sleep 0.05; done\n")
+    init.chmod(0o755)
+    store.ok("run", "-d", "--name", "sys", root, "/bin/init")
+    store.wait_for_log("sys", "made")
+    mounts = dict(line.split()[2:5:2] for line in store.ok("logs", "sys").splitlines() if " on " in line)
+    assert mounts["/sys/fs/cgroup"] == "cgroup2"
+    assert all(mounts[where] == "tmpfs" for where in ("/run", "/run/lock", "/tmp", "/var/log/journal"))
+    store.ok("stop", "sys")
+    assert store.state("sys")["exit_status"] == 4
+
+
 def test_restart_policy(store, root):
     store.ok("run", "-d", "--name", "web", "--restart", "on-failure:2", root, "sh", "-c", "echo turn; exit 3")
     store.wait_for_log("web", "turn", 3)

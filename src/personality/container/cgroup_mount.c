@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cgroup_mount: what a container sees of the cgroups, mounts of type cgroup: its own directory of each
- * hierarchy in which it has one, and nothing of the others. */
+/* cgroup_mount: what a container sees of the cgroups, by mounts of type cgroup: its own directory of each
+ * hierarchy in which it has one, and nothing of the others. Of type cgroup2: only that of version 2, for
+ * programs that would not make do with several. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -78,6 +79,26 @@ static int attach_several(int target, const struct cgroup_hierarchy *hierarchies
     return code;
 }
 
+static int attach_one(int target, const struct cgroup_hierarchy *hierarchy, const struct oci_mount *mount,
+                      struct error *error)
+{
+    int copy = copy_hierarchy(hierarchy, mount, error);
+    int code = copy < 0 ? copy : mounting_attach(copy, target, mount->destination, error);
+    if (copy >= 0)
+        close(copy);
+    return code;
+}
+
+/* NULL: the container has none of version 2. */
+static const struct cgroup_hierarchy *find_unified(const struct cgroup_hierarchy *hierarchies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (hierarchies[i].version == 2)
+            return &hierarchies[i];
+    }
+    return NULL;
+}
+
 int cgroup_mount_make(struct rootfs *rootfs, const struct oci_mount *mount, struct error *error)
 {
     const struct cgroup_hierarchy *hierarchies;
@@ -91,11 +112,11 @@ int cgroup_mount_make(struct rootfs *rootfs, const struct oci_mount *mount, stru
         close(target);
         return code;
     }
-    if (count == 1 && facts.mode == CGROUP_V2) {
-        int copy = copy_hierarchy(&hierarchies[0], mount, error);
-        code = copy < 0 ? copy : mounting_attach(copy, target, mount->destination, error);
-        if (copy >= 0)
-            close(copy);
+    const struct cgroup_hierarchy *unified = find_unified(hierarchies, count);
+    if (strcmp(mount->type, "cgroup2") == 0 && !unified) {
+        code = error_set(error, -ENOTSUP, "%s: the container has no cgroup of version 2", mount->destination);
+    } else if (unified && (facts.mode == CGROUP_V2 || strcmp(mount->type, "cgroup2") == 0)) {
+        code = attach_one(target, unified, mount, error);
     } else {
         code = attach_several(target, hierarchies, count, mount, rootfs->config->platform.mount_label, error);
     }
