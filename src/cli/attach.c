@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "backend/char/host.h"
@@ -54,8 +56,27 @@ static bool send_input(int fd, const char *data, size_t size, bool is_terminal)
     return !escape;
 }
 
+/* A console that is a terminal gets the size of this one; others have none. */
+static void pass_size(struct domain *domain)
+{
+    struct winsize size;
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
+        domain_resize_console(domain, size.ws_row, size.ws_col, NULL);
+}
+
+/* False: the signal is the end. */
+static bool took_signal(struct domain *domain, int signals, bool is_terminal)
+{
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof info) != sizeof info || info.ssi_signo != SIGWINCH)
+        return false;
+    if (is_terminal)
+        pass_size(domain);
+    return true;
+}
+
 /* True: the domain has closed its console; false: its user has left it. */
-static bool talk(int fd, int signals, bool is_terminal)
+static bool talk(struct domain *domain, int fd, int signals, bool is_terminal)
 {
     struct pollfd wait[3] = {{.fd = fd, .events = POLLIN},
                              {.fd = STDIN_FILENO, .events = POLLIN},
@@ -64,7 +85,7 @@ static bool talk(int fd, int signals, bool is_terminal)
     for (;;) {
         if (poll(wait, 3, -1) < 0 && errno != EINTR)
             return false;
-        if (wait[2].revents)
+        if (wait[2].revents && !took_signal(domain, signals, is_terminal))
             return false;
         if (wait[0].revents) {
             ssize_t size = read(fd, data, sizeof data);
@@ -90,6 +111,7 @@ static int signals_take(void)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGWINCH);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &signals, SFD_CLOEXEC);
@@ -126,7 +148,9 @@ int console_attach(struct domain *domain, bool wants_status, struct error *error
                 console.escape + '@');
     if (is_terminal)
         code = char_terminal_take(STDIN_FILENO, error);
-    bool ended = !code && talk(fd, signals, is_terminal);
+    if (is_terminal && !code)
+        pass_size(domain);
+    bool ended = !code && talk(domain, fd, signals, is_terminal);
     if (is_terminal)
         char_terminal_give_back();
     close(fd);

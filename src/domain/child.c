@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 int child_streams_make(struct domain_run *run, int ends[3], struct error *error)
@@ -32,6 +34,14 @@ void child_streams_close(int ends[3])
             close(ends[i]);
         ends[i] = -1;
     }
+}
+
+int child_resize(int master, unsigned rows, unsigned columns, struct error *error)
+{
+    const struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
+    if (ioctl(master, TIOCSWINSZ, &size) == 0)
+        return 0;
+    return error_set(error, master < 0 ? -ENOTTY : -errno, "there is no terminal that could have a size");
 }
 
 void child_wait(pid_t pid, const struct domain_run *run, struct domain_end *end)

@@ -11,6 +11,9 @@ int child_streams_make(struct domain_run *run, int ends[3], struct error *error)
 /* Closes those that are not -1. */
 void child_streams_close(int ends[3]);
 
+/* For `resize`: of a terminal's master, or -1. */
+int child_resize(int master, unsigned rows, unsigned columns, struct error *error);
+
 /* Waits for the child's end, and says it as a domain's. */
 void child_wait(pid_t pid, const struct domain_run *run, struct domain_end *end);
 

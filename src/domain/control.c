@@ -72,6 +72,25 @@ static int control_status(struct qmp_call *call, const json_t *arguments, json_t
     return *result ? 0 : error_set(error, -ENOMEM, "out of memory");
 }
 
+static int control_resize(struct qmp_call *call, const json_t *arguments, json_t **result,
+                          struct error *error)
+{
+    const json_int_t rows = json_integer_value(json_object_get(arguments, "rows"));
+    const json_int_t columns = json_integer_value(json_object_get(arguments, "columns"));
+    const struct domain_kind *kind = kind_of(call);
+    (void)result;
+    if (rows < 1 || rows > UINT16_MAX || columns < 1 || columns > UINT16_MAX)
+        return error_set(error, -EINVAL, "a terminal has 1 to %d rows and columns", UINT16_MAX);
+    return kind->resize ? kind->resize(run_of(call), (unsigned)rows, (unsigned)columns, error)
+                        : domain_kind_cannot(kind, "given a size", error);
+}
+
+static const struct qmp_field resize_arguments[] = {
+    {.name = "rows", .type = &qmp_integer},
+    {.name = "columns", .type = &qmp_integer},
+    {0},
+};
+
 static const char *const status_names[] = {"running", "paused", NULL};
 static const struct qmp_type status_name = {.kind = QMP_ENUM, .values = status_names};
 static const struct qmp_field status_fields[] = {
@@ -86,6 +105,7 @@ static const struct qmp_command commands[] = {
     {.name = "cont", .returns = &qmp_nothing, .run = control_cont},
     {.name = "system_powerdown", .returns = &qmp_nothing, .run = control_powerdown},
     {.name = "quit", .returns = &qmp_nothing, .run = control_quit},
+    {.name = "console-resize", .arguments = resize_arguments, .returns = &qmp_nothing, .run = control_resize},
     {.name = "query-status", .returns = &status_type, .run = control_status},
     {0},
 };

@@ -18,17 +18,30 @@
 #define ANSWER_MS 5000 /* how long a process may take to answer, or to end when it has been told to */
 
 /* Runs a command of the control socket. -ENOENT, -ECONNREFUSED: there is none now. */
-static int ask(const struct domain *domain, const char *command, struct error *error)
+static int ask_with(const struct domain *domain, const char *command, json_t *arguments, struct error *error)
 {
     struct qmp_client *client;
     char path[PATH_MAX];
     domain_run_path(domain, DOMAIN_CONTROL_FILE, path);
     int code = qmp_client_connect(&client, path, ANSWER_MS, error);
-    if (code)
+    if (code) {
+        json_decref(arguments);
         return code;
-    code = qmp_client_execute(client, command, NULL, NULL, error);
+    }
+    code = qmp_client_execute(client, command, arguments, NULL, error);
     qmp_client_close(client);
     return code;
+}
+
+static int ask(const struct domain *domain, const char *command, struct error *error)
+{
+    return ask_with(domain, command, NULL, error);
+}
+
+int domain_resize_console(struct domain *domain, unsigned rows, unsigned columns, struct error *error)
+{
+    return ask_with(domain, "console-resize",
+                    json_pack("{s:I, s:I}", "rows", (json_int_t)rows, "columns", (json_int_t)columns), error);
 }
 
 static int wait_for_status(struct qmp_client *client, bool paused, struct error *error)

@@ -9,6 +9,9 @@
 /* Has it stand still, or go on, and waits until it does. */
 int domain_set_paused(struct domain *domain, bool paused, struct error *error);
 
+/* The terminal that is its console shall have this size. -EREMOTEIO: its console is no terminal. */
+int domain_resize_console(struct domain *domain, unsigned rows, unsigned columns, struct error *error);
+
 /*
  * Has it come to its end: asks it to end by itself, after `seconds` ends it at once, and kills it if that
  * does not help. 0 when its process has ended, or if it had none.

@@ -102,6 +102,9 @@ struct domain_kind {
     void (*uncontrol)(struct domain_run *run);
     int (*pause)(struct domain_run *run, struct error *error);
     int (*resume)(struct domain_run *run, struct error *error);
+    /* The terminal in the background that it has given as an output shall have this size. -ENOTTY: it has
+     * none. */
+    int (*resize)(struct domain_run *run, unsigned rows, unsigned columns, struct error *error);
 };
 
 extern const struct domain_kind domain_kind_machine, domain_kind_program, domain_kind_container;

@@ -29,7 +29,8 @@ struct container_run {
     pthread_mutex_t lock;
     struct domain_run *run;
     char state_root[PATH_MAX];
-    struct container_new made; /* its terminal is the console's, or the relay's */
+    struct container_new made; /* its terminal: the relay's */
+    int master;                /* the same, of the console's; -1: none */
     int process;               /* its first process's pidfd */
     struct loop_watch *watch;
     struct relay *relay;
@@ -89,8 +90,8 @@ static int terminal_connect(struct container_run *own, struct error *error)
     if (!own->run->background)
         return relay_new(&own->relay, own->run->loop, own->made.terminal, error);
     own->run->outputs[0] = (struct domain_output){.fd = own->made.terminal, .name = "console"};
-    own->run->input = own->made.terminal;
-    own->made.terminal = -1; /* it is the console's */
+    own->run->input = own->master = own->made.terminal;
+    own->made.terminal = -1;
     return 0;
 }
 
@@ -220,8 +221,11 @@ static int container_prepare(struct domain_run *run, struct error *error)
     struct container_run *own = calloc(1, sizeof *own);
     if (!own)
         return error_set(error, -ENOMEM, "out of memory");
-    *own = (struct container_run){
-        .run = run, .process = -1, .stdio = {-1, -1, -1}, .made = {.channel = -1, .terminal = -1}};
+    *own = (struct container_run){.run = run,
+                                  .process = -1,
+                                  .master = -1,
+                                  .stdio = {-1, -1, -1},
+                                  .made = {.channel = -1, .terminal = -1}};
     pthread_mutex_init(&own->lock, NULL);
     domain_container_root(run->domain->store, own->state_root);
     run->own = own;
@@ -310,6 +314,12 @@ static int container_resume(struct domain_run *run, struct error *error)
     return set_paused(run, false, error);
 }
 
+static int container_resize(struct domain_run *run, unsigned rows, unsigned columns, struct error *error)
+{
+    const struct container_run *own = run->own;
+    return child_resize(own->master, rows, columns, error);
+}
+
 const struct domain_kind domain_kind_container = {
     .name = "container",
     .check = container_check,
@@ -324,4 +334,5 @@ const struct domain_kind domain_kind_container = {
     .kill = container_end,
     .pause = container_pause,
     .resume = container_resume,
+    .resize = container_resize,
 };

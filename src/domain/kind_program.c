@@ -27,6 +27,7 @@ struct program_run {
     pid_t pid;   /* 0: there is none */
     int process; /* its pidfd */
     struct loop_watch *watch;
+    int master;   /* of its terminal, which the console has; -1: none */
     int stdio[3]; /* the program's ends, until it has them; -1: those of this process */
 };
 
@@ -58,7 +59,7 @@ static int terminal_make(struct program_run *own, struct error *error)
         return code;
     }
     own->run->outputs[0] = (struct domain_output){.fd = master, .name = "console"};
-    own->run->input = master;
+    own->run->input = own->master = master;
     for (unsigned i = 0; i < 3; i++) {
         own->stdio[i] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (own->stdio[i] < 0)
@@ -200,7 +201,7 @@ static int program_prepare(struct domain_run *run, struct error *error)
     struct program_run *own = calloc(1, sizeof *own);
     if (!own)
         return error_set(error, -ENOMEM, "out of memory");
-    *own = (struct program_run){.run = run, .process = -1, .stdio = {-1, -1, -1}};
+    *own = (struct program_run){.run = run, .process = -1, .master = -1, .stdio = {-1, -1, -1}};
     pthread_mutex_init(&own->lock, NULL);
     run->own = own;
     run->lock = &own->lock;
@@ -276,6 +277,12 @@ static int program_resume(struct domain_run *run, struct error *error)
     return set_paused(run, false);
 }
 
+static int program_resize(struct domain_run *run, unsigned rows, unsigned columns, struct error *error)
+{
+    const struct program_run *own = run->own;
+    return child_resize(own->master, rows, columns, error);
+}
+
 const struct domain_kind domain_kind_program = {
     .name = "program",
     .check = program_check,
@@ -288,4 +295,5 @@ const struct domain_kind domain_kind_program = {
     .kill = program_kill,
     .pause = program_pause,
     .resume = program_resume,
+    .resize = program_resize,
 };

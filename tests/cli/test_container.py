@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Containers as domains: made of a root tree or a bundle, with what their configuration says, and the life of
 any domain."""
+import fcntl
 import json
 import os
 import pathlib
@@ -10,8 +11,10 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 
 import pytest
@@ -262,6 +265,21 @@ def test_terminal_in_the_background(store, root):
     store.ok("run", "-d", "-t", "--name", "web", root, "sh")
     store.send("web", "echo $((40 + 2)) $(tty)\n")
     store.wait_for_log("web", "42 /dev/pts/0")
+
+
+def test_attached_terminal_has_the_size_of_the_window(store, root):
+    store.ok("run", "-d", "-t", "--name", "web", root, "sh")
+    process, master = pty.fork()
+    if process == 0:
+        os.execve(VISOR, ["visor", "attach", "web"], store.environment())
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    talk(master, b"\n", b"# ")
+    deadline = time.monotonic() + TIMEOUT
+    while b"33 77" not in talk(master, b"stty size; echo do''ne\n", b"done"):
+        assert time.monotonic() < deadline
+    os.write(master, b"exit 6\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 6
+    os.close(master)
 
 
 # -- faults --------------------------------------------------------------------------------------------------
