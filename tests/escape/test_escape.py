@@ -144,6 +144,34 @@ def test_masked_paths_are_not_undone_by_exec(jail):  # noqa: F811
 
 # -- mounts made for a container whose image or volumes an attacker has -----------------------------------------
 
+def test_proc_is_not_put_elsewhere(jail):  # noqa: F811
+    """CVE-2019-19921: /proc of the image is a link into a volume, which shows another proc, to be masked and written to."""
+    fake = jail.top / "volume/proc"
+    for name in ("self/attr", "sys/kernel", "sys/net"):
+        (fake / name).mkdir(parents=True)
+    (jail.rootfs / "proc").rmdir()
+    (jail.rootfs / "proc").symlink_to("volume/proc")
+    jail.own()
+    jail.writable().with_volume()
+    jail.write("/bin/kernel_files")
+    done = jail.run("run", "--bundle", jail.bundle, jail.id)
+    found = Findings(done.stdout)
+    assert found.open("end") == [] and found.open("masked") == []
+    assert done.returncode != 0 and "/proc" in done.stderr  # said, and not just mounted somewhere
+    assert sorted(path.name for path in fake.iterdir()) == ["self", "sys"]
+
+
+def test_masked_paths_in_a_volume(make_jail):  # noqa: F811
+    """The mount that a masked path lies in is the one that was made, also where its name leads elsewhere by then."""
+    jail = make_jail("usual").with_volume()  # noqa: F811
+    (jail.top / "volume/sys").mkdir()
+    jail.config["mounts"] = [mount for mount in jail.config["mounts"] if not mount["destination"].startswith("/sys")]
+    (jail.rootfs / "sys").rmdir()
+    (jail.rootfs / "sys").symlink_to("volume/sys")
+    jail.config["mounts"].append({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]})
+    jail.write("/bin/kernel_files")
+    done = jail.run("run", "--bundle", jail.bundle, jail.id)
+    assert done.returncode != 0 and "/sys" in done.stderr
 
 
 def test_null_device_of_the_image(jail):  # noqa: F811
@@ -162,6 +190,19 @@ def test_null_device_of_the_image(jail):  # noqa: F811
     assert found.open("end") == [] and found.open("masked") == []
     assert done.returncode == 0 or "/dev/null" in done.stderr, done.stderr
 
+
+@pytest.mark.parametrize("target", ["/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/../../../../etc/hostname"])
+def test_console_of_the_image(jail, target):  # noqa: F811
+    """CVE-2025-52565: the terminal is not put over, nor taken for, what the image's /dev/console leads to."""
+    jail.config["mounts"] = [mount for mount in jail.config["mounts"] if mount["destination"] not in ("/dev", "/dev/shm", "/dev/mqueue")]
+    (jail.rootfs / "dev/console").symlink_to(target)
+    jail.own()
+    jail.writable().config["process"]["terminal"] = True
+    jail.write("/bin/kernel_files")
+    done = jail.run("run", "--bundle", jail.bundle, jail.id)
+    found = Findings(done.stdout.replace("\r", ""))
+    assert done.returncode != 0 or found.refused("end")
+    assert found.open("end") == [] and found.open("masked") == []
 
 
 def test_settings_go_to_the_real_proc(make_jail):  # noqa: F811
@@ -211,6 +252,25 @@ def test_races_in_mounts(make_jail, kind):  # noqa: F811
     (volume / "stop").touch()
     assert str(outside) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
+
+def test_races_in_shared_roots(make_jail):  # noqa: F811
+    """CVE-2023-27561: a container has another one's root as a volume, and exchanges its /proc with a directory while that
+    one is made. What is masked is proc, under whatever name it is by then."""
+    jail = make_jail("root").writable()  # noqa: F811
+    (jail.rootfs / "fake").mkdir()
+    shutil.copytree(jail.rootfs, jail.bundle / "attacker")
+    jail.config["root"]["path"] = "attacker"
+    jail.config["mounts"].append({"destination": "/volume", "source": str(jail.rootfs), "options": ["bind", "rw"]})
+    jail.start("swap", "/volume/proc", "/volume/fake", "/volume/tmp/stop")
+    jail.wait_for("running")
+    jail.config["root"]["path"] = "rootfs"
+    jail.config["mounts"].pop()
+    jail.write("/bin/kernel_files")
+    for number in range(30):
+        done = jail.run("run", "--bundle", jail.bundle, f"{jail.id}-{number}")
+        found = Findings(done.stdout)
+        assert found.open("end") == [] and found.open("masked") == [], done.stdout
+    (jail.rootfs / "tmp/stop").touch()
 
 
 # -- keyrings ---------------------------------------------------------------------------------------------------

@@ -10,17 +10,27 @@
 
 #define LINKS_MAX 40 /* as the kernel has it */
 
-int inside_open(int root, const char *path, uint64_t flags)
+static int resolve(int root, const char *path, uint64_t flags, uint64_t how_to_resolve)
 {
     struct open_how how = {
         .flags = flags | O_CLOEXEC,
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | how_to_resolve,
     };
     long fd;
     do { /* -EAGAIN: something was renamed meanwhile, and the kernel could not be sure */
         fd = syscall(SYS_openat2, root, path[0] ? path : ".", &how, sizeof how);
     } while (fd < 0 && (errno == EAGAIN || errno == EINTR));
     return fd < 0 ? -errno : (int)fd;
+}
+
+int inside_open(int root, const char *path, uint64_t flags)
+{
+    return resolve(root, path, flags, 0);
+}
+
+int inside_open_plain(int root, const char *path, uint64_t flags)
+{
+    return resolve(root, path, flags, RESOLVE_NO_SYMLINKS);
 }
 
 /* One more directory or file, in a directory that is open. */

@@ -20,6 +20,9 @@
 /* A descriptor, close-on-exec; or a negative errno. `flags` of openat(). */
 int inside_open(int root, const char *path, uint64_t flags);
 
+/* Likewise; -ELOOP if there is a symbolic link in `path`, also as its end. */
+int inside_open_plain(int root, const char *path, uint64_t flags);
+
 /* Opens `path` (O_PATH) and makes what is missing of it: directories, and at its end a directory or an empty
  * file. */
 int inside_make(int root, const char *path, bool directory, struct error *error);

@@ -214,9 +214,63 @@ static int change_existing(const struct rootfs *rootfs, const struct oci_mount *
     return code;
 }
 
+/* What is left of a path below a mount's destination, NULL: it is not there. */
+static const char *below(const struct oci_mount *mount, const char *path)
+{
+    size_t length = strlen(mount->destination);
+    while (length > 1 && mount->destination[length - 1] == '/')
+        length--;
+    if (strncmp(path, mount->destination, length) != 0 || (path[length] && path[length] != '/'))
+        return NULL;
+    return path + length + strspn(path + length, "/");
+}
+
+static bool has_below(const struct oci_mount *mount, const char *const *paths, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (below(mount, paths[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Opens a path that is to be hidden or protected. What it lies in was mounted by us and is known by its
+ * descriptor: its name may lead elsewhere by now, through links of the image into what was mounted later, or
+ * because somebody else has the same files (CVE-2019-19921, CVE-2023-27561). */
+static int open_made(const struct rootfs *rootfs, const char *path)
+{
+    int from = rootfs->tree;
+    const char *rest = path;
+    for (unsigned i = 0; i < rootfs->config->mounts_count; i++) {
+        const char *left = rootfs->sources[i] < 0 ? NULL : below(&rootfs->config->mounts[i], path);
+        if (left) { /* what comes later lies over what was before */
+            from = rootfs->sources[i];
+            rest = left;
+        }
+    }
+    return inside_open(from, rest, O_PATH);
+}
+
+/* Where a mount is to be, made if it is missing. The kernel's own file systems are never put where links of
+ * the image lead to: everybody, visor as well, expects them under their names. */
+static int make_target(const struct rootfs *rootfs, const struct oci_mount *mount, bool directory,
+                       struct error *error)
+{
+    int target = inside_make(rootfs->tree, mount->destination, directory, error);
+    if (target < 0 || mount->parsed.bind || (!is_type(mount, "proc") && !is_type(mount, "sysfs")))
+        return target;
+    close(target);
+    target = inside_open_plain(rootfs->tree, mount->destination, O_PATH | O_DIRECTORY);
+    if (target < 0)
+        error_set(error, target, "cannot mount %s on %s: %s", mount->type, mount->destination,
+                  target == -ELOOP ? "a symbolic link of the image leads elsewhere" : strerror(-target));
+    return target;
+}
+
 static int make_mount(struct rootfs *rootfs, unsigned index, struct error *error)
 {
     const struct oci_mount *mount = &rootfs->config->mounts[index];
+    const struct oci_linux *platform = &rootfs->config->platform;
     int copy = rootfs->sources[index];
     rootfs->sources[index] = -1;
     if (mount->parsed.remount)
@@ -234,7 +288,7 @@ static int make_mount(struct rootfs *rootfs, unsigned index, struct error *error
         if (fstat(copy, &status) == 0)
             directory = S_ISDIR(status.st_mode);
     }
-    int code, target = inside_make(rootfs->tree, mount->destination, directory, error);
+    int code, target = make_target(rootfs, mount, directory, error);
     if (target >= 0 && copy < 0)
         copy = make_new(rootfs, mount, target, error);
     else if (target >= 0 &&
@@ -243,7 +297,10 @@ static int make_mount(struct rootfs *rootfs, unsigned index, struct error *error
         copy = code;
     }
     code = target < 0 ? target : copy < 0 ? copy : mounting_attach(copy, target, mount->destination, error);
-    if (copy >= 0)
+    if (code == 0 && (has_below(mount, platform->masked_paths, platform->masked_paths_count) ||
+                      has_below(mount, platform->readonly_paths, platform->readonly_paths_count)))
+        rootfs->sources[index] = copy;
+    else if (copy >= 0)
         close(copy);
     if (target >= 0)
         close(target);
@@ -296,7 +353,7 @@ static int make_mask(struct masks *masks, bool directory, struct error *error)
 static int mask_path(const struct rootfs *rootfs, struct masks *masks, const char *path, struct error *error)
 {
     struct stat status;
-    int target = inside_open(rootfs->tree, path, O_PATH);
+    int target = open_made(rootfs, path);
     if (target == -ENOENT || target == -ENOTDIR || target == -EACCES)
         return 0; /* nothing there to hide */
     if (target < 0 || fstat(target, &status) < 0)
@@ -314,7 +371,7 @@ static int mask_path(const struct rootfs *rootfs, struct masks *masks, const cha
 
 static int protect_path(const struct rootfs *rootfs, const char *path, struct error *error)
 {
-    int target = inside_open(rootfs->tree, path, O_PATH);
+    int target = open_made(rootfs, path);
     if (target == -ENOENT || target == -ENOTDIR || target == -EACCES)
         return 0;
     if (target < 0)
@@ -369,9 +426,27 @@ int rootfs_protect(struct rootfs *rootfs, struct error *error)
     return code;
 }
 
+/* Not where a link of the image leads to: the terminal would lie over what is to be protected there
+ * (CVE-2025-52565). */
+static int open_console(const struct rootfs *rootfs, struct error *error)
+{
+    char name[NAME_MAX + 1];
+    int directory = inside_parent(rootfs->tree, "/dev/console", name, error);
+    if (directory < 0)
+        return directory;
+    int target = inside_open_plain(directory, name, O_PATH);
+    if (target == -ENOENT)
+        target = inside_make(directory, name, false, error);
+    else if (target < 0)
+        error_set(error, target, "cannot put the terminal on /dev/console: %s",
+                  target == -ELOOP ? "it is a symbolic link in the image" : strerror(-target));
+    close(directory);
+    return target;
+}
+
 int rootfs_console(struct rootfs *rootfs, int terminal, struct error *error)
 {
-    int target = inside_make(rootfs->tree, "/dev/console", false, error);
+    int target = open_console(rootfs, error);
     if (target < 0)
         return target;
     int copy = mounting_copy(terminal, "", false, error);

@@ -21,7 +21,8 @@ struct rootfs {
     int bundle;                  /* the bundle's directory: relative sources begin there */
     bool no_pivot;               /* the host's root is a RAM disk's, which pivot_root() cannot leave */
     const struct limits *limits; /* whose cgroups are shown as /sys/fs/cgroup */
-    int *sources;                /* per mount: a detached copy that the creator has made, or -1 */
+    int *sources;                /* per mount: a detached copy that the creator has made, or -1; once it is
+                                    mounted: itself, where it has something to be hidden or protected in it */
     int tree;                    /* the root itself: likewise before, mounted after rootfs_attach() */
 };
 
