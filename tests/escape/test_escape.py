@@ -292,6 +292,16 @@ def test_keyring_of_the_caller(jail, way):  # noqa: F811
     assert found.open() == [] and found.refused("search session")
 
 
+def test_keyring_that_cannot_be_made(make_jail):  # noqa: F811
+    """Who may have no more keys is told so, and not left with his caller's."""
+    jail = make_jail("rootless")  # noqa: F811
+    name = f"visor-escape-{uuid.uuid4().hex[:8]}"
+    if subprocess.run([ATTACKS / "keyrings", "hold", name, "true"], check=False).returncode == 77:
+        pytest.skip("this kernel has no keyrings")
+    jail.write("/bin/keyrings", name)
+    done = jail.run("run", "--bundle", jail.bundle, jail.id, before=[ATTACKS / "keyrings", "fill", name])
+    assert done.returncode == 1 and "session keyring" in done.stderr, done.stdout
+
 
 # -- devices ----------------------------------------------------------------------------------------------------
 

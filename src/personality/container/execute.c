@@ -2,7 +2,6 @@
 /* execute: one more process in a container that runs. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -129,7 +128,8 @@ static int become(struct executing *executing, char **program, struct error *err
     if (code == 0 && executing->namespaces & CLONE_NEWUSER)
         code = spawn_become_root(error);
     setsid();
-    syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+    if (code == 0)
+        code = process_leave_keyring(error);
     if (code == 0)
         code = process_open_label(&executing->process, &label, error);
     if (code == 0)

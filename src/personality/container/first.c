@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <net/if.h>
 #include <poll.h>
@@ -90,7 +89,9 @@ static int enter_namespaces(struct first *first, struct error *error)
         return code;
     setsid();
     if (!first->options->no_new_keyring)
-        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* not in every kernel, nor needed then */
+        code = process_leave_keyring(error);
+    if (code < 0)
+        return code;
     if (platform->new_namespaces & CLONE_NEWNET)
         raise_loopback();
     code = set_names(first->config, error);

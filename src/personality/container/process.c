@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/ioprio.h>
+#include <linux/keyctl.h>
 #include <linux/sched/types.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,18 @@ int process_set_oom_score(const struct oci_process *process, struct error *error
     return code < 0
                ? error_set(error, code, "process.oomScoreAdj: cannot set it to %s: %s", text, strerror(-code))
                : 0;
+}
+
+int process_leave_keyring(struct error *error)
+{
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) >= 0)
+        return 0;
+    if (errno == ENOSYS || errno == EPERM) /* no keyrings here, or a filter keeps all from them */
+        return 0;
+    error_set(error, -errno, "cannot make a session keyring: %s", strerror(errno));
+    if (error->code == -EDQUOT)
+        error_hint(error, "this user has as many keys as he may, see /proc/sys/kernel/keys");
+    return error->code;
 }
 
 static int set_scheduler(const struct oci_scheduler *scheduler, struct error *error)

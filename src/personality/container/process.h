@@ -17,6 +17,9 @@ int process_open_label(const struct oci_process *process, int *label, struct err
 /* Takes the host's /proc, and the rights of who made the container. */
 int process_set_oom_score(const struct oci_process *process, struct error *error);
 
+/* A session keyring of its own, with nothing in it: the caller's keys are not the container's. */
+int process_leave_keyring(struct error *error);
+
 /* The process becomes the container's own. First its terminal (the slave, or -1), limits, label (-1: none)
  * and, if it can be entered yet, working directory: *inside. */
 int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
