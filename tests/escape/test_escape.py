@@ -83,6 +83,20 @@ def test_own_file_as_program(jail, way, program):  # noqa: F811
 
 
 
+def test_waiting_container_gives_nothing_away(make_jail):  # noqa: F811
+    """Between `create` and `start` the first process is still visor: with the right to look into others, who is let in by
+    `exec` does not get its file."""
+    jail = make_jail("usual").give(USUAL + ["CAP_SYS_PTRACE"])  # noqa: F811
+    give_weapons(jail)
+    jail.write("/bin/sh", "-c", "true")
+    with open(jail.top / "output", "w+") as output:
+        subprocess.run(jail.command("create", "--bundle", jail.bundle, jail.id), stdin=subprocess.DEVNULL, stdout=output,
+                       stderr=output, check=True)
+    done = jail.run("exec", jail.id, "/bin/busybox", "stat", "-Lc", "%D %i", "/proc/1/exe")
+    status = os.stat(VISOR)
+    assert f"{status.st_dev:x} {status.st_ino}" not in done.stdout, "the host's file of visor is within reach"
+
+
 # -- what is given to a program: CVE-2024-21626 -----------------------------------------------------------------
 
 @pytest.mark.parametrize("way", ["run", "exec"])

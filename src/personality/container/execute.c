@@ -70,6 +70,13 @@ static int find_container(struct executing *executing, struct error *error)
         return error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s",
                          execution->id,
                          container_status_name(executing->first < 0 ? CONTAINER_STOPPED : status));
+    if (status == CONTAINER_CREATED && self_exe_is_exposed_by(record->pid)) {
+        /* it is alone in there, and so was not made safe from being looked into */
+        error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s", execution->id,
+                  container_status_name(status));
+        error_hint(error, "start it first");
+        return error->code;
+    }
     code = oci_config_read(&executing->config, executing->held.directory, "config.json", error);
     if (code < 0)
         return code;

@@ -25,11 +25,11 @@ extern const size_t launch_image_size;
 #define SELF      "/proc/self/exe"
 #define WORDS_MAX (4 << 20) /* bytes of the command line; above what the kernel takes */
 
-/* A copy in memory has no name anywhere. */
-static bool is_copy(void)
+/* A copy in memory has no name anywhere; on an overlay nobody can write. */
+static bool leads_to_file(const char *path)
 {
     struct stat status;
-    return stat(SELF, &status) == 0 && status.st_nlink == 0;
+    return access(path, W_OK) == 0 && stat(path, &status) == 0 && status.st_nlink > 0;
 }
 
 /* An overlay takes two layers at least; the second one, which has no file of this name that counts, is
@@ -119,7 +119,14 @@ static char **read_words(void)
 
 bool self_exe_is_exposed(void)
 {
-    return access(SELF, W_OK) == 0 && !is_copy();
+    return leads_to_file(SELF);
+}
+
+bool self_exe_is_exposed_by(pid_t pid)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    return leads_to_file(path);
 }
 
 int self_exe_protect(struct error *error)

@@ -13,11 +13,14 @@
 #define VISOR_PERSONALITY_CONTAINER_SELF_EXE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
 /* Whether visor's file needs protection at all. */
 bool self_exe_is_exposed(void);
+/* Whether who may look into that process, which executes visor, could write to visor's file. */
+bool self_exe_is_exposed_by(pid_t pid);
 
 /* To be called before anything else is done: this process may begin again, with the same command line. */
 int self_exe_protect(struct error *error);
