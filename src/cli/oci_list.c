@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/visible.h"
 #include "cli/oci.h"
 #include "personality/container/container.h"
 #include "personality/container/store.h"
@@ -130,9 +131,13 @@ static void print_process(pid_t pid)
     size_t size = file ? fread(words, 1, sizeof words - 1, file) : 0;
     if (file)
         fclose(file);
+    while (size && !words[size - 1])
+        size--;
     words[size] = '\0';
-    for (size_t i = 0; i + 1 < size; i++)
-        words[i] = (unsigned char)words[i] < ' ' ? ' ' : words[i];
+    for (size_t i = 0; i < size; i++)
+        words[i] = words[i] ? words[i] : ' ';
+    visible_make(words, size);
+    visible_make(name, strlen(name));
     printf("%-8s %-8d %-8s %s\n", user, (int)pid, parent, size ? words : name);
 }
 

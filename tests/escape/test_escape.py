@@ -473,6 +473,15 @@ def test_typing_into_the_callers_terminal(jail, way, own):  # noqa: F811
     assert waiting == b"\0\0\0\0"
 
 
+def test_names_of_processes_do_not_command_terminals(jail):  # noqa: F811
+    """What lists a container's processes prints no control characters of theirs."""
+    process = jail.start("terminal", "title", "\x1b]0;X\x07", "\u009b2J\x7f")
+    assert process.stdout.readline() == "named\n"
+    output = subprocess.run(jail.command("ps", jail.id), capture_output=True, check=True, **jail.identity()).stdout
+    assert output.count(b"\n") in (2, 3) and b"title" in output
+    text = output.decode(errors="replace")
+    assert not [letter for letter in text if (ord(letter) < 32 and letter != "\n") or 0x7f <= ord(letter) < 0xa0], output
+
 
 # -- namespaces and file handles --------------------------------------------------------------------------------
 
