@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/process_id.h"
 #include "domain/kind.h"
 
 #define STATE_TIME_SIZE 32 /* "2026-01-31T12:00:00.123456789Z" */
@@ -19,19 +20,6 @@ enum domain_phase {
     DOMAIN_RESTARTING, /* its process waits before it starts it again */
     DOMAIN_EXITED,
 };
-
-/* A process, also after its number has been given to another. */
-struct process_id {
-    pid_t pid;      /* 0: none */
-    uint64_t start; /* as /proc/PID/stat has it: in ticks since the host's start */
-    char boot[40];  /* of which this is the id */
-};
-
-/* The calling process. */
-int process_id_self(struct process_id *id, struct error *error);
-bool process_id_lives(const struct process_id *id);
-/* A descriptor of the process that becomes readable with its end; -ESRCH: it has ended. */
-int process_id_open(const struct process_id *id);
 
 /* Times are nanoseconds since 1970; 0: never. */
 struct domain_state {
