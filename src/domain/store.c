@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/tree.h"
 #include "domain/store_private.h"
 
 /* -- where it is ----------------------------------------------------------------------------------------- */
@@ -162,7 +163,7 @@ static bool directory_is_stale(const struct domain_store *store, const char *nam
 
 static void directory_drop(const struct domain_store *store, const char *name)
 {
-    domain_store_remove_tree(store->domains, name);
+    tree_remove(store->domains, name);
     domain_store_step(store);
 }
 

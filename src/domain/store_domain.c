@@ -12,9 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_file.h"
 #include "base/macros.h"
 #include "base/similar.h"
+#include "base/tree.h"
 #include "domain/store_private.h"
+
+#define FILE_MOST (2 * DOMAIN_DOCUMENT_MAX)
 
 /* -- paths ----------------------------------------------------------------------------------------------- */
 
@@ -33,7 +37,7 @@ void domain_run_path(const struct domain *domain, const char *file, char path[PA
 
 int domain_make_run(const struct domain *domain, struct error *error)
 {
-    domain_store_remove_tree(domain->store->run, domain->id);
+    tree_remove(domain->store->run, domain->id);
     int fd = -1;
     if (mkdirat(domain->store->run, domain->id, 0700) == 0)
         fd = openat(domain->store->run, domain->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -45,7 +49,7 @@ int domain_make_run(const struct domain *domain, struct error *error)
 
 void domain_remove_run(const struct domain *domain)
 {
-    domain_store_remove_tree(domain->store->run, domain->id);
+    tree_remove(domain->store->run, domain->id);
 }
 
 /* -- making ---------------------------------------------------------------------------------------------- */
@@ -116,13 +120,13 @@ static int files_write(struct domain *domain, const struct domain_config *config
     if (code)
         return code;
     json_t *document = domain_config_json(config);
-    code = domain_store_write_json(domain->directory, "config.json", document, sync, error);
+    code = json_file_write(domain->directory, "config.json", document, sync, error);
     json_decref(document);
     domain_store_step(domain->store);
     if (code)
         return code;
     document = domain_state_json(&state);
-    code = domain_store_write_json(domain->directory, "state.json", document, sync, error);
+    code = json_file_write(domain->directory, "state.json", document, sync, error);
     json_decref(document);
     domain_store_step(domain->store);
     if (code)
@@ -187,7 +191,7 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
         domain_store_step(store);
         code = create_in(domain, config, name, temporary, locked, error);
         if (code)
-            domain_store_remove_tree(store->domains, temporary);
+            tree_remove(store->domains, temporary);
     }
     domain_store_unlock(store);
     if (code)
@@ -339,7 +343,7 @@ static int damaged(const struct domain *domain, int code, struct error *error)
 
 int domain_read_config(const struct domain *domain, struct domain_config *config, struct error *error)
 {
-    json_t *document = domain_store_read_json(domain->directory, "config.json", error);
+    json_t *document = json_file_read(domain->directory, "config.json", FILE_MOST, error);
     int code = domain_config_init(config, error);
     if (!document)
         return damaged(domain, error->code, error);
@@ -353,7 +357,7 @@ int domain_read_config(const struct domain *domain, struct domain_config *config
 
 int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error)
 {
-    json_t *document = domain_store_read_json(domain->directory, "state.json", error);
+    json_t *document = json_file_read(domain->directory, "state.json", FILE_MOST, error);
     int code = document ? domain_state_load(state, document, error) : error->code;
     json_decref(document);
     return code ? damaged(domain, code, error) : 0;
@@ -362,7 +366,7 @@ int domain_read_state(const struct domain *domain, struct domain_state *state, s
 int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error)
 {
     json_t *document = domain_state_json(state);
-    int code = domain_store_write_json(domain->directory, "state.json", document, !domain->brief, error);
+    int code = json_file_write(domain->directory, "state.json", document, !domain->brief, error);
     json_decref(document);
     domain_store_step(domain->store);
     return code ? damaged(domain, code, error) : 0;
@@ -460,7 +464,7 @@ int domain_remove(struct domain *domain, struct error *error)
         strcmp(owner, domain->id) == 0)
         unlinkat(store->names, domain->name, 0);
     domain_store_step(store);
-    domain_store_remove_tree(store->domains, dead); /* what cannot be removed now is half made */
+    tree_remove(store->domains, dead); /* what cannot be removed now is half made */
     domain_store_step(store);
     domain_store_unlock(store);
     domain_close(domain);

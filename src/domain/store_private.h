@@ -29,15 +29,4 @@ void domain_store_unlock(struct domain_store *store);
  * is half made, and releases it. */
 void domain_store_repair(struct domain_store *store, bool wait);
 
-/* -- files (store_files.c) ------------------------------------------------------------------------------- */
-
-/* Replaces a file by a document: it is there as a whole, or the one before. `sync`: after
- * a crash of the host, too. */
-int domain_store_write_json(int directory, const char *name, const json_t *document, bool sync,
-                            struct error *error);
-/* NULL with error: -ENOENT. */
-json_t *domain_store_read_json(int directory, const char *name, struct error *error);
-/* Removes a directory with all that is in it. -errno of the first failure. */
-int domain_store_remove_tree(int parent, const char *name);
-
 #endif

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* store_files: the store's files, read and written whole. */
-#include <dirent.h>
+#include "base/json_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
-#include "domain/store_private.h"
-
-#define DEPTH_MAX 32
 
 static int write_all(int fd, const char *data, size_t size)
 {
@@ -44,8 +40,7 @@ static int write_new(int directory, const char *name, const char *text, bool syn
     return code;
 }
 
-int domain_store_write_json(int directory, const char *name, const json_t *document, bool sync,
-                            struct error *error)
+int json_file_write(int directory, const char *name, const json_t *document, bool sync, struct error *error)
 {
     char other[64];
     char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
@@ -61,7 +56,7 @@ int domain_store_write_json(int directory, const char *name, const json_t *docum
     return code ? error_set(error, code, "cannot write %s: %s", name, strerror(-code)) : 0;
 }
 
-json_t *domain_store_read_json(int directory, const char *name, struct error *error)
+json_t *json_file_read(int directory, const char *name, size_t most, struct error *error)
 {
     json_error_t why;
     int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -72,7 +67,7 @@ json_t *domain_store_read_json(int directory, const char *name, struct error *er
     struct buffer text = {0};
     uint8_t piece[4096];
     ssize_t size;
-    while ((size = read(fd, piece, sizeof piece)) > 0 && text.size <= 2 * DOMAIN_DOCUMENT_MAX)
+    while ((size = read(fd, piece, sizeof piece)) > 0 && text.size <= most)
         buffer_append(&text, piece, (size_t)size);
     close(fd);
     json_t *document = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &why);
@@ -80,38 +75,4 @@ json_t *domain_store_read_json(int directory, const char *name, struct error *er
     if (!document)
         error_set(error, -EINVAL, "%s is damaged: line %d: %s", name, why.line, why.text);
     return document;
-}
-
-/* What is in a directory, whose descriptor is taken over. */
-static int remove_content(int fd, unsigned depth)
-{
-    int code = 0;
-    DIR *directory = fdopendir(fd);
-    if (!directory) {
-        close(fd);
-        return -ENOMEM;
-    }
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        const char *name = entry->d_name;
-        if (!strcmp(name, ".") || !strcmp(name, "..") || unlinkat(fd, name, 0) == 0)
-            continue;
-        int one = -errno;
-        int inner = depth ? openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-        if (inner >= 0)
-            one = remove_content(inner, depth - 1);
-        if (inner >= 0 && !one && unlinkat(fd, name, AT_REMOVEDIR) < 0)
-            one = -errno;
-        code = code ? code : one;
-    }
-    closedir(directory);
-    return code;
-}
-
-int domain_store_remove_tree(int parent, const char *name)
-{
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? 0 : -errno;
-    int code = remove_content(fd, DEPTH_MAX);
-    return !code && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : code;
 }
