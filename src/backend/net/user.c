@@ -16,11 +16,9 @@
 #include "backend/net/options.h"
 #include "backend/net/user/channel.h"
 #include "backend/net/user/image.h"
+#include "base/embedded.h"
 #include "base/macros.h"
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x10u
-#endif
 #define START_TIMEOUT 20000 /* milliseconds, on a host that is very busy */
 
 struct user {
@@ -194,22 +192,6 @@ static const struct net_ops user_ops = {
     user_send, user_flush, user_receive_ready, user_set_offloads, user_close,
 };
 
-static int image_open(void)
-{
-    int fd = memfd_create("visor-net-user", MFD_CLOEXEC | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
-        fd = memfd_create("visor-net-user", MFD_CLOEXEC);
-    for (size_t done = 0; fd >= 0 && done < net_user_image_size;) {
-        ssize_t size = write(fd, net_user_image + done, net_user_image_size - done);
-        if (size <= 0) {
-            close(fd);
-            return -1;
-        }
-        done += (size_t)size;
-    }
-    return fd;
-}
-
 /* In the child. Each descriptor gets its place by way of one that is nobody's. */
 static void child_exec(int image, const int *fds, unsigned count)
 {
@@ -235,9 +217,9 @@ static void child_exec(int image, const int *fds, unsigned count)
 
 static int start_process(struct user *user, int child_control, struct error *error)
 {
-    int image = image_open();
+    int image = embedded_open("visor-net-user", net_user_image, net_user_image_size);
     if (image < 0)
-        return error_set(error, -errno, "cannot start the user network: no memory file: %s", strerror(errno));
+        return error_set(error, image, "cannot start the user network: no memory file: %s", strerror(-image));
     const int fds[] = {child_control, user->memory_fd, user->wake_fd, user->wake_visor_fd};
     user->pid = fork();
     if (!user->pid)
