@@ -74,6 +74,27 @@ QMP_COMMAND(query_blockstats)
     return 0;
 }
 
+/* -- cards ----------------------------------------------------------------------------------------------- */
+
+/* Of the guest's side, as a card's driver counts them. */
+QMP_COMMAND(query_netstats)
+{
+    QMP_UNUSED;
+    const struct pc *pc = pc_of(call);
+    *result = json_array();
+    for (unsigned i = 0; i < pc->net_count; i++) {
+        const struct virtio_net_statistics *all = virtio_net_statistics(pc->nets[i].device);
+        char name[16];
+        snprintf(name, sizeof name, "net%u", i);
+        json_array_append_new(*result, json_pack("{s:s, s:I, s:I, s:I, s:I}", "device", name, "rx_bytes",
+                                                 (json_int_t)all->received_bytes, "rx_frames",
+                                                 (json_int_t)all->received_frames, "tx_bytes",
+                                                 (json_int_t)all->sent_bytes, "tx_frames",
+                                                 (json_int_t)all->sent_frames));
+    }
+    return 0;
+}
+
 /* -- ports and consoles ---------------------------------------------------------------------------------- */
 
 static void add_port(json_t *ports, const char *label, const struct char_host *host)
@@ -188,6 +209,31 @@ QMP_COMMAND(balloon)
     return 0;
 }
 
+/* What the guest has told last of its memory; it is asked to tell it again. */
+QMP_COMMAND(query_guest_memory)
+{
+    QMP_UNUSED;
+    struct virtio_balloon *balloon = pc_of(call)->balloon;
+    int code = check_balloon(call, error);
+    if (code)
+        return code;
+    const struct virtio_balloon_statistics *told = virtio_balloon_statistics(balloon);
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } rows[] = {{"total", told->total_memory},
+                {"free", told->free_memory},
+                {"available", told->available_memory},
+                {"caches", told->disk_caches}};
+    *result = json_object();
+    for (unsigned i = 0; told->time && i < ARRAY_SIZE(rows); i++) {
+        if (rows[i].bytes <= INT64_MAX) /* else it has not told of this */
+            json_object_set_new(*result, rows[i].name, json_integer((json_int_t)rows[i].bytes));
+    }
+    virtio_balloon_ask(balloon);
+    return 0;
+}
+
 /* -- processors ------------------------------------------------------------------------------------------ */
 
 /* At the input that firmware leaves for it; a guest that has masked that gets none. */
@@ -239,6 +285,12 @@ QMP_ARRAY_OF(pci_device_info);
 QMP_OBJECT_OF(pci_info, {"bus", &qmp_integer, false}, {"devices", &pci_device_info_array, false});
 QMP_ARRAY_OF(pci_info);
 QMP_OBJECT_OF(balloon_info, {"actual", &qmp_integer, false});
+QMP_OBJECT_OF(netstats_info, {"device", &qmp_string, false}, {"rx_bytes", &qmp_integer, false},
+              {"rx_frames", &qmp_integer, false}, {"tx_bytes", &qmp_integer, false},
+              {"tx_frames", &qmp_integer, false});
+QMP_ARRAY_OF(netstats_info);
+QMP_OBJECT_OF(guest_memory_info, {"total", &qmp_integer, true}, {"free", &qmp_integer, true},
+              {"available", &qmp_integer, true}, {"caches", &qmp_integer, true});
 static const struct qmp_field balloon_arguments[] = {{"value", &qmp_integer, false}, {0}};
 
 static const struct qmp_command commands[] = {
@@ -248,6 +300,8 @@ static const struct qmp_command commands[] = {
     {.name = "query-pci", .returns = &pci_info_array, .run = query_pci},
     {.name = "query-balloon", .returns = &balloon_info, .run = query_balloon},
     {.name = "balloon", .arguments = balloon_arguments, .returns = &qmp_nothing, .run = balloon},
+    {.name = "x-query-netstats", .returns = &netstats_info_array, .run = query_netstats},
+    {.name = "x-query-guest-memory", .returns = &guest_memory_info, .run = query_guest_memory},
     {.name = "inject-nmi", .returns = &qmp_nothing, .run = inject_nmi},
     {0},
 };

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from guest_kernel import BALLOON, BUTTON, DISK, PANIC
+from guest_kernel import BALLOON, BUTTON, DISK, NET, PANIC
 from qmp import Qmp, QmpError
 from test_machine import TIMEOUT, kernel, start  # noqa: F401 (fixtures)
 
@@ -99,6 +99,18 @@ def test_disks_count(commanded, tmp_path):
     assert after["wr_operations"] > before["wr_operations"]
     assert after["flush_operations"] > before["flush_operations"]
     assert not any(count for name, count in after.items() if name.startswith("failed"))
+
+
+def test_cards_count(commanded):
+    machine, qmp = commanded(f"load {' '.join(DISK[:-1] + NET)}; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; {WAITS}")
+    machine.wait_for("READY")
+    before = qmp.execute("x-query-netstats")
+    assert [card["device"] for card in before] == ["net0"]
+    machine.send("ping -c 3 -s 1000 -W 10 10.0.2.2 | tail -n 3; echo DO''NE\n")
+    assert "3 packets received" in machine.wait_for("DONE")
+    (after,) = qmp.execute("x-query-netstats")
+    for what, least in (("rx_bytes", 3042), ("rx_frames", 3), ("tx_bytes", 3042), ("tx_frames", 3)):
+        assert after[what] - before[0][what] >= least
 
 
 def test_stop_and_cont(commanded, tmp_path):
@@ -195,13 +207,16 @@ def test_panic(commanded):
 def test_balloon(commanded):
     machine, qmp = commanded(WAITS, "--net", "none", "--memory", "512M")
     machine.wait_for("READY")
-    for command, arguments in (("query-balloon", {}), ("balloon", {"value": 300 << 20})):
+    for command, arguments in (("query-balloon", {}), ("balloon", {"value": 300 << 20}), ("x-query-guest-memory", {})):
         with pytest.raises(QmpError) as refused:
             qmp.execute(command, **arguments)
         assert refused.value.kind == "DeviceNotActive"
     machine.send(f"load {' '.join(DISK + BALLOON)}; echo LOA''DED\n")
     machine.wait_for("LOADED")
     assert qmp.execute("query-balloon") == {"actual": 512 << 20}
+    while not (memory := qmp.execute("x-query-guest-memory")):
+        pass
+    assert max(memory["free"], memory["available"]) < memory["total"] <= 512 << 20 and memory["total"] > 256 << 20
     for value in (0, -1):
         with pytest.raises(QmpError):
             qmp.execute("balloon", value=value)

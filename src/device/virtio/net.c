@@ -52,6 +52,7 @@ struct virtio_net {
     struct virtio_device virtio;
     struct net_backend *backend;
     struct net_client client;
+    struct virtio_net_statistics statistics;
     struct virtio_chain chain, first; /* what a function is at; the first of several buffers for one frame */
     uint8_t header[NET_HEADER_SIZE];
     struct iovec frame[VIRTIO_CHAIN_MAX + 1];
@@ -116,11 +117,13 @@ static void send_frames(struct virtio_net *net)
             virtio_break(device, "a frame has no header");
             break;
         }
-        if (net->chain.out_size <= NET_FRAME_MAX && count > 1 &&
-            !net->backend->ops->send(net->backend, net->frame, count, net->chain.out_size)) {
+        const bool fits = net->chain.out_size <= NET_FRAME_MAX && count > 1;
+        if (fits && !net->backend->ops->send(net->backend, net->frame, count, net->chain.out_size)) {
             virtio_unpop(device, SEND, 1);
             break;
         }
+        net->statistics.sent_frames += fits;
+        net->statistics.sent_bytes += fits ? net->chain.out_size - NET_HEADER_SIZE : 0;
         any = true;
         virtio_push(device, SEND, &net->chain, 0);
     }
@@ -188,6 +191,8 @@ static unsigned fill_chains(struct virtio_net *net, struct position from, size_t
     uint8_t buffers[2] = {(uint8_t)taken, (uint8_t)(taken >> 8)};
     virtio_copy_in(&net->first, HEADER_BUFFERS, buffers, 2);
     virtio_written(device, &net->first, NET_HEADER_SIZE);
+    net->statistics.received_frames++;
+    net->statistics.received_bytes += size - NET_HEADER_SIZE;
     return taken;
 }
 
@@ -263,6 +268,11 @@ static bool net_forget(struct virtio_device *device)
     if (net->backend->ops->set_offloads)
         net->backend->ops->set_offloads(net->backend, 0);
     return true;
+}
+
+const struct virtio_net_statistics *virtio_net_statistics(const struct virtio_net *net)
+{
+    return &net->statistics;
 }
 
 void virtio_net_link_changed(struct virtio_net *net)

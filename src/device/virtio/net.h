@@ -15,6 +15,11 @@ struct virtio_net_options {
 
 int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
                    const struct virtio_net_options *options, struct error *error);
+/* What the guest has received and sent since the device was made; bytes are those of frames. */
+struct virtio_net_statistics {
+    uint64_t received_frames, received_bytes, sent_frames, sent_bytes;
+};
+const struct virtio_net_statistics *virtio_net_statistics(const struct virtio_net *net);
 void virtio_net_free(struct virtio_net *net); /* the backend is told nothing any more */
 /* backend->link_up has changed. */
 void virtio_net_link_changed(struct virtio_net *net);
