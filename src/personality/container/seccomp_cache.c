@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "personality/container/seccomp_private.h"
 
 #define MAGIC        UINT64_C(0x3130706d63637376) /* "vsccmp01" */
@@ -55,15 +56,6 @@ void seccomp_cache_key(struct buffer *key, const struct seccomp_profile *profile
     }
 }
 
-/* FNV-1a, see the name; and as a checksum against torn files. */
-static uint64_t hash(const void *data, size_t size)
-{
-    uint64_t value = UINT64_C(0xcbf29ce484222325);
-    for (const uint8_t *byte = data; size; byte++, size--)
-        value = (value ^ *byte) * UINT64_C(0x100000001b3);
-    return value;
-}
-
 static bool is_private(int fd, mode_t type)
 {
     struct stat status;
@@ -85,7 +77,7 @@ static int open_folder(const char *folder, bool make)
 
 static char *entry_name(const struct buffer *key, char name[NAME_SIZE])
 {
-    snprintf(name, NAME_SIZE, "%016" PRIx64, hash(key->data, key->size));
+    snprintf(name, NAME_SIZE, "%016" PRIx64, hash_bytes(key->data, key->size));
     return name;
 }
 
@@ -95,7 +87,7 @@ static bool parse(const uint8_t *data, size_t size, const struct buffer *key, st
     struct reader reader = {.data = data, .left = size};
     uint64_t magic = reader_take_integer(&reader, 8), sum = reader_take_integer(&reader, 8);
     const uint8_t *rest = reader.data;
-    if (reader.failed || magic != MAGIC || hash(rest, reader.left) != sum)
+    if (reader.failed || magic != MAGIC || hash_bytes(rest, reader.left) != sum)
         return false;
     size_t key_size = reader_take_integer(&reader, 4), count = reader_take_integer(&reader, 4);
     if (key_size != key->size || count == 0 || count > BPF_MAXINSNS)
@@ -167,7 +159,7 @@ void seccomp_cache_put(const char *folder, const struct buffer *key, const struc
     buffer_append(&file, key->data, key->size);
     buffer_append(&file, filter->program, filter->count * sizeof(struct sock_filter));
     if (!file.failed)
-        buffer_patch_integer(&file, 8, hash(file.data + 16, file.size - 16), 8);
+        buffer_patch_integer(&file, 8, hash_bytes(file.data + 16, file.size - 16), 8);
     snprintf(temporary, sizeof temporary, "%s.%d", entry_name(key, name), getpid());
     int fd = file.failed
                  ? -1
