@@ -115,6 +115,9 @@ struct domain_field {
 
 extern const struct domain_field domain_fields[]; /* ends with a NULL name */
 
+/* The field of a section, NULL: of those for all kinds. NULL: there is none. */
+const struct domain_field *domain_field_find(const char *section, const char *name);
+
 /* The name of the field's option, without "--". */
 static inline const char *domain_field_option(const struct domain_field *field)
 {

@@ -26,7 +26,7 @@ static bool is_section(const char *name)
     return false;
 }
 
-static const struct domain_field *field_find(const char *section, const char *name)
+const struct domain_field *domain_field_find(const char *section, const char *name)
 {
     for (const struct domain_field *field = domain_fields; field->name; field++) {
         if (same(field->section, section) && same(field->name, name))
@@ -205,7 +205,7 @@ static int load_section(struct domain_config *config, const char *section, const
                          config->kind);
     json_object_foreach((json_t *)object, name, value)
     {
-        const struct domain_field *field = field_find(section, name);
+        const struct domain_field *field = domain_field_find(section, name);
         int code = field ? load_field(config, field, value, error) : unknown_field(section, name, error);
         if (code)
             return code;
@@ -220,12 +220,12 @@ int domain_config_load(struct domain_config *config, const json_t *document, str
     if (!json_is_object(document))
         return error_set(error, -EINVAL, "a configuration is a JSON object");
     const json_t *kind = json_object_get(document, "kind");
-    int code = kind ? load_field(config, field_find(NULL, "kind"), kind, error) : 0;
+    int code = kind ? load_field(config, domain_field_find(NULL, "kind"), kind, error) : 0;
     if (code)
         return code;
     json_object_foreach((json_t *)document, name, value)
     {
-        const struct domain_field *field = field_find(NULL, name);
+        const struct domain_field *field = domain_field_find(NULL, name);
         if (field)
             code = load_field(config, field, value, error);
         else if (is_section(name))
