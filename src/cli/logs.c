@@ -15,6 +15,7 @@
 #include "base/macros.h"
 #include "cli/command.h"
 #include "cli/domain_each.h"
+#include "cli/when.h"
 #include "domain/log.h"
 
 enum { FOLLOW, TAIL, SINCE, TIMESTAMPS };
@@ -37,28 +38,6 @@ static struct logs_state {
 
 /* -- options --------------------------------------------------------------------------------------------- */
 
-/* A time, or how long ago. */
-static int since_parse(const char *text, int64_t *time, struct error *error)
-{
-    static const struct {
-        char letter;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    char *end;
-    if (state_time_parse(text, time))
-        return 0;
-    unsigned long value = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
-    for (unsigned i = 0; isdigit((unsigned char)*text) && value < 1000000 && i < ARRAY_SIZE(units); i++) {
-        if (*end == units[i].letter && !end[1]) {
-            *time = state_time_now() - (int64_t)value * units[i].seconds * 1000000000;
-            return 0;
-        }
-    }
-    error_set(error, -EINVAL, "--since \"%s\" is no time", text);
-    error_hint(error, "2026-01-31T12:00:00Z, or 30s, 10m, 2h, 1d for so long ago");
-    return -EINVAL;
-}
-
 static int set_option(void *context, int index, const char *argument, struct error *error)
 {
     char *end;
@@ -66,7 +45,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     switch (index) {
     case FOLLOW: logs.follow = true; return 0;
     case TIMESTAMPS: logs.timestamps = true; return 0;
-    case SINCE: return since_parse(argument, &logs.since, error);
+    case SINCE: return when_parse(argument, "--since", &logs.since, error);
     default: break;
     }
     logs.has_tail = true;

@@ -13,6 +13,7 @@
 
 #include "control/qmp_client.h"
 #include "domain/control.h"
+#include "domain/events.h"
 #include "domain/process.h"
 
 #define ANSWER_MS 5000 /* how long a process may take to answer, or to end when it has been told to */
@@ -111,6 +112,17 @@ static int look_at_end(struct domain *domain, struct error *error)
     return code == -ENOENT ? 0 : code;
 }
 
+/* Tells of it, too. */
+static int signal_send(const struct domain *domain, int process, int number)
+{
+    const char *name = sigabbrev_np(number);
+    if (pidfd_send_signal(process, number, NULL, 0) < 0)
+        return -errno;
+    domain_event_put(domain, DOMAIN_EVENT_KILL,
+                     name ? json_pack("{s:s}", "signal", name) : json_pack("{s:i}", "signal", number));
+    return 0;
+}
+
 int domain_stop(struct domain *domain, unsigned seconds, struct error *error)
 {
     struct domain_state state;
@@ -125,7 +137,7 @@ int domain_stop(struct domain *domain, unsigned seconds, struct error *error)
     if (!done && ask(domain, "quit", NULL) == 0)
         done = ended(process, ANSWER_MS);
     if (!done) {
-        pidfd_send_signal(process, SIGKILL, NULL, 0);
+        signal_send(domain, process, SIGKILL);
         ended(process, -1);
     }
     close(process);
@@ -138,7 +150,7 @@ int domain_signal(struct domain *domain, int number, struct error *error)
     int process = process_open(domain, &state, error);
     if (process < 0)
         return process;
-    int code = pidfd_send_signal(process, number, NULL, 0) < 0 ? -errno : 0;
+    int code = signal_send(domain, process, number);
     if (code)
         error_set(error, code, "cannot send a signal to the domain %s: %s", domain->name, strerror(-code));
     if (!code && number == SIGKILL) {

@@ -16,6 +16,7 @@
 #include "base/macros.h"
 #include "domain/console.h"
 #include "domain/control.h"
+#include "domain/events.h"
 #include "domain/log.h"
 
 #define DELAY_LEAST 100         /* ms before it is started again */
@@ -89,14 +90,14 @@ static int signals_take(struct process *process, struct error *error)
 
 /* With the domain's lock, which is taken for it unless it is held. What cannot be written is only told of:
  * the domain goes on. */
-static void state_put(struct process *process)
+static void state_put(struct process *process, enum domain_event event)
 {
     struct domain *domain = process->domain;
     struct error error = ERROR_INIT;
     if (!domain)
         return;
     const bool held = domain->lock >= 0;
-    if ((!held && domain_lock(domain, &error)) || domain_write_state(domain, &process->state, &error))
+    if ((!held && domain_lock(domain, &error)) || domain_write_state(domain, &process->state, event, &error))
         error_report(&error);
     if (!held)
         domain_unlock(domain);
@@ -106,7 +107,7 @@ static void paused_changed(struct domain_run *run, bool paused)
 {
     struct process *process = (struct process *)((char *)run - offsetof(struct process, run));
     process->state.status = paused ? DOMAIN_PAUSED : DOMAIN_RUNNING;
-    state_put(process);
+    state_put(process, paused ? DOMAIN_EVENT_PAUSE : DOMAIN_EVENT_RESUME);
     domain_control_paused(process->control, paused); /* who waits for that will find it written down */
 }
 
@@ -142,7 +143,7 @@ static int begin_put(struct process *process, struct error *error)
         code = file_write(domain->directory, DOMAIN_EXIT_FILE, O_CREAT | O_EXCL, "");
     if (code)
         return error_set(error, code, "cannot write down that the domain runs: %s", strerror(-code));
-    return domain_write_state(domain, &process->state, error);
+    return domain_write_state(domain, &process->state, DOMAIN_EVENT_START, error);
 }
 
 /* That it has come to its end, and all it leaves. */
@@ -162,9 +163,11 @@ static void end_put(struct process *process, const struct domain_end *end)
     }
     file_write(domain->directory, DOMAIN_EXIT_FILE, 0, text);
     domain_remove_run(domain);
-    int code = process->run.config->remove ? domain_remove(domain, &error)
-                                           : domain_write_state(domain, &process->state, &error);
-    if (code)
+    const bool remove = process->run.config->remove;
+    if (remove)
+        domain_event_put_state(domain, DOMAIN_EVENT_EXIT, &process->state);
+    if (remove ? domain_remove(domain, &error)
+               : domain_write_state(domain, &process->state, DOMAIN_EVENT_EXIT, &error))
         error_report(&error);
     domain_unlock(domain);
 }
@@ -273,13 +276,15 @@ static bool is_end(uint32_t number)
 }
 
 /* Before it is started again. False: somebody does not want that. */
-static bool wait_for_restart(struct process *process)
+static bool wait_for_restart(struct process *process, const struct domain_end *end)
 {
     const bool was_long = state_time_now() - process->state.started >= LONG_ENOUGH;
     process->delay = was_long || !process->delay ? DELAY_LEAST : MIN(2 * process->delay, DELAY_MOST);
     process->state.status = DOMAIN_RESTARTING;
     process->state.restarts++;
-    state_put(process);
+    process->state.finished = state_time_now();
+    process->state.end = *end;
+    state_put(process, DOMAIN_EVENT_RESTART);
     const int64_t until = state_time_now() + (int64_t)process->delay * 1000000;
     struct pollfd wait = {.fd = process->signals, .events = POLLIN};
     for (int64_t left; (left = until - state_time_now()) > 0;) {
@@ -312,7 +317,7 @@ static void run_again(struct process *process, struct domain_end *end)
 static void live(struct process *process, struct domain_end *end)
 {
     run_until_end(process, end);
-    while (wants_restart(process, end) && wait_for_restart(process))
+    while (wants_restart(process, end) && wait_for_restart(process, end))
         run_again(process, end);
     end_put(process, end);
 }
@@ -345,6 +350,8 @@ static int process_begin(struct process *process, struct error *error)
 
 static void process_init(struct process *process, struct domain *domain, const struct domain_config *config)
 {
+    if (domain)
+        snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
     *process = (struct process){
         .domain = domain,
         .kind = domain_kind_of(config),

@@ -230,6 +230,7 @@ static int open_all(struct domain_store *store)
     int code = 0, root = open_directory(AT_FDCWD, store->path);
     if (root < 0)
         return root;
+    store->root = root;
     store->names = open_directory(root, "names");
     store->domains = open_directory(root, "domains");
     store->lock = openat(root, "lock", O_RDONLY | O_CLOEXEC); /* flock() needs no more */
@@ -241,14 +242,13 @@ static int open_all(struct domain_store *store)
     const int fds[] = {store->names, store->domains, store->lock, store->run};
     for (unsigned i = 0; i < 4 && !code; i++)
         code = fds[i] < 0 ? fds[i] : 0;
-    close(root);
     return code;
 }
 
 int domain_store_open(struct domain_store *store, bool make, struct error *error)
 {
     const char *own = environment("VISOR_STORE");
-    *store = (struct domain_store){.lock = -1, .domains = -1, .names = -1, .run = -1};
+    *store = (struct domain_store){.lock = -1, .root = -1, .domains = -1, .names = -1, .run = -1};
     int code = own ? own_paths(store, own, error) : default_paths(store, error);
     if (code)
         return code;
@@ -283,7 +283,7 @@ int domain_store_reopen(struct domain_store *store, struct error *error)
 
 void domain_store_close(struct domain_store *store)
 {
-    int *const fds[] = {&store->lock, &store->domains, &store->names, &store->run};
+    int *const fds[] = {&store->lock, &store->root, &store->domains, &store->names, &store->run};
     for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);
@@ -355,6 +355,19 @@ static void add_names(const struct domain_store *store, struct domain_store_entr
             snprintf(entry->name, sizeof entry->name, "%.*s", STORE_NAME_MAX, name->d_name);
     }
     closedir(directory);
+}
+
+void domain_name_now(const struct domain *domain, char name[STORE_NAME_MAX + 1])
+{
+    struct domain_store_entry entry = {0};
+    char id[STORE_ID_DIGITS + 1];
+    memcpy(entry.id, domain->id, sizeof entry.id);
+    if (domain->name[0] && domain_store_name_read(domain->store, domain->name, id) &&
+        strcmp(id, domain->id) == 0)
+        memcpy(entry.name, domain->name, sizeof entry.name);
+    else
+        add_names(domain->store, &entry, 1);
+    memcpy(name, entry.name, sizeof entry.name);
 }
 
 int domain_store_list(const struct domain_store *store, struct domain_store_entry **entries, unsigned *count,

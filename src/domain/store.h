@@ -4,6 +4,7 @@
  * that a process killed at any instant leaves such that the next command finds it whole.
  *
  *     STORE/lock                 taken (flock) as below
+ *     STORE/events events.1      what has become of domains; see events.h
  *     STORE/names/NAME           a symbolic link to the domain's id: what makes names unique
  *     STORE/domains/ID/          config.json state.json lock log log.1 exit
  *     STORE/domains/.new-ID/     is being made; .dead-ID/: is being removed
@@ -29,23 +30,40 @@
 #include "domain/config.h"
 #include "domain/state.h"
 
-#define STORE_ID_DIGITS 16
-#define STORE_NAME_MAX  63
+#define STORE_ID_DIGITS  16
+#define STORE_NAME_MAX   63
+#define DOMAIN_KIND_SIZE 16
 
 struct domain_store {
     char path[PATH_MAX], run_path[PATH_MAX];
-    int lock, domains, names, run; /* descriptors of file and directories; -1 if there is no store yet */
+    int lock, root, domains, names, run; /* descriptors of file and directories; -1: there is no store yet */
     /* For tests: called between any two steps that change the store. May be NULL. */
     void (*step)(void);
+};
+
+/* What can become of a domain. */
+enum domain_event {
+    DOMAIN_EVENT_CREATE,
+    DOMAIN_EVENT_START,
+    DOMAIN_EVENT_PAUSE,
+    DOMAIN_EVENT_RESUME,
+    DOMAIN_EVENT_EXIT,
+    DOMAIN_EVENT_RESTART, /* it has come to its end, and is to be started again by its policy */
+    DOMAIN_EVENT_KILL,    /* its process was sent a signal */
+    DOMAIN_EVENT_OOM,     /* its memory has run out */
+    DOMAIN_EVENT_RENAME,
+    DOMAIN_EVENT_UPDATE, /* its configuration has changed */
+    DOMAIN_EVENT_REMOVE,
 };
 
 /* A domain that somebody looks at. */
 struct domain {
     struct domain_store *store;
     char id[STORE_ID_DIGITS + 1], name[STORE_NAME_MAX + 1];
-    int directory; /* descriptor */
-    int lock;      /* descriptor of the lock, while it is held; else -1 */
-    bool brief;    /* it is removed at its end: its state need not survive the host's */
+    int directory;               /* descriptor */
+    int lock;                    /* descriptor of the lock, while it is held; else -1 */
+    char kind[DOMAIN_KIND_SIZE]; /* as far as it is known: else "" */
+    bool brief;                  /* it is removed at its end: its state need not survive the host's */
 };
 
 /* Opens the store, and repairs what was left half made. `make`: it is made if there is none; otherwise it
@@ -81,8 +99,9 @@ int domain_read_config(const struct domain *domain, struct domain_config *config
 
 /* As it is written down. */
 int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error);
-/* With the lock held. */
-int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error);
+/* With the lock held. It changes because of `event`, which is told to who listens (events.h). */
+int domain_write_state(const struct domain *domain, const struct domain_state *state, enum domain_event event,
+                       struct error *error);
 
 /*
  * How the domain is: if its process has died without writing that down, it is done here (with the lock, which

@@ -16,6 +16,7 @@
 #include "base/macros.h"
 #include "base/similar.h"
 #include "base/tree.h"
+#include "domain/events.h"
 #include "domain/store_private.h"
 
 #define FILE_MOST (2 * DOMAIN_DOCUMENT_MAX)
@@ -169,6 +170,7 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
         fsync(store->domains);
     }
     domain_store_step(store);
+    domain_event_put(domain, DOMAIN_EVENT_CREATE, NULL);
     return 0;
 }
 
@@ -185,6 +187,7 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
     if (code)
         return code;
     snprintf(temporary, sizeof temporary, NEW_PREFIX "%s", domain->id);
+    snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
     if (mkdirat(store->domains, temporary, 0700) < 0) {
         code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
     } else {
@@ -363,13 +366,22 @@ int domain_read_state(const struct domain *domain, struct domain_state *state, s
     return code ? damaged(domain, code, error) : 0;
 }
 
-int domain_write_state(const struct domain *domain, const struct domain_state *state, struct error *error)
+static int state_write(const struct domain *domain, const struct domain_state *state, struct error *error)
 {
     json_t *document = domain_state_json(state);
     int code = json_file_write(domain->directory, "state.json", document, !domain->brief, error);
     json_decref(document);
     domain_store_step(domain->store);
     return code ? damaged(domain, code, error) : 0;
+}
+
+int domain_write_state(const struct domain *domain, const struct domain_state *state, enum domain_event event,
+                       struct error *error)
+{
+    int code = state_write(domain, state, error);
+    if (!code)
+        domain_event_put_state(domain, event, state);
+    return code;
 }
 
 /* -- how it is ------------------------------------------------------------------------------------------- */
@@ -391,7 +403,8 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
     }
     domain_remove_run(domain);
     domain_store_step(domain->store);
-    int code = domain_write_state(domain, state, error);
+    int code = state->status == DOMAIN_CREATED ? state_write(domain, state, error)
+                                               : domain_write_state(domain, state, DOMAIN_EVENT_EXIT, error);
     if (!code && remove) {
         error_set(error, -ENOENT, "the domain %s has come to its end and was removed", domain->name);
         code = domain_remove(domain, NULL) ? 0 : -ENOENT;
@@ -439,15 +452,17 @@ int domain_rename(struct domain *domain, const char *name, struct error *error)
     if (code)
         return error_set(error, code, "cannot rename %s: %s", domain->name, strerror(-code));
     fsync(store->names);
+    json_t *details = json_pack("{s:s}", "old_name", domain->name);
     snprintf(domain->name, sizeof domain->name, "%s", name);
     domain_store_step(store);
+    domain_event_put(domain, DOMAIN_EVENT_RENAME, details);
     return 0;
 }
 
 int domain_remove(struct domain *domain, struct error *error)
 {
     struct domain_store *store = domain->store;
-    char dead[STORE_ENTRY_SIZE], owner[STORE_ID_DIGITS + 1];
+    char dead[STORE_ENTRY_SIZE], name[STORE_NAME_MAX + 1];
     snprintf(dead, sizeof dead, DEAD_PREFIX "%s", domain->id);
     domain_remove_run(domain);
     domain_store_step(store);
@@ -460,9 +475,10 @@ int domain_remove(struct domain *domain, struct error *error)
         return code;
     }
     domain_store_step(store);
-    if (domain->name[0] && domain_store_name_read(store, domain->name, owner) &&
-        strcmp(owner, domain->id) == 0)
-        unlinkat(store->names, domain->name, 0);
+    domain_event_put(domain, DOMAIN_EVENT_REMOVE, NULL);
+    domain_name_now(domain, name);
+    if (name[0])
+        unlinkat(store->names, name, 0);
     domain_store_step(store);
     tree_remove(store->domains, dead); /* what cannot be removed now is half made */
     domain_store_step(store);

@@ -22,6 +22,9 @@ bool domain_store_is_id(const char *word);
 /* The id that a name's link has. False: there is no such name. */
 bool domain_store_name_read(const struct domain_store *store, const char *name, char id[STORE_ID_DIGITS + 1]);
 
+/* What the domain is called now: another command may have renamed it since it was opened. */
+void domain_name_now(const struct domain *domain, char name[STORE_NAME_MAX + 1]);
+
 /* Takes the store's lock, shared. -EROFS...: it cannot be written to. */
 int domain_store_lock(struct domain_store *store, struct error *error);
 void domain_store_unlock(struct domain_store *store);

@@ -219,7 +219,7 @@ static void test_dead_processes_are_noticed(void **state)
             now.process.pid = 0x3ffffff;
         assert_int_equal(create(&store, NULL, i == 2, &domain), 0);
         assert_int_equal(domain_lock(&domain, &error), 0);
-        assert_int_equal(domain_write_state(&domain, &now, &error), 0);
+        assert_int_equal(domain_write_state(&domain, &now, DOMAIN_EVENT_START, &error), 0);
         close(domain_make_run(&domain, &error));
         domain_unlock(&domain);
         struct domain_state seen;
@@ -347,7 +347,7 @@ static void do_notice(struct domain_store *store)
     if (domain_find(&domain, store, "old", NULL) || domain_lock(&domain, NULL))
         _exit(1);
     close(domain_make_run(&domain, NULL));
-    if (domain_write_state(&domain, &now, NULL))
+    if (domain_write_state(&domain, &now, DOMAIN_EVENT_START, NULL))
         _exit(1);
     domain_unlock(&domain);
     _exit(domain_look(&domain, &now, NULL) ? 1 : 0);
