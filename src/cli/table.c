@@ -33,7 +33,7 @@ void table_add(struct table *table, const char *text)
         table->cells[table->count++] = copy;
 }
 
-void table_print(struct table *table)
+void table_write(struct table *table, const char *end)
 {
     unsigned widths[TABLE_COLUMNS_MAX] = {0};
     for (unsigned i = 0; i < table->count; i++) {
@@ -45,10 +45,15 @@ void table_print(struct table *table)
         const char *text = table->cells[i];
         printf("%s%*s", text, last ? 0 : (int)(widths[i % table->columns] - table_width(text) + 2), "");
         if (last)
-            putchar('\n');
+            fputs(end, stdout);
     }
     for (unsigned i = 0; i < table->count; i++)
         free(table->cells[i]);
     free(table->cells);
     *table = (struct table){0};
+}
+
+void table_print(struct table *table)
+{
+    table_write(table, "\n");
 }

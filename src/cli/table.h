@@ -18,6 +18,8 @@ struct table {
 void table_add(struct table *table, const char *text);
 /* Prints it with columns as wide as their widest cell, and frees it. */
 void table_print(struct table *table);
+/* The same with another end of lines. */
+void table_write(struct table *table, const char *end);
 
 /* How many columns a text in UTF-8 takes on a terminal. */
 unsigned table_width(const char *text);

@@ -22,6 +22,7 @@
 #include "domain/config.h"
 
 struct domain;
+struct domain_visits;
 struct qmp_server;
 
 #define DOMAIN_KIND_NAMES "machine program container"
@@ -105,6 +106,9 @@ struct domain_kind {
     /* The terminal in the background that it has given as an output shall have this size. -ENOTTY: it has
      * none. */
     int (*resize)(struct domain_run *run, unsigned rows, unsigned columns, struct error *error);
+
+    /* What a command's process can do with one that runs (visit.h). NULL: nothing. */
+    const struct domain_visits *visits;
 };
 
 extern const struct domain_kind domain_kind_machine, domain_kind_program, domain_kind_container;

@@ -19,6 +19,7 @@
 #include "domain/kind.h"
 #include "domain/relay.h"
 #include "domain/store.h"
+#include "domain/visit_kinds.h"
 #include "personality/container/container.h"
 #include "personality/container/oci_names.h"
 #include "personality/container/self_exe.h"
@@ -335,4 +336,5 @@ const struct domain_kind domain_kind_container = {
     .pause = container_pause,
     .resume = container_resume,
     .resize = container_resize,
+    .visits = &domain_container_visits,
 };

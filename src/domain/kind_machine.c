@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/kind.h"
+#include "domain/visit_kinds.h"
 #include "machine/machine_gdb.h"
 #include "machine/machine_qmp.h"
 #include "machine/pc.h"
@@ -330,4 +331,5 @@ const struct domain_kind domain_kind_machine = {
     .uncontrol = machine_uncontrol,
     .pause = machine_kind_pause,
     .resume = machine_kind_resume,
+    .visits = &domain_machine_visits,
 };

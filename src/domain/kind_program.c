@@ -20,6 +20,7 @@
 #include "domain/child.h"
 #include "domain/kind.h"
 #include "domain/program.h"
+#include "domain/visit_kinds.h"
 
 struct program_run {
     pthread_mutex_t lock;
@@ -296,4 +297,5 @@ const struct domain_kind domain_kind_program = {
     .pause = program_pause,
     .resume = program_resume,
     .resize = program_resize,
+    .visits = &domain_program_visits,
 };

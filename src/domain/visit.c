@@ -5,8 +5,8 @@
 
 int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error)
 {
-    const char *name = domain->name[0] ? domain->name : domain->id;
     *visit = (struct domain_visit){.domain = domain};
+    const char *name = domain_visit_name(visit);
     int code = domain_look(domain, &visit->state, error);
     if (!code && !domain_state_lives(&visit->state)) {
         code = error_set(error, -ESRCH, "%s does not run", name);
@@ -19,6 +19,11 @@ int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct
     else
         visit->kind = domain_kind_of(&visit->config);
     return code;
+}
+
+const char *domain_visit_name(const struct domain_visit *visit)
+{
+    return visit->domain->name[0] ? visit->domain->name : visit->domain->id;
 }
 
 void domain_visit_end(struct domain_visit *visit)

@@ -13,6 +13,7 @@
 #define VISOR_DOMAIN_VISIT_H
 
 #include "domain/kind.h"
+#include "domain/stats.h"
 #include "domain/store.h"
 
 struct domain_visit {
@@ -22,8 +23,15 @@ struct domain_visit {
     const struct domain_kind *kind;
 };
 
+/* What can be done with a domain that runs; a member that is NULL is something that the kind cannot do. */
+struct domain_visits {
+    int (*stats)(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+};
+
 /* -ESRCH: the domain does not run. Nothing is left after an error. */
 int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error);
 void domain_visit_end(struct domain_visit *visit);
+/* What to call the domain in messages. */
+const char *domain_visit_name(const struct domain_visit *visit);
 
 #endif

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What people see of domains from outside: their events."""
+"""What people see of domains from outside: their events, and what they use."""
 import json
 import os
+import pathlib
+import pty
+import pwd
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 from conftest import VISOR
-from test_domain import TIMEOUT, assert_refused, kernel, store  # noqa: F401 (fixtures)
+from store import TIMEOUT
+from test_container import BUSYBOX, root  # noqa: F401 (fixtures)
+from test_domain import assert_refused, kernel, program, store  # noqa: F401 (fixtures)
+
+containers = pytest.mark.skipif(os.geteuid() != 0 or not BUSYBOX, reason="it takes root and busybox-static")
 
 
 def events(store, *options):
@@ -147,3 +156,129 @@ def test_many_events_begin_a_new_file(store):
     assert (store.path / "events").stat().st_size < 1000
     told = names(store)
     assert told[0] == "create" and told[-2:] == ["rename", "rename"] and len(told) > 5000
+
+
+# -- stats ---------------------------------------------------------------------------------------------------
+
+def stats(store, *names):
+    return {row["name"]: row for row in json.loads(store.ok("stats", "--no-stream", "--json", *names))}
+
+
+def until(condition):
+    deadline = time.monotonic() + TIMEOUT
+    while not (result := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return result
+
+
+BUSY = "dd if=/dev/zero of=/dev/null bs=1M & exec sleep 1000"
+
+
+@containers
+def test_stats_of_a_container(store, root):
+    store.ok("run", "-d", "--name", "idle", "--memory", "64M", "--pids-limit", "20", root, "sleep", "1000")
+    store.ok("run", "-d", "--name", "busy", root, "sh", "-c", BUSY)
+    rows = until(lambda: (rows := stats(store)) and rows["busy"].get("cpu_time", 0) > 0.2 and rows)
+    assert list(rows) == ["busy", "idle"] and {row["kind"] for row in rows.values()} == {"container"}
+    assert rows["busy"]["cpu_percent"] > rows["idle"]["cpu_percent"] >= 0
+    assert rows["idle"]["cpu_time"] < 0.2
+    assert (rows["idle"]["memory_limit"], rows["idle"]["processes_limit"]) == (64 << 20, 20)
+    assert "memory_limit" not in rows["busy"]
+    assert (rows["idle"]["processes"], rows["busy"]["processes"]) == (1, 2)
+    assert 0 < rows["idle"]["memory"] < 64 << 20
+    assert (rows["idle"]["net_received"], rows["idle"]["net_sent"]) == (0, 0)
+    (line,) = store.ok("stats", "--no-stream", "idle").splitlines()[1:]
+    assert re.match(r"idle  container  [0-9.]+% +0\.[0-9]+s +[0-9.]+ [KM]iB / 64 MiB  ", line) and line.endswith("  1")
+
+
+@containers
+def test_stats_leave_out_the_host_s_network(store, root):
+    store.ok("run", "-d", "--name", "web", "--net", "host", root, "sleep", "1000")
+    assert "net_received" not in stats(store, "web")["web"]
+
+
+@containers
+def test_stats_of_a_rootless_container(root):
+    user = pwd.getpwnam("nobody").pw_uid
+    if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[]).returncode:
+        pytest.skip("this host forbids user namespaces to ordinary users")
+    top = pathlib.Path(tempfile.mkdtemp(prefix="visor-watch-"))
+    shutil.copytree(root, top / "tree", symlinks=True)
+    subprocess.run(["chown", "-R", str(user), top], check=True)
+
+    def run(*words):
+        environment = {**os.environ, "VISOR_STORE": str(top / "store"), "HOME": str(top)}
+        return subprocess.run([VISOR, *map(str, words)], user=user, group=user, extra_groups=[], env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+
+    assert run("run", "-d", "--name", "web", top / "tree", "sh", "-c", BUSY).returncode == 0
+    try:
+        (row,) = until(lambda: (rows := json.loads(run("stats", "--no-stream", "--json").stdout)) and
+                       rows[0].get("cpu_time", 0) > 0.2 and rows)
+        assert row["processes"] == 2 and row["memory"] > 0 and row["cpu_percent"] > 0
+    finally:
+        run("rm", "-f", "web")
+        shutil.rmtree(top)
+
+
+def test_stats_of_a_program(store, program):
+    store.ok("run", "-d", "--name", "p", program, "x")
+    store.wait_for_log("p", "said")
+    row = stats(store)["p"]
+    assert (row["kind"], row["processes"]) == ("program", 1)
+    assert row["memory"] > 1 << 20 and row["cpu_time"] >= 0 and "memory_limit" not in row and "net_sent" not in row
+
+
+def test_stats_of_a_machine(store, tmp_path):
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    store.start("web", "--disk", disk)
+    store.wait_for_log("web", "READY")
+    row = until(lambda: (row := stats(store)["web"])["cpu_time"] > 0.2 and row)  # it asks the serial port all the time
+    assert row["kind"] == "machine" and row["cpu_percent"] > 0
+    assert row["memory_limit"] == 16 << 20 and row["memory"] > 1 << 20
+    assert (row["block_written"], row["net_sent"]) == (0, 0)  # a guest without drivers has moved nothing
+    assert "guest_memory" not in row and "processes" not in row
+
+
+def test_stats_of_what_does_not_run(store):
+    assert stats(store) == {} and store.ok("stats", "--no-stream").splitlines()[1:] == []
+    store.ok("create", "--name", "web", *store.options)
+    assert stats(store) == {}
+    row = stats(store, "--all")["web"]
+    assert row["running"] is False and row["kind"] == "machine" and "cpu_time" not in row
+    assert re.search("^web +machine +- +- ", store.ok("stats", "--no-stream", "-a"), re.MULTILINE)
+    assert_refused(store.run("stats", "web"), 1, "web does not run", "visor start web")
+    assert_refused(store.run("stats", "wbe"), 1, "did you mean web?")
+
+
+@containers
+def test_stats_again_and_again(store, root):
+    """Until the domains that were named have ended, or nobody reads it."""
+    store.ok("run", "-d", "--name", "web", root, "sleep", "1000")
+    command = [VISOR, "stats", "--json", "web"]
+    process = subprocess.Popen(command, env=store.environment(), stdout=subprocess.PIPE, text=True)
+    for _ in range(2):
+        assert json.loads(process.stdout.readline())[0]["name"] == "web"
+    store.ok("rm", "-f", "web")
+    process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    process = subprocess.Popen([VISOR, "stats"], env=store.environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("NAME")
+    process.stdout.close()
+    assert process.wait(TIMEOUT) == 0
+
+
+def test_stats_on_a_terminal_stay_in_place(store):
+    store.ok("create", "--name", "web", *store.options)
+    master, terminal = pty.openpty()
+    process = subprocess.Popen([VISOR, "stats", "--all"], env=store.environment(), stdout=terminal)
+    os.close(terminal)
+    text = b""
+    while text.count(b"\x1b[H") < 2 or not text.endswith(b"\x1b[J"):
+        text += os.read(master, 4096)
+    process.kill()
+    process.wait()
+    os.close(master)
+    assert text.count(b"\x1b[2J") == 1 and text.count(b"NAME") == 2 and b"\x1b[K\r\nweb " in text

@@ -90,6 +90,11 @@ json_t *container_state_document(const struct container_state *state);
 int container_processes(const char *state_root, const char *id, pid_t **pids, size_t *count,
                         struct error *error);
 
+/* What it has used; and its first process. Where it has no cgroups nothing is known of it. */
+struct cgroup_statistics;
+int container_statistics(const char *state_root, const char *id, struct cgroup_statistics *statistics,
+                         pid_t *first, struct error *error);
+
 struct container_execution {
     const char *state_root, *id;
     const struct oci_process *process;                         /* NULL: the container's own, after `change` */

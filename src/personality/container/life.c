@@ -307,3 +307,21 @@ int container_delete(const char *state_root, const char *id, bool force, struct 
     held_release(&held);
     return code;
 }
+
+int container_statistics(const char *state_root, const char *id, struct cgroup_statistics *statistics,
+                         pid_t *first, struct error *error)
+{
+    struct held held;
+    struct cgroup *cgroup = NULL;
+    *statistics = (struct cgroup_statistics){0};
+    int code = held_take(&held, state_root, id, false, error);
+    if (code < 0)
+        return code;
+    *first = held.entry->record.pid;
+    code = open_cgroup(&held.entry->record, &cgroup, error);
+    if (code == 0 && cgroup_present(cgroup))
+        code = cgroup_statistics(cgroup, statistics, error);
+    cgroup_close(cgroup);
+    held_release(&held);
+    return code;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domain/process_facts.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+
+/* A small file of a process, or as much of it as there is room for; its size, 0: it cannot be read. */
+static size_t proc_read(pid_t pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    ssize_t got = 1;
+    while (fd >= 0 && used < size - 1 && (got = read(fd, text + used, size - 1 - used)) > 0)
+        used += (size_t)got;
+    if (fd >= 0)
+        close(fd);
+    text[used] = '\0';
+    return used;
+}
+
+/* proc_pid_stat(5): from the third field on, since the second one is a name with anything in it. */
+static bool stat_parse(const char *text, struct process_facts *facts)
+{
+    const uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    const char *at = strrchr(text, ')');
+    int parent, group, threads;
+    unsigned long user, system;
+    long child_user, child_system, resident;
+    unsigned long long start;
+    if (!at || sscanf(at + 1,
+                      " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld %*d %*d %d %*d %llu %*u %ld",
+                      &facts->state, &parent, &group, &user, &system, &child_user, &child_system, &threads,
+                      &start, &resident) != 10)
+        return false;
+    facts->parent = parent;
+    facts->group = group;
+    facts->cpu = (user + system) * tick;
+    facts->children_cpu = (uint64_t)(child_user + child_system) * tick;
+    facts->threads = (unsigned)threads;
+    facts->start = start * tick;
+    facts->memory = (uint64_t)MAX(resident, 0) * page;
+    return true;
+}
+
+/* The number after "Name:" of a line. */
+static bool line_number(const char *text, const char *name, uint64_t *number)
+{
+    size_t length = strlen(name);
+    for (const char *at = text; at && *at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, name, length) == 0 && at[length] == ':') {
+            *number = strtoull(at + length + 1, NULL, 10);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_more(struct process_facts *facts)
+{
+    char text[8192];
+    uint64_t number;
+    proc_read(facts->pid, "status", text, sizeof text);
+    if (line_number(text, "Uid", &number))
+        facts->user = (uid_t)number;
+    const char *inner = strstr(text, "\nNSpid:");
+    facts->inner = facts->pid;
+    if (inner) {
+        const char *end = inner + 1 + strcspn(inner + 1, "\n"), *last = end;
+        while (last > inner && isdigit((unsigned char)last[-1]))
+            last--;
+        facts->inner = (pid_t)strtol(last, NULL, 10);
+    }
+    proc_read(facts->pid, "io", text, sizeof text);
+    facts->has_io = line_number(text, "read_bytes", &facts->read_bytes) &&
+                    line_number(text, "write_bytes", &facts->write_bytes);
+}
+
+bool process_facts_read(pid_t pid, bool more, struct process_facts *facts)
+{
+    char text[2048];
+    *facts = (struct process_facts){.pid = pid};
+    if (!proc_read(pid, "stat", text, sizeof text) || !stat_parse(text, facts))
+        return false;
+    if (more)
+        read_more(facts);
+    return true;
+}
+
+void process_facts_command(pid_t pid, char *text, size_t size)
+{
+    char name[64];
+    size_t used = proc_read(pid, "cmdline", text, size);
+    if (!used) {
+        used = proc_read(pid, "comm", name, sizeof name);
+        name[strcspn(name, "\n")] = '\0';
+        snprintf(text, size, used ? "[%s]" : "", name);
+        used = strlen(text);
+    }
+    while (used && !text[used - 1])
+        used--;
+    text[used] = '\0';
+    for (size_t i = 0; i < used; i++) {
+        if (!text[i])
+            text[i] = ' ';
+        else if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            text[i] = '?';
+    }
+}
+
+int process_facts_group(pid_t group, pid_t **pids, size_t *count, struct error *error)
+{
+    DIR *directory = opendir("/proc");
+    int code = directory ? 0 : error_set(error, -errno, "cannot read /proc: %s", strerror(errno));
+    *pids = NULL;
+    *count = 0;
+    for (struct dirent *entry; !code && (entry = readdir(directory));) {
+        struct process_facts facts;
+        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+        if (!pid || !process_facts_read(pid, false, &facts) || facts.group != group)
+            continue;
+        pid_t *more = realloc(*pids, (*count + 1) * sizeof **pids);
+        if (more) {
+            *pids = more;
+            more[(*count)++] = pid;
+        } else {
+            code = error_set(error, -ENOMEM, "out of memory");
+        }
+    }
+    if (directory)
+        closedir(directory);
+    if (code)
+        free(*pids);
+    return code;
+}
+
+pid_t process_facts_child(pid_t pid)
+{
+    char name[40], text[64];
+    snprintf(name, sizeof name, "task/%d/children", (int)pid);
+    proc_read(pid, name, text, sizeof text);
+    return atoi(text);
+}
+
+/* -- the network ----------------------------------------------------------------------------------------- */
+
+static bool is_own_network(pid_t pid)
+{
+    char path[64];
+    struct stat here, there;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+    return stat("/proc/self/ns/net", &here) < 0 || stat(path, &there) < 0 || here.st_ino == there.st_ino;
+}
+
+bool process_facts_network(pid_t pid, uint64_t *received, uint64_t *sent)
+{
+    char path[64], line[512];
+    snprintf(path, sizeof path, "/proc/%d/net/dev", (int)pid);
+    FILE *file = is_own_network(pid) ? NULL : fopen(path, "re");
+    if (!file)
+        return false;
+    *received = *sent = 0;
+    while (fgets(line, sizeof line, file)) {
+        uint64_t in, out;
+        char *name = line + strspn(line, " "), *colon = strchr(name, ':');
+        if (!colon || (colon - name == 2 && memcmp(name, "lo", 2) == 0) ||
+            sscanf(colon + 1, "%" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &in, &out) != 2)
+            continue;
+        *received += in;
+        *sent += out;
+    }
+    fclose(file);
+    return true;
+}

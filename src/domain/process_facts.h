@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* process_facts: what /proc tells of processes of this host. */
+#ifndef VISOR_DOMAIN_PROCESS_FACTS_H
+#define VISOR_DOMAIN_PROCESS_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct process_facts {
+    pid_t pid, parent, group;
+    pid_t inner;                      /* its number in the innermost PID namespace that it is in */
+    uid_t user;                       /* of the host */
+    char state;                       /* R, S, D, T, Z ... */
+    uint64_t cpu, children_cpu;       /* nanoseconds; of its children that have ended and been waited for */
+    uint64_t start;                   /* nanoseconds since the host's start */
+    uint64_t memory;                  /* bytes that are resident */
+    bool has_io;                      /* the next two are known */
+    uint64_t read_bytes, write_bytes; /* from and to disks */
+    unsigned threads;
+};
+
+/* False: there is no such process. With `more`, io too; without, inner, user and io are not looked up. */
+bool process_facts_read(pid_t pid, bool more, struct process_facts *facts);
+/* Its arguments with spaces between them, and what a terminal would take for commands replaced; the program's
+ * name in brackets if it has none. "": it has ended. */
+void process_facts_command(pid_t pid, char *text, size_t size);
+
+/* The processes of a process group, in no order. Free `*pids`. */
+int process_facts_group(pid_t group, pid_t **pids, size_t *count, struct error *error);
+/* The only child of a process; 0: it has none. */
+pid_t process_facts_child(pid_t pid);
+
+/* Bytes that all interfaces of a process's network but its own loopback have received and sent. False: it
+ * cannot be read, or it is the network of the calling process, which is the host's. */
+bool process_facts_network(pid_t pid, uint64_t *received, uint64_t *sent);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stats: what a domain that runs uses of its host. */
+#ifndef VISOR_DOMAIN_STATS_H
+#define VISOR_DOMAIN_STATS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct domain_visit;
+
+struct domain_amount {
+    bool known;
+    uint64_t value;
+};
+
+/* Each as far as it is known. Counters begin with the domain's run. */
+struct domain_stats {
+    struct domain_amount cpu;                       /* time of processors, nanoseconds */
+    struct domain_amount memory, memory_limit;      /* bytes of the host's memory, and how many it may have */
+    struct domain_amount guest_memory, guest_total; /* bytes in use, and that there are, as a guest sees it */
+    struct domain_amount net_received, net_sent;    /* bytes, by its own cards or interfaces */
+    struct domain_amount block_read, block_written; /* bytes */
+    struct domain_amount processes, processes_limit; /* processes, or of containers threads */
+};
+
+/* -ESRCH: it has come to its end meanwhile. */
+int domain_visit_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+
+/* The members that are known, by their names. NULL: out of memory. */
+json_t *domain_stats_json(const struct domain_stats *stats);
+
+#endif

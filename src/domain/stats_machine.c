@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stats_machine: what a machine uses: as the host sees its process, and its disks, cards and guest by QMP. */
+#include <errno.h>
+
+#include "control/qmp_client.h"
+#include "domain/control.h"
+#include "domain/process_facts.h"
+#include "domain/stats_processes.h"
+#include "domain/visit_kinds.h"
+
+#define ANSWER_MS 1000 /* of one that does not answer only the rest is told */
+
+/* The sum of a member of all that a command lists; `in`, an object in each that has it, may be NULL. */
+static struct domain_amount sum(const json_t *list, const char *in, const char *name)
+{
+    struct domain_amount all = {.known = json_is_array(list)};
+    size_t index;
+    json_t *item;
+    json_array_foreach(list, index, item)
+    {
+        const json_t *object = in ? json_object_get(item, in) : item;
+        json_int_t value = json_integer_value(json_object_get(object, name));
+        all.value += value > 0 ? (uint64_t)value : 0;
+    }
+    return all;
+}
+
+static struct domain_amount member(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    struct domain_amount amount = {.known = json_is_integer(value) && json_integer_value(value) >= 0};
+    amount.value = amount.known ? (uint64_t)json_integer_value(value) : 0;
+    return amount;
+}
+
+/* NULL: it has refused, or does not answer any more, and so for all that follows. */
+static json_t *ask(struct qmp_client *client, const char *command, int *code)
+{
+    json_t *result = NULL;
+    if (*code && *code != -EREMOTEIO)
+        return NULL;
+    *code = qmp_client_execute(client, command, NULL, &result, NULL);
+    return *code ? NULL : result;
+}
+
+static void ask_all(struct qmp_client *client, struct domain_stats *stats)
+{
+    int code = 0;
+    json_t *disks = ask(client, "query-blockstats", &code);
+    json_t *cards = ask(client, "x-query-netstats", &code);
+    json_t *memory = ask(client, "x-query-guest-memory", &code);
+    if (disks) {
+        stats->block_read = sum(disks, "stats", "rd_bytes");
+        stats->block_written = sum(disks, "stats", "wr_bytes");
+    }
+    if (cards) {
+        stats->net_received = sum(cards, NULL, "rx_bytes");
+        stats->net_sent = sum(cards, NULL, "tx_bytes");
+    }
+    struct domain_amount free = member(memory, "available");
+    stats->guest_total = member(memory, "total");
+    if (!free.known)
+        free = member(memory, "free");
+    if (free.known && stats->guest_total.known && free.value <= stats->guest_total.value)
+        stats->guest_memory = stats_amount(stats->guest_total.value - free.value);
+    json_decref(disks);
+    json_decref(cards);
+    json_decref(memory);
+}
+
+int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error)
+{
+    struct process_facts facts;
+    struct qmp_client *client;
+    char path[PATH_MAX];
+    if (!process_facts_read(visit->state.process.pid, false, &facts))
+        return error_set(error, -ESRCH, "%s has come to its end", domain_visit_name(visit));
+    stats->cpu = stats_amount(facts.cpu + facts.children_cpu);
+    stats->memory = stats_amount(facts.memory);
+    stats->memory_limit = stats_amount(visit->config.machine.memory);
+    domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
+    if (qmp_client_connect(&client, path, ANSWER_MS, NULL) == 0) {
+        ask_all(client, stats);
+        qmp_client_close(client);
+    }
+    return 0;
+}

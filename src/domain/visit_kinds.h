@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* visit_kinds: between the files that visit domains of one kind each. */
+#ifndef VISOR_DOMAIN_VISIT_KINDS_H
+#define VISOR_DOMAIN_VISIT_KINDS_H
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "domain/visit.h"
+
+extern const struct domain_visits domain_machine_visits, domain_program_visits, domain_container_visits;
+
+/* The host's processes that are the domain; none if it has just ended. Free `*pids`. */
+int domain_program_processes(const struct domain_visit *visit, pid_t **pids, size_t *count,
+                             struct error *error);
+int domain_container_processes(const struct domain_visit *visit, pid_t **pids, size_t *count,
+                               struct error *error);
+
+/* stats_*.c */
+int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+int domain_program_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+int domain_container_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+
+#endif
