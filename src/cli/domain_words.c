@@ -46,40 +46,66 @@ static const struct domain_field *field_for(const struct domain_field *option, c
     return NULL;
 }
 
-static int options_apply(struct domain_words *words, struct error *error)
+/* Whether none of the options before this one is the same. */
+static bool is_first(const struct domain_words *words, unsigned index)
+{
+    for (unsigned i = 0; i < index; i++) {
+        if (strcmp(domain_field_option(words->options[i].field),
+                   domain_field_option(words->options[index].field)) == 0)
+            return false;
+    }
+    return true;
+}
+
+int domain_words_apply(const struct domain_words *words, struct domain_config *config, bool replace,
+                       struct error *error)
 {
     int code = 0;
     for (unsigned i = 0; !code && i < words->option_count; i++) {
-        const struct domain_field *field = field_for(words->options[i].field, words->config.kind);
+        const struct domain_field *field = field_for(words->options[i].field, config->kind);
         char where[64];
         snprintf(where, sizeof where, "--%s", domain_field_option(words->options[i].field));
         if (!field)
-            code =
-                error_set(error, -EINVAL, "%s is not for a domain of kind \"%s\"", where, words->config.kind);
-        else
-            code = domain_config_set(&words->config, field, words->options[i].argument, where, error);
+            code = error_set(error, -EINVAL, "%s is not for a domain of kind \"%s\"", where, config->kind);
+        if (field && replace && field->type == DOMAIN_LIST && is_first(words, i))
+            domain_list_clear(domain_field_at(config, field));
+        if (field)
+            code = domain_config_set(config, field, words->options[i].argument, where, error);
     }
+    return code;
+}
+
+static const char *document_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+int domain_words_read(const char *path, struct buffer *text, struct error *error)
+{
+    const char *name = document_name(path);
+    uint8_t piece[16384];
+    ssize_t size;
+    int fd = name != path ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
+    while ((size = read(fd, piece, sizeof piece)) > 0 && text->size <= DOMAIN_DOCUMENT_MAX)
+        buffer_append(text, piece, (size_t)size);
+    int code = size < 0       ? error_set(error, -errno, "cannot read %s: %s", name, strerror(errno))
+               : text->failed ? error_set(error, -ENOMEM, "cannot read %s: out of memory", name)
+                              : 0;
+    close(fd);
     return code;
 }
 
 int domain_words_load(struct domain_words *words, const char *path, struct error *error)
 {
-    const bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard input" : path;
     struct buffer text = {0};
-    uint8_t piece[16384];
-    ssize_t size;
-    int fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
-    while ((size = read(fd, piece, sizeof piece)) > 0 && text.size <= DOMAIN_DOCUMENT_MAX)
-        buffer_append(&text, piece, (size_t)size);
-    int code = size < 0      ? error_set(error, -errno, "cannot read %s: %s", name, strerror(errno))
-               : text.failed ? error_set(error, -ENOMEM, "cannot read %s: out of memory", name)
-                             : words_begin(words, error);
-    close(fd);
+    int code = domain_words_read(path, &text, error);
     if (!code)
-        code = domain_config_parse(&words->config, (const char *)text.data, text.size, name, error);
+        code = words_begin(words, error);
+    if (!code)
+        code = domain_config_parse(&words->config, (const char *)text.data, text.size, document_name(path),
+                                   error);
     words->has_kind = true;
     buffer_free(&text);
     return code;
@@ -315,7 +341,7 @@ int domain_words_finish(struct domain_words *words, int count, char **arguments,
     if (!code)
         code = domain_config_set(config, field_of("", "kind"), kinds[kind].name, "kind", error);
     if (!code)
-        code = options_apply(words, error);
+        code = domain_words_apply(words, config, false, error);
     if (!code)
         code = kinds[kind].finish(config, count, arguments, error);
     free(words->options);

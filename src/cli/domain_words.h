@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "domain/config.h"
 #include "domain/store.h"
 
@@ -22,6 +23,12 @@ struct domain_words {
 /* An option that is a field; some kinds have one of the same name, which may be what is meant. */
 int domain_words_set(struct domain_words *words, const struct domain_field *field, const char *argument,
                      struct error *error);
+/* Sets those options in a configuration, as far as its kind has them: -EINVAL. With `replace`, lists have
+ * then what the options say and no more. */
+int domain_words_apply(const struct domain_words *words, struct domain_config *config, bool replace,
+                       struct error *error);
+/* A document, from a file or "-", standard input; free it. */
+int domain_words_read(const char *path, struct buffer *text, struct error *error);
 /* The document in a file; "-": on standard input. */
 int domain_words_load(struct domain_words *words, const char *path, struct error *error);
 

@@ -92,6 +92,14 @@ enum domain_path {
     DOMAIN_PATH_AFTER_KIND, /* after unix: or file: */
 };
 
+/* What becomes of a domain that runs when the field is changed. */
+enum domain_when {
+    DOMAIN_AT_START, /* nothing, before its next start */
+    DOMAIN_AT_ONCE,  /* who minds the field reads the stored configuration */
+    DOMAIN_BY_KIND,  /* `update` of struct domain_visits tries to have it at once */
+    DOMAIN_NEVER,    /* it cannot be changed */
+};
+
 struct domain_field {
     const char *section; /* "machine"; NULL: for all kinds */
     const char *name;
@@ -111,12 +119,16 @@ struct domain_field {
     bool no_option;       /* there is none */
     bool is_file;         /* completion offers file names */
     bool commas;          /* the option's argument is several items, separated by commas */
+    enum domain_when when;
 };
 
 extern const struct domain_field domain_fields[]; /* ends with a NULL name */
 
 /* The field of a section, NULL: of those for all kinds. NULL: there is none. */
 const struct domain_field *domain_field_find(const char *section, const char *name);
+
+/* Where the field's value is. */
+void *domain_field_at(const struct domain_config *config, const struct domain_field *field);
 
 /* The name of the field's option, without "--". */
 static inline const char *domain_field_option(const struct domain_field *field)
@@ -147,6 +159,11 @@ int domain_config_load(struct domain_config *config, const json_t *document, str
 json_t *domain_config_json(const struct domain_config *config);
 /* The JSON schema (draft 2020-12) of all documents. NULL: out of memory. */
 json_t *domain_config_schema(void);
+
+/* The fields that two configurations have differently, with NULL after the last; to be freed. NULL: out of
+ * memory. */
+const struct domain_field **domain_config_differences(const struct domain_config *one,
+                                                      const struct domain_config *two);
 
 /* Makes host paths absolute; relative ones begin at `directory`. */
 int domain_config_resolve(struct domain_config *config, const char *directory, struct error *error);

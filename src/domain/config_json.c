@@ -349,6 +349,28 @@ json_t *domain_config_json(const struct domain_config *config)
     return NULL;
 }
 
+const struct domain_field **domain_config_differences(const struct domain_config *one,
+                                                      const struct domain_config *two)
+{
+    unsigned count = 0;
+    while (domain_fields[count].name)
+        count++;
+    const struct domain_field **found = calloc(count + 1, sizeof *found);
+    bool failed = !found;
+    count = 0;
+    for (const struct domain_field *field = domain_fields; !failed && field->name; field++) {
+        json_t *a = field_json(one, field, &failed), *b = field_json(two, field, &failed);
+        if (a && b ? !json_equal(a, b) : a != b)
+            found[count++] = field;
+        json_decref(a);
+        json_decref(b);
+    }
+    if (!failed)
+        return found;
+    free(found);
+    return NULL;
+}
+
 /* -- the schema ------------------------------------------------------------------------------------------ */
 
 static json_t *text_schema(const struct domain_field *field)

@@ -18,9 +18,6 @@
 #include "personality/container/oci_names.h"
 #include "personality/container/oci_template.h"
 
-#define CPU_PERIOD     100000 /* microseconds */
-#define PROCESSES_MOST 4096   /* where nothing is said; and where there can be limits at all */
-
 /* What usual programs need, and what they can do with it ends at the container's border. */
 static const char *const usual_capabilities[] = {
     "CAP_AUDIT_WRITE", "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FOWNER",           "CAP_FSETID",
@@ -387,6 +384,11 @@ static void set_root(struct making *making)
 
 /* -- limits ---------------------------------------------------------------------------------------------- */
 
+int64_t container_cpu_quota(const struct domain_config *config)
+{
+    return config->container.cpus ? (int64_t)(atof(config->container.cpus) * CONTAINER_CPU_PERIOD) : 0;
+}
+
 static void set_limits(struct making *making)
 {
     const struct domain_config *config = making->what->config;
@@ -397,7 +399,7 @@ static void set_limits(struct making *making)
         set(making, making->platform, "cgroupsPath", json_string(path));
     }
     if (!pids && !config->container.bundle && geteuid() == 0)
-        pids = PROCESSES_MOST;
+        pids = CONTAINER_PROCESSES_MOST;
     if (!pids && !config->container.memory && !config->container.memory_swap && !config->container.cpus &&
         !config->container.cpu_shares)
         return;
@@ -412,8 +414,8 @@ static void set_limits(struct making *making)
     if (config->container.cpu_shares)
         set(making, cpu, "shares", json_integer((json_int_t)config->container.cpu_shares));
     if (config->container.cpus) {
-        set(making, cpu, "quota", json_integer((json_int_t)(atof(config->container.cpus) * CPU_PERIOD)));
-        set(making, cpu, "period", json_integer(CPU_PERIOD));
+        set(making, cpu, "quota", json_integer(container_cpu_quota(config)));
+        set(making, cpu, "period", json_integer(CONTAINER_CPU_PERIOD));
     }
 }
 

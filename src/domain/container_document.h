@@ -7,6 +7,9 @@
 
 #include "domain/config.h"
 
+#define CONTAINER_CPU_PERIOD     100000 /* microseconds */
+#define CONTAINER_PROCESSES_MOST 4096   /* where nothing is said; and where there can be limits at all */
+
 struct container_document {
     const struct domain_config *config;
     const char *name, *id; /* the domain's */
@@ -20,5 +23,8 @@ bool container_document_is_system(const struct domain_config *config);
 /* A bundle's own document, or one to begin with, and what the configuration says otherwise. A new reference;
  * NULL with *error. */
 json_t *container_document_make(const struct container_document *what, struct error *error);
+
+/* Microseconds of each period that it may run, as `container.cpus` says; 0: as many as it likes. */
+int64_t container_cpu_quota(const struct domain_config *config);
 
 #endif

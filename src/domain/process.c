@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +35,9 @@ struct process {
     int signals; /* signalfd */
     int report;  /* a pipe to who has started it; -1: nobody, or he was told */
     struct loop_watch *signals_watch;
-    unsigned delay; /* ms */
+    unsigned delay;              /* ms */
+    struct stat config_file;     /* of run.config */
+    struct domain_config config; /* a newer one, which run.config is then */
 };
 
 /* -- signals --------------------------------------------------------------------------------------------- */
@@ -84,6 +87,39 @@ static int signals_take(struct process *process, struct error *error)
     if (process->signals < 0)
         return error_set(error, -errno, "cannot wait for signals: %s", strerror(errno));
     return 0;
+}
+
+/* -- its configuration ----------------------------------------------------------------------------------- */
+
+static void config_file_look(const struct process *process, struct stat *file)
+{
+    if (fstatat(process->domain->directory, "config.json", file, AT_SYMLINK_NOFOLLOW) < 0)
+        *file = (struct stat){0};
+}
+
+/* Takes the configuration that it has been given meanwhile ("visor update"), for what is decided from here
+ * on. Not while the kind has the old one. What cannot be read changes nothing. */
+static void config_refresh(struct process *process)
+{
+    struct domain_config newer;
+    struct error error = ERROR_INIT;
+    struct stat file;
+    config_file_look(process, &file);
+    if (file.st_ino == process->config_file.st_ino &&
+        file.st_ctim.tv_sec == process->config_file.st_ctim.tv_sec &&
+        file.st_ctim.tv_nsec == process->config_file.st_ctim.tv_nsec)
+        return;
+    process->config_file = file;
+    int code = domain_read_config(process->domain, &newer, &error);
+    if (!code && domain_kind_of(&newer) == process->kind) {
+        domain_config_free(&process->config);
+        process->config = newer;
+        process->run.config = &process->config;
+        return;
+    }
+    if (code)
+        error_report(&error);
+    domain_config_free(&newer);
 }
 
 /* -- what is written down -------------------------------------------------------------------------------- */
@@ -163,6 +199,7 @@ static void end_put(struct process *process, const struct domain_end *end)
     }
     file_write(domain->directory, DOMAIN_EXIT_FILE, 0, text);
     domain_remove_run(domain);
+    config_refresh(process);
     const bool remove = process->run.config->remove;
     if (remove)
         domain_event_put_state(domain, DOMAIN_EVENT_EXIT, &process->state);
@@ -254,10 +291,11 @@ static void run_until_end(struct process *process, struct domain_end *end)
 
 /* -- its life -------------------------------------------------------------------------------------------- */
 
-static bool wants_restart(const struct process *process, const struct domain_end *end)
+static bool wants_restart(struct process *process, const struct domain_end *end)
 {
     enum domain_restart policy;
     unsigned most;
+    config_refresh(process);
     if (process->state.stopped || domain_restart_parse(process->run.config->restart, &policy, &most, NULL))
         return false;
     switch (policy) {
@@ -295,22 +333,26 @@ static bool wait_for_restart(struct process *process, const struct domain_end *e
             return false;
         }
     }
-    return true;
+    config_refresh(process);
+    return strcmp(process->run.config->restart, "no") != 0;
 }
 
-/* What cannot be written down is only told of: it runs. */
+/* With the lock, as at its first start: nobody changes the configuration before it is told that it runs. What
+ * cannot be written down is only told of: it runs. */
 static void run_again(struct process *process, struct domain_end *end)
 {
     struct error error = ERROR_INIT;
-    if (run_prepare(process, &error)) {
+    if (domain_lock(process->domain, &error))
         error_report(&error);
+    config_refresh(process);
+    int code = run_prepare(process, &error);
+    if (code)
         *end = (struct domain_end){.status = DOMAIN_CANNOT_RUN, .reason = "cannot start", .failed = true};
-        return;
-    }
-    if (domain_lock(process->domain, &error) || begin_put(process, &error))
+    if (code || begin_put(process, &error))
         error_report(&error);
     domain_unlock(process->domain);
-    run_until_end(process, end);
+    if (!code)
+        run_until_end(process, end);
 }
 
 /* The domain runs, and its lock is free. */
@@ -330,6 +372,7 @@ static int process_begin(struct process *process, struct error *error)
         return code;
     process->state.restarts = 0;
     process->state.stopped = false;
+    config_file_look(process, &process->config_file);
     int run = domain_make_run(domain, error);
     if (run < 0)
         return run;
@@ -386,6 +429,7 @@ int domain_run_here(struct domain *domain, struct domain_end *end, struct error 
         if (!code) {
             domain_unlock(domain);
             live(&process, end);
+            domain_config_free(&process.config);
         } else if (config.remove && domain_remove(domain, NULL)) {
             domain_unlock(domain); /* the next command removes it */
         }

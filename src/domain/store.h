@@ -97,6 +97,10 @@ void domain_unlock(struct domain *domain);
 
 int domain_read_config(const struct domain *domain, struct domain_config *config, struct error *error);
 
+/* With the lock held. `fields`, which is given away, is an array of what has changed, for who listens. */
+int domain_write_config(const struct domain *domain, const struct domain_config *config, json_t *fields,
+                        struct error *error);
+
 /* As it is written down. */
 int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error);
 /* With the lock held. It changes because of `event`, which is told to who listens (events.h). */

@@ -358,6 +358,22 @@ int domain_read_config(const struct domain *domain, struct domain_config *config
     return code ? damaged(domain, code, error) : 0;
 }
 
+int domain_write_config(const struct domain *domain, const struct domain_config *config, json_t *fields,
+                        struct error *error)
+{
+    json_t *document = domain_config_json(config);
+    int code = json_file_write(domain->directory, "config.json", document, !domain->brief, error);
+    json_decref(document);
+    domain_store_step(domain->store);
+    json_t *details = json_pack("{s:o}", "fields", fields);
+    if (code) {
+        json_decref(details);
+        return damaged(domain, code, error);
+    }
+    domain_event_put(domain, DOMAIN_EVENT_UPDATE, details);
+    return 0;
+}
+
 int domain_read_state(const struct domain *domain, struct domain_state *state, struct error *error)
 {
     json_t *document = json_file_read(domain->directory, "state.json", FILE_MOST, error);

@@ -4,4 +4,5 @@
 
 const struct domain_visits domain_container_visits = {
     .stats = domain_container_stats,
+    .update = domain_container_update,
 };

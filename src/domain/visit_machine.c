@@ -4,4 +4,5 @@
 
 const struct domain_visits domain_machine_visits = {
     .stats = domain_machine_stats,
+    .update = domain_machine_update,
 };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Machines that are commanded at their control socket. What is answered is checked against the schema by qmp.py."""
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 
 import pytest
 
+from conftest import run_visor
 from guest_kernel import BALLOON, BUTTON, DISK, NET, PANIC
 from qmp import Qmp, QmpError
 from test_machine import TIMEOUT, kernel, start  # noqa: F401 (fixtures)
@@ -227,6 +229,22 @@ def test_balloon(commanded):
     qmp.execute("balloon", value=1 << 40)
     while qmp.wait("BALLOON_CHANGE")["actual"] != 512 << 20:
         pass
+
+
+def test_visor_update_asks_the_balloon(commanded):
+    machine, qmp = commanded(f"load {' '.join(DISK + BALLOON)}; {WAITS}", "--net", "none", "--memory", "512M", "--name", "balloon")
+    machine.wait_for("READY")
+    result = run_visor("update", "balloon", "--memory", "300M")
+    assert (result.returncode, result.stderr) == (0, "")
+    while qmp.execute("query-balloon") != {"actual": 300 << 20}:
+        pass
+    result = run_visor("update", "balloon", "--memory", "1G")  # as much as there is, and the rest later
+    assert (result.returncode, result.stderr) == (0, "visor: balloon: machine.memory changes at the next start\n")
+    while qmp.execute("query-balloon") != {"actual": 512 << 20}:
+        pass
+    memory = json.loads(run_visor("stats", "--no-stream", "--json", "balloon").stdout)[0]
+    assert 0 < memory["guest_memory"] < memory["guest_total"] <= 512 << 20
+    assert run_visor("rm", "--force", "balloon").returncode == 0
 
 
 def test_nmi(commanded):

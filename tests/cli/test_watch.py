@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What people see of domains from outside: their events, and what they use."""
+"""What people see of domains from outside: their events, what they use; and other configurations for them."""
 import json
 import os
 import pathlib
@@ -282,3 +282,113 @@ def test_stats_on_a_terminal_stay_in_place(store):
     process.wait()
     os.close(master)
     assert text.count(b"\x1b[2J") == 1 and text.count(b"NAME") == 2 and b"\x1b[K\r\nweb " in text
+
+
+# -- update --------------------------------------------------------------------------------------------------
+
+def config(store, name):
+    return json.loads(store.ok("inspect", name))[0]["config"]
+
+
+def test_update_of_what_does_not_run(store, tmp_path):
+    store.ok("create", "--name", "web", "--label", "a=1", "--label", "b=2", *store.options)
+    assert store.ok("update", "--memory", "32M", "--label", "a=3", "web") == "web\n"
+    assert store.ok("update", "web", "--net", "user", "--restart", "always") == "web\n"  # a list is replaced
+    now = config(store, "web")
+    assert (now["machine"]["memory"], now["machine"]["nets"], now["restart"]) == ("32M", ["user"], "always")
+    assert now["labels"] == {"a": "3", "b": "2"}
+    assert store.ok("update", "--from", "-", "web", stdin='{"labels": {}, "machine": {"disks": ["a.img"]}}', cwd=tmp_path) == "web\n"
+    now = config(store, "web")
+    assert "labels" not in now and now["machine"]["disks"] == [f"{tmp_path}/a.img"] and now["restart"] == "always"
+    assert store.ok("update", "web", "--memory", "32M") == "web\n"  # which it has
+    assert [event.get("fields") for event in events(store) if event["event"] == "update"] == [
+        ["labels", "machine.memory"], ["restart", "machine.nets"], ["labels", "machine.disks"]]
+
+
+def test_update_that_cannot_be(store):
+    store.ok("create", "--name", "web", *store.options)
+    before = config(store, "web")
+    assert_refused(store.run("update", "web", "--memory", "32M", "--rm", "--restart", "always"), 1, "--rm or --restart")
+    assert_refused(store.run("update", "web", "--memory", "32M", "--cpus", "0"), 1, "--cpus 0")
+    assert_refused(store.run("update", "web", "--hostname", "x"), 1, "--hostname", '"machine"')
+    assert_refused(store.run("update", "--from", "-", "web", stdin='{"kind": "program"}'), 1, "the kind of a domain cannot be changed")
+    assert_refused(store.run("update", "--from", "-", "web", stdin='{"colour": 1}'), 1, "colour")
+    assert_refused(store.run("update", "web"), 2, "say what to change")
+    assert_refused(store.run("update", "--memory", "32M"), 2, "name a domain")
+    assert_refused(store.run("update", "wbe", "--memory", "32M"), 1, "did you mean web?")
+    assert config(store, "web") == before and names(store) == ["create"]
+
+
+def test_update_of_a_machine_that_runs(store):
+    """What has to wait does, and is told; how it is restarted, and whether it is removed, does not."""
+    store.start("web", "--restart", "always")
+    store.wait_for_log("web", "READY")
+    result = store.run("update", "web", "--memory", "20M", "--cpus", "2", "--restart", "on-failure:5", "--label", "a=b")
+    assert result.returncode == 0
+    assert result.stderr == "visor: web: machine.memory, machine.cpus change at the next start\n"  # its guest has no drivers
+    assert store.run("update", "web", "--stop-timeout", "3").stderr == ""
+    store.send("web", "P")  # which is a failure
+    store.wait_for_log("web", "READY", 2)
+    assert stats(store)["web"]["memory_limit"] == 20 << 20
+    assert store.run("update", "web", "--memory", "24M").stderr == "visor: web: machine.memory changes at the next start\n"
+    store.send("web", "Q")  # and this none
+    store.wait_for_status("web", "exited")
+    store.ok("start", "web")
+    store.ok("update", "--from", "-", "web", stdin='{"restart": "no", "remove": true}')
+    store.ok("stop", "web")
+    assert store.ok("ps", "-aq") == ""
+
+
+def test_a_policy_that_is_taken_back_while_it_waits(store):
+    """The delay grows: before the third start it is 0.4 s."""
+    store.start("web", "--restart", "always")
+    for count in (1, 2, 3):
+        store.wait_for_log("web", "READY", count)
+        store.send("web", "P")
+    store.wait_for_status("web", "restarting")
+    assert store.ok("update", "web", "--restart", "no") == "web\n"
+    until(lambda: store.state("web")["status"] in ("exited", "running"))
+    if store.state("web")["status"] == "running":  # it had begun already
+        store.send("web", "P")
+    store.wait_for_status("web", "exited")
+
+
+def test_updates_at_once(store):
+    store.start("web")
+    updates = [subprocess.Popen([VISOR, "update", "web", "--label", f"l{n}={n}"], env=store.environment(), stdout=subprocess.PIPE)
+               for n in range(8)]
+    store.ok("restart", "web")
+    for update in updates:
+        update.communicate(timeout=TIMEOUT)
+        assert update.returncode == 0
+    assert config(store, "web")["labels"] == {f"l{n}": str(n) for n in range(8)}
+
+
+@containers
+def test_update_of_a_container_that_runs(store, root):
+    store.ok("run", "-d", "--name", "web", "--memory", "64M", root, "sh", "-c",
+             "dd if=/dev/zero of=/dev/shm/fill bs=1M count=20 2>/dev/null; echo FULL; sleep 1000")
+    store.wait_for_log("web", "FULL")
+    result = store.run("update", "web", "--memory", "100M", "--pids-limit", "50", "--cpus", "0.5", "--cpu-shares", "512")
+    assert (result.returncode, result.stderr) == (0, "")
+    row = stats(store)["web"]
+    assert (row["memory_limit"], row["processes_limit"]) == (100 << 20, 50)
+    limits = json.loads(store.ok("inspect", "web"))[0]["config"]["container"]
+    assert (limits["memory"], limits["pids"], limits["cpus"], limits["cpu_shares"]) == ("100M", 50, "0.5", 512)
+    # All or nothing: what is in use is not taken away, and then the rest is as it was, too.
+    assert_refused(store.run("update", "web", "--pids-limit", "30", "--memory", "10M"), 1, "memory")
+    row = stats(store)["web"]
+    assert (row["memory_limit"], row["processes_limit"]) == (100 << 20, 50)
+    assert config(store, "web")["container"] == limits
+    assert store.run("update", "web", "--hostname", "other").stderr == "visor: web: container.hostname changes at the next start\n"
+    store.ok("stop", "-t", "0", "web")
+    store.ok("start", "web")
+    assert stats(store)["web"]["memory_limit"] == 100 << 20
+
+
+@containers
+def test_update_of_a_container_that_stands_still(store, root):
+    store.ok("run", "-d", "--name", "web", root, "sleep", "1000")
+    store.ok("pause", "web")
+    assert store.ok("update", "web", "--memory", "30M") == "web\n"
+    assert stats(store)["web"]["memory_limit"] == 30 << 20

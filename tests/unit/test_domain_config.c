@@ -141,6 +141,29 @@ static void test_paths_become_absolute(void **state)
 }
 
 /* Each field is in the schema, with its range. */
+static void test_differences(void **state)
+{
+    struct domain_config one, two;
+    struct error error;
+    (void)state;
+    assert_int_equal(parse(&one, "{\"labels\": {\"a\": \"b\"}, \"machine\": {\"kernel\": \"/k\"}}", &error),
+                     0);
+    assert_int_equal(
+        parse(&two, "{\"remove\": true, \"machine\": {\"kernel\": \"/k\", \"cpus\": 2}}", &error), 0);
+    const struct domain_field **fields = domain_config_differences(&one, &one);
+    assert_non_null(fields);
+    assert_null(fields[0]);
+    free(fields);
+    fields = domain_config_differences(&one, &two);
+    assert_string_equal(fields[0]->name, "remove");
+    assert_string_equal(fields[1]->name, "labels");
+    assert_string_equal(fields[2]->name, "cpus");
+    assert_null(fields[3]);
+    free(fields);
+    domain_config_free(&one);
+    domain_config_free(&two);
+}
+
 static void test_schema(void **state)
 {
     json_t *schema = domain_config_schema(), *top = json_object_get(schema, "properties");
@@ -178,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_no_json),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_paths_become_absolute),
+        cmocka_unit_test(test_differences),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_similar),
     };

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* update_machine: less memory, or again more, for a machine that runs: its guest gives it away by the
+ * balloon, if it has a driver for it. More than the machine was started with waits for the next start. */
+#include <errno.h>
+
+#include "control/qmp_client.h"
+#include "domain/control.h"
+#include "domain/update.h"
+#include "domain/visit_kinds.h"
+
+#define ANSWER_MS 5000
+
+static int get_size(struct qmp_client *client, uint64_t *size, struct error *error)
+{
+    json_t *answer = NULL;
+    int code = qmp_client_execute(client, "query-memory-size-summary", NULL, &answer, error);
+    *size = (uint64_t)json_integer_value(json_object_get(answer, "base-memory"));
+    json_decref(answer);
+    return code;
+}
+
+/* -ENXIO: there is no driver for the balloon. */
+static int set_balloon(struct qmp_client *client, uint64_t size, struct error *error)
+{
+    int code =
+        qmp_client_execute(client, "balloon", json_pack("{s:I}", "value", (json_int_t)size), NULL, error);
+    return code == -EREMOTEIO && qmp_client_class(client) == QMP_DEVICE_NOT_ACTIVE ? -ENXIO : code;
+}
+
+/* Memory is the only field that there is for it. */
+int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
+                          struct domain_change *changes, unsigned count, struct error *error)
+{
+    struct qmp_client *client;
+    char path[PATH_MAX];
+    uint64_t size;
+    (void)count;
+    domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
+    int code = qmp_client_connect(&client, path, ANSWER_MS, error);
+    if (code)
+        return code == -ENOENT || code == -ECONNREFUSED ? -ESRCH : code;
+    code = get_size(client, &size, error);
+    if (!code)
+        code = set_balloon(client, wanted->machine.memory, error); /* up to its size */
+    changes[0].waits = code == -ENXIO || (!code && wanted->machine.memory > size);
+    qmp_client_close(client);
+    return code == -ENXIO ? 0 : code;
+}
