@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "base/visible.h"
 
 /* A small file of a process, or as much of it as there is room for; its size, 0: it cannot be read. */
 static size_t proc_read(pid_t pid, const char *name, char *text, size_t size)
@@ -69,13 +70,36 @@ static bool line_number(const char *text, const char *name, uint64_t *number)
     return false;
 }
 
+/* Whether a process shares this namespace with the calling one. */
+static bool is_own(pid_t pid, const char *name)
+{
+    char path[64], own[64];
+    struct stat here, there;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    snprintf(own, sizeof own, "/proc/self/%s", name);
+    return stat(own, &here) < 0 || stat(path, &there) < 0 || here.st_ino == there.st_ino;
+}
+
+/* What the user is in a user namespace of the process's own: lines of inner and outer first id and count. */
+static void user_map(struct process_facts *facts)
+{
+    char text[4096];
+    unsigned inner, outer, count;
+    int used;
+    proc_read(facts->pid, "uid_map", text, sizeof text);
+    for (const char *at = text; sscanf(at, "%u %u %u%n", &inner, &outer, &count, &used) == 3; at += used) {
+        if (facts->user >= outer && facts->user - outer < count)
+            facts->inner_user = inner + (facts->user - outer);
+    }
+}
+
 static void read_more(struct process_facts *facts)
 {
     char text[8192];
     uint64_t number;
     proc_read(facts->pid, "status", text, sizeof text);
     if (line_number(text, "Uid", &number))
-        facts->user = (uid_t)number;
+        facts->user = facts->inner_user = (uid_t)number;
     const char *inner = strstr(text, "\nNSpid:");
     facts->inner = facts->pid;
     if (inner) {
@@ -84,6 +108,8 @@ static void read_more(struct process_facts *facts)
             last--;
         facts->inner = (pid_t)strtol(last, NULL, 10);
     }
+    if (!is_own(facts->pid, "ns/user"))
+        user_map(facts);
     proc_read(facts->pid, "io", text, sizeof text);
     facts->has_io = line_number(text, "read_bytes", &facts->read_bytes) &&
                     line_number(text, "write_bytes", &facts->write_bytes);
@@ -113,12 +139,9 @@ void process_facts_command(pid_t pid, char *text, size_t size)
     while (used && !text[used - 1])
         used--;
     text[used] = '\0';
-    for (size_t i = 0; i < used; i++) {
-        if (!text[i])
-            text[i] = ' ';
-        else if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            text[i] = '?';
-    }
+    for (size_t i = 0; i < used; i++)
+        text[i] = text[i] ? text[i] : ' ';
+    visible_make(text, used);
 }
 
 int process_facts_group(pid_t group, pid_t **pids, size_t *count, struct error *error)
@@ -157,19 +180,11 @@ pid_t process_facts_child(pid_t pid)
 
 /* -- the network ----------------------------------------------------------------------------------------- */
 
-static bool is_own_network(pid_t pid)
-{
-    char path[64];
-    struct stat here, there;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
-    return stat("/proc/self/ns/net", &here) < 0 || stat(path, &there) < 0 || here.st_ino == there.st_ino;
-}
-
 bool process_facts_network(pid_t pid, uint64_t *received, uint64_t *sent)
 {
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/%d/net/dev", (int)pid);
-    FILE *file = is_own_network(pid) ? NULL : fopen(path, "re");
+    FILE *file = is_own(pid, "ns/net") ? NULL : fopen(path, "re");
     if (!file)
         return false;
     *received = *sent = 0;

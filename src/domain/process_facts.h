@@ -13,7 +13,7 @@
 struct process_facts {
     pid_t pid, parent, group;
     pid_t inner;                      /* its number in the innermost PID namespace that it is in */
-    uid_t user;                       /* of the host */
+    uid_t user, inner_user;           /* of the host; in the user namespace that it is in */
     char state;                       /* R, S, D, T, Z ... */
     uint64_t cpu, children_cpu;       /* nanoseconds; of its children that have ended and been waited for */
     uint64_t start;                   /* nanoseconds since the host's start */
@@ -25,7 +25,7 @@ struct process_facts {
 
 /* False: there is no such process. With `more`, io too; without, inner, user and io are not looked up. */
 bool process_facts_read(pid_t pid, bool more, struct process_facts *facts);
-/* Its arguments with spaces between them, and what a terminal would take for commands replaced; the program's
+/* Its arguments with spaces between them, fit for a terminal; the program's
  * name in brackets if it has none. "": it has ended. */
 void process_facts_command(pid_t pid, char *text, size_t size);
 

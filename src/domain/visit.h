@@ -17,6 +17,7 @@
 #include "domain/store.h"
 
 struct domain_change;
+struct domain_process;
 
 struct domain_visit {
     struct domain *domain; /* the caller's */
@@ -28,6 +29,8 @@ struct domain_visit {
 /* What can be done with a domain that runs; a member that is NULL is something that the kind cannot do. */
 struct domain_visits {
     int (*stats)(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
+    int (*top)(struct domain_visit *visit, struct domain_process **list, unsigned *count,
+               struct error *error);
     int (*update)(struct domain_visit *visit, const struct domain_config *wanted,
                   struct domain_change *changes, unsigned count, struct error *error); /* see update.h */
 };

@@ -4,5 +4,6 @@
 
 const struct domain_visits domain_container_visits = {
     .stats = domain_container_stats,
+    .top = domain_container_top,
     .update = domain_container_update,
 };

@@ -21,6 +21,12 @@ int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats,
 int domain_program_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
 int domain_container_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
 
+/* top_*.c */
+int domain_program_top(struct domain_visit *visit, struct domain_process **list, unsigned *count,
+                       struct error *error);
+int domain_container_top(struct domain_visit *visit, struct domain_process **list, unsigned *count,
+                         struct error *error);
+
 /* update_*.c */
 int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error);

@@ -4,4 +4,5 @@
 
 const struct domain_visits domain_program_visits = {
     .stats = domain_program_stats,
+    .top = domain_program_top,
 };

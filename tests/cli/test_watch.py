@@ -198,28 +198,39 @@ def test_stats_leave_out_the_host_s_network(store, root):
     assert "net_received" not in stats(store, "web")["web"]
 
 
-@containers
-def test_stats_of_a_rootless_container(root):
-    user = pwd.getpwnam("nobody").pw_uid
-    if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[]).returncode:
-        pytest.skip("this host forbids user namespaces to ordinary users")
-    top = pathlib.Path(tempfile.mkdtemp(prefix="visor-watch-"))
-    shutil.copytree(root, top / "tree", symlinks=True)
-    subprocess.run(["chown", "-R", str(user), top], check=True)
+class Rootless:
+    """A store and a root tree of an ordinary user's."""
 
-    def run(*words):
-        environment = {**os.environ, "VISOR_STORE": str(top / "store"), "HOME": str(top)}
-        return subprocess.run([VISOR, *map(str, words)], user=user, group=user, extra_groups=[], env=environment,
+    def __init__(self, root):
+        self.user = pwd.getpwnam("nobody").pw_uid
+        self.root = root
+
+    def run(self, *words):
+        environment = {**os.environ, "VISOR_STORE": str(self.top / "store"), "HOME": str(self.top)}
+        return subprocess.run([VISOR, *map(str, words)], user=self.user, group=self.user, extra_groups=[], env=environment,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
 
-    assert run("run", "-d", "--name", "web", top / "tree", "sh", "-c", BUSY).returncode == 0
-    try:
-        (row,) = until(lambda: (rows := json.loads(run("stats", "--no-stream", "--json").stdout)) and
+    def __enter__(self):
+        if subprocess.run(["unshare", "--user", "true"], user=self.user, group=self.user, extra_groups=[]).returncode:
+            pytest.skip("this host forbids user namespaces to ordinary users")
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="visor-watch-"))
+        self.tree = self.top / "tree"
+        shutil.copytree(self.root, self.tree, symlinks=True)
+        subprocess.run(["chown", "-R", str(self.user), self.top], check=True)
+        return self
+
+    def __exit__(self, *_):
+        self.run("rm", "--force", "--all")
+        shutil.rmtree(self.top)
+
+
+@containers
+def test_stats_of_a_rootless_container(root):
+    with Rootless(root) as nobody:
+        assert nobody.run("run", "-d", "--name", "web", nobody.tree, "sh", "-c", BUSY).returncode == 0
+        (row,) = until(lambda: (rows := json.loads(nobody.run("stats", "--no-stream", "--json").stdout)) and
                        rows[0].get("cpu_time", 0) > 0.2 and rows)
         assert row["processes"] == 2 and row["memory"] > 0 and row["cpu_percent"] > 0
-    finally:
-        run("rm", "-f", "web")
-        shutil.rmtree(top)
 
 
 def test_stats_of_a_program(store, program):
@@ -392,3 +403,57 @@ def test_update_of_a_container_that_stands_still(store, root):
     store.ok("pause", "web")
     assert store.ok("update", "web", "--memory", "30M") == "web\n"
     assert stats(store)["web"]["memory_limit"] == 30 << 20
+
+
+# -- top -----------------------------------------------------------------------------------------------------
+
+def top(store, name):
+    return json.loads(store.ok("top", name, "--json"))
+
+
+@containers
+def test_top_of_a_container(store, root):
+    store.ok("run", "-d", "--name", "web", root, "sh", "-c", "(exec sleep 1001) & " + BUSY)
+    rows = until(lambda: len(rows := top(store, "web")) == 3 and {row["command"] for row in rows} >= {"sleep 1000", "sleep 1001"} and rows)
+    first = rows[0]
+    assert (first["pid"], first["user"], first["command"]) == (1, "root", "sleep 1000") and "parent" not in first
+    assert first["host"] == int(pathlib.Path(f"/proc/{store.state('web')['pid']}/task/{store.state('web')['pid']}/children").read_text())
+    assert [row["parent"] for row in rows[1:]] == [1, 1]
+    busy = next(row for row in rows if not row["command"].startswith("sleep"))
+    until(lambda: next(row for row in top(store, "web") if row["pid"] == busy["pid"])["cpu_time"] > 0.1)
+    lines = store.ok("top", "web").splitlines()
+    assert lines[0].split() == ["PID", "HOST", "USER", "STATE", "CPU", "%", "TIME", "MEMORY", "COMMAND"]
+    assert re.fullmatch(rf"1 +{first['host']} +root +S +0\.0 +0:00 +[0-9.]+ [KM]iB +sleep 1000", lines[1])
+    assert [line.split() for line in store.ok("top", "web", "-o", "pid,parent").splitlines()[:2]] == [["PID", "PARENT"], ["1", "-"]]
+
+
+@containers
+def test_top_shows_no_commands_to_the_terminal(store, root):
+    store.ok("run", "-d", "--name", "www", root, "sh", "-c", "sleep 1000; : '\033]0;title\007\u009b2J'")
+    lines = until(lambda: (text := store.ok("top", "www")).count("sleep") and text)
+    assert "\033" not in lines and "\007" not in lines and "\u009b" not in lines and "?]0;title?" in lines
+
+
+@containers
+def test_top_of_a_rootless_container(root):
+    with Rootless(root) as nobody:
+        assert nobody.run("run", "-d", "--name", "web", nobody.tree, "sleep", "1000").returncode == 0
+        (row,) = json.loads(nobody.run("top", "--json", "web").stdout)
+        assert (row["pid"], row["user"], row["command"]) == (1, "root", "sleep 1000")
+        status = pathlib.Path(f"/proc/{row['host']}/status").read_text()
+        assert f"Uid:\t{nobody.user}\t" in status
+
+
+def test_top_of_a_program(store, program):
+    store.ok("run", "-d", "--name", "p", program, "x")
+    store.wait_for_log("p", "said")
+    (row,) = top(store, "p")
+    assert row["pid"] == row["host"] and row["user"] == ("root" if os.geteuid() == 0 else str(os.geteuid()))
+
+
+def test_top_that_cannot_be(store):
+    store.ok("create", "--name", "web", *store.options)
+    assert_refused(store.run("top", "web"), 1, "web does not run")
+    assert_refused(store.run("top", "web", "-o", "pid,colour"), 2, '"colour"', "command")
+    assert_refused(store.run("top", "web", "other"), 2, '"other"')
+    assert_refused(store.run("top"), 2, "name a domain")
