@@ -20,7 +20,7 @@ static bool number_parse(unsigned long *value, const char *text, unsigned long m
     return !*end && !errno && *value <= most;
 }
 
-static int port_parse(uint16_t *port, const char *text, struct error *error)
+int net_port_parse(uint16_t *port, const char *text, struct error *error)
 {
     unsigned long value;
     if (!number_parse(&value, text, 65535) || !value)
@@ -29,7 +29,7 @@ static int port_parse(uint16_t *port, const char *text, struct error *error)
     return 0;
 }
 
-static int address_parse(struct in_addr *address, const char *text, struct error *error)
+int net_address_parse(struct in_addr *address, const char *text, struct error *error)
 {
     if (inet_pton(AF_INET, text, address) != 1)
         return error_set(error, -EINVAL, "%s is no IPv4 address", *text ? text : "nothing");
@@ -59,13 +59,13 @@ static int forward_parse(struct net_options *options, char *text, struct error *
     forward.udp = !strcmp(parts[0], "udp");
     bool host_address = count == 5 || (count == 4 && strchr(parts[1], '.'));
     unsigned at = 1;
-    int code = host_address ? address_parse(&forward.host, parts[at++], error) : 0;
+    int code = host_address ? net_address_parse(&forward.host, parts[at++], error) : 0;
     if (!code)
-        code = port_parse(&forward.host_port, parts[at++], error);
+        code = net_port_parse(&forward.host_port, parts[at++], error);
     if (!code && count - at == 2)
-        code = address_parse(&forward.guest, parts[at++], error);
+        code = net_address_parse(&forward.guest, parts[at++], error);
     if (!code)
-        code = port_parse(&forward.guest_port, parts[at], error);
+        code = net_port_parse(&forward.guest_port, parts[at], error);
     if (code) {
         error_prefix(error, "forward: ");
         return code;
@@ -80,7 +80,7 @@ static int network_parse(struct net_options *options, char *text, struct error *
     unsigned long bits = 24;
     if (slash)
         *slash = '\0';
-    if (address_parse(&options->network, text, error))
+    if (net_address_parse(&options->network, text, error))
         return -EINVAL;
     if (slash && (!number_parse(&bits, slash + 1, 27) || bits < 8))
         return error_set(error, -EINVAL, "net=%s/%s: the network has 8 to 27 bits", text, slash + 1);
@@ -90,7 +90,7 @@ static int network_parse(struct net_options *options, char *text, struct error *
     return 0;
 }
 
-static int mac_parse(struct net_options *options, const char *text, struct error *error)
+int net_mac_parse(uint8_t mac[6], const char *text, struct error *error)
 {
     unsigned byte[6];
     int end = -1;
@@ -101,9 +101,15 @@ static int mac_parse(struct net_options *options, const char *text, struct error
     if (byte[0] & 1)
         return error_set(error, -EINVAL, "mac=%s is the address of a group", text);
     for (unsigned i = 0; i < 6; i++)
-        options->mac[i] = (uint8_t)byte[i];
-    options->has_mac = true;
+        mac[i] = (uint8_t)byte[i];
     return 0;
+}
+
+static int mac_option(struct net_options *options, const char *text, struct error *error)
+{
+    int code = net_mac_parse(options->mac, text, error);
+    options->has_mac = !code;
+    return code;
 }
 
 static int hostname_parse(struct net_options *options, const char *text, struct error *error)
@@ -126,11 +132,11 @@ static int user_option(struct net_options *options, const char *name, char *valu
     if (value && !strcmp(name, "net"))
         return network_parse(options, value, error);
     if (value && !strcmp(name, "dns"))
-        return address_parse(&options->dns, value, error);
+        return net_address_parse(&options->dns, value, error);
     if (value && !strcmp(name, "hostname"))
         return hostname_parse(options, value, error);
     if (value && !strcmp(name, "mac"))
-        return mac_parse(options, value, error);
+        return mac_option(options, value, error);
     if (!value && !strcmp(name, "restrict")) {
         options->restricted = true;
         return 0;
@@ -143,7 +149,7 @@ static int user_option(struct net_options *options, const char *name, char *valu
 static int tap_option(struct net_options *options, const char *name, const char *value, struct error *error)
 {
     if (value && !strcmp(name, "mac"))
-        return mac_parse(options, value, error);
+        return mac_option(options, value, error);
     error_set(error, -EINVAL, "a tap device has no option \"%s\"", name);
     error_hint(error, "tap=NAME, mac=MAC");
     return -EINVAL;

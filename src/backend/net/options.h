@@ -42,6 +42,11 @@ struct net_options {
 
 int net_options_parse(struct net_options *options, const char *text, struct error *error);
 
+/* Parts of options, also of others. -EINVAL. */
+int net_port_parse(uint16_t *port, const char *text, struct error *error);
+int net_address_parse(struct in_addr *address, const char *text, struct error *error);
+int net_mac_parse(uint8_t mac[6], const char *text, struct error *error);
+
 /* NULL for none. A port that is forwarded is listened at, and a network works, when this returns. */
 int net_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
              struct error *error);
@@ -49,6 +54,10 @@ void net_close(struct net_backend *backend);
 
 int net_tap_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
                  struct error *error);
+/* The same in two steps: a tap device of this name ("": the kernel chooses one) in the calling process's
+ * network namespace, which is gone with its descriptor; and what is made of that, which takes it over. */
+int net_tap_make(const char *name, struct error *error);
+int net_tap_adopt(struct net_backend **out, int fd, struct loop *loop, struct error *error);
 int net_user_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
                   struct error *error);
 

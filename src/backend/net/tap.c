@@ -133,13 +133,40 @@ static int tap_error(const char *name, int number, struct error *error)
     return -number;
 }
 
-static int tap_attach(struct tap *tap, const struct net_options *options, struct error *error)
+static int tap_open(struct error *error)
+{
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0)
+        return fd;
+    int number = errno;
+    error_set(error, -number, "cannot open /dev/net/tun: %s", strerror(number));
+    if (number == ENOENT || number == ENODEV || number == ENXIO)
+        error_hint(error, "this host has no tap devices (modprobe tun); use --net user");
+    else
+        error_hint(error, "visor needs the right to open it; or use --net user");
+    return -number;
+}
+
+int net_tap_make(const char *name, struct error *error)
 {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
     int header = NET_HEADER_SIZE;
-    memcpy(request.ifr_name, options->interface, IFNAMSIZ);
-    if (ioctl(tap->fd, TUNSETIFF, &request) < 0 || ioctl(tap->fd, TUNSETVNETHDRSZ, &header) < 0)
-        return tap_error(options->interface[0] ? options->interface : "tap0", errno, error);
+    int fd = tap_open(error);
+    if (fd < 0)
+        return fd;
+    memcpy(request.ifr_name, name, strlen(name));
+    if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) {
+        int code = tap_error(name[0] ? name : "tap0", errno, error);
+        close(fd);
+        return code;
+    }
+    return fd;
+}
+
+/* What the device's kernel can do for it. */
+static void tap_ask(struct tap *tap)
+{
+    struct ifreq request = {0};
     const unsigned tcp = NET_OFFLOAD_CHECKSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6;
     tap->net.offloads = NET_OFFLOAD_CHECKSUM;
     if (!ioctl(tap->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
@@ -149,27 +176,15 @@ static int tap_attach(struct tap *tap, const struct net_options *options, struct
     ioctl(tap->fd, TUNSETOFFLOAD, 0); /* until the guest says more */
 
     int query = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (query >= 0 && !ioctl(query, SIOCGIFMTU, &request) && request.ifr_mtu != 1500 &&
-        request.ifr_mtu >= 68 && request.ifr_mtu <= 65535)
+    if (query >= 0 && !ioctl(tap->fd, TUNGETIFF, &request) && !ioctl(query, SIOCGIFMTU, &request) &&
+        request.ifr_mtu != 1500 && request.ifr_mtu >= 68 && request.ifr_mtu <= 65535)
         tap->net.mtu = (uint16_t)request.ifr_mtu;
     if (query >= 0)
         close(query);
-    return 0;
 }
 
-int net_tap_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
-                 struct error *error)
+int net_tap_adopt(struct net_backend **out, int fd, struct loop *loop, struct error *error)
 {
-    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        int number = errno;
-        error_set(error, -number, "cannot open /dev/net/tun: %s", strerror(number));
-        if (number == ENOENT || number == ENODEV || number == ENXIO)
-            error_hint(error, "this host has no tap devices (modprobe tun); use --net user");
-        else
-            error_hint(error, "visor needs the right to open it; or use --net user");
-        return -number;
-    }
     struct tap *tap = calloc(1, sizeof *tap);
     if (!tap) {
         close(fd);
@@ -180,15 +195,19 @@ int net_tap_open(struct net_backend **out, const struct net_options *options, st
     tap->loop = loop;
     tap->fd = fd;
     tap->receive_call = (struct loop_call){.function = tap_receive, .opaque = tap};
-    int code = tap_attach(tap, options, error);
-    if (!code) {
-        tap->watch = loop_watch_add(loop, fd, LOOP_READ, tap_ready, tap, error);
-        code = tap->watch ? 0 : -ENOMEM;
-    }
-    if (code) {
+    tap_ask(tap);
+    tap->watch = loop_watch_add(loop, fd, LOOP_READ, tap_ready, tap, error);
+    if (!tap->watch) {
         tap_close(&tap->net);
-        return code;
+        return -ENOMEM;
     }
     *out = &tap->net;
     return 0;
+}
+
+int net_tap_open(struct net_backend **out, const struct net_options *options, struct loop *loop,
+                 struct error *error)
+{
+    int fd = net_tap_make(options->interface, error);
+    return fd < 0 ? fd : net_tap_adopt(out, fd, loop, error);
 }
