@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "network/server.h"
 #include "personality/linux/linux.h"
 
 int main(int argument_count, char **arguments)
 {
     linux_continue_binfmt(arguments, environ);
     linux_continue_exec(arguments, environ);
+    server_continue(argument_count, arguments);
 
     const char *slash = argument_count ? strrchr(arguments[0], '/') : NULL;
     if (argument_count && strcmp(slash ? slash + 1 : arguments[0], "visor-oci") == 0)

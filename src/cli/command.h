@@ -64,13 +64,18 @@ void command_print_overview(void);
  * help was asked for, or an error was reported. */
 int command_parse_options(const struct command *command, int argument_count, char **arguments);
 
+/* After words[0], the first word: options and further words in any order; the words, at most `most`, go to
+ * `found`. -1 to go on, else an exit status as above. */
+int command_parse_words(const struct command *command, int count, char **words, const char **found, int most,
+                        int *number);
+
 /* Parses options as above and runs the command; returns its exit status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
 extern const struct command command_run_domain, command_create, command_start, command_stop, command_restart,
     command_kill, command_pause, command_resume, command_wait, command_rm, command_rename, command_ps,
     command_inspect, command_logs, command_events, command_stats, command_top, command_update, command_attach,
-    command_console, command_generate, command_binfmt, command_check, command_image, command_oci,
-    command_version, command_help, command_completion;
+    command_console, command_network, command_generate, command_binfmt, command_check, command_image,
+    command_oci, command_version, command_help, command_completion;
 
 #endif

@@ -13,35 +13,12 @@
 #define OPTIONS_MAX 64
 
 const struct command *const commands[] = {
-    &command_run_domain,
-    &command_create,
-    &command_start,
-    &command_stop,
-    &command_restart,
-    &command_kill,
-    &command_pause,
-    &command_resume,
-    &command_wait,
-    &command_rm,
-    &command_rename,
-    &command_ps,
-    &command_inspect,
-    &command_logs,
-    &command_events,
-    &command_stats,
-    &command_top,
-    &command_update,
-    &command_attach,
-    &command_console,
-    &command_generate,
-    &command_oci,
-    &command_image,
-    &command_binfmt,
-    &command_check,
-    &command_version,
-    &command_help,
-    &command_completion,
-    NULL,
+    &command_run_domain, &command_create,   &command_start,   &command_stop,       &command_restart,
+    &command_kill,       &command_pause,    &command_resume,  &command_wait,       &command_rm,
+    &command_rename,     &command_ps,       &command_inspect, &command_logs,       &command_events,
+    &command_stats,      &command_top,      &command_update,  &command_attach,     &command_console,
+    &command_network,    &command_generate, &command_oci,     &command_image,      &command_binfmt,
+    &command_check,      &command_version,  &command_help,    &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)
@@ -207,6 +184,26 @@ int command_parse_options(const struct command *command, int argument_count, cha
             usage_error(command, error.message, error.hint);
             return STATUS_USAGE;
         }
+    }
+}
+
+int command_parse_words(const struct command *command, int count, char **words, const char **found, int most,
+                        int *number)
+{
+    *number = 0;
+    for (;;) {
+        int status = command_parse_options(command, count, words);
+        if (status >= 0)
+            return status;
+        if (optind >= count)
+            return -1;
+        words += optind; /* the word stands where a command's name would */
+        count -= optind;
+        if (*number == most) {
+            usage_error(command, "too many words", "");
+            return STATUS_USAGE;
+        }
+        found[(*number)++] = words[0];
     }
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/size.h"
 #include "cli/command.h"
@@ -98,24 +97,6 @@ static int usage_error(const char *message)
     return STATUS_USAGE;
 }
 
-/* Options and words in any order: the words, at most `most`, to `found`. The exit status, or -1 to go on. */
-static int parse_words(int count, char **words, const char **found, int most, int *number)
-{
-    *number = 0;
-    for (;;) {
-        int status = command_parse_options(&command_image, count, words);
-        if (status >= 0)
-            return status;
-        if (optind >= count)
-            return -1;
-        words += optind; /* the word stands where a command's name would */
-        count -= optind;
-        if (*number == most)
-            return usage_error("too many words");
-        found[(*number)++] = words[0];
-    }
-}
-
 static int run_build(struct image_state *state, const char *name)
 {
     struct error error = ERROR_INIT;
@@ -151,7 +132,7 @@ static int run_image(void *context, int count, char **words)
         return usage_error("say what to do: build");
     if (strcmp(words[0], "build") != 0)
         return usage_error("there is only \"build\"");
-    int status = parse_words(count, words, found, 1, &number);
+    int status = command_parse_words(&command_image, count, words, found, 1, &number);
     return status >= 0 ? status : run_build(context, found[0]);
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/tree.h"
 #include "domain/store_private.h"
+#include "network/network.h"
 
 /* -- where it is ----------------------------------------------------------------------------------------- */
 
@@ -271,6 +272,7 @@ int domain_store_open(struct domain_store *store, bool make, struct error *error
     }
     if (has_half_made(store))
         domain_store_repair(store, false);
+    networks_repair(store->path, store->run_path);
     return 0;
 }
 
