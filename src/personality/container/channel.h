@@ -28,6 +28,7 @@ enum channel_kind {
     CHANNEL_START,        /* execute the program */
     CHANNEL_STARTED,      /* from the child: on the way to execve(): nothing but an error may follow */
     CHANNEL_NOT_EXECUTED, /* from launch.S: `pid` is execve()'s negative errno */
+    CHANNEL_DEVICE,       /* to the domain's process: `fd` is the device that was made inside */
 };
 
 struct channel_message {

@@ -43,6 +43,7 @@ struct container_options {
     /* The caller is this container's for all of its life: its first process ends with it. It has called
      * self_exe_protect() when it began; without this, create may begin the whole command anew. */
     bool resident;
+    bool keep_namespaces; /* the caller wants to enter those of users and of the network */
     /* Where the configuration has no linux.seccomp: by visor's own profile (seccomp.h). */
     bool default_filter;
 };
@@ -50,8 +51,11 @@ struct container_options {
 /* A container that this process has just made. */
 struct container_new {
     pid_t pid;
-    int channel;    /* to the first process, for container_go(); -1: without `foreground` */
-    int terminal;   /* the master, or -1 */
+    int channel;  /* to the first process, for container_go(); -1: without `foreground` */
+    int terminal; /* the master, or -1 */
+    /* With `keep_namespaces`, descriptors of its namespaces, the caller's to close; else -1. Later an
+     * ordinary user cannot open those of his own container. */
+    int users, network;
     bool poststart; /* there are hooks to be run after the start */
 };
 

@@ -36,6 +36,7 @@ struct making {
     struct first first;
     pid_t pid;
     int terminal;
+    int users, network; /* descriptors of its namespaces, if they are kept */
 };
 
 /* In the bundle, unless it is a path from the root. */
@@ -265,9 +266,24 @@ static int serve(struct making *making, struct error *error)
     return code;
 }
 
+/* Before the first process becomes another user, whom the creator could not look at any more. */
+static int keep_namespaces(struct making *making, struct error *error)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)making->pid);
+    making->users = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)making->pid);
+    making->network = open(path, O_RDONLY | O_CLOEXEC);
+    return making->users < 0 || making->network < 0
+               ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno))
+               : 0;
+}
+
 static int make(struct making *making, struct error *error)
 {
     int code = spawn(making, error);
+    if (code == 0 && making->options->keep_namespaces)
+        code = keep_namespaces(making, error);
     if (code < 0)
         return code;
     if (making->config->platform.new_namespaces & CLONE_NEWUSER) {
@@ -300,8 +316,11 @@ static void undo(struct making *making)
     limits_remove(&making->first.limits);
     if (making->directory >= 0)
         store_remove(making->options->state_root, making->options->id, making->directory, &ignored);
-    if (making->terminal >= 0)
-        close(making->terminal);
+    const int fds[] = {making->terminal, making->users, making->network};
+    for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
 }
 
 static void release(struct making *making)
@@ -349,6 +368,8 @@ int container_create(const struct container_options *options, struct container_n
         .directory = -1,
         .channel = -1,
         .terminal = -1,
+        .users = -1,
+        .network = -1,
         .first = {.start = -1, .console_socket = -1, .launch = -1, .rootfs.tree = -1},
     };
     int code = open_bundle(&making, error);
@@ -369,6 +390,8 @@ int container_create(const struct container_options *options, struct container_n
     *made = (struct container_new){.pid = making.pid,
                                    .channel = making.channel,
                                    .terminal = making.terminal,
+                                   .users = making.users,
+                                   .network = making.network,
                                    .poststart = making.record.poststart};
     if (making.channel >= 0 && (code < 0 || !options->foreground)) {
         close(making.channel);

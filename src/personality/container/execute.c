@@ -288,7 +288,8 @@ int container_execute(const struct container_execution *execution, struct contai
         close(executing.terminal);
         executing.terminal = -1;
     }
-    *made = (struct container_new){.pid = executing.pid, .channel = -1, .terminal = executing.terminal};
+    *made = (struct container_new){
+        .pid = executing.pid, .channel = -1, .terminal = executing.terminal, .users = -1, .network = -1};
     release(&executing);
     return code;
 }
