@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/macros.h"
 #include "domain/kind.h"
+#include "domain/nets.h"
 #include "domain/program.h"
 
 /* -- options --------------------------------------------------------------------------------------------- */
@@ -371,7 +372,9 @@ int domain_words_create(struct domain_words *words, const char *name, bool locke
         code = domain_store_open(store, true, error);
     if (code)
         return code;
-    code = domain_create(domain, store, &words->config, name, locked, error);
+    code = domain_nets_look(store, &words->config, error);
+    if (!code)
+        code = domain_create(domain, store, &words->config, name, locked, error);
     if (code)
         domain_store_close(store);
     return code;

@@ -110,7 +110,7 @@ static int run_domain(struct run_state *state)
     const bool kept = state->detach || state->name || strcmp(config->restart, "no") != 0;
     config->remove |= !kept;
     int code = domain_words_create(&state->words, state->name, true, &store, &domain, &error);
-    if (code && !kept && domain_kind_of(config) == &domain_kind_machine)
+    if (code && code != -ENODEV && !kept && domain_kind_of(config) == &domain_kind_machine)
         return run_unstored(state, &error);
     if (!code) {
         code = state->detach ? start_detached(&domain, &error) : domain_run_here(&domain, &end, &error);

@@ -43,7 +43,7 @@ struct domain_config {
         char *kernel, *initrd, *append;
         struct domain_list disks;
         bool snapshot;
-        struct domain_list nets, consoles;
+        struct domain_list nets, publish, consoles;
         char *virtio_console, *vsock, *qmp;
         bool no_reboot;
         uint64_t debug_exit;
@@ -63,7 +63,7 @@ struct domain_config {
         char *workdir, *user, *hostname;
         struct domain_list volumes, tmpfs;
         bool read_only, terminal;
-        struct domain_list nets;
+        struct domain_list nets, publish;
         uint64_t memory, memory_swap, pids, cpu_shares; /* 0: no limit; the kernel's own */
         char *cpus;                                     /* "1.5" */
         struct domain_list cap_add, cap_drop;

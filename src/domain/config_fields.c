@@ -8,12 +8,12 @@
 #include "arch/x86/model.h"
 #include "backend/block/options.h"
 #include "backend/char/host.h"
-#include "backend/net/options.h"
 #include "boot/layout.h"
 #include "debug/gdb.h"
 #include "domain/config.h"
 #include "domain/control_option.h"
 #include "domain/kind.h"
+#include "domain/nets.h"
 #include "machine/pc.h"
 #include "personality/container/oci_names.h"
 
@@ -34,10 +34,27 @@ static int check_disk(const char *text, struct error *error)
     return code;
 }
 
-static int check_net(const char *text, struct error *error)
+static int check_card(const char *text, struct error *error)
 {
-    struct net_options options;
-    return net_options_parse(&options, text, error);
+    if (strcmp(text, "host") != 0)
+        return domain_net_check(text, error);
+    return error_set(error, -EINVAL, "a machine cannot share the host's network; there are user, tap, none");
+}
+
+static int check_container_net(const char *text, struct error *error)
+{
+    if (strcmp(text, "host") == 0)
+        return 0;
+    if (strncmp(text, "tap", 3) == 0 && !domain_net_is_named(text))
+        return error_set(error, -EINVAL,
+                         "a container has no tap device of the host's; there are user, host, none");
+    return domain_net_check(text, error);
+}
+
+static int check_publish(const char *text, struct error *error)
+{
+    struct network_port port;
+    return network_port_parse(&port, text, error);
 }
 
 static int check_console(const char *text, struct error *error)
@@ -361,11 +378,20 @@ const struct domain_field domain_fields[] = {
      .type = DOMAIN_LIST,
      AT(machine.nets),
      .most = 8,
-     .check = check_net,
+     .check = check_card,
      .suggest = "user user,forward=tcp: tap none",
      .option = "net",
      .argument = "KIND[,…]",
-     .help = "A network card (may be repeated): user[,forward=tcp:2222:22] tap[=NAME] none"},
+     .help = "A network (may be repeated): user tap[=NAME] host none, or NAME[,ip=A][,mac=M][,alias=N]"},
+    {.section = "machine",
+     .name = "publish",
+     .type = DOMAIN_LIST,
+     AT(machine.publish),
+     .most = DOMAIN_PORTS_MAX,
+     .check = check_publish,
+     .letter = 'p',
+     .argument = "PORT:PORT",
+     .help = "A port of the host leads to one of the domain: [IP:]8080:80[/udp] (may be repeated)"},
     {.section = "machine",
      .name = "consoles",
      .type = DOMAIN_LIST,
@@ -500,10 +526,20 @@ const struct domain_field domain_fields[] = {
      .type = DOMAIN_LIST,
      AT(container.nets),
      .most = 8,
-     .choices = "host none",
+     .check = check_container_net,
+     .suggest = "user host none",
      .option = "net",
-     .argument = "KIND",
-     .help = "Its network: host none"},
+     .argument = "KIND[,…]",
+     .help = "A network (may be repeated): user host none, or NAME[,ip=A][,mac=M][,alias=N]"},
+    {.section = "container",
+     .name = "publish",
+     .type = DOMAIN_LIST,
+     AT(container.publish),
+     .most = DOMAIN_PORTS_MAX,
+     .check = check_publish,
+     .letter = 'p',
+     .argument = "PORT:PORT",
+     .help = "A port of the host leads to one of the domain: [IP:]8080:80[/udp] (may be repeated)"},
     {.section = "container",
      .name = "user",
      .type = DOMAIN_TEXT,

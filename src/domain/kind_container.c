@@ -15,6 +15,7 @@
 
 #include "domain/child.h"
 #include "domain/container_document.h"
+#include "domain/container_nets.h"
 #include "domain/container_place.h"
 #include "domain/kind.h"
 #include "domain/relay.h"
@@ -30,6 +31,7 @@ struct container_run {
     pthread_mutex_t lock;
     struct domain_run *run;
     char state_root[PATH_MAX];
+    struct container_nets *nets;
     struct container_new made; /* its terminal: the relay's */
     int master;                /* the same, of the console's; -1: none */
     int process;               /* its first process's pidfd */
@@ -44,7 +46,7 @@ static int container_check(const struct domain_config *config, struct error *err
     if (config->container.root && config->container.bundle)
         return error_set(error, -EINVAL, "container: it has a root or a bundle, and not both");
     if (config->container.root || config->container.bundle)
-        return 0;
+        return container_nets_check(config, error);
     error_set(error, -EINVAL, "name the container's root directory, or a bundle");
     error_hint(error, "visor run [OPTION…] DIRECTORY [PROGRAM [ARG…]]");
     return -EINVAL;
@@ -121,11 +123,6 @@ static int write_config(const json_t *document, const char *path, struct error *
     return code ? error_set(error, code, "cannot write %s: %s", path, strerror(-code)) : 0;
 }
 
-static bool wants_host_network(const struct domain_config *config)
-{
-    return config->container.nets.count && strcmp(config->container.nets.items[0], "host") == 0;
-}
-
 static int container_make(struct container_run *own, struct error *error)
 {
     struct domain_run *run = own->run;
@@ -135,7 +132,7 @@ static int container_make(struct container_run *own, struct error *error)
                                             .name = run->name,
                                             .id = run->domain->id,
                                             .terminal = has_terminal(run),
-                                            .has_network = !wants_host_network(config)};
+                                            .has_network = !container_nets_are_hosts(config)};
     domain_run_path(run->domain, CONFIG_FILE, file);
     domain_run_path(run->domain, "", directory);
     const struct container_options options = {
@@ -146,11 +143,14 @@ static int container_make(struct container_run *own, struct error *error)
         .stdio = own->stdio[0] >= 0 ? own->stdio : NULL,
         .foreground = true,
         .resident = true,
+        .keep_namespaces = true,
         .default_filter = !config->container.seccomp && !config->container.privileged,
     };
     container_recover(run->domain); /* a process that was killed at its start may have left one */
     json_t *document = container_document_make(&what, error);
-    int code = document ? write_config(document, file, error) : error->code;
+    int code = document ? container_nets_document(own->nets, document, error) : error->code;
+    if (!code)
+        code = write_config(document, file, error);
     json_decref(document);
     if (!code)
         code = container_create(&options, &own->made, error);
@@ -158,7 +158,11 @@ static int container_make(struct container_run *own, struct error *error)
     if (code)
         return code;
     own->lives = true;
-    code = container_go(&options, &own->made, error);
+    code = container_nets_connect(own->nets, own->made.users, own->made.network, error);
+    close(own->made.users);
+    close(own->made.network);
+    if (!code)
+        code = container_go(&options, &own->made, error);
     if (!code) {
         own->process = pidfd_open(own->made.pid, 0);
         code = own->process < 0 ? error_set(error, -errno, "cannot watch the container: %s", strerror(errno))
@@ -205,6 +209,7 @@ static void container_discard(struct domain_run *run)
         close(own->made.terminal);
     if (own->watch)
         loop_watch_remove(own->watch);
+    container_nets_free(own->nets);
     if (own->process >= 0)
         close(own->process);
     if (run->loop)
@@ -235,9 +240,11 @@ static int container_prepare(struct domain_run *run, struct error *error)
     run->asked = run->paused = false;
     int code = stdio_make(own, error);
     if (!code)
-        code = container_make(own, error);
-    if (!code)
         code = loop_new(&run->loop, run->lock, NULL, error);
+    if (!code)
+        code = container_nets_prepare(&own->nets, run, error);
+    if (!code)
+        code = container_make(own, error);
     if (!code) {
         own->watch = loop_watch_add(run->loop, own->process, LOOP_READ, container_ended, own, error);
         code = own->watch ? 0 : -ENOMEM;

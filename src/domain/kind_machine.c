@@ -10,6 +10,7 @@
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/kind.h"
+#include "domain/machine_nets.h"
 #include "domain/visit_kinds.h"
 #include "machine/machine_gdb.h"
 #include "machine/machine_qmp.h"
@@ -17,7 +18,6 @@
 #include "translator/translator.h"
 
 #define DISKS_MAX 16
-#define NETS_MAX  8
 
 /* What a kernel is told if its user says nothing: where somebody reads its messages. */
 #define APPEND_DEFAULT "console=ttyS0"
@@ -26,7 +26,7 @@ struct machine_run {
     struct machine_config machine;
     struct pc_config pc;
     struct block_options disks[DISKS_MAX];
-    struct net_options nets[NETS_MAX];
+    struct machine_nets nets;
     struct machine *running;
     struct machine_gdb *gdb;
     struct machine_observer observer;
@@ -49,7 +49,7 @@ static int machine_check(const struct domain_config *config, struct error *error
     if (config->machine.initrd && !config->machine.kernel)
         return error_set(error, -EINVAL, "--initrd goes with a kernel that --kernel names");
     if (config->machine.kernel || config->machine.disks.count)
-        return 0;
+        return machine_nets_check(config, error);
     error_set(error, -EINVAL, "the machine has nothing to start from");
     error_hint(error, "give it a disk's image, or --kernel FILE");
     return -EINVAL;
@@ -135,16 +135,13 @@ static int disks_prepare(struct machine_run *own, const struct domain_config *co
     return code;
 }
 
-/* Who has not said anything of the network gets one if there can be one. */
-static int nets_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
+static int nets_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
 {
-    const struct domain_list *nets = &config->machine.nets;
-    int code = nets->count ? 0 : net_options_parse(&own->nets[0], "user", error);
-    for (unsigned i = 0; !code && i < nets->count; i++)
-        code = net_options_parse(&own->nets[i], nets->items[i], error);
-    own->pc.nets = own->nets;
-    own->pc.net_count = MAX(nets->count, 1);
-    own->pc.nets_optional = !nets->count;
+    const struct domain_config *config = run->config;
+    int code = machine_nets_prepare(&own->nets, run, error);
+    own->pc.nets = own->nets.options;
+    own->pc.net_count = own->nets.count;
+    own->pc.nets_optional = !config->machine.nets.count && !config->machine.publish.count;
     return code;
 }
 
@@ -177,7 +174,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
     if (!code)
         code = disks_prepare(own, config, error);
     if (!code)
-        code = nets_prepare(own, config, error);
+        code = nets_prepare(own, run, error);
     return code;
 }
 
@@ -191,6 +188,7 @@ static void machine_discard(struct domain_run *run)
     machine_gdb_free(own->gdb, DOMAIN_CANNOT_RUN);
     if (own->running)
         machine_free(own->running); /* which gives the terminal back */
+    machine_nets_release(&own->nets);
     for (unsigned i = 0; i < DISKS_MAX; i++)
         block_options_free(&own->disks[i]);
     if (own->console >= 0)
@@ -226,6 +224,8 @@ static int machine_prepare(struct domain_run *run, struct error *error)
         code = own->machine.engine->probe(error);
     if (!code)
         code = machine_new(&own->running, &own->machine, error);
+    if (!code)
+        code = machine_nets_connect(&own->nets, error);
     if (!code && run->config->gdb)
         code = gdb_port_parse(run->config->gdb, &port, &wait, error);
     if (!code && port)

@@ -62,7 +62,7 @@ class Store:
         domains = [p.name for p in (self.path / "domains").iterdir()]
         assert len(domains) == len(names) and all(re.fullmatch("[0-9a-f]{16}", d) for d in domains)
         running = set(self.ok("ps", "-q", "--no-trunc").split())
-        run = {p.name for p in (self.path / "run").iterdir()} - {"containers"}
+        run = {p.name for p in (self.path / "run").iterdir()} - {"containers", "networks"}
         assert running <= run <= set(domains)
         containers = {p.name for p in (self.path / "run").glob("containers/*") if not p.name.startswith(".")}
         assert containers <= running

@@ -53,9 +53,11 @@ def store(tmp_path):
 
 
 def container_process(store, name):
-    """Its first process, as the host numbers it."""
+    """Its first process, as the host numbers it: the domain's child that is not its network's."""
     parent = store.state(name)["pid"]
-    return int(pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text())
+    children = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    first, = (int(c) for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() != "visor-net-user\n")
+    return first
 
 
 def lives(process):
@@ -304,7 +306,7 @@ def test_it_ends_with_the_process_of_its_domain(store, root):
     (["{root}", "nothing-like-this"], 'exec: "nothing-like-this"'),
     (["--cap-add", "CAP_NONE", "{root}"], "there is no such capability"),
     (["--cpus", "many", "{root}"], '--cpus "many"'),
-    (["--net", "somewhere", "{root}"], '--net "somewhere"'),
+    (["--net", "somewhere", "{root}"], 'no network "somewhere"'),
     (["--workdir", "srv", "{root}"], "no absolute path"),
     (["--kernel", "/boot/x", "{root}"], '--kernel is not for a domain of kind "container"'),
     (["--root", "/", "--hostname", "h", "{root}"], "--root is for programs, and --hostname for containers"),

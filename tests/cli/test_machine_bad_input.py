@@ -34,7 +34,10 @@ def assert_refused(result, status, *words):
     (["--cpu", "z80"], ["z80", "max"]),
     (["--cpu", "max,+warp"], ["warp"]),
     (["--machine", "amiga"], ["amiga", "pc"]),
-    (["--net", "carrier-pigeon"], ["carrier-pigeon", "user"]),
+    (["--net", "carrier.pigeon"], ["carrier.pigeon", "network"]),
+    (["--net", "host"], ["host", "user"]),
+    (["--net", "none", "--publish", "80:80"], ["publish", "user"]),
+    (["--publish", "80"], ["80", "8080:80"]),
     (["--net", "user,forward=tcp:99999:22"], ["99999"]),
     (["--console", "telex"], ["telex", "stdio"]),
     (["--debug-exit", "0x10000"], ["0x10000"]),
@@ -44,6 +47,10 @@ def assert_refused(result, status, *words):
 ])
 def test_options(visor, options, words):
     assert_refused(visor("run", "--kernel", "/none", *options), 2, *words)
+
+
+def test_a_network_that_is_not_there(visor):
+    assert_refused(visor("run", "--kernel", "/none", "--net", "carrier-pigeon"), 126, "carrier-pigeon", "user", "visor network create")
 
 
 def test_nothing_to_start_from(visor):

@@ -177,7 +177,7 @@ BUSY = "dd if=/dev/zero of=/dev/null bs=1M & exec sleep 1000"
 
 @containers
 def test_stats_of_a_container(store, root):
-    store.ok("run", "-d", "--name", "idle", "--memory", "64M", "--pids-limit", "20", root, "sleep", "1000")
+    store.ok("run", "-d", "--name", "idle", "--net", "none", "--memory", "64M", "--pids-limit", "20", root, "sleep", "1000")
     store.ok("run", "-d", "--name", "busy", root, "sh", "-c", BUSY)
     rows = until(lambda: (rows := stats(store)) and rows["busy"].get("cpu_time", 0) > 0.2 and rows)
     assert list(rows) == ["busy", "idle"] and {row["kind"] for row in rows.values()} == {"container"}
@@ -413,7 +413,7 @@ def top(store, name):
 
 @containers
 def test_top_of_a_container(store, root):
-    store.ok("run", "-d", "--name", "web", root, "sh", "-c", "(exec sleep 1001) & " + BUSY)
+    store.ok("run", "-d", "--name", "web", "--net", "none", root, "sh", "-c", "(exec sleep 1001) & " + BUSY)
     rows = until(lambda: len(rows := top(store, "web")) == 3 and {row["command"] for row in rows} >= {"sleep 1000", "sleep 1001"} and rows)
     first = rows[0]
     assert (first["pid"], first["user"], first["command"]) == (1, "root", "sleep 1000") and "parent" not in first

@@ -1,0 +1,622 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Networks of domains: made and removed; containers and machines that reach each other by name, and the outside;
+published ports; nothing left behind."""
+import functools
+import http.server
+import json
+import os
+import pathlib
+import pwd
+import random
+import re
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import VISOR
+from guest_kernel import DISK, NET, GuestKernel
+from store import TIMEOUT, Store
+from test_container import lives, root  # noqa: F401 (a fixture)
+
+BUSYBOX = shutil.which("busybox")
+NFT = shutil.which("nft") or (os.path.exists("/usr/sbin/nft") and "/usr/sbin/nft")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root")
+with_busybox = pytest.mark.skipif(not BUSYBOX, reason="it takes busybox-static")
+
+
+@functools.cache
+def networks_are_possible():
+    """Bridges and translation of addresses, where this runs."""
+    if os.geteuid() != 0 or not NFT:
+        return False
+    made = subprocess.run(["ip", "link", "add", "vtestbr0", "type", "bridge"], capture_output=True).returncode == 0
+    subprocess.run(["ip", "link", "del", "vtestbr0"], capture_output=True)
+    rules = "add table inet vtest; add chain inet vtest c { type nat hook output priority -100; }; delete table inet vtest"
+    return made and subprocess.run([NFT, rules], capture_output=True).returncode == 0
+
+
+needs_network = pytest.mark.skipif(not networks_are_possible(), reason="it takes root, bridges, and nft with nat")
+
+
+def links():
+    return set(os.listdir("/sys/class/net"))
+
+
+def tables():
+    return set(re.findall(r"table inet (visor-\S+)", subprocess.run([NFT, "list", "tables"], capture_output=True, text=True).stdout))
+
+
+def servers(path):
+    """The processes of the store's networks."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0] == b"visor-network" and words[2].startswith(os.fsencode(path)):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store", None)
+    before = (links(), tables()) if NFT else None
+    yield store
+    store.run("rm", "--force", "--all")
+    if before:
+        assert (links() - before[0], tables() - before[1], servers(store.path)) == (set(), set(), [])
+
+
+def inspect(store, name):
+    return json.loads(store.ok("network", "inspect", name))[0]
+
+
+def attached(store, name):
+    return {domain["name"]: domain for domain in inspect(store, name)["domains"]}
+
+
+def assert_refused(result, status, *words):
+    assert result.returncode == status, result
+    assert all(word in result.stderr for word in words), result.stderr
+    assert len(re.sub("\n  hint: .*", "", result.stderr).splitlines()) == 1, result.stderr
+
+
+# -- definitions ---------------------------------------------------------------------------------------------
+
+def test_definitions(store):
+    assert store.ok("network", "create", "front", "--subnet", "10.201.4.0/22", "--internal", "--label", "team=a=b") == "front\n"
+    store.ok("network", "create", "back")
+    assert store.ok("network", "ls", "--quiet").split() == ["back", "front"]
+    table = [line.split() for line in store.ok("network", "ls").splitlines()]
+    assert table[0] == ["NAME", "SUBNET", "DOMAINS", "INTERNAL"] and table[2] == ["front", "10.201.4.0/22", "0", "yes"]
+    front = inspect(store, "front")
+    assert (front["gateway"], front["labels"], front["up"], front["domains"]) == ("10.201.4.1", {"team": "a=b"}, False, [])
+    assert [n["name"] for n in json.loads(store.ok("network", "ls", "--json"))] == ["back", "front"]
+    assert store.ok("network", "rm", "front", "back").split() == ["front", "back"]
+    assert store.ok("network", "ls", "-q") == ""
+
+
+def test_found_subnets_do_not_overlap(store):
+    for i in range(4):
+        store.ok("network", "create", f"n{i}")
+    subnets = [n["subnet"] for n in json.loads(store.ok("network", "ls", "--json"))]
+    assert len(set(subnets)) == 4
+    assert_refused(store.run("network", "create", "other", "--subnet", subnets[0].replace(".0/24", ".64/27")), 1, "n0")
+
+
+def test_a_subnet_of_the_host_is_refused(store):
+    routes = [line.split() for line in pathlib.Path("/proc/net/route").read_text().splitlines()[1:]]
+    own = next((route for route in routes if route[7] != "00000000"), None)
+    if not own:
+        pytest.skip("the host has no route of its own")
+    address = ".".join(str(b) for b in reversed(bytes.fromhex(own[1])))
+    bits = min(max(bin(int(own[7], 16)).count("1"), 8), 29)
+    assert_refused(store.run("network", "create", "own", "--subnet", f"{address}/{bits}"), 1, "host has a route")
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["create"], 2, "name the network"),
+    (["create", "a", "b"], 2, "too many words"),
+    (["create", "a.b"], 2, "no name for a network"),
+    (["create", "user"], 2, "kind of network"),
+    (["create", "a", "--subnet", "10.1.2.3/24"], 2, "bits beyond"),
+    (["create", "a", "--subnet", "10.1.2.0/31"], 2, "8 to 29"),
+    (["create", "a", "--subnet", "127.0.0.0/24"], 2, "not for hosts"),
+    (["create", "a", "--subnet", "here"], 2, "no subnet"),
+    (["create", "a", "--label", "x"], 2, "NAME=VALUE"),
+    (["rm", "none-such"], 1, 'no network "none-such"'),
+    (["inspect", "none-such"], 1, 'no network "none-such"'),
+    (["ls", "--internal"], 2, "for create"),
+    (["inspect", "--json", "a"], 2, "for ls"),
+    (["alter"], 2, "create, ls, inspect and rm"),
+    ([], 2, "create, ls, inspect or rm"),
+])
+def test_bad_input(store, words, status, said):
+    assert_refused(store.run("network", *words), status, said)
+
+
+def test_one_of_a_name(store):
+    store.ok("network", "create", "a")
+    assert_refused(store.run("network", "create", "a"), 1, "already")
+    commands = [subprocess.Popen([VISOR, "network", "create", "b"], env=store.environment(), stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE) for _ in range(8)]
+    assert sorted(command.wait() for command in commands) == [0] + 7 * [1]
+
+
+@with_busybox
+@pytest.mark.parametrize("options, status, said", [
+    (["--net", "back"], 126, 'no network "back"'),
+    (["--net", "back,colour=red"], 2, "colour"),
+    (["--net", "back,ip=1.2.3"], 2, "1.2.3"),
+    (["--net", "host", "--net", "user"], 2, "goes with no other"),
+    (["--net", "none", "-p", "80:80"], 2, "no ports"),
+    (["--net", "tap"], 2, "tap"),
+    (["-p", "80"], 2, "8080:80"),
+    (["-p", "1.2.3.4.5:80:80"], 2, "1.2.3.4.5"),
+    (["-p", "80:99999"], 2, "99999"),
+])
+def test_bad_networks_of_domains(store, root, options, status, said):
+    assert_refused(store.run("run", *options, root, "true"), status, said)
+    assert store.check_whole() == set()
+
+
+# -- the user network ----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def web_server():
+    """Serves "from the host" at 127.0.0.1."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"from the host")
+
+        def log_message(self, *arguments):
+            pass
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        return probe.getsockname()[1]
+
+
+def fetch(port, address="127.0.0.1", path="/"):
+    """What a server at a port of the host says, as soon as it does."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            with socket.create_connection((address, port), timeout=TIMEOUT) as connection:
+                connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                text = b""
+                while piece := connection.recv(65536):
+                    text += piece
+                if text:
+                    return text.split(b"\r\n\r\n", 1)[1].decode()
+        except OSError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+SERVE = "mkdir /dev/shm/www; echo hello from $(hostname) >/dev/shm/www/index.html; httpd -f -p 80 -h /dev/shm/www"
+
+
+@as_root
+@with_busybox
+def test_user_network(store, root, web_server):
+    said = store.ok("run", root, "sh", "-c", f"ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; wget -qO- http://10.0.2.2:{web_server}/")
+    assert "inet 10.0.2.15/24" in said and "default via 10.0.2.2" in said and "nameserver 10.0.2.3" in said
+    assert re.search(r"10.0.2.15\t[a-z]+-[a-z]+", said) and said.endswith("from the host")
+
+
+@as_root
+@with_busybox
+def test_user_network_takes_and_gives_much(store, root):
+    """More than any buffer on the way holds, both ways at once, through segments of all sizes."""
+    port = free_port()
+    store.ok("run", "-d", "--name", "echo", "-p", f"127.0.0.1:{port}:7", root, "nc", "-ll", "-p", "7", "-e", "cat")
+    data = random.Random(1).randbytes(8 << 20)
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+            try:
+                connection.sendall(b"x")
+                if connection.recv(1):
+                    break
+            except ConnectionError:
+                pass
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
+        def send():
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        sender = threading.Thread(target=send)
+        sender.start()
+        back = b""
+        while piece := connection.recv(1 << 16):
+            back += piece
+        sender.join()
+    assert back == data
+
+
+@as_root
+@with_busybox
+def test_user_network_publishes(store, root):
+    port = free_port()
+    store.ok("run", "-d", "--name", "web", "-p", f"{port}:80", root, "sh", "-c", SERVE)
+    assert fetch(port) == "hello from web\n"
+    assert_refused(store.run("run", "-p", f"{port}:80", root, "true"), 126, str(port), "use")
+    store.ok("rm", "-f", "web")
+    assert_refused(store.run("run", "--rm", "-p", f"127.0.0.1:{port}:80", "--net", "user,restrict,colour=red", root, "true"), 2, "colour")
+
+
+@as_root
+@with_busybox
+def test_files_that_are_not_overlaid(store, root, tmp_path):
+    own = tmp_path / "own"
+    own.write_text("mine\n")
+    assert store.ok("run", "--volume", f"{own}:/etc/hosts", root, "cat", "/etc/hosts") == "mine\n"
+    assert store.ok("run", "--net", "host", root, "cat", "/etc/resolv.conf") == pathlib.Path("/etc/resolv.conf").read_text()
+    assert store.ok("run", "--net", "none", "--hostname", "lonely", root, "sh", "-c", "cat /etc/hostname; hostname; ls /sys/class/net") == "lonely\nlonely\nlo\n"
+
+
+@as_root
+@with_busybox
+def test_a_bundle_keeps_its_network(store, root, tmp_path):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    subprocess.run([VISOR, "oci", "spec"], cwd=bundle, check=True)
+    document = json.loads((bundle / "config.json").read_text())
+    document["root"]["path"] = str(root)
+    document["process"]["terminal"] = False
+    document["process"]["args"] = ["ls", "/sys/class/net"]
+    (bundle / "config.json").write_text(json.dumps(document))
+    assert store.ok("run", bundle).split() == ["lo"]
+    assert store.ok("run", "--net", "user", bundle).split() == ["eth0", "lo"]
+    assert "eth0" not in store.ok("run", "--net", "none", bundle).split()
+
+
+@as_root
+@with_busybox
+def test_user_network_of_an_ordinary_user(store, root, tmp_path, web_server):
+    """Who may not open the host's tap device is told so, and has none."""
+    user = pwd.getpwnam("nobody")
+    place = pathlib.Path("/tmp") / f"visor-test-{os.getpid()}"
+    shutil.copytree(root, place / "tree", symlinks=True)
+    for path in [place, *place.rglob("*")]:
+        os.lchown(path, user.pw_uid, user.pw_gid)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(place), "VISOR_STORE": str(place / "store")}
+    mode = os.stat("/dev/net/tun").st_mode
+    try:
+        for allowed in (False, True):
+            os.chmod("/dev/net/tun", 0o666 if allowed else 0o600)
+            result = subprocess.run([VISOR, "run", place / "tree", "sh", "-c",
+                                     f"ls /sys/class/net; timeout 5 wget -qO- http://10.0.2.2:{web_server}/"],
+                                    env=environment, user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/",
+                                    capture_output=True, text=True, timeout=TIMEOUT)
+            if "may not make user namespaces" in result.stderr:
+                pytest.skip("users may make no namespaces here")
+            if allowed:
+                assert (result.stdout, result.stderr) == ("eth0\nlo\nfrom the host", "")
+            else:
+                assert result.stdout == "lo\n" and "the container has no network: " in result.stderr
+        named = subprocess.run([VISOR, "network", "create", "mine"], env=environment, user=user.pw_uid, capture_output=True, text=True)
+        assert named.stdout == "mine\n"
+        result = subprocess.run([VISOR, "run", "--net", "mine", place / "tree", "true"], env=environment, user=user.pw_uid,
+                                group=user.pw_gid, extra_groups=[], cwd="/", capture_output=True, text=True)
+        assert_refused(result, 126, "need root", "--net user")
+    finally:
+        os.chmod("/dev/net/tun", mode & 0o777)
+        shutil.rmtree(place)
+
+
+# -- named networks: containers ------------------------------------------------------------------------------
+
+@needs_network
+@with_busybox
+def test_two_containers_reach_each_other(store, root):
+    store.ok("network", "create", "back", "--subnet", "10.203.1.0/24")
+    store.ok("run", "-d", "--name", "db", "--net", "back,alias=sql,ip=10.203.1.77", root, "sh", "-c", SERVE)
+    assert attached(store, "back")["db"]["address"] == "10.203.1.77" and inspect(store, "back")["up"]
+    said = store.ok("run", "--name", "web", "--net", "back", root, "sh", "-c",
+                    "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.internal; do"
+                    " ping -c 1 -W 5 $n >/dev/null && timeout 5 wget -qO- http://$n/; done; nslookup 10.203.1.77; nslookup nobody; true")
+    assert "inet 10.203.1.2/24" in said and "link/ether 0a:56:0a:cb:01:02" in said and "default via 10.203.1.1" in said
+    assert "search back.internal\nnameserver 10.203.1.1\n" in said and "10.203.1.2\tweb\n" in said
+    assert said.count("hello from db\n") == 3
+    assert "name = db.back.internal" in said and "NXDOMAIN" in said
+    assert_refused(store.run("network", "rm", "back"), 1, "db is attached")
+    assert_refused(store.run("run", "--net", "back,ip=10.203.1.77", root, "true"), 126, "the address of db")
+    assert_refused(store.run("run", "--net", "back,ip=10.203.1.1", root, "true"), 126, "10.203.1.1")
+    assert_refused(store.run("run", "--net", "back,mac=0a:56:0a:cb:01:4d", root, "true"), 126, "db has that")
+    assert "link/ether 02:00:00:00:00:09" in store.ok("run", "--net", "back,mac=02:00:00:00:00:09", root, "ip", "link")
+    store.ok("rm", "-f", "db")
+    assert not inspect(store, "back")["up"] and servers(store.path) == []
+    store.ok("network", "rm", "back")
+
+
+@needs_network
+@with_busybox
+def test_names_come_and_go(store, root):
+    store.ok("network", "create", "back")
+    look = "for i in $(seq 600); do nslookup late >/dev/null 2>&1 && break; sleep 0.1; done; echo FOUND; " \
+           "for i in $(seq 600); do nslookup late >/dev/null 2>&1 || break; sleep 0.1; done; echo LOST; sleep 1000"
+    store.ok("run", "-d", "--name", "web", "--net", "back", root, "sh", "-c", look)
+    store.ok("run", "-d", "--name", "late", "--net", "back", root, "sleep", "1000")
+    store.wait_for_log("web", "FOUND")
+    store.ok("kill", "late")
+    store.wait_for_log("web", "LOST")
+    store.ok("start", "late")
+    assert set(attached(store, "back")) == {"web", "late"}
+
+
+@needs_network
+@with_busybox
+def test_published_ports(store, root):
+    """From the host by all of its addresses, and from neighbours; taken ones are refused."""
+    port, other = free_port(), free_port()
+    own = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "web", "--net", "back", "-p", f"{port}:80", "-p", f"127.0.0.1:{other}:80", root, "sh", "-c", SERVE)
+    addresses = ["127.0.0.1", *(a for a in own if ":" not in a)]
+    for address in addresses:
+        assert fetch(port, address) == "hello from web\n"
+    assert fetch(other) == "hello from web\n"
+    gateway = inspect(store, "back")["gateway"]
+    store.ok("network", "create", "front")
+    for network in ("back", "front"):
+        assert store.ok("run", "--net", network, root, "timeout", "5", "wget", "-qO-", f"http://{gateway}:{port}/") == "hello from web\n"
+    assert store.run("run", "--net", "back", root, "sh", "-c", f"timeout 2 wget -qO- http://{gateway}:{other}/; exit $?").returncode != 0
+    for network in ("back", "front", "user"):
+        assert_refused(store.run("run", "--net", network, "-p", f"{port}:80", root, "true"), 126, str(port))
+    with socket.socket() as mine:
+        mine.bind(("0.0.0.0", 0))
+        mine.listen()
+        assert_refused(store.run("run", "--net", "back", "-p", f"{mine.getsockname()[1]}:80", root, "true"), 126, "another program")
+    assert attached(store, "back")["web"]["ports"] == [f"0.0.0.0:{port}:80/tcp", f"127.0.0.1:{other}:80/tcp"]
+
+
+ECHO = """
+#include <netinet/in.h>
+#include <sys/socket.h>
+int main(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7)}, from;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    char data[2000];
+    bind(fd, (struct sockaddr *)&at, sizeof at);
+    for (;;) {
+        socklen_t length = sizeof from;
+        ssize_t size = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&from, &length);
+        sendto(fd, data, size, 0, (struct sockaddr *)&from, length);
+    }
+}
+"""
+
+
+@needs_network
+@with_busybox
+@pytest.mark.parametrize("network", ["back", "user"])
+def test_published_udp(store, root, tmp_path, network):
+    (tmp_path / "echo.c").write_text(ECHO)
+    subprocess.run(["gcc", "-static", "-o", tmp_path / "echo", tmp_path / "echo.c"], check=True)
+    port = free_port()
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "echo", "--net", network, "-p", f"{port}:7/udp", "--volume", f"{tmp_path}:/srv", root, "/srv/echo")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.5)
+        for _ in range(2 * TIMEOUT):
+            try:
+                client.sendto(b"there and back", ("127.0.0.1", port))
+                assert client.recv(100) == b"there and back"
+                break
+            except (TimeoutError, ConnectionRefusedError):
+                pass
+        else:
+            pytest.fail("no answer")
+
+
+
+@needs_network
+@with_busybox
+def test_networks_are_apart(store, root):
+    """Domains of two networks do not reach each other, those of an internal one nothing outside."""
+    for name, options in (("one", []), ("two", []), ("closed", ["--internal"])):
+        store.ok("network", "create", name, *options)
+        store.ok("run", "-d", "--name", f"in-{name}", "--net", name, root, "sh", "-c", SERVE)
+    addresses = {name: attached(store, name)[f"in-{name}"]["address"] for name in ("one", "two", "closed")}
+    for name, address in addresses.items():
+        for other in addresses:
+            result = store.run("run", "--net", other, root, "sh", "-c", f"timeout 2 wget -qO- http://{address}/; exit $?")
+            assert (result.returncode == 0) == (name == other), (name, other, result)
+    assert "default" not in store.ok("run", "--net", "closed", root, "ip", "route")
+    assert "NXDOMAIN" in store.run("run", "--net", "closed", root, "nslookup", "example.com").stdout
+    both = store.ok("run", "--net", "closed", "--net", "two", root, "sh", "-c",
+                    f"ip route; timeout 5 wget -qO- http://{addresses['closed']}/; timeout 5 wget -qO- http://{addresses['two']}/")
+    assert "dev eth1" in re.search("default .*", both)[0] and "hello from in-closed\nhello from in-two\n" in both
+
+
+@needs_network
+@with_busybox
+def test_the_way_outside(store, root, tmp_path):
+    """A namespace that is connected to the host stands for the world: it sees the host's address."""
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    name = f"vt{os.getpid()}"
+    ip("netns", "add", name)
+    server = None
+    try:
+        ip("link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("addr", "add", "10.204.0.1/30", "dev", f"{name}h")
+        ip("link", "set", f"{name}h", "up")
+        ip("-n", name, "addr", "add", "10.204.0.2/30", "dev", "eth0")
+        ip("-n", name, "link", "set", "eth0", "up")
+        code = ("import socket; s=socket.create_server(('10.204.0.2', 80)); print('up', flush=True)\n"
+                "while True:\n c,a=s.accept(); c.sendall(a[0].encode()); c.close()")
+        server = subprocess.Popen(["ip", "netns", "exec", name, "python3", "-c", code], stdout=subprocess.PIPE)
+        server.stdout.readline()
+        store.ok("network", "create", "back")
+        store.ok("network", "create", "closed", "--internal")
+        assert store.ok("run", "--net", "back", root, "nc", "-w", "5", "10.204.0.2", "80") == "10.204.0.1"
+        assert store.run("run", "--net", "closed", root, "nc", "-w", "2", "10.204.0.2", "80").stdout == ""
+        store.ok("run", "-d", "--name", "web", "--net", "back", root, "sh", "-c", SERVE)
+        address = attached(store, "back")["web"]["address"]
+        ip("-n", name, "route", "add", "default", "via", "10.204.0.1")
+        reach = f"import socket; socket.create_connection(('{address}', 80), timeout=2)"
+        assert subprocess.run(["ip", "netns", "exec", name, "python3", "-c", reach], capture_output=True).returncode != 0
+    finally:
+        if server:
+            server.kill()
+            server.wait()
+        subprocess.run(["ip", "netns", "del", name])
+
+
+# -- named networks: machines --------------------------------------------------------------------------------
+
+@needs_network
+@with_busybox
+def test_a_machine_and_two_containers(store, root, tmp_path):
+    kernel = GuestKernel()
+    dhcp = "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip addr add $ip/$mask dev eth0\nip route add default via $router\n" \
+           "echo search $domain >/etc/resolv.conf\necho nameserver $dns >>/etc/resolv.conf\nhostname $hostname\n"
+    script = (f"load {' '.join(DISK[:-1] + NET)}; mkdir -p /etc; cat >/tmp/dhcp <<'END'\n{dhcp}END\nchmod +x /tmp/dhcp; "
+              "ip link set lo up; ip link set eth0 up; udhcpc -i eth0 -s /tmp/dhcp -n -q; hostname; timeout 20 wget -qO- http://web/; ping -c 1 db; "
+              "echo MACHINE-ASKED; mkdir /www; echo hello from the machine >/www/index.html; httpd -f -p 80 -h /www")
+    initrd = kernel.initrd(tmp_path, script)
+    port = free_port()
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "web", "--net", "back", root, "sh", "-c", SERVE)
+    store.ok("run", "-d", "--name", "db", "--net", "back", root, "sleep", "1000")
+    store.ok("run", "-d", "--name", "old", "--net", "back,ip=10.77.0.99" if "10.77.0.0/24" == inspect(store, "back")["subnet"] else "back",
+             "-p", f"{port}:80", "--memory", "256M", "--kernel", kernel.image, "--initrd", initrd, "--append", "console=ttyS0 quiet")
+    store.wait_for_log("old", "MACHINE-ASKED")
+    log = store.ok("logs", "old")
+    assert "hello from web" in log and "1 packets received" in log and "\nold" in log.replace("\r", "")
+    reach = "for i in $(seq 100); do timeout 5 wget -qO- http://old/ && break; sleep 0.1; done; ping -c 1 -W 5 old | grep received"
+    said = store.ok("run", "--net", "back", root, "sh", "-c", reach)
+    assert "hello from the machine" in said and "1 packets received" in said
+    assert fetch(port) == "hello from the machine\n"
+    assert set(attached(store, "back")) == {"web", "db", "old"}
+    store.ok("kill", "old")
+    assert set(attached(store, "back")) == {"web", "db"}
+
+
+# -- faults --------------------------------------------------------------------------------------------------
+
+def kill_domain(store, name):
+    process = store.state(name)["pid"]
+    os.kill(process, signal.SIGKILL)
+    assert wait_until(lambda: not lives(process))
+
+
+def bridges(store):
+    return [n["bridge"] for n in json.loads(store.ok("network", "ls", "--json"))]
+
+
+@needs_network
+@with_busybox
+def test_what_is_killed_leaves_nothing(store, root):
+    store.ok("network", "create", "back")
+    bridge, = bridges(store)
+    port = free_port()
+    for name in ("one", "two"):
+        store.ok("run", "-d", "--name", name, "--net", "back", *(["-p", f"{port}:80"] if name == "one" else []), root, "sh", "-c", SERVE)
+    kill_domain(store, "one")
+    store.ok("ps")
+    assert set(attached(store, "back")) == {"two"} and bridge in tables() and len(servers(store.path)) == 1
+    ports = subprocess.run([NFT, "list", "table", "inet", bridge], capture_output=True, text=True).stdout
+    assert f"dport {port}" not in ports
+    kill_domain(store, "two")
+    store.ok("ps")
+    assert bridge not in links() and bridge not in tables() and not (store.path / "run/networks/back").exists()
+    assert wait_until(lambda: servers(store.path) == [])
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@needs_network
+@with_busybox
+def test_the_networks_process_is_started_again(store, root):
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "db", "--net", "back", root, "sleep", "1000")
+    server, = servers(store.path)
+    status = pathlib.Path(f"/proc/{server}/status").read_text()
+    assert "CapBnd:\t0000000000000000" in status and "CapEff:\t0000000000000000" in status and "Seccomp:\t2" in status
+    os.kill(server, signal.SIGKILL)
+    assert wait_until(lambda: servers(store.path) == [])
+    store.ok("ps")
+    assert store.ok("run", "--net", "back", root, "ping", "-c", "1", "-W", "5", "db")
+    assert len(servers(store.path)) == 1
+
+
+@needs_network
+@with_busybox
+def test_random_kills(store, root):
+    """Commands and domains are killed at random moments; the next command sets all right."""
+    choose = random.Random(5)
+    store.ok("network", "create", "back")
+    for turn in range(30):
+        command = subprocess.Popen([VISOR, "run", "-d", "--name", f"d{turn}", "--net", "back", "-p", f"{free_port()}:80", root, "sleep", "1000"],
+                                   env=store.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(choose.random() * 0.08)
+        children = re.findall(r"\d+", subprocess.run(["pgrep", "-f", f"^{VISOR} run -d --name d{turn} "], capture_output=True, text=True).stdout)
+        for process in choose.sample(children, len(children)):
+            try:
+                os.kill(int(process), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        command.communicate()
+        store.ok("ps")
+        running = store.ok("ps", "--format", "{{.Name}}").split()
+        assert set(attached(store, "back")) <= set(running)
+    store.run("rm", "--force", "--all")
+    bridge, = bridges(store)
+    assert bridge not in links() and bridge not in tables()
+    assert wait_until(lambda: servers(store.path) == [])
+
+
+@needs_network
+@with_busybox
+def test_many_at_once(store, root):
+    store.ok("network", "create", "back")
+    commands = [subprocess.Popen([VISOR, "run", "-d", "--name", f"d{i}", "--net", "back", root, "sleep", "1000"],
+                                 env=store.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for i in range(20)]
+    results = [(command.communicate()[1], command.returncode) for command in commands]
+    assert [r for r in results if r != ("", 0)] == []
+    domains = attached(store, "back").values()
+    assert len({d["address"] for d in domains}) == len({d["mac"] for d in domains}) == 20
+    said = store.ok("run", "--net", "back", root, "sh", "-c", "for i in $(seq 0 19); do ping -c 1 -W 5 d$i >/dev/null || echo lost d$i; done")
+    assert said == ""
+
+
+@needs_network
+@with_busybox
+def test_a_restarted_domain_is_attached_anew(store, root):
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "web", "--net", "back", "--restart", "on-failure:1", root, "sh", "-c", "nslookup web | grep -c web.back.internal; exit 3")
+    store.wait_for_status("web", "exited")
+    assert store.ok("logs", "web").split() == ["1", "1"] and not inspect(store, "back")["up"]
