@@ -26,8 +26,29 @@ struct domain_visit {
     const struct domain_kind *kind;
 };
 
+/* A program that is run beside what runs in the domain. */
+struct domain_exec {
+    char *const *arguments;   /* end in NULL; the first is looked up in the PATH that it gets */
+    char *const *environment; /* NAME=VALUE, end in NULL; they win over what it has anyway; may be NULL */
+    const char *user;         /* NAME or UID, also with :GROUP, as the domain knows them; NULL: its own */
+    const char *workdir;      /* NULL: as the kind has it */
+    bool terminal;            /* it gets one of its own, of `rows` and `columns` */
+    bool interactive;         /* it reads `input`; else it has none */
+    bool detach;              /* nobody waits for it, nor hears it */
+    uint16_t rows, columns;
+    int input, output, errors; /* with a terminal all it says comes to `output` */
+    /*
+     * A descriptor of signalfd() that does not block, of signals that the caller has blocked; or -1. They are
+     * passed on to the program, but for SIGWINCH: the terminal at `input` has got another size.
+     */
+    int signals;
+};
+
 /* What can be done with a domain that runs; a member that is NULL is something that the kind cannot do. */
 struct domain_visits {
+    /* Until the program has ended: its exit status, as a shell has it. -ENOENT, -EACCES: it cannot be
+     * executed. */
+    int (*exec)(struct domain_visit *visit, const struct domain_exec *exec, int *status, struct error *error);
     int (*stats)(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
     int (*top)(struct domain_visit *visit, struct domain_process **list, unsigned *count,
                struct error *error);
