@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* kind_machine: domains that are whole machines. The domain's process is the machine. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "debug/gdb.h"
 #include "domain/kind.h"
 #include "domain/machine_nets.h"
+#include "domain/process.h"
 #include "domain/visit_kinds.h"
 #include "machine/machine_gdb.h"
 #include "machine/machine_qmp.h"
@@ -31,7 +33,8 @@ struct machine_run {
     struct machine_gdb *gdb;
     struct machine_observer observer;
     struct machine_qmp *qmp;
-    int console; /* the machine's end of it; -1: it is stdio */
+    char vsock[PATH_MAX]; /* if its configuration names none */
+    int console;          /* the machine's end of it; -1: it is stdio */
 };
 
 /* -- its configuration ----------------------------------------------------------------------------------- */
@@ -145,6 +148,17 @@ static int nets_prepare(struct machine_run *own, const struct domain_run *run, s
     return code;
 }
 
+/* Every machine that is in the store has one, for its agent. */
+static void vsock_prepare(struct machine_run *own, const struct domain_run *run)
+{
+    own->pc.vsock = run->config->machine.vsock;
+    if (own->pc.vsock || !run->domain)
+        return;
+    domain_run_path(run->domain, DOMAIN_VSOCK_FILE, own->vsock);
+    own->pc.vsock = own->vsock;
+    own->pc.vsock_optional = true;
+}
+
 static int parts_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_config *config = run->config;
@@ -164,10 +178,10 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .command_line = config->machine.append   ? config->machine.append
                         : config->machine.kernel ? APPEND_DEFAULT
                                                  : NULL,
-        .vsock = config->machine.vsock,
         .debug_exit = (uint16_t)config->machine.debug_exit,
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };
+    vsock_prepare(own, run);
     int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
     if (!code)
         code = consoles_prepare(own, run, error);

@@ -16,6 +16,7 @@
 
 #define DOMAIN_PID_FILE     "pid"     /* in RUN/ID */
 #define DOMAIN_CONSOLE_FILE "console" /* in RUN/ID: a socket */
+#define DOMAIN_VSOCK_FILE   "vsock"   /* in RUN/ID: a machine's, unless its configuration says where */
 /* In the domain's directory: the exit status in decimal, or nothing if the process was killed. It is made
  * anew at each start, and kept open it can be read after the domain was removed. */
 #define DOMAIN_EXIT_FILE "exit"

@@ -60,6 +60,7 @@ struct pc_config {
     bool nets_optional; /* nobody has asked for them: if there can be none, the machine goes without */
     struct char_options console;       /* of the virtio console; none: there is none */
     const char *vsock;                 /* path of the socket; NULL: there is none */
+    bool vsock_optional;               /* likewise */
     uint16_t debug_exit;               /* port; 0: there is none, and no test_device either */
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };

@@ -185,6 +185,15 @@ static int make_net(struct pc *pc, const struct pc_config *config, const struct 
     return 0;
 }
 
+/* Nobody has asked for it. */
+static int go_without(struct error *error, const char *what)
+{
+    error_prefix(error, what);
+    error_report(error);
+    *error = (struct error){0};
+    return 0;
+}
+
 static int make_nets(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     if (!config->net_count)
@@ -195,12 +204,7 @@ static int make_nets(struct pc *pc, const struct pc_config *config, struct error
     int code = 0;
     for (unsigned i = 0; !code && i < config->net_count; i++)
         code = make_net(pc, config, &config->nets[i], error);
-    if (!code || !config->nets_optional)
-        return code;
-    error_prefix(error, "the machine has no network: ");
-    error_report(error);
-    *error = (struct error){0};
-    return 0;
+    return code && config->nets_optional ? go_without(error, "the machine has no network: ") : code;
 }
 
 /* -- the others ------------------------------------------------------------------------------------------ */
@@ -225,7 +229,9 @@ static int make_vsock(struct pc *pc, const struct pc_config *config, struct erro
         return 0;
     const struct virtio_place place = place_of(pc, "vsock");
     int code = vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, error);
-    return code ? code : virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);
+    if (code)
+        return config->vsock_optional ? go_without(error, "the machine has no vsock: ") : code;
+    return virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);
 }
 
 static void told_balloon(void *opaque)

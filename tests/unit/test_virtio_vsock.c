@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/unix_socket.h"
 #include "device/virtio/vsock.h"
 
 #define CID 7
@@ -521,6 +523,34 @@ static void test_open(void **state)
     assert_int_equal(virtio_vsock_new(&another, &where, backend, 2, &error), -EINVAL);
 }
 
+/* One that is longer than an address, whose port has its own. */
+static void test_long_path(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    struct vsock_backend *other;
+    struct vsock_host *host;
+    char parent[300], long_path[400], port_path[420];
+    snprintf(parent, sizeof parent, "%s/%0150d", directory, 7);
+    assert_int_equal(mkdir(parent, 0700), 0);
+    snprintf(long_path, sizeof long_path, "%s/vsock", parent);
+    assert_int_equal(vsock_unix_open(&other, NULL, long_path, &error), 0);
+    int caller = unix_socket_connect(long_path, 1000, &error);
+    assert_true(caller >= 0);
+    close(caller);
+    assert_int_equal(other->ops->connect(other, 4321, &host), -ENOENT);
+    snprintf(port_path, sizeof port_path, "%s_4321", long_path);
+    int listener = unix_socket_listen(port_path, 0700, 1, &error);
+    assert_true(listener >= 0);
+    assert_int_equal(other->ops->connect(other, 4321, &host), 0);
+    other->ops->close(host);
+    vsock_unix_close(other);
+    assert_int_equal(access(long_path, F_OK), -1);
+    close(listener);
+    unlink(port_path);
+    rmdir(parent);
+}
+
 /* No descriptors are left: who calls then waits, and the loop does not turn for nothing. */
 static void test_descriptors(void **state)
 {
@@ -555,8 +585,9 @@ static void test_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_guest_connects), TEST(test_host_connects), TEST(test_credit), TEST(test_flush),
-        TEST(test_wrong_packets),  TEST(test_save),          TEST(test_open),   TEST(test_descriptors),
+        TEST(test_guest_connects), TEST(test_host_connects), TEST(test_credit),
+        TEST(test_flush),          TEST(test_wrong_packets), TEST(test_save),
+        TEST(test_open),           TEST(test_long_path),     TEST(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

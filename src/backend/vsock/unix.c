@@ -3,6 +3,7 @@
  * port; for each port that the guest connects to there is a path of its own, at which such a program listens.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,13 +17,17 @@
 #include "base/unix_socket.h"
 
 #define LINE_MAX_SIZE 32 /* "CONNECT 4294967295\n" */
+#define ADDRESS_MOST  90 /* bytes of a path that is the address itself: a port comes behind it */
 
 struct unix_vsock {
     struct vsock_backend backend;
     struct loop *loop;
     int fd;
     struct loop_watch *watch;
+    char *path;
+    /* The path, or a longer one's way through its directory, which stays open; -1: that is not needed. */
     struct sockaddr_un address;
+    int directory;
     struct unix_host *callers; /* have not yet said where to */
     bool full;                 /* the last caller could not be accepted: the next waits until one is gone */
 };
@@ -160,7 +165,7 @@ static int unix_connect(struct vsock_backend *backend, uint32_t port, struct vso
 {
     struct unix_vsock *vsock = (struct unix_vsock *)backend;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%.90s_%u", vsock->address.sun_path, port);
+    snprintf(address.sun_path, sizeof address.sun_path, "%.96s_%u", vsock->address.sun_path, port);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -231,38 +236,64 @@ static const struct vsock_ops unix_ops = {
 
 static int unix_listen(struct unix_vsock *vsock, struct error *error)
 {
-    const char *path = vsock->address.sun_path;
-    vsock->fd = unix_socket_listen(path, 0777, 16, error);
+    vsock->fd = unix_socket_listen(vsock->path, 0777, 16, error);
     if (vsock->fd < 0) {
         error_prefix(error, "vsock: ");
         return vsock->fd;
     }
     vsock->watch = loop_watch_add(vsock->loop, vsock->fd, LOOP_READ, unix_accept, vsock, error);
     if (!vsock->watch) {
-        unlink(path);
+        unlink(vsock->path);
         close(vsock->fd);
         return error->code;
     }
     return 0;
 }
 
+static int unix_address(struct unix_vsock *vsock, struct error *error)
+{
+    char *const address = vsock->address.sun_path, *const slash = strrchr(vsock->path, '/');
+    const size_t room = sizeof vsock->address.sun_path;
+    vsock->address.sun_family = AF_UNIX;
+    if (*vsock->path && strlen(vsock->path) <= ADDRESS_MOST) {
+        strcpy(address, vsock->path);
+        return 0;
+    }
+    if (!slash || strlen(slash) > ADDRESS_MOST / 2)
+        return error_set(error, -EINVAL, "vsock: the path \"%s\" is empty or too long", vsock->path);
+    *slash = '\0';
+    vsock->directory = open(vsock->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int code = vsock->directory < 0 ? -errno : 0;
+    if (code)
+        error_set(error, code, "vsock: cannot open %s: %s", vsock->path, strerror(-code));
+    *slash = '/';
+    snprintf(address, room, "/proc/self/fd/%d%s", vsock->directory, slash);
+    return code;
+}
+
+static void unix_free(struct unix_vsock *vsock)
+{
+    if (vsock->directory >= 0)
+        close(vsock->directory);
+    free(vsock->path);
+    free(vsock);
+}
+
 int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *path, struct error *error)
 {
     struct unix_vsock *vsock = calloc(1, sizeof *vsock);
-    if (!vsock)
+    if (!vsock || !(vsock->path = strdup(path))) {
+        free(vsock);
         return error_set(error, -ENOMEM, "no memory for a vsock");
+    }
     vsock->backend.ops = &unix_ops;
     vsock->loop = loop;
-    vsock->address.sun_family = AF_UNIX;
-    int code = 0;
-    if (!*path || strlen(path) > 90) /* and a port behind it */
-        code = error_set(error, -EINVAL, "vsock: the path \"%s\" is empty or too long", path);
-    else
-        strcpy(vsock->address.sun_path, path);
+    vsock->directory = -1;
+    int code = unix_address(vsock, error);
     if (!code)
         code = unix_listen(vsock, error);
     if (code) {
-        free(vsock);
+        unix_free(vsock);
         return code;
     }
     *out = &vsock->backend;
@@ -279,6 +310,6 @@ void vsock_unix_close(struct vsock_backend *backend)
     }
     loop_watch_remove(vsock->watch);
     close(vsock->fd);
-    unlink(vsock->address.sun_path);
-    free(vsock);
+    unlink(vsock->path);
+    unix_free(vsock);
 }
