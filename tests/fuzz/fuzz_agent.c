@@ -60,7 +60,7 @@ static void ask(unsigned what, const uint8_t *data, size_t size)
         .input = null,
         .output = null,
         .errors = null,
-        .resize = -1};
+        .signals = -1};
     switch (what % 5) {
     case 0: agent_ping(&host, &error); break;
     case 1: agent_facts(&host, take_fact, &length, &error); break;

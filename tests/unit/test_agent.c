@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -91,7 +93,7 @@ static int run_with(struct agent_exec exec, const char *script, const char *inpu
                             .input = input ? temporary(input, size) : -1,
                             .output = temporary("", 0),
                             .errors = temporary("", 0),
-                            .resize = -1};
+                            .signals = -1};
     int code = agent_run(&host, &run, &status, error);
     if (input)
         close(run.input);
@@ -133,10 +135,15 @@ static void test_refused(void **state)
                                .input = -1,
                                .output = 1,
                                .errors = 2,
-                               .resize = -1};
+                               .signals = -1};
     int status;
     assert_int_equal(agent_run(&host, &run_it, &status, &error), -EREMOTEIO);
     assert_string_equal(error.message, "cannot start /no/such/program: No such file or directory");
+    assert_int_equal(status, 127);
+    char *const no_program[] = {"/etc/passwd", NULL};
+    run_it.exec.arguments = no_program;
+    assert_int_equal(agent_run(&host, &run_it, &status, &error), -EREMOTEIO);
+    assert_int_equal(status, 126);
     assert_int_equal(run_with((struct agent_exec){.directory = "/no/where"}, "true", NULL, 0, &error),
                      -EREMOTEIO);
     assert_int_equal(run_with((struct agent_exec){.user = "nobody-at-all"}, "true", NULL, 0, &error),
@@ -164,7 +171,7 @@ static void test_input(void **state)
     for (size_t i = 0; i < size; i++)
         text[i] = (char)(i * 2654435761u >> 13);
     struct agent_run cat = {
-        .input = temporary(text, size), .output = temporary("", 0), .errors = 2, .resize = -1};
+        .input = temporary(text, size), .output = temporary("", 0), .errors = 2, .signals = -1};
     char *const words[] = {"cat", NULL};
     cat.exec = (struct agent_exec){.flags = AGENT_STDIN, .user = "", .directory = "", .arguments = words};
     int status = -1;
@@ -226,42 +233,61 @@ static void test_terminal(void **state)
     assert_non_null(strstr(said, "end of it"));
 }
 
-static void test_resize(void **state)
+/* The user makes his window another one, and ends the program then. */
+static void change_window(int terminal, int said_there)
+{
+    const struct winsize size = {.ws_row = 30, .ws_col = 90};
+    char text[64] = "";
+    while (!strstr(text, "READY")) {
+        size_t length = strlen(text);
+        if (read(said_there, text + length, 1) != 1)
+            _exit(1);
+    }
+    if (ioctl(terminal, TIOCSWINSZ, &size) || kill(getppid(), SIGWINCH))
+        _exit(1);
+    for (memset(text, 0, sizeof text); !strstr(text, "30 90");) {
+        size_t length = strlen(text);
+        if (length > 60 || read(said_there, text + length, 1) != 1)
+            _exit(1);
+    }
+    _exit(kill(getppid(), SIGUSR1) != 0);
+}
+
+static void test_signals(void **state)
 {
     (void)state;
     struct error error = ERROR_INIT;
-    static const uint32_t size[2] = {30, 90};
-    char *const words[] = {"sh", "-c",
-                           "trap 'stty size; exit 3' WINCH; echo READY; while :; do sleep 0.02; done", NULL};
-    int sizes[2], output[2], status = -1;
-    assert_int_equal(pipe(sizes), 0);
+    char *const words[] = {
+        "sh", "-c", "trap 'stty size' WINCH; trap 'exit 3' USR1; echo READY; while :; do sleep 0.02; done",
+        NULL};
+    int output[2], status = -1, master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
     assert_int_equal(pipe(output), 0);
+    sigset_t signals, before;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGWINCH);
+    sigaddset(&signals, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &signals, &before);
     pid_t pid = fork();
-    if (!pid) { /* the user, who makes his window another one */
-        char text[64] = "";
-        while (!strstr(text, "READY")) {
-            size_t length = strlen(text);
-            if (read(output[0], text + length, 1) != 1)
-                _exit(1);
-        }
-        _exit(write(sizes[1], size, sizeof size) != sizeof size || read(output[0], text, 64) <= 0);
-    }
+    if (!pid)
+        change_window(master, output[0]);
     struct agent_run run_it = {
         .exec =
             {.flags = AGENT_TTY, .rows = 1, .columns = 1, .user = "", .directory = "", .arguments = words},
-        .input = -1,
+        .input = slave,
         .output = output[1],
         .errors = 2,
-        .resize = sizes[0]};
+        .signals = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC)};
     assert_int_equal(agent_run(&host, &run_it, &status, &error), 0);
     assert_int_equal(status, 3);
     int ended;
     waitpid(pid, &ended, 0);
     assert_int_equal(ended, 0);
-    for (unsigned i = 0; i < 2; i++) {
-        close(sizes[i]);
-        close(output[i]);
-    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    const int used[] = {master, slave, output[0], output[1], run_it.signals};
+    for (unsigned i = 0; i < 5; i++)
+        close(used[i]);
 }
 
 /* Nobody is left who would hear it: the program is hung up. */
@@ -412,7 +438,7 @@ static void test_at_once(void **state)
                             .input = -1,
                             .output = temporary("", 0),
                             .errors = 2,
-                            .resize = -1};
+                            .signals = -1};
     assert_int_equal(agent_run(&other, &cat, &status, &error), 0);
     assert_int_equal(status, 7);
     read_back(cat.output, said, sizeof said);
@@ -483,7 +509,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         TEST(test_status),   TEST(test_refused),  TEST(test_input),     TEST(test_surroundings),
-        TEST(test_terminal), TEST(test_resize),   TEST(test_host_goes), TEST(test_files),
+        TEST(test_terminal), TEST(test_signals),  TEST(test_host_goes), TEST(test_files),
         TEST(test_facts),    TEST(test_nonsense), TEST(test_at_once),   TEST(test_mistrust),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

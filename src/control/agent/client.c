@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -306,14 +309,28 @@ static void read_input(struct running *running)
     }
 }
 
-static void read_size(struct running *running)
+static void send_size(struct running *running)
 {
-    uint32_t sizes[2];
-    if (read(running->run->resize, sizes, sizeof sizes) != sizeof sizes)
+    struct winsize size;
+    if (ioctl(running->run->input, TIOCGWINSZ, &size) < 0)
         return;
     size_t begin = agent_frame_begin(&running->session->output, AGENT_RESIZE);
-    buffer_append_integer(&running->session->output, sizes[0], 2);
-    buffer_append_integer(&running->session->output, sizes[1], 2);
+    buffer_append_integer(&running->session->output, size.ws_row, 2);
+    buffer_append_integer(&running->session->output, size.ws_col, 2);
+    agent_frame_end(&running->session->output, begin);
+}
+
+static void read_signal(struct running *running)
+{
+    struct signalfd_siginfo info;
+    if (read(running->run->signals, &info, sizeof info) != sizeof info)
+        return;
+    if (info.ssi_signo == SIGWINCH) {
+        send_size(running);
+        return;
+    }
+    size_t begin = agent_frame_begin(&running->session->output, AGENT_SIGNAL);
+    buffer_append_integer(&running->session->output, info.ssi_signo, 4);
     agent_frame_end(&running->session->output, begin);
 }
 
@@ -336,7 +353,7 @@ static int run_turn(struct running *running, struct error *error)
     struct pollfd looks[] = {
         {.fd = session->fd, .events = (short)(POLLIN | (sending ? POLLOUT : 0))},
         {.fd = reads && !sending ? running->run->input : -1, .events = POLLIN},
-        {.fd = sending ? -1 : running->run->resize, .events = POLLIN},
+        {.fd = sending ? -1 : running->run->signals, .events = POLLIN},
     };
     if (code)
         return code;
@@ -346,7 +363,7 @@ static int run_turn(struct running *running, struct error *error)
     if (looks[1].revents)
         read_input(running);
     if (looks[2].revents)
-        read_size(running);
+        read_signal(running);
     return looks[0].revents & ~POLLOUT ? session_receive(session, error) : 0;
 }
 
@@ -363,8 +380,11 @@ int agent_run(const struct agent_host *host, const struct agent_run *run, int *s
                          AGENT_FRAME_MAX);
     if (!code)
         code = session_wait(running.session, &frame, error);
-    if (!code && frame.type != AGENT_STARTED)
+    if (!code && frame.type != AGENT_STARTED) {
+        struct reader why = frame.content;
+        running.status = reader_take_integer(&why, 4) == ENOENT ? 127 : 126;
         code = refused(&frame, error);
+    }
     while (!code && !(code = take_answers(&running, error)) && !running.ended)
         code = run_turn(&running, error);
     *status = running.status;

@@ -35,13 +35,13 @@ int agent_shutdown(const struct agent_host *host, enum agent_shutdown how, struc
 struct agent_run {
     struct agent_exec exec;
     int input, output, errors; /* input: -1 for none, without AGENT_STDIN; borrowed, they may block or not */
-    /* May be -1: when it is readable, eight bytes are read from it: rows and columns, 32 bits each, of the
-     * terminal's new size. */
-    int resize;
+    /* A descriptor of signalfd() that does not block, or -1. SIGWINCH: the program's terminal gets the size
+     * of that at `input`; others are sent to the program. */
+    int signals;
 };
 
 /* Runs a program in the guest until it ends; *status is its exit status, or 128 and the number of its signal,
- * as in a shell. */
+ * as in a shell; with -EREMOTEIO 127 if there is no such program, else 126. The timeout is for its start. */
 int agent_run(const struct agent_host *host, const struct agent_run *run, int *status, struct error *error);
 
 /* A file of the guest's: what `fd` has, up to its end, gets there under the name and with the mode when it is
