@@ -2,6 +2,10 @@
 #include "domain/visit.h"
 
 #include <errno.h>
+#include <unistd.h>
+
+#include "backend/char/terminal.h"
+#include "domain/visit_kinds.h"
 
 int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error)
 {
@@ -24,6 +28,42 @@ int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct
 const char *domain_visit_name(const struct domain_visit *visit)
 {
     return visit->domain->name[0] ? visit->domain->name : visit->domain->id;
+}
+
+int domain_visit_check(const struct domain_visit *visit, bool can, const char *what, struct error *error)
+{
+    const char *name = domain_visit_name(visit);
+    if (!can)
+        return domain_kind_cannot(visit->kind, what, error);
+    if (visit->state.status != DOMAIN_PAUSED)
+        return 0;
+    error_set(error, -EBUSY, "%s is paused", name);
+    error_hint(error, "visor resume %s", name);
+    return -EBUSY;
+}
+
+int domain_visit_exec(struct domain_visit *visit, const struct domain_exec *exec, int *status,
+                      struct error *error)
+{
+    const struct domain_visits *visits = visit->kind->visits;
+    int code = domain_visit_check(visit, visits && visits->exec, "entered", error);
+    return code ? code : visits->exec(visit, exec, status, error);
+}
+
+static bool is_raw(const struct domain_exec *exec)
+{
+    return exec->terminal && exec->interactive && isatty(exec->input);
+}
+
+int domain_exec_raw(const struct domain_exec *exec, struct error *error)
+{
+    return is_raw(exec) ? char_terminal_take(exec->input, error) : 0;
+}
+
+void domain_exec_cooked(const struct domain_exec *exec)
+{
+    if (is_raw(exec))
+        char_terminal_give_back();
 }
 
 void domain_visit_end(struct domain_visit *visit)

@@ -6,7 +6,8 @@
  * reaches the domain by what it has at run time: a container's namespaces, the agent in a machine. The
  * domain's lock is not held: it can come to its end at any moment, which is then the error.
  *
- *     domain_visit_begin(&visit, &domain, &error) && visit.kind->visits->exec(&visit, …);
+ *     domain_visit_begin(&visit, &domain, &error);
+ *     domain_visit_exec(&visit, &exec, &status, &error);
  *     domain_visit_end(&visit);
  */
 #ifndef VISOR_DOMAIN_VISIT_H
@@ -46,8 +47,6 @@ struct domain_exec {
 
 /* What can be done with a domain that runs; a member that is NULL is something that the kind cannot do. */
 struct domain_visits {
-    /* Until the program has ended: its exit status, as a shell has it. -ENOENT, -EACCES: it cannot be
-     * executed. */
     int (*exec)(struct domain_visit *visit, const struct domain_exec *exec, int *status, struct error *error);
     int (*stats)(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
     int (*top)(struct domain_visit *visit, struct domain_process **list, unsigned *count,
@@ -61,5 +60,13 @@ int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct
 void domain_visit_end(struct domain_visit *visit);
 /* What to call the domain in messages. */
 const char *domain_visit_name(const struct domain_visit *visit);
+/* Whether the kind can do what a function of its does, `can`, and the domain is not paused: 0, -EOPNOTSUPP "a
+ * program cannot be `what`", -EBUSY. */
+int domain_visit_check(const struct domain_visit *visit, bool can, const char *what, struct error *error);
+
+/* Until the program has ended: its exit status, as a shell has it. -ENOENT, -EACCES: it cannot be executed.
+ */
+int domain_visit_exec(struct domain_visit *visit, const struct domain_exec *exec, int *status,
+                      struct error *error);
 
 #endif

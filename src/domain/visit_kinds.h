@@ -8,6 +8,8 @@
 
 #include "domain/visit.h"
 
+struct agent_host;
+
 extern const struct domain_visits domain_machine_visits, domain_program_visits, domain_container_visits;
 
 /* The host's processes that are the domain; none if it has just ended. Free `*pids`. */
@@ -32,5 +34,14 @@ int domain_machine_update(struct domain_visit *visit, const struct domain_config
                           struct domain_change *changes, unsigned count, struct error *error);
 int domain_container_update(struct domain_visit *visit, const struct domain_config *wanted,
                             struct domain_change *changes, unsigned count, struct error *error);
+
+/* The way to a machine's agent; `path` is for its use. */
+void domain_machine_agent(const struct domain_visit *visit, char path[PATH_MAX], struct agent_host *host);
+/* What a failure of agent/client.h means to who has named a domain: returns `code`. */
+int domain_machine_error(const struct domain_visit *visit, int code, struct error *error);
+
+/* The terminal of who executes passes on all that is typed, if the program has one, too; and back. */
+int domain_exec_raw(const struct domain_exec *exec, struct error *error);
+void domain_exec_cooked(const struct domain_exec *exec);
 
 #endif
