@@ -71,7 +71,7 @@ static const struct command_option options[] = {
 static struct exec_state {
     struct container_execution execution;
     const char *cwd, *process_file, *label, *apparmor;
-    const char *variables[VARIABLES_MAX], **environment;
+    const char *variables[VARIABLES_MAX + 1]; /* and NULL */
     unsigned variable_count;
     gid_t groups[GROUPS_MAX];
     unsigned group_count;
@@ -151,27 +151,6 @@ static int set_option(void *context, int index, const char *argument, struct err
     return error_set(error, -EINVAL, "unknown option");
 }
 
-/* What --env says comes last: it wins. */
-static void change_environment(struct exec_state *state, struct oci_process *process)
-{
-    unsigned count = process->environment_count + state->variable_count;
-    state->environment = calloc(count + 1, sizeof *state->environment);
-    if (!state->environment)
-        return;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < process->environment_count; i++) {
-        const char *variable = process->environment[i];
-        bool replaced = false;
-        for (unsigned j = 0; j < state->variable_count; j++)
-            replaced |= strncmp(variable, state->variables[j], strcspn(variable, "=") + 1) == 0;
-        if (!replaced)
-            state->environment[kept++] = variable;
-    }
-    memcpy(state->environment + kept, state->variables, state->variable_count * sizeof *state->variables);
-    process->environment = state->environment;
-    process->environment_count = kept + state->variable_count;
-}
-
 /* The container's own process is what all is by default, but the terminal. */
 static void change_process(struct oci_process *process, void *opaque)
 {
@@ -183,8 +162,6 @@ static void change_process(struct oci_process *process, void *opaque)
         process->args = (const char **)state->words;
         process->args_count = state->word_count;
     }
-    if (state->variable_count)
-        change_environment(state, process);
     if (state->cwd)
         process->cwd = state->cwd;
     if (state->has_user) {
@@ -237,6 +214,7 @@ static int run_exec(void *context, int count, char **words)
     state->word_count = (unsigned)count - 1;
     state->execution.change = change_process;
     state->execution.opaque = state;
+    state->execution.environment = state->variables;
     int status = execute(state, &error);
     if (status >= 0)
         return status;

@@ -2,8 +2,10 @@
 """`visor exec` and `visor cp`: programs in domains that run, files to and from them, whatever the kind."""
 import fcntl
 import os
+import pathlib
 import pty
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -18,6 +20,7 @@ from test_machine import kernel  # noqa: F401 (a fixture)
 
 TIMEOUT = 300  # of a host that is very busy
 
+BUSYBOX = pathlib.Path("/bin/busybox")
 AGENT = VISOR.parent / "agent/visor-agent"
 GUEST = (f"load {' '.join(DISK + NET + VSOCK)}; mkdir -p /dev/pts /etc; mount -t devpts none /dev/pts; hostname guest;"
          "echo root:x:0:0::/:/bin/sh >/etc/passwd; echo someone:x:1000:1000::/tmp:/bin/sh >>/etc/passwd;"
@@ -62,10 +65,35 @@ def start_machine(kernel, directory):  # noqa: F811
     return domain
 
 
-@pytest.fixture(scope="module", params=["machine"])
+def make_root(directory):
+    """A root tree of busybox."""
+    for name in ("bin", "etc", "tmp", "dev", "proc", "sys"):
+        (directory / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, directory / "bin/busybox")
+    for name in subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split():
+        if not (directory / "bin" / name).exists():
+            (directory / "bin" / name).symlink_to("busybox")
+    (directory / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nsomeone:x:1000:1000::/tmp:/bin/sh\n")
+    (directory / "etc/group").write_text("root:x:0:\nsomeone:x:1000:\n")
+    return directory
+
+
+def start_container(directory, *options):
+    root = make_root(directory / "root")
+    domain = Domain("box", "container", directory / "store")
+    done = domain.visor("run", "-d", "--name", "box", "--net", "none", *options, root, "sleep", "100000")
+    assert done.returncode == 0, done.stderr
+    domain.root = root
+    return domain
+
+
+@pytest.fixture(scope="module", params=["container", "machine"])
 def domain(request, tmp_path_factory):
     directory = tmp_path_factory.mktemp(request.param)
-    domain = start_machine(request.getfixturevalue("kernel"), directory)
+    if request.param == "machine":
+        domain = start_machine(request.getfixturevalue("kernel"), directory)
+    else:
+        domain = start_container(directory)
     yield domain
     domain.visor("rm", "--force", "--all")
 
@@ -194,6 +222,39 @@ def test_terminal_comes_back_when_the_command_is_killed(domain):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     domain.exec("sh", "-c", "pkill sleep || killall sleep")
+
+
+@pytest.fixture
+def container(domain):
+    if domain.kind != "container":
+        pytest.skip("of containers")
+    return domain
+
+
+def test_nothing_of_the_host_is_handed_in(container, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("of the host\n")
+    with open(secret) as stream, open(secret, "r+") as other:
+        done = subprocess.run([VISOR, "exec", "-i", "box", "sh", "-c",
+                               "for fd in /proc/self/fd/*; do readlink $fd; done; cat; echo changed 2>&1 >/proc/self/fd/0; pwd"],
+                              stdin=stream, capture_output=True, text=True, env=container.environment, timeout=TIMEOUT,
+                              pass_fds=[other.fileno()])
+    assert done.returncode == 0 and "of the host" in done.stdout
+    assert secret.read_text() == "of the host\n" and str(tmp_path) not in done.stdout
+    links = [line for line in done.stdout.splitlines() if line.startswith(("/", "pipe:", "socket:"))]
+    assert all(link.startswith(("pipe:", "/proc/")) or link == "/" for link in links), links
+
+
+def test_exec_is_as_confined_as_the_container(container):
+    seccomp = container.shell("grep -E '^(Seccomp|CapBnd|NoNewPrivs):' /proc/1/status")
+    assert container.shell("grep -E '^(Seccomp|CapBnd|NoNewPrivs):' /proc/self/status") == seccomp and "Seccomp:\t2" in seccomp
+    assert container.shell("readlink /proc/self/ns/pid") == container.shell("readlink /proc/1/ns/pid")
+    assert container.shell("cat /proc/self/cgroup") == container.shell("cat /proc/1/cgroup")
+
+
+def test_home_is_the_users(container):
+    assert container.shell("echo $HOME", options=["-u", "someone"]) == "/tmp\n"
+    assert container.shell("echo $HOME", options=["-u", "someone", "-e", "HOME=/mine"]) == "/mine\n"
 
 
 # -- what cannot be entered ----------------------------------------------------------------------------------

@@ -104,11 +104,17 @@ struct container_execution {
     const struct oci_process *process;                         /* NULL: the container's own, after `change` */
     void (*change)(struct oci_process *process, void *opaque); /* what the command line says otherwise */
     void *opaque;
+    /* Then these: NULL: nothing else. A user as the container knows him (container_user.h), whose home is
+     * then HOME; and variables, NAME=VALUE, to the NULL at their end. */
+    const char *user;
+    const char *const *environment;
     const char *console_socket, *pid_file; /* or NULL */
     unsigned preserve_fds;
+    const int *stdio; /* three descriptors for its standard streams; NULL: the caller's */
 };
 /* One more process in a container that runs: it executes its program. It is the caller's child; made->channel
- * is -1. */
+ * is -1. An error that is about the program itself begins with "exec: ". This process may begin again, with
+ * the same command line, before anything is done. */
 int container_execute(const struct container_execution *execution, struct container_new *made,
                       struct error *error);
 

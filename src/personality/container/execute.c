@@ -17,6 +17,8 @@
 #include "base/macros.h"
 #include "personality/container/channel.h"
 #include "personality/container/container.h"
+#include "personality/container/container_user.h"
+#include "personality/container/environment.h"
 #include "personality/container/held.h"
 #include "personality/container/limits.h"
 #include "personality/container/oci_names.h"
@@ -38,6 +40,9 @@ struct executing {
     int console_socket; /* */
     int channel;
     uint64_t namespaces; /* to join */
+    struct container_user user;
+    char home[sizeof "HOME=" + sizeof((struct container_user *)NULL)->home];
+    const char **environments[2]; /* of malloc() */
     pid_t pid;
     int terminal;
 };
@@ -87,12 +92,42 @@ static int find_container(struct executing *executing, struct error *error)
     return executing->root < 0 ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
 }
 
+static int add_variables(struct executing *executing, const char ***merged, const char *const *added,
+                         struct error *error)
+{
+    struct oci_process *process = &executing->process;
+    *merged = environment_merge(process->environment, added, &process->environment_count);
+    process->environment = *merged;
+    return *merged ? 0 : error_set(error, -ENOMEM, "out of memory");
+}
+
+static int change_user(struct executing *executing, const char *text, struct error *error)
+{
+    struct container_user *user = &executing->user;
+    struct oci_user *target = &executing->process.user;
+    int code = container_user_find(user, executing->root, text, error);
+    if (code < 0)
+        return code;
+    target->uid = user->uid;
+    target->gid = user->gid;
+    target->additional_gids = user->groups;
+    target->additional_gids_count = user->group_count;
+    snprintf(executing->home, sizeof executing->home, "HOME=%s", user->home);
+    const char *const added[] = {executing->home, NULL};
+    return add_variables(executing, &executing->environments[0], added, error);
+}
+
 static int prepare(struct executing *executing, struct error *error)
 {
     const struct container_execution *execution = executing->execution;
     executing->process = execution->process ? *execution->process : executing->config->process;
     if (execution->change)
         execution->change(&executing->process, execution->opaque);
+    int code = execution->user ? change_user(executing, execution->user, error) : 0;
+    if (code == 0 && execution->environment)
+        code = add_variables(executing, &executing->environments[1], execution->environment, error);
+    if (code < 0)
+        return code;
     if (!executing->process.args_count)
         return error_set(error, -EINVAL, "which program is to be executed?");
     if (!executing->process.terminal && execution->console_socket)
@@ -127,11 +162,24 @@ static int enter_root(const struct executing *executing, struct error *error)
     return 0;
 }
 
+static int take_streams(const int *stdio, struct error *error)
+{
+    signal(SIGPIPE, SIG_DFL); /* what the caller makes of it is not the program's */
+    for (int i = 0; stdio && i < 3; i++) {
+        if (dup2(stdio[i], i) < 0)
+            return error_set(error, -errno, "cannot give the program its standard streams: %s",
+                             strerror(errno));
+    }
+    return 0;
+}
+
 static int become(struct executing *executing, char **program, struct error *error)
 {
     struct container_terminal terminal = {-1, -1};
     int label;
-    int code = limits_enter(&executing->limits, error);
+    int code = take_streams(executing->execution->stdio, error);
+    if (code == 0)
+        code = limits_enter(&executing->limits, error);
     if (code == 0 && executing->namespaces & CLONE_NEWUSER)
         code = spawn_become_root(error);
     setsid();
@@ -254,6 +302,8 @@ static void release(struct executing *executing)
             close(fds[i]);
     }
     limits_release(&executing->limits);
+    free(executing->environments[0]);
+    free(executing->environments[1]);
     oci_config_free(executing->config);
     held_release(&executing->held);
 }
