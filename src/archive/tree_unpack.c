@@ -37,6 +37,7 @@ struct unpacking {
 
 static int about(const char *path, const char *what, int code, struct error *error)
 {
+    path = path[0] ? path : ".";
     if (code == -ELOOP || code == -EXDEV)
         return error_set(error, code, "cannot %s %s: a symbolic link is in the way", what, path);
     return error_set(error, code, "cannot %s %s: %s", what, path, strerror(-code));

@@ -33,6 +33,7 @@ struct command {
     const char *name;
     const char *arguments; /* of the usage line, after the options */
     bool domains;          /* they are domains: completion offers their names */
+    bool paths;            /* and NAME:PATH, or files of the host's */
     const char *words;     /* completion offers these as first word, space-separated; or NULL */
     const char *summary;   /* one line */
     const char *details;   /* further paragraphs of the help, or NULL */
@@ -75,7 +76,7 @@ int command_run(const struct command *command, int argument_count, char **argume
 extern const struct command command_run_domain, command_create, command_start, command_stop, command_restart,
     command_kill, command_pause, command_resume, command_wait, command_rm, command_rename, command_ps,
     command_inspect, command_logs, command_events, command_stats, command_top, command_update, command_attach,
-    command_console, command_exec, command_network, command_generate, command_oci, command_image,
+    command_console, command_exec, command_cp, command_network, command_generate, command_oci, command_image,
     command_binfmt, command_check, command_version, command_help, command_completion;
 
 #endif

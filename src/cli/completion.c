@@ -31,12 +31,12 @@ static void print_values_bash(const struct command *command)
     }
 }
 
-/* The commands whose words are domains' names, as patterns of a case. */
-static void print_domain_commands(const char *between)
+/* The commands whose words are domains' names, as patterns of a case; or those that take paths, too. */
+static void print_domain_commands(const char *between, bool paths)
 {
     bool first = true;
     for (unsigned i = 0; commands[i]; i++) {
-        if (!commands[i]->domains)
+        if (!commands[i]->domains || (paths && !commands[i]->paths))
             continue;
         printf("%s%s", first ? "" : between, commands[i]->name);
         first = false;
@@ -63,8 +63,13 @@ static void print_bash(void)
     printf("    esac\n"
            "    case $command in\n"
            "        ");
-    print_domain_commands("|");
+    print_domain_commands("|", false);
     printf(") names=$(\"${COMP_WORDS[0]}\" ps --all --format '{{.Name}}' 2>/dev/null) ;;\n"
+           "    esac\n"
+           "    case $command in\n"
+           "        ");
+    print_domain_commands("|", true);
+    printf(") names=${names:+$(printf '%%s:\\n' $names)}; compopt -o default -o nospace ;;\n"
            "    esac\n"
            "    case $command in\n");
     for (unsigned i = 0; commands[i]; i++)
@@ -93,7 +98,7 @@ static void print_fish(void)
 {
     printf("# fish completion for visor\n"
            "complete -c visor -n '__fish_seen_subcommand_from ");
-    print_domain_commands(" ");
+    print_domain_commands(" ", false);
     printf("' -f -a \"(visor ps --all --format '{{.Name}}' 2>/dev/null)\"\n");
     for (unsigned i = 0; commands[i]; i++) {
         const struct command *c = commands[i];

@@ -45,6 +45,26 @@ struct domain_exec {
     int signals;
 };
 
+/* A file in a domain. */
+enum domain_file_type { DOMAIN_FILE_NONE, DOMAIN_FILE_DIRECTORY, DOMAIN_FILE_LINK, DOMAIN_FILE_OTHER };
+struct domain_file {
+    enum domain_file_type type; /* LINK only if it was not followed */
+    uint64_t size;              /* bytes, of a regular file; 0: not known */
+};
+
+/* What goes in or out: paths begin with "/"; `stream` is a tar archive's, of what archive/tree.h makes. */
+struct domain_transfer {
+    const char *path; /* put: a directory; else the file or directory itself */
+    bool follow;      /* if the path's end is a symbolic link: what that names */
+    bool owner;       /* keep users and groups */
+    const char *as;   /* get: what to call it in the archive; NULL: only what is in the directory */
+    int stream;       /* put reads it, get writes it */
+    int report;       /* a descriptor that must stay open */
+    /* get: what cannot be in an archive. May be NULL. */
+    void (*left_out)(void *opaque, const char *path, const char *why);
+    void *opaque;
+};
+
 /* What can be done with a domain that runs; a member that is NULL is something that the kind cannot do. */
 struct domain_visits {
     int (*exec)(struct domain_visit *visit, const struct domain_exec *exec, int *status, struct error *error);
@@ -53,6 +73,12 @@ struct domain_visits {
                struct error *error);
     int (*update)(struct domain_visit *visit, const struct domain_config *wanted,
                   struct domain_change *changes, unsigned count, struct error *error); /* see update.h */
+
+    /* For copy.h. These are called in a process of their own, which does not come back from where they go. */
+    int (*look)(struct domain_visit *visit, const struct domain_transfer *transfer, struct domain_file *file,
+                struct error *error);
+    int (*put)(struct domain_visit *visit, const struct domain_transfer *transfer, struct error *error);
+    int (*get)(struct domain_visit *visit, const struct domain_transfer *transfer, struct error *error);
 };
 
 /* -ESRCH: the domain does not run. Nothing is left after an error. */

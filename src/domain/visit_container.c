@@ -7,13 +7,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/tree.h"
 #include "domain/attend.h"
 #include "domain/child.h"
 #include "domain/container_place.h"
 #include "domain/visit_kinds.h"
 #include "personality/container/container.h"
+#include "personality/container/enter.h"
+#include "personality/container/inside.h"
 #include "personality/container/self_exe.h"
 
 static void change_process(struct oci_process *process, void *opaque)
@@ -93,8 +97,77 @@ static int container_exec(struct domain_visit *visit, const struct domain_exec *
     return exec->detach ? 0 : attend(exec, &attending, status, error);
 }
 
+/* -- files ----------------------------------------------------------------------------------------------- */
+
+/* This process is in the container from here on: its root, and what is at the path (O_PATH), or -1 if there
+ * is nothing and that is allowed. */
+static int enter(const struct domain_visit *visit, const struct domain_transfer *transfer, const int *kept,
+                 unsigned count, int *object, struct error *error)
+{
+    char state_root[PATH_MAX];
+    domain_container_root(visit->domain->store, state_root);
+    int root = container_enter(state_root, visit->domain->id, kept, count, error);
+    if (root < 0)
+        return root;
+    *object = inside_open(root, transfer->path, O_PATH | (transfer->follow ? 0 : O_NOFOLLOW));
+    close(root);
+    return *object < 0 ? error_set(error, *object, "cannot open %s in %s: %s", transfer->path,
+                                   domain_visit_name(visit), strerror(-*object))
+                       : 0;
+}
+
+static int container_look(struct domain_visit *visit, const struct domain_transfer *transfer,
+                          struct domain_file *file, struct error *error)
+{
+    struct stat status;
+    int object = -1, code = enter(visit, transfer, &transfer->report, 1, &object, error);
+    *file = (struct domain_file){0};
+    if (code)
+        return code == -ENOENT || code == -ENOTDIR ? 0 : code;
+    if (fstat(object, &status) < 0)
+        return error_set(error, -errno, "cannot look at %s: %s", transfer->path, strerror(errno));
+    file->type = S_ISDIR(status.st_mode)   ? DOMAIN_FILE_DIRECTORY
+                 : S_ISLNK(status.st_mode) ? DOMAIN_FILE_LINK
+                                           : DOMAIN_FILE_OTHER;
+    file->size = S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
+    return 0;
+}
+
+static int container_put(struct domain_visit *visit, const struct domain_transfer *transfer,
+                         struct error *error)
+{
+    const int kept[] = {transfer->report, transfer->stream};
+    const struct tree_options options = {.owner = transfer->owner, .special = true, .self = -1};
+    struct tree_unpack where = {.directory = -1};
+    int code = enter(visit, transfer, kept, 2, &where.directory, error);
+    return code ? code : tree_unpack(&where, transfer->stream, &options, error);
+}
+
+static void tell_left_out(void *opaque, const char *path, const char *why)
+{
+    const struct domain_transfer *transfer = opaque;
+    transfer->left_out(transfer->opaque, path, why);
+}
+
+static int container_get(struct domain_visit *visit, const struct domain_transfer *transfer,
+                         struct error *error)
+{
+    struct tree_options options = {.owner = transfer->owner,
+                                   .special = true,
+                                   .self = tree_open_self(error),
+                                   .left_out = transfer->left_out ? tell_left_out : NULL,
+                                   .opaque = (void *)(uintptr_t)transfer};
+    const int kept[] = {transfer->report, transfer->stream, options.self};
+    int object = -1, code = options.self < 0 ? options.self : enter(visit, transfer, kept, 3, &object, error);
+    return code ? code
+                : tree_pack(object, transfer->as ? transfer->as : "", transfer->stream, &options, error);
+}
+
 const struct domain_visits domain_container_visits = {
     .exec = container_exec,
+    .look = container_look,
+    .put = container_put,
+    .get = container_get,
     .stats = domain_container_stats,
     .top = domain_container_top,
     .update = domain_container_update,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`visor exec` and `visor cp`: programs in domains that run, files to and from them, whatever the kind."""
 import fcntl
+import io
 import os
 import pathlib
 import pty
@@ -9,6 +10,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tarfile
 import termios
 import time
 
@@ -298,3 +300,321 @@ def test_guest_without_agent(kernel, tmp_path):  # noqa: F811
     assert done.returncode == 125
     assert "no agent answers in the guest of mute" in done.stderr and "visor image build" in done.stderr
     domain.visor("rm", "--force", "mute")
+
+
+# -- cp ------------------------------------------------------------------------------------------------------
+
+def cp(domain, *words, **options):
+    return domain.visor("cp", *words, **options)
+
+
+def ok(done):
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A directory with a bit of everything."""
+    top = tmp_path / "tree"
+    (top / "sub/empty").mkdir(parents=True)
+    (top / "file").write_bytes(os.urandom(300000))
+    (top / "sub/run").write_text("#!/bin/sh\necho runs\n")
+    (top / "sub/run").chmod(0o755)
+    (top / "sub/link").symlink_to("../file")
+    (top / "sub/away").symlink_to("/etc/passwd")
+    (top / "sub/dangling").symlink_to("nowhere")
+    (top / "zwölf").write_text("umlaut")
+    (top / ("n" * 150)).mkdir()
+    (top / ("n" * 150) / ("m" * 150)).write_text("long")
+    os.utime(top / "file", (1e9, 1e9))
+    return top
+
+
+@pytest.fixture
+def there(domain):
+    """An empty directory in the domain."""
+    domain.shell("rm -rf /tmp/there; mkdir /tmp/there")
+    return f"{domain.name}:/tmp/there"
+
+
+def same(one, two):
+    return subprocess.run(["diff", "-r", "--no-dereference", one, two], capture_output=True).returncode == 0
+
+
+def test_cp_tree_there_and_back(domain, there, tree, tmp_path):
+    ok(cp(domain, tree, there))
+    assert domain.shell("/tmp/there/tree/sub/run; stat -c '%a %u %g %Y' /tmp/there/tree/file; readlink /tmp/there/tree/sub/away") == \
+        "runs\n644 0 0 1000000000\n/etc/passwd\n"
+    ok(cp(domain, f"{there}/tree", tmp_path / "back"))
+    assert same(tree, tmp_path / "back")
+    assert (tmp_path / "back/sub/run").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "back/file").stat().st_mtime == 1e9
+
+
+def test_cp_names_as_docker_does(domain, there, tree, tmp_path):
+    # a file: into a directory, by another name, over a file, not over a directory that is not there
+    ok(cp(domain, tree / "sub/run", there))
+    ok(cp(domain, tree / "sub/run", f"{there}/other"))
+    ok(cp(domain, tree / "file", f"{there}/other"))
+    assert domain.shell("cd /tmp/there; ls; wc -c <other").split() == ["other", "run", "300000"]
+    done = cp(domain, tree / "file", f"{there}/missing/")
+    assert done.returncode == 1 and "there is no directory /tmp/there/missing/" in done.stderr
+    done = cp(domain, tree / "file", f"{there}/missing/file")
+    assert done.returncode == 1 and "/tmp/there/missing" in done.stderr
+    done = cp(domain, tree / "nothing", there)
+    assert done.returncode == 1 and "there is no" in done.stderr and "nothing" in done.stderr
+    # a directory: made, put into one that is there, joined with it, not over a file
+    ok(cp(domain, tree, f"{there}/new"))
+    ok(cp(domain, tree, f"{there}/new"))
+    assert domain.shell("cd /tmp/there/new; test -f file; test -f tree/file && echo both") == "both\n"
+    ok(cp(domain, f"{tree}/.", f"{there}/joined"))
+    ok(cp(domain, f"{tree}/sub/.", f"{there}/joined"))
+    assert domain.shell("cd /tmp/there/joined; test -f file && test -f run && test ! -e tree && echo joined") == "joined\n"
+    done = cp(domain, tree, f"{there}/other")
+    assert done.returncode == 1 and "is no directory" in done.stderr
+    # and the other way round
+    ok(cp(domain, f"{there}/run", tmp_path / "run"))
+    ok(cp(domain, f"{there}/run", tmp_path))
+    assert (tmp_path / "run").read_text().endswith("runs\n")
+    (tmp_path / "into").mkdir()
+    ok(cp(domain, f"{there}/new/.", tmp_path / "into"))
+    ok(cp(domain, f"{there}/new/sub", tmp_path / "into"))
+    assert (tmp_path / "into/file").exists() and same(tree / "sub", tmp_path / "into/sub")
+    ok(cp(domain, f"{there}/new/sub/.", tmp_path / "made"))
+    assert same(tree / "sub", tmp_path / "made")
+    done = cp(domain, f"{there}/nothing", tmp_path)
+    assert done.returncode == 1 and "there is no /tmp/there/nothing" in done.stderr
+    done = cp(domain, f"{there}/new", tmp_path / "run")
+    assert done.returncode == 1 and "is no directory" in done.stderr
+    done = cp(domain, f"{there}/run/.", tmp_path)
+    assert done.returncode == 1 and "there is no /tmp/there/run/." in done.stderr
+    done = cp(domain, f"{there}/run", f"{tmp_path}/missing/")
+    assert done.returncode == 1 and "there is no directory" in done.stderr
+
+
+def test_cp_links(domain, there, tree, tmp_path):
+    domain.shell("cd /tmp/there; mkdir real; echo inside >real/file; ln -s real to; ln -s real/file short")
+    ok(cp(domain, f"{there}/short", tmp_path / "short"))
+    assert os.readlink(tmp_path / "short") == "real/file"
+    ok(cp(domain, "-L", f"{there}/short", tmp_path / "long"))
+    assert (tmp_path / "long").read_text() == "inside\n" and not (tmp_path / "long").is_symlink()
+    ok(cp(domain, f"{there}/to/", tmp_path / "directory"))
+    assert (tmp_path / "directory/file").read_text() == "inside\n"
+    ok(cp(domain, tree / "sub/run", f"{there}/to"))  # a link to a directory is one
+    assert domain.shell("ls /tmp/there/real").split() == ["file", "run"]
+    (tmp_path / "named").symlink_to(tree / "sub/run")
+    ok(cp(domain, "--follow-link", tmp_path / "named", there))
+    assert domain.shell("/tmp/there/named") == "runs\n"
+
+
+def test_cp_archives(domain, there, tree, tmp_path):
+    packed = subprocess.run(["tar", "-c", "-C", tree, "."], capture_output=True, check=True).stdout
+    done = subprocess.run([VISOR, "cp", "-", there], input=packed, capture_output=True, env=domain.environment, timeout=TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    out = subprocess.run([VISOR, "cp", f"{there}/sub", "-"], capture_output=True, env=domain.environment, timeout=TIMEOUT)
+    assert out.returncode == 0, out.stderr
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "-x", "-C", tmp_path / "out"], input=out.stdout, check=True)
+    assert same(tree / "sub", tmp_path / "out/sub")
+    for wrong, text in ((b"no archive" * 100, "no tar archive"), (packed[:100000], "not all of one")):
+        done = subprocess.run([VISOR, "cp", "-", there], input=wrong, capture_output=True, env=domain.environment, text=False,
+                              timeout=TIMEOUT)
+        assert done.returncode == 1 and text in done.stderr.decode() and done.stderr.count(b"\n") == 1
+    done = subprocess.run([VISOR, "cp", "-", f"{there}/missing"], input=packed, capture_output=True, env=domain.environment,
+                          timeout=TIMEOUT)
+    assert done.returncode == 1 and b"goes into a directory" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others are made here")
+def test_cp_owners(domain, there, tree, tmp_path):
+    os.chown(tree / "file", 1000, 33)
+    (tree / "file").chmod(0o6755)
+    ok(cp(domain, "-a", tree / "file", f"{there}/kept"))
+    ok(cp(domain, tree / "file", f"{there}/roots"))
+    assert domain.shell("cd /tmp/there; stat -c '%u:%g %a' kept roots") == "1000:33 6755\n0:0 6755\n"
+    ok(cp(domain, f"{there}/kept", tmp_path / "mine"))
+    ok(cp(domain, "-a", f"{there}/kept", tmp_path / "his"))
+    mine, his = (tmp_path / "mine").stat(), (tmp_path / "his").stat()
+    assert (mine.st_uid, mine.st_gid, mine.st_mode & 0o7777) == (0, 0, 0o755)
+    assert (his.st_uid, his.st_gid, his.st_mode & 0o7777) == (1000, 33, 0o6755)
+
+
+def test_cp_usage(domain, tmp_path):
+    for words in ((), ("a",), ("a", "b"), ("x:a", "y:b"), ("x:", "b"), ("./x:a", "b"), ("x:a", "b", "c")):
+        assert cp(domain, *words).returncode == 2, words
+    done = cp(domain, "nobody:/etc", tmp_path)
+    assert done.returncode == 1 and "nobody" in done.stderr
+    assert domain.visor("create", "--name", "rest", "--kernel", "/dev/null").returncode == 0
+    done = cp(domain, "rest:/etc", tmp_path)
+    assert done.returncode == 1 and "rest does not run" in done.stderr
+
+
+def test_cp_what_fails_halfway(domain, there, tmp_path):
+    """The reason is told, not that the other side has gone."""
+    big = tmp_path / "big"
+    with open(big, "wb") as stream:
+        stream.truncate(8 << 20)
+    domain.shell("mkdir /tmp/there/big")
+    done = cp(domain, big, f"{there}/big/big/x")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "Broken pipe" not in done.stderr
+    domain.shell("head -c 8000000 /dev/zero >/tmp/there/zeros")
+    (tmp_path / "full").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path / "full"], check=True)
+    try:
+        done = cp(domain, f"{there}/zeros", tmp_path / "full")
+        assert done.returncode == 1 and "No space left" in done.stderr and done.stderr.count("\n") == 1
+        assert list((tmp_path / "full").iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path / "full"], check=True)
+
+
+# -- hostile containers and guests ---------------------------------------------------------------------------
+
+def run_in_background(domain, script):
+    return domain.popen("exec", domain.name, "sh", "-c", script, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def host(tmp_path):
+    """What a container would like to have: a file that only the host has, and a place to write to."""
+    top = tmp_path / "host"
+    top.mkdir()
+    (top / "secret").write_text("HOST-SECRET\n")
+    return top
+
+
+def test_cp_follows_no_link_to_the_host(domain, there, host, tmp_path):
+    """Absolute and relative links end in the domain's root, for reading and for writing."""
+    domain.shell(f"cd /tmp/there; ln -s {host}/secret absolute; ln -s ../../../../../../../../../..{host}/secret relative; "
+                 f"ln -s {host} directory; ln -s /proc/1/root{host} magic; ln -s /proc/self/root{host} magic2")
+    for name in ("absolute", "relative"):
+        done = cp(domain, "-L", f"{there}/{name}", tmp_path / name)
+        assert done.returncode == 1 and not (tmp_path / name).exists()
+    for name in ("directory", "magic", "magic2"):
+        done = cp(domain, f"{there}/{name}/secret", tmp_path / name)
+        assert done.returncode == 1 and not (tmp_path / name).exists()
+        done = cp(domain, host / "secret", f"{there}/{name}/written")
+        assert done.returncode == 1 and not (host / "written").exists()
+    ok(cp(domain, f"{there}/.", tmp_path / "all"))  # the links themselves
+    assert os.readlink(tmp_path / "all/absolute") == f"{host}/secret"
+    assert [path.name for path in host.iterdir()] == ["secret"]
+
+
+def test_cp_out_against_exchange(container, there, host, tmp_path):
+    """CVE-2018-15664: a directory and a link change places while it is copied."""
+    container.shell(f"mkdir -p /tmp/there/top/d {host}; echo CONTAINER >/tmp/there/top/d/secret; echo CONTAINER >{host}/secret;"
+                    f"ln -s {host} /tmp/there/link")
+    race = run_in_background(container, "cd /tmp/there; while :; do mv -T top/d d2; mv -T link top/d; mv -T top/d link; mv -T d2 top/d; done")
+    try:
+        for i in range(60):
+            cp(container, f"{there}/top/d/secret", tmp_path / f"file{i}")
+            cp(container, f"{there}/top", tmp_path / f"tree{i}")
+    finally:
+        race.kill()
+        race.wait()
+        container.exec("killall", "-9", "sh")
+    found = [path.read_text() for path in tmp_path.glob("**/secret") if host not in path.parents and not path.is_symlink()
+             and path.is_file() and not any(parent.is_symlink() for parent in path.parents)]
+    found += [path.read_text() for path in tmp_path.glob("file*") if path.is_file() and not path.is_symlink()]
+    assert found and set(found) == {"CONTAINER\n"}
+
+
+def test_cp_in_against_exchange(container, there, host, tmp_path):
+    container.shell(f"mkdir -p /tmp/there/top/d {host}; ln -s {host} /tmp/there/link")
+    (tmp_path / "tree/d").mkdir(parents=True)
+    (tmp_path / "tree/d/written").write_text("x")
+    race = run_in_background(container, "cd /tmp/there; while :; do mv -T top/d d2; mv -T link top/d; mv -T top/d link; mv -T d2 top/d; done")
+    try:
+        for _ in range(60):
+            cp(container, tmp_path / "tree/d/written", f"{there}/top/d/")
+            cp(container, f"{tmp_path}/tree/.", f"{there}/top")
+    finally:
+        race.kill()
+        race.wait()
+        container.exec("killall", "-9", "sh")
+    assert [path.name for path in host.iterdir()] == ["secret"]
+
+
+def test_cp_loads_nothing_of_the_container(container, there, tmp_path):
+    """CVE-2019-14271: no library, no program, no table of character sets of the container's."""
+    ok(cp(container, BUSYBOX, f"{container.name}:/tmp/there/busybox"))
+    opened = tmp_path / "opened"
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    packed = tmp_path / "packed.tar"
+    (tmp_path / "zwölf").write_text("x" * 100)
+    subprocess.run(["tar", "--format=pax", "-cf", packed, "-C", tmp_path, "zwölf"], check=True)
+    with open(packed) as stream:
+        done = subprocess.run(["strace", "-f", "-o", opened, "-e", "trace=open,openat,openat2,chroot,execve,mmap", VISOR, "cp", "-", there],
+                              stdin=stream, env=container.environment, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 0, done.stderr
+    inside = {}
+    for line in opened.read_text().splitlines():
+        pid, _, call = line.partition(" ")
+        if "chroot(" in call:
+            inside[pid] = []
+        elif pid in inside:
+            inside[pid].append(call.strip())
+    calls = [call for calls in inside.values() for call in calls]
+    assert calls and not [call for call in calls if "PROT_EXEC" in call or call.startswith(("execve", "open(")) or
+                          "gconv" in call or "locale" in call or ".so" in call], calls
+    assert container.shell("cat /tmp/there/zwölf") == "x" * 100
+
+
+def test_cp_opens_no_device(container, there, tmp_path):
+    container.shell("cd /tmp/there; mkfifo fifo; mknod null c 1 3; echo x >file")
+    done = cp(container, f"{there}/.", tmp_path / "out")
+    assert done.returncode == 0 and "left out: out/null: a device" in done.stderr
+    assert (tmp_path / "out/fifo").is_fifo() and (tmp_path / "out/file").read_text() == "x\n"
+    assert not (tmp_path / "out/null").exists()
+
+
+def test_cp_of_names_that_command_terminals(container, there, tmp_path):
+    container.shell("cd /tmp/there; mknod \"$(printf 'a\\033]0;evil\\007b')\" c 1 3")
+    done = cp(container, f"{there}/.", tmp_path / "out")
+    assert "\x1b" not in done.stderr and "a?]0;evil?b" in done.stderr
+
+
+def hostile_tar(*members):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, kind, link in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.mode = kind, link, 0o777
+            member.size = 4 if kind == tarfile.REGTYPE else 0
+            archive.addfile(member, io.BytesIO(b"evil"))
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("members", [
+    [("x/../../../evil", tarfile.REGTYPE, "")],
+    [("/HOST/evil", tarfile.REGTYPE, "")],
+    [("x", tarfile.SYMTYPE, "HOST"), ("x/evil", tarfile.REGTYPE, "")],
+    [("x/l", tarfile.SYMTYPE, "HOST"), ("x/l/evil", tarfile.REGTYPE, "")],
+    [("x/l", tarfile.SYMTYPE, "../host"), ("x/l/evil", tarfile.REGTYPE, "")],
+    [("x/l", tarfile.LNKTYPE, "../host/secret"), ("x/l", tarfile.REGTYPE, "")],
+    [("x/l", tarfile.LNKTYPE, "HOST/secret")],
+    [("x/l", tarfile.SYMTYPE, "HOST"), ("x/l", tarfile.DIRTYPE, ""), ("x/l/evil", tarfile.REGTYPE, "")],
+])
+def test_cp_from_a_hostile_guest(domain, there, host, tmp_path, members):
+    """Its tar says whatever it likes."""
+    if domain.kind != "machine":
+        pytest.skip("a guest's tar is its own")
+    data = hostile_tar(*[(name.replace("HOST", str(host).lstrip("/")) if name[0] == "/" else name, kind,
+                          link.replace("HOST", str(host))) for name, kind, link in members])
+    domain.shell("mkdir -p /tmp/evil; cat >/tmp/evil/tar; chmod +x /tmp/evil/tar", options=["-i"],
+                 stdin="#!/bin/sh\nexec cat /tmp/evil/data\n")
+    done = subprocess.run([VISOR, "exec", "-i", "box", "sh", "-c", "cat >/tmp/evil/data"], input=data, env=domain.environment)
+    assert done.returncode == 0
+    domain.shell("rm /bin/tar; cp /tmp/evil/tar /bin/tar; mkdir /tmp/there/x")
+    try:
+        done = cp(domain, f"{there}/x", tmp_path / "out")
+        again = cp(domain, f"{there}/x/.", tmp_path / "host")
+    finally:
+        domain.shell("ln -sf busybox /bin/tar")
+    assert done.returncode == 1 or not (tmp_path / "out/evil").is_file(), done
+    assert (host / "secret").read_text() == "HOST-SECRET\n" and not (tmp_path / "evil").exists()
+    for path in tmp_path.glob("**/evil"):
+        assert path.parent in (tmp_path / "host/x", tmp_path / "out") and not path.parent.is_symlink(), path
+    assert again.returncode in (0, 1) and again.stderr.count("\n") <= 1

@@ -47,21 +47,6 @@ struct executing {
     int terminal;
 };
 
-/* Those of the first process that are not ours. */
-static uint64_t different_namespaces(pid_t pid)
-{
-    uint64_t flags = 0;
-    for (const struct oci_name *n = oci_namespace_names; n->name; n++) {
-        char own[64], its[64];
-        struct stat a, b;
-        snprintf(own, sizeof own, "/proc/self/ns/%s", oci_namespace_file(n->value));
-        snprintf(its, sizeof its, "/proc/%d/ns/%s", (int)pid, oci_namespace_file(n->value));
-        if (stat(own, &a) == 0 && stat(its, &b) == 0 && a.st_ino != b.st_ino)
-            flags |= n->value;
-    }
-    return flags;
-}
-
 static int find_container(struct executing *executing, struct error *error)
 {
     const struct container_execution *execution = executing->execution;
@@ -87,7 +72,7 @@ static int find_container(struct executing *executing, struct error *error)
         return code;
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/root", record->pid);
-    executing->namespaces = different_namespaces(record->pid);
+    executing->namespaces = spawn_different_namespaces(record->pid);
     executing->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     return executing->root < 0 ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -228,4 +229,18 @@ int spawn_become_root(struct error *error)
     if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
         return error_set(error, -errno, "cannot become root of the user namespace: %s", strerror(errno));
     return 0;
+}
+
+uint64_t spawn_different_namespaces(pid_t pid)
+{
+    uint64_t flags = 0;
+    for (const struct oci_name *n = oci_namespace_names; n->name; n++) {
+        char own[64], its[64];
+        struct stat a, b;
+        snprintf(own, sizeof own, "/proc/self/ns/%s", oci_namespace_file(n->value));
+        snprintf(its, sizeof its, "/proc/%d/ns/%s", (int)pid, oci_namespace_file(n->value));
+        if (stat(own, &a) == 0 && stat(its, &b) == 0 && a.st_ino != b.st_ino)
+            flags |= n->value;
+    }
+    return flags;
 }

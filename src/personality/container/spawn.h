@@ -49,6 +49,9 @@ struct spawn_beside {
 };
 pid_t spawn_beside(struct spawn_beside *beside, struct error *error);
 
+/* The namespaces (CLONE_NEW*) of a process that are not the caller's. */
+uint64_t spawn_different_namespaces(pid_t pid);
+
 /* Becomes root of a user namespace, if that has one. */
 int spawn_become_root(struct error *error);
 
