@@ -112,3 +112,29 @@ def print_machine_figures(figures):
             return (f"{b['gain']:.2f} ({b['wall'][0]:.1f} and {b['wall'][1]:.1f} s of the clock, "
                     f"{b['cpu'][0]:.1f} and {b['cpu'][1]:.1f} of processors)")
         line("make -j2, 2 CPUs", gain, "times as fast as 1 CPU")
+
+
+def print_container_rows(rows):
+    """What bench/containers has measured in milliseconds."""
+    if not rows:
+        return
+    names = list(rows[0]["wall"])
+    clocks = (("cpu", "milliseconds of processors"), ("wall", "milliseconds of the clock"))
+    width = 8 * len(names) + 12 * (len(names) - 1)
+    print(f"{'':24}" + "   ".join(f"{title:^{width}}" for _, title in clocks))
+    head = "".join(f"{n:>8}" for n in names) + "".join(f"{'visor/' + n:>12}" for n in names[1:])
+    print(f"{'':24}{head}   {head}")
+    for row in rows:
+        print(f"{row['name']:24}" + "   ".join(
+            "".join(f"{row[c][n] * 1000:8.2f}" for n in names) +
+            "".join(f"{row[c + '_ratio'][n]:12.3f}" for n in names[1:]) for c, _ in clocks))
+
+
+def print_container_figures(figures):
+    """What bench/containers has measured otherwise."""
+    for name, f in figures.get("parallel", {}).items():
+        print(f"200 at once, {name:11} {f['good']} run after {f['seconds']:.2f} s; "
+              f"{f['gone']} deleted after {f['delete_seconds']:.2f} s")
+    for name, f in figures.get("memory", {}).items():
+        print(f"memory, {name:19} {f['processes']:.0f} processes stay by container: {f['pss']:.0f} KiB their share "
+              f"(PSS), {f['uss']:.0f} KiB their own (USS)")

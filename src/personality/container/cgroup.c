@@ -139,8 +139,7 @@ static void list_hierarchies(struct cgroup *cgroup)
     }
 }
 
-/* Root of a user namespace is a user of the host: systemd and device rules know the difference. */
-static bool is_host_root(void)
+bool cgroup_host_root(void)
 {
     unsigned inside = 1, outside = 1, count = 0;
     ssize_t size;
@@ -228,7 +227,7 @@ void cgroup_settle(struct cgroup *cgroup)
 
 static int find_path_systemd(struct cgroup *cgroup, const struct cgroup_request *request, struct error *error)
 {
-    bool user = !is_host_root();
+    bool user = !cgroup_host_root();
     char *slice, *scope;
     int result = cgroup_path_systemd(request->path, request->id, user, &slice, &scope, error);
     if (result < 0)
@@ -312,7 +311,7 @@ static int build(struct cgroup *cgroup, const struct cgroup_request *request, co
     }
     if (result == 0 && cgroup->path)
         result = cgroup_apply(cgroup, plan, error);
-    if (result == 0 && cgroup->path && resources && resources->device_count && is_host_root())
+    if (result == 0 && cgroup->path && resources && resources->device_count && cgroup_host_root())
         result = cgroup_apply_devices(cgroup, resources, false, error);
     return result;
 }

@@ -52,6 +52,10 @@ struct cgroup_host_facts {
 };
 int cgroup_host(struct cgroup_host_facts *facts, struct error *error);
 
+/* The caller is root of the host, and not of a user namespace as podman's for ordinary users: that root is a
+ * user of the host, for systemd and where devices are concerned. */
+bool cgroup_host_root(void);
+
 struct cgroup_request {
     const char *id;   /* the domain's id: the last part of the path where `path` is NULL */
     const char *path; /* linux.cgroupsPath, or NULL. "/a/b": from the mount's root. "a/b": below visor's own

@@ -106,16 +106,12 @@ int cgroup_mount_make(struct rootfs *rootfs, const struct oci_mount *mount, stru
     int target = inside_make(rootfs->tree, mount->destination, true, error);
     if (target < 0)
         return target;
-    struct cgroup_host_facts facts = {0};
-    int code = cgroup_host(&facts, error);
-    if (code < 0) {
-        close(target);
-        return code;
-    }
+    int code;
+    bool alone = cgroup_mode(rootfs->limits->cgroup) == CGROUP_V2;
     const struct cgroup_hierarchy *unified = find_unified(hierarchies, count);
     if (strcmp(mount->type, "cgroup2") == 0 && !unified) {
         code = error_set(error, -ENOTSUP, "%s: the container has no cgroup of version 2", mount->destination);
-    } else if (unified && (facts.mode == CGROUP_V2 || strcmp(mount->type, "cgroup2") == 0)) {
+    } else if (unified && (alone || strcmp(mount->type, "cgroup2") == 0)) {
         code = attach_one(target, unified, mount, error);
     } else {
         code = attach_several(target, hierarchies, count, mount, rootfs->config->platform.mount_label, error);

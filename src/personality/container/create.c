@@ -31,7 +31,7 @@ struct making {
     const struct container_options *options;
     struct oci_config *config;
     struct store_record record;
-    char bundle[PATH_MAX], root[PATH_MAX], created[40];
+    char bundle[PATH_MAX], root[PATH_MAX], created[112];
     int bundle_fd, directory, channel;
     struct first first;
     pid_t pid;
@@ -117,8 +117,10 @@ static void fill_record(struct making *making)
     struct tm parts;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
-    size_t length = strftime(making->created, sizeof making->created, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(making->created + length, sizeof making->created - length, ".%09ldZ", now.tv_nsec);
+    /* not by strftime(), which reads the file of the time zone first */
+    snprintf(making->created, sizeof making->created, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ",
+             parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+             now.tv_nsec);
     making->record = (struct store_record){
         .version = OCI_VERSION,
         .id = making->options->id,

@@ -99,9 +99,11 @@ static int make_prefix(int root, const char *path, size_t length, bool directory
 
 static int make_path(int root, const char *path, size_t length, bool directory, unsigned links)
 {
-    int fd = -ENOENT;
     while (length && path[length - 1] == '/')
         length--;
+    int fd = make_prefix(root, path, length, directory, links); /* mostly only the last part is missing */
+    if (fd != -ENOENT)
+        return fd;
     for (size_t i = 1; i < length; i++) {
         if (path[i] != '/' || path[i - 1] == '/')
             continue;

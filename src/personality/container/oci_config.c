@@ -5,15 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "personality/container/oci_check.h"
-
-#define CONFIG_SIZE_MAX (16 << 20) /* bytes; far above what any tool writes */
 
 const char *const oci_hook_names[OCI_HOOK_KINDS] = {
     [OCI_HOOK_PRESTART] = "prestart",
@@ -343,61 +338,18 @@ static const struct json_field config_fields[] = {
     {0},
 };
 
-/* Whether these digits are more than jansson's integers can be. */
-static bool is_large(const char *digits, size_t count)
+/* The document is there, or the reason why not. */
+static int take_config(struct oci_config **out, struct oci_config *config, int code, struct error *error)
 {
-    static const char largest[] = "9223372036854775807";
-    size_t room = sizeof largest - 1;
-    return count > room || (count == room && memcmp(digits, largest, room) > 0);
-}
-
-/* jansson refuses integers above INT64_MAX, which "no limit" is in configurations that Go programs write:
- * those get a
- * ".0", by which they are reals. Of malloc(). */
-static char *without_large_integers(const char *text, size_t size, size_t *new_size)
-{
-    char *copy = malloc(size * 2 + 1); /* a number that grows by 2 has 19 digits */
-    bool in_text = false;
-    size_t out = 0;
-    for (size_t i = 0; copy && i < size;) {
-        size_t run = 0;
-        while (!in_text && i + run < size && text[i + run] >= '0' && text[i + run] <= '9')
-            run++;
-        if (!run) {
-            if (text[i] == '"')
-                in_text = !in_text;
-            else if (in_text && text[i] == '\\' && i + 1 < size)
-                copy[out++] = text[i++];
-            copy[out++] = text[i++];
-            continue;
-        }
-        bool fraction = i && memchr(".eE+", text[i - 1], 4);
-        bool continued = i + run < size && memchr(".eE", text[i + run], 3);
-        memcpy(copy + out, text + i, run);
-        out += run;
-        if (!fraction && !continued && is_large(text + i, run)) {
-            copy[out++] = '.';
-            copy[out++] = '0';
-        }
-        i += run;
-    }
-    *new_size = out;
-    return copy;
-}
-
-static int load(struct json_binding *binding, const char *text, size_t size, struct error *error)
-{
-    json_error_t problem;
-    binding->document = json_loadb(text, size, 0, &problem);
-    if (!binding->document && json_error_code(&problem) == json_error_numeric_overflow) {
-        char *changed = without_large_integers(text, size, &size);
-        if (changed)
-            binding->document = json_loadb(changed, size, 0, &problem);
-        free(changed);
-    }
-    if (!binding->document)
-        return error_set(error, -EINVAL, "not a JSON document: line %d: %s", problem.line, problem.text);
-    return 0;
+    if (code == 0)
+        code = json_bind(&config->binding, config->binding.document, config_fields, config, error);
+    if (code == 0)
+        code = oci_check_config(config, error);
+    if (code < 0)
+        oci_config_free(config);
+    else
+        *out = config;
+    return code;
 }
 
 int oci_config_parse(struct oci_config **out, const char *text, size_t size, struct error *error)
@@ -405,60 +357,15 @@ int oci_config_parse(struct oci_config **out, const char *text, size_t size, str
     struct oci_config *config = calloc(1, sizeof *config);
     if (!config)
         return error_set(error, -ENOMEM, "cannot read the configuration: out of memory");
-    int code = load(&config->binding, text, size, error);
-    if (code == 0)
-        code = json_bind(&config->binding, config->binding.document, config_fields, config, error);
-    if (code == 0)
-        code = oci_check_config(config, error);
-    if (code < 0) {
-        oci_config_free(config);
-        return code;
-    }
-    *out = config;
-    return 0;
-}
-
-/* The whole file into memory of malloc(). */
-static int read_file(int directory, const char *name, char **text, size_t *size, struct error *error)
-{
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (fd < 0)
-        return error_set(error, -errno, "cannot open %s: %s", name, strerror(errno));
-    int code = 0;
-    *text = NULL;
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
-        code = error_set(error, -EINVAL, "cannot read %s: it is not a file", name);
-    else if (status.st_size > CONFIG_SIZE_MAX)
-        code = error_set(error, -EFBIG, "cannot read %s: it is larger than 16 MiB", name);
-    else if (!(*text = malloc((size_t)status.st_size + 1)))
-        code = error_set(error, -ENOMEM, "cannot read %s: out of memory", name);
-    *size = 0;
-    while (code == 0 && *size < (size_t)status.st_size) {
-        ssize_t got = read(fd, *text + *size, (size_t)status.st_size - *size);
-        if (got < 0)
-            code = error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
-        else if (got == 0)
-            break;
-        else
-            *size += (size_t)got;
-    }
-    close(fd);
-    if (code < 0)
-        free(*text);
-    return code;
+    return take_config(out, config, json_binding_parse(&config->binding, text, size, error), error);
 }
 
 int oci_config_read(struct oci_config **out, int directory, const char *name, struct error *error)
 {
-    char *text;
-    size_t size;
-    int code = read_file(directory, name, &text, &size, error);
-    if (code < 0)
-        return code;
-    code = oci_config_parse(out, text, size, error);
-    free(text);
-    return code;
+    struct oci_config *config = calloc(1, sizeof *config);
+    if (!config)
+        return error_set(error, -ENOMEM, "cannot read the configuration: out of memory");
+    return take_config(out, config, json_binding_read(&config->binding, directory, name, error), error);
 }
 
 void oci_config_free(struct oci_config *config)
@@ -469,33 +376,34 @@ void oci_config_free(struct oci_config *config)
     free(config);
 }
 
+static int take_process(struct oci_process_file **out, struct oci_process_file *file, int code,
+                        struct error *error)
+{
+    if (code == 0)
+        code = json_bind(&file->binding, file->binding.document, process_fields, &file->process, error);
+    if (code == 0)
+        code = oci_check_process(&file->binding, &file->process, error);
+    if (code < 0)
+        oci_process_free(file);
+    else
+        *out = file;
+    return code;
+}
+
 int oci_process_parse(struct oci_process_file **out, const char *text, size_t size, struct error *error)
 {
     struct oci_process_file *file = calloc(1, sizeof *file);
     if (!file)
         return error_set(error, -ENOMEM, "cannot read the process: out of memory");
-    int code = load(&file->binding, text, size, error);
-    if (code == 0)
-        code = json_bind(&file->binding, file->binding.document, process_fields, &file->process, error);
-    if (code == 0)
-        code = oci_check_process(&file->binding, &file->process, error);
-    if (code < 0) {
-        oci_process_free(file);
-        return code;
-    }
-    *out = file;
-    return 0;
+    return take_process(out, file, json_binding_parse(&file->binding, text, size, error), error);
 }
 
 int oci_process_read(struct oci_process_file **out, const char *path, struct error *error)
 {
-    char *text;
-    size_t size;
-    int code = read_file(AT_FDCWD, path, &text, &size, error);
-    if (code < 0)
-        return code;
-    code = oci_process_parse(out, text, size, error);
-    free(text);
+    struct oci_process_file *file = calloc(1, sizeof *file);
+    if (!file)
+        return error_set(error, -ENOMEM, "cannot read the process: out of memory");
+    int code = take_process(out, file, json_binding_read(&file->binding, AT_FDCWD, path, error), error);
     if (code < 0)
         error_prefix(error, "%s: ", path);
     return code;

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD_SIZE_MAX (1 << 20)
+#include "personality/container/cgroup.h"
 
 static const struct json_field record_fields[] = {
     {.name = "ociVersion",
@@ -39,22 +39,11 @@ static const struct json_field record_fields[] = {
     {0},
 };
 
-/* Root of the host, and not of an ordinary user's namespace, as podman calls its runtime. */
-static bool is_host_root(void)
-{
-    unsigned first = 1, outside = 1, count = 0;
-    FILE *file = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
-    bool found = file && fscanf(file, "%u %u %u", &first, &outside, &count) == 3;
-    if (file)
-        fclose(file);
-    return found && first == 0 && outside == 0 && count == UINT32_MAX;
-}
-
 char *store_default_root(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     char path[PATH_MAX];
-    if (is_host_root())
+    if (cgroup_host_root())
         return strdup("/run/visor/oci");
     if (runtime && runtime[0])
         snprintf(path, sizeof path, "%s/visor/oci", runtime);
@@ -207,27 +196,21 @@ int store_write(int directory, const struct store_record *record, struct error *
 
 int store_read(int directory, struct store_entry **out, struct error *error)
 {
-    int fd = openat(directory, "record.json", O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return error_set(error, -ENOENT, "the container is not made yet");
-    if (fd < 0)
-        return error_set(error, -errno, "cannot open the container's record: %s", strerror(errno));
     struct store_entry *entry = calloc(1, sizeof *entry);
-    json_error_t problem;
-    int code = 0;
     if (!entry)
-        code = error_set(error, -ENOMEM, "cannot read the container's record: out of memory");
-    else if (!(entry->binding.document = json_loadfd(fd, 0, &problem)))
-        code = error_set(error, -EINVAL, "the container's record is damaged: %s", problem.text);
-    else
+        return error_set(error, -ENOMEM, "cannot read the container's record: out of memory");
+    int code = json_binding_read(&entry->binding, directory, "record.json", error);
+    if (code == -ENOENT)
+        error_set(error, code, "the container is not made yet");
+    else if (code == -EINVAL)
+        error_prefix(error, "the container's record is damaged: ");
+    if (code == 0)
         code = json_bind(&entry->binding, entry->binding.document, record_fields, &entry->record, error);
-    close(fd);
-    if (code < 0) {
+    if (code < 0)
         store_entry_free(entry);
-        return code;
-    }
-    *out = entry;
-    return 0;
+    else
+        *out = entry;
+    return code;
 }
 
 void store_entry_free(struct store_entry *entry)
