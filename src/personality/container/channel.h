@@ -29,6 +29,8 @@ enum channel_kind {
     CHANNEL_STARTED,      /* from the child: on the way to execve(): nothing but an error may follow */
     CHANNEL_NOT_EXECUTED, /* from launch.S: `pid` is execve()'s negative errno */
     CHANNEL_DEVICE,       /* to the domain's process: `fd` is the device that was made inside */
+    CHANNEL_FOREIGN,      /* to the parent: the program is for another CPU */
+    CHANNEL_VISOR,        /* the answer: `fd` is visor's own file, for the process to execute */
 };
 
 struct channel_message {

@@ -17,6 +17,7 @@
 #include "personality/container/channel.h"
 #include "personality/container/container.h"
 #include "personality/container/first.h"
+#include "personality/container/foreign.h"
 #include "personality/container/hook.h"
 #include "personality/container/id_map.h"
 #include "personality/container/pid_file.h"
@@ -259,6 +260,7 @@ static int serve(struct making *making, struct error *error)
             if (code == 0)
                 channel_send(making->channel, CHANNEL_TAKEN, -1);
             break;
+        case CHANNEL_FOREIGN: code = foreign_serve(making->channel, error); break;
         case CHANNEL_READY: cgroup_settle(making->first.limits.cgroup); return 0;
         case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;
         default:

@@ -19,6 +19,7 @@
 #include "personality/container/container.h"
 #include "personality/container/container_user.h"
 #include "personality/container/environment.h"
+#include "personality/container/foreign.h"
 #include "personality/container/held.h"
 #include "personality/container/limits.h"
 #include "personality/container/oci_names.h"
@@ -158,7 +159,7 @@ static int take_streams(const int *stdio, struct error *error)
     return 0;
 }
 
-static int become(struct executing *executing, char **program, struct error *error)
+static int become(struct executing *executing, struct process_program *program, struct error *error)
 {
     struct container_terminal terminal = {-1, -1};
     int label;
@@ -191,7 +192,7 @@ static int become(struct executing *executing, char **program, struct error *err
 static _Noreturn void run(struct executing *executing)
 {
     struct error error = ERROR_INIT;
-    char *program = NULL;
+    struct process_program program = {0};
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -201,7 +202,7 @@ static _Noreturn void run(struct executing *executing)
         if (channel_expect(executing->channel, CHANNEL_START, &error) < 0)
             _exit(1); /* nobody waits for it any more */
         process_close_on_exec(STDERR_FILENO + 1 + executing->execution->preserve_fds);
-        limits_execute(&executing->limits, &executing->process, program, &error);
+        limits_execute(&executing->limits, &executing->process, &program, &error);
     }
     channel_send_error(executing->channel, &error);
     _exit(1);
@@ -260,6 +261,12 @@ static int serve(struct executing *executing, struct error *error)
             if (code < 0)
                 return code;
             channel_send(executing->channel, CHANNEL_TAKEN, -1);
+            break;
+        }
+        case CHANNEL_FOREIGN: {
+            int code = foreign_serve(executing->channel, error);
+            if (code < 0)
+                return code;
             break;
         }
         case CHANNEL_READY:

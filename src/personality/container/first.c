@@ -164,7 +164,7 @@ static void set_personality(const struct oci_linux *platform)
         personality(value);
 }
 
-static int prepare(struct first *first, char **program, struct error *error)
+static int prepare(struct first *first, struct process_program *program, struct error *error)
 {
     const struct oci_config *config = first->config;
     struct container_terminal terminal = {-1, -1};
@@ -185,7 +185,8 @@ static int prepare(struct first *first, char **program, struct error *error)
     const int descriptors[] = {terminal.slave, label};
     if (config->has_process)
         code = limits_become(&first->limits, &config->process, descriptors, first->channel, program, error);
-    process_close_others(first->options->preserve_fds, kept, 3);
+    if (code == 0)
+        process_close_rest(first->options->preserve_fds, kept, 3, program);
     return code;
 }
 
@@ -221,13 +222,14 @@ static int wait_for_start(struct first *first)
 }
 
 /* Returns only what went wrong. */
-static int execute(struct first *first, int channel, const char *program, struct error *error)
+static int execute(struct first *first, int channel, const struct process_program *program,
+                   struct error *error)
 {
     const struct oci_process *process = &first->config->process;
-    if (first->launch < 0)
+    if (first->launch < 0 || program->execution)
         return limits_execute(&first->limits, process, program, error);
-    int code = self_exe_launch(first->launch, channel, program, process->args, process->environment);
-    return error_set(error, code, "exec: \"%s\": %s", program, strerror(-code));
+    int code = self_exe_launch(first->launch, channel, program->path, process->args, process->environment);
+    return error_set(error, code, "exec: \"%s\": %s", program->path, strerror(-code));
 }
 
 /* What the creator is in the middle of is not the program's. */
@@ -249,7 +251,7 @@ static int take_over(const struct first *first, struct error *error)
 void first_run(struct first *first)
 {
     struct error error = ERROR_INIT;
-    char *program = NULL;
+    struct process_program program = {0};
     if (take_over(first, &error) < 0 || prepare(first, &program, &error) < 0) {
         channel_send_error(first->channel, &error);
         _exit(1);
@@ -258,12 +260,12 @@ void first_run(struct first *first)
     if (channel < 0)
         _exit(1);
     int code = run_hooks(first, OCI_HOOK_START_CONTAINER, CONTAINER_CREATED, &error);
-    if (code == 0 && !program)
+    if (code == 0 && !program.path)
         code = error_set(&error, -EINVAL, "process: missing, and there is nothing to start");
     if (code == 0) {
         process_close_on_exec(3 + first->options->preserve_fds);
         channel_send(channel, CHANNEL_STARTED, -1);
-        execute(first, channel, program, &error);
+        execute(first, channel, &program, &error);
     }
     channel_send_error(channel, &error);
     _exit(1);

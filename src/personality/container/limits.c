@@ -10,7 +10,7 @@
 
 #include "base/macros.h"
 #include "personality/container/channel.h"
-#include "personality/container/process.h"
+#include "personality/container/foreign.h"
 
 #define ALL_ACCESS (RESOURCE_DEVICE_READ | RESOURCE_DEVICE_WRITE | RESOURCE_DEVICE_MKNOD)
 /* What is killed may take this long to be gone. */
@@ -168,7 +168,7 @@ static int load_filter(struct limits *limits, int channel, struct error *error)
 }
 
 int limits_become(struct limits *limits, const struct oci_process *process, const int descriptors[2],
-                  int channel, char **program, struct error *error)
+                  int channel, struct process_program *program, struct error *error)
 {
     bool inside = false;
     int code = process_take(process, descriptors[0], descriptors[1], &inside, error);
@@ -176,14 +176,16 @@ int limits_become(struct limits *limits, const struct oci_process *process, cons
         code = load_filter(limits, channel, error);
     if (code == 0)
         code = process_become(process, inside, program, error);
+    if (code == 0)
+        code = foreign_prepare(process, channel, program, error);
     if (code == 0 && limits->has_filter &&
         limits->filter.notifies) /* while there is somebody to give it to */
         code = load_filter(limits, channel, error);
     return code;
 }
 
-int limits_execute(struct limits *limits, const struct oci_process *process, const char *program,
-                   struct error *error)
+int limits_execute(struct limits *limits, const struct oci_process *process,
+                   const struct process_program *program, struct error *error)
 {
     int code = limits->has_filter ? load_filter(limits, -1, error) : 0;
     return code < 0 ? code : process_execute(process, program, error);

@@ -10,6 +10,7 @@
 
 #include "personality/container/cgroup.h"
 #include "personality/container/container.h"
+#include "personality/container/process.h"
 #include "personality/container/seccomp.h"
 #include "personality/container/store.h"
 
@@ -46,9 +47,9 @@ int limits_enter(struct limits *limits, struct error *error);
  * it is the last thing before execve(); else it takes rights which the program will not have, and comes
  * before they are dropped. */
 int limits_become(struct limits *limits, const struct oci_process *process, const int descriptors[2],
-                  int channel, char **program, struct error *error);
+                  int channel, struct process_program *program, struct error *error);
 /* Returns only what went wrong. */
-int limits_execute(struct limits *limits, const struct oci_process *process, const char *program,
-                   struct error *error);
+int limits_execute(struct limits *limits, const struct oci_process *process,
+                   const struct process_program *program, struct error *error);
 
 #endif

@@ -286,6 +286,19 @@ void process_close_others(unsigned preserved, const int *kept, unsigned count)
     }
 }
 
+void process_close_rest(unsigned preserved, const int *kept, unsigned count,
+                        const struct process_program *program)
+{
+    int all[8];
+    unsigned all_count = 0;
+    for (unsigned i = 0; i < count && all_count < ARRAY_SIZE(all); i++)
+        all[all_count++] = kept[i];
+    const int *needed = program->execution ? linux_execution_descriptors(program->execution) : NULL;
+    for (unsigned i = 0; needed && i < LINUX_EXECUTION_DESCRIPTORS && all_count < ARRAY_SIZE(all); i++)
+        all[all_count++] = needed[i];
+    process_close_others(preserved, all, all_count);
+}
+
 int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
                  struct error *error)
 {
@@ -301,17 +314,26 @@ int process_take(const struct oci_process *process, int terminal, int label, boo
     return code == -EACCES ? 0 : code;
 }
 
-int process_become(const struct oci_process *process, bool inside, char **program, struct error *error)
+int process_become(const struct oci_process *process, bool inside, struct process_program *program,
+                   struct error *error)
 {
     int code = set_identity(process, error);
     if (code == 0 && !inside)
         code = enter_directory(process, error);
-    return code < 0 ? code : find_program(process, program, error);
+    return code < 0 ? code : find_program(process, &program->path, error);
 }
 
-int process_execute(const struct oci_process *process, const char *path, struct error *error)
+int process_execute(const struct oci_process *process, const struct process_program *program,
+                    struct error *error)
 {
     static char *const nothing[] = {NULL};
-    execve(path, (char **)process->args, process->environment ? (char **)process->environment : nothing);
-    return error_set(error, -errno, "exec: \"%s\": %s", path, strerror(errno));
+    int code;
+    if (program->execution) {
+        code = linux_execution_run(program->execution);
+    } else {
+        execve(program->path, (char **)process->args,
+               process->environment ? (char **)process->environment : nothing);
+        code = -errno;
+    }
+    return error_set(error, code, "exec: \"%s\": %s", program->path, strerror(-code));
 }

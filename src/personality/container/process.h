@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "personality/container/oci_config.h"
+#include "personality/linux/linux.h"
 
 /* Opens what labels are written to, while the host's /proc is there: a descriptor, or -1: none is asked for.
  * -ENOTSUP: this host has no AppArmor or SELinux. */
@@ -24,17 +25,27 @@ int process_leave_keyring(struct error *error);
  * and, if it can be entered yet, working directory: *inside. */
 int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
                  struct error *error);
-/* Then its user, capabilities, and what is left: what rights there were are gone. *program, of malloc(), is
- * what is to be executed, by the process's own PATH. */
-int process_become(const struct oci_process *process, bool inside, char **program, struct error *error);
+/* What is to be executed. It is never freed: the process that has it executes it or ends. */
+struct process_program {
+    char *path;                        /* NULL: nothing */
+    struct linux_execution *execution; /* how it is executed if it is for another CPU; NULL: by the kernel */
+};
+/* Then its user, capabilities, and what is left: what rights there were are gone. The program is found by the
+ * process's own PATH. */
+int process_become(const struct oci_process *process, bool inside, struct process_program *program,
+                   struct error *error);
 
 /* Closes all but the standard streams, `preserved` descriptors that follow them, and `kept`: no way is left
  * to the host. */
 void process_close_others(unsigned preserved, const int *kept, unsigned count);
+/* The same, with what the program needs. */
+void process_close_rest(unsigned preserved, const int *kept, unsigned count,
+                        const struct process_program *program);
 /* All descriptors from `first` on are closed by execve(). */
 void process_close_on_exec(unsigned first);
 
 /* Returns only what went wrong. */
-int process_execute(const struct oci_process *process, const char *path, struct error *error);
+int process_execute(const struct oci_process *process, const struct process_program *program,
+                    struct error *error);
 
 #endif

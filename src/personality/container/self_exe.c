@@ -65,7 +65,7 @@ static int open_by_overlay(void)
     int mount = make_overlay(path);
     if (mount < 0)
         return -1;
-    int fd = openat(mount, slash + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(mount, slash + 1, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     close(mount);
     if (fd >= 0 && (stat(SELF, &own) < 0 || fstat(fd, &found) < 0 || own.st_ino != found.st_ino ||
                     own.st_size != found.st_size)) {
@@ -129,6 +129,17 @@ bool self_exe_is_exposed_by(pid_t pid)
     return leads_to_file(path);
 }
 
+int self_exe_open(struct error *error)
+{
+    int fd = self_exe_is_exposed() ? open_by_overlay() : open(SELF, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        fd = make_copy();
+    return fd < 0 ? error_set(error, -errno,
+                              "cannot make a copy of visor's own file that containers cannot write to: %s",
+                              strerror(errno))
+                  : fd;
+}
+
 int self_exe_protect(struct error *error)
 {
     if (!self_exe_is_exposed())
@@ -136,13 +147,9 @@ int self_exe_protect(struct error *error)
     char **words = read_words();
     if (!words)
         return error_set(error, -EIO, "cannot read /proc/self/cmdline");
-    int fd = open_by_overlay();
+    int fd = self_exe_open(error);
     if (fd < 0)
-        fd = make_copy();
-    if (fd < 0)
-        return error_set(error, -errno,
-                         "cannot make a copy of visor's own file that containers cannot write to: %s",
-                         strerror(errno));
+        return fd;
     execveat(fd, "", words, environ, AT_EMPTY_PATH);
     return error_set(error, -errno, "cannot execute a copy of visor's own file: %s", strerror(errno));
 }

@@ -25,6 +25,10 @@ bool self_exe_is_exposed_by(pid_t pid);
 /* To be called before anything else is done: this process may begin again, with the same command line. */
 int self_exe_protect(struct error *error);
 
+/* The file for a program in a container that is to execute visor: as protected as the above. Close-on-exec.
+ */
+int self_exe_open(struct error *error);
+
 /*
  * The cheap way, where nobody can look at a process of visor in the container before it executes its program:
  * that is executed by a tiny program in between (launch.S), in sealed memory. A descriptor, or -1: not to be

@@ -29,7 +29,7 @@ void linux_debug_print(const struct linux_process *process, char text[LINUX_DEBU
 {
     const struct linux_debugger *debugger = process->debugger;
     if (!debugger) {
-        snprintf(text, LINUX_DEBUG_TEXT, "-");
+        snprintf(text, LINUX_DEBUG_TEXT, LINUX_DEBUG_NONE);
         return;
     }
     const struct gdb_settings *settings = &debugger->session.settings;

@@ -28,6 +28,7 @@ struct linux_debug_start {
 
 /* As text without blanks, for a program that is executed (read by exec_parse.c). */
 #define LINUX_DEBUG_TEXT 128
+#define LINUX_DEBUG_NONE "-"
 void linux_debug_print(const struct linux_process *process, char text[LINUX_DEBUG_TEXT]);
 /* Whether the debugger's descriptors go with the program that is executed. */
 void linux_debug_inherit(const struct linux_process *process, bool on);

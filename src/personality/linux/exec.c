@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,12 +145,20 @@ static int64_t exec_guest(struct linux_thread *thread, struct linux_exec *exec, 
     target->fd = linux_hide_fd(target->fd, false);
     linux_debug_print(process, debugger);
     linux_session_lock(process);
-    if (asprintf(&exec->variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %d %s %zu %s %s",
-                 process->own_fds[OWN_VISOR], target->fd, process->own_fds[OWN_STORE],
-                 process->own_fds[OWN_STORE] >= 0 ? process->layout : 0, process->own_fds[OWN_TRACE],
-                 process->trace, process->interpret, process->translate_host, process->by_binfmt, debugger,
-                 strlen(target->exec_name), target->exec_name, target->path) < 0)
-        exec->variable = NULL;
+    const struct linux_start start = {
+        .visor_fd = process->own_fds[OWN_VISOR],
+        .program_fd = target->fd,
+        .store_fd = process->own_fds[OWN_STORE],
+        .layout = process->own_fds[OWN_STORE] >= 0 ? process->layout : 0,
+        .trace_fd = process->own_fds[OWN_TRACE],
+        .trace = process->trace,
+        .interpret = process->interpret,
+        .translate_host = process->translate_host,
+        .by_binfmt = process->by_binfmt,
+        .exec_name = target->exec_name,
+        .path = target->path,
+    };
+    exec->variable = linux_exec_print(&start, debugger);
     if (exec->variable)
         exec->arguments = make_vector(process, target->prefix, target->prefix_count, vectors[0],
                                       target->prefix_count ? 1 : 0, &result);

@@ -47,7 +47,7 @@ static bool parse_debugger(const char *text, struct linux_debug_start *start)
 {
     unsigned no_ack, exec_events;
     *start = (struct linux_debug_start){.listen_fd = -1, .fd = -1};
-    if (strcmp(text, "-") == 0)
+    if (strcmp(text, LINUX_DEBUG_NONE) == 0)
         return true;
     if (sscanf(text, "%d,%d,%u,%u,%" SCNx64 ",%" SCNx64 ",%" SCNx64, &start->listen_fd, &start->fd, &no_ack,
                &exec_events, &start->settings.passed[0], &start->settings.passed[1],
@@ -56,6 +56,17 @@ static bool parse_debugger(const char *text, struct linux_debug_start *start)
     start->settings.no_ack = no_ack;
     start->settings.exec_events = exec_events;
     return true;
+}
+
+char *linux_exec_print(const struct linux_start *start, const char *debugger)
+{
+    char *variable;
+    if (asprintf(&variable, LINUX_EXEC_VARIABLE "%d %d %d %" PRIx64 " %d %u %d %d %d %s %zu %s %s",
+                 start->visor_fd, start->program_fd, start->store_fd, start->layout, start->trace_fd,
+                 start->trace, start->interpret, start->translate_host, start->by_binfmt, debugger,
+                 strlen(start->exec_name), start->exec_name, start->path) < 0)
+        return NULL;
+    return variable;
 }
 
 bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX])

@@ -43,6 +43,28 @@ struct linux_program {
 int linux_run(const struct linux_program *program, struct error *error);
 
 /*
+ * For a process that is ready to execute a program by itself, with rights, filters and descriptors as the
+ * program is to have them: a container's. Only a foreign program takes this way; the kernel executes the
+ * others.
+ */
+/* Whether it is a program, or a script of one, for another CPU that visor translates. What cannot be read is
+ * not. */
+bool linux_is_foreign(const char *path);
+struct linux_execution;
+/*
+ * Finds all that it takes while there is time to say what is missing. `visor_fd` leads to visor's own file as
+ * the program's processes may have it; taken over. The vectors must last. -errno as of execve().
+ */
+int linux_execution_new(struct linux_execution **out, int visor_fd, const char *path, char *const *arguments,
+                        char *const *environment, struct error *error);
+/* What it has open: these must still be there when it is run. */
+enum { LINUX_EXECUTION_DESCRIPTORS = 2 };
+const int *linux_execution_descriptors(const struct linux_execution *execution);
+/* Executes visor as the program. Returns only on failure: a negative errno. */
+int linux_execution_run(const struct linux_execution *execution);
+void linux_execution_free(struct linux_execution *execution); /* may be NULL */
+
+/*
  * To be called first in main(): when the kernel started this process by binfmt_misc to run a program, runs it
  * and never returns.
  */

@@ -64,6 +64,9 @@ struct linux_start {
  * "=" (exec.c). */
 #define LINUX_EXEC_VARIABLE "VISOR_INTERNAL="
 
+/* Such a variable, of malloc(), or NULL. `debugger`: of linux_debug_print(), or LINUX_DEBUG_NONE.
+ * (exec_parse.c) */
+char *linux_exec_print(const struct linux_start *start, const char *debugger);
 /* Reads such a variable: all of *start but the arguments and the environment, and the name that
  * start->exec_name then is. False: it is somebody else's. (exec_parse.c) */
 bool linux_exec_parse(const char *variable, struct linux_start *start, char exec_name[PATH_MAX]);
