@@ -587,6 +587,14 @@ def test_rootless_life(rootless):
     rootless.run("delete", rootless.id, check=True)
 
 
+def test_rootless_groups(rootless):
+    """The process's own group again, as podman has it at a build, is nothing that takes rights."""
+    rootless.config["process"]["user"]["additionalGids"] = [0]
+    assert rootless.shell("id -g") == "0\n"
+    rootless.config["process"]["user"]["additionalGids"] = [0, 5]
+    refused(rootless.container("true"), "process.user.additionalGids")
+
+
 def test_default_state_directory_of_a_user(rootless):
     """Also as root of a user namespace, as podman calls its runtime for ordinary users."""
     rootless.config["process"]["args"] = ["true"]

@@ -175,13 +175,17 @@ static int set_capabilities(const struct oci_capabilities *capabilities, struct 
     return 0;
 }
 
-/* An ordinary user's user namespace may forbid it: then the groups stay those of who made the container. */
+/* An ordinary user's user namespace may forbid it: then the groups stay those of who made the container, and
+ * that is as asked for if no others than the process's own were. */
 static int set_groups(const struct oci_user *user, struct error *error)
 {
     if (setgroups(user->additional_gids_count, user->additional_gids) == 0)
         return 0;
     int code = -errno;
-    if (code == -EPERM && !user->additional_gids_count)
+    unsigned others = 0;
+    for (unsigned i = 0; i < user->additional_gids_count; i++)
+        others += user->additional_gids[i] != user->gid;
+    if (code == -EPERM && !others)
         return 0;
     return error_set(error, code, "process.user.additionalGids: cannot set them: %s", strerror(-code));
 }
