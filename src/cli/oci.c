@@ -19,8 +19,9 @@
 struct oci_options oci_options;
 
 const struct command *const oci_commands[] = {
-    &oci_create, &oci_start, &oci_state,  &oci_kill,   &oci_delete, &oci_run,      &oci_exec, &oci_ps,
-    &oci_list,   &oci_pause, &oci_resume, &oci_update, &oci_spec,   &oci_features, NULL,
+    &oci_create, &oci_start,    &oci_state,      &oci_kill,    &oci_delete, &oci_run,
+    &oci_exec,   &oci_ps,       &oci_list,       &oci_pause,   &oci_resume, &oci_update,
+    &oci_spec,   &oci_features, &oci_checkpoint, &oci_restore, NULL,
 };
 
 enum option { ROOT, LOG, LOG_FORMAT, DEBUG, SYSTEMD_CGROUP, ROOTLESS, VERSION };
@@ -140,10 +141,12 @@ static int run_oci(void *state, int count, char **words)
 const struct command command_oci = {
     .name = "oci",
     .arguments = "COMMAND [OPTION…] [ARGUMENT…]",
-    .words = "create start state kill delete run exec ps list pause resume update spec features",
+    .words =
+        "create start state kill delete run exec ps list pause resume update spec features checkpoint restore",
     .summary = "Runs containers as an OCI runtime, for podman, containerd and others",
     .details =
-        "Commands: create start state kill delete run exec ps list pause resume update spec features.\n"
+        "Commands: create start state kill delete run exec ps list pause resume update spec features\n"
+        "checkpoint restore.\n"
         "\"visor oci COMMAND --help\" tells more about one. Called as visor-oci, visor is this command.\n"
         "\n"
         "Examples:\n"

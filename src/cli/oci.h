@@ -33,8 +33,8 @@ int oci_foreground(struct container_new *made);
 /* Before the process is made: signals wait until oci_foreground(). */
 void oci_hold_signals(void);
 
-extern const struct command oci_create, oci_delete, oci_exec, oci_features, oci_kill, oci_list, oci_pause,
-    oci_ps, oci_resume, oci_run, oci_spec, oci_start, oci_state, oci_update;
+extern const struct command oci_checkpoint, oci_create, oci_delete, oci_exec, oci_features, oci_kill,
+    oci_list, oci_pause, oci_ps, oci_restore, oci_resume, oci_run, oci_spec, oci_start, oci_state, oci_update;
 extern const struct command *const oci_commands[]; /* ends with NULL */
 
 #endif

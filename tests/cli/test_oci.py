@@ -335,6 +335,18 @@ def test_nothing_of_the_host_is_open(runtime):
         refused(runtime.container("true"), "process.cwd")
 
 
+def test_null_device_is_the_containers_own(runtime):
+    runtime.config["process"]["args"] = ["sleep", "1000"]
+    runtime.write()
+    subprocess.run(runtime.command("run", "--detach", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=True)
+    pid = runtime.state()["pid"]
+    inside = os.stat(f"/proc/{pid}/root/dev/null")
+    for stream in range(3):
+        status = os.stat(f"/proc/{pid}/fd/{stream}")
+        assert (status.st_dev, status.st_ino) == (inside.st_dev, inside.st_ino) != (os.stat("/dev/null").st_dev, inside.st_ino)
+
+
 def test_visors_own_file_cannot_be_written(runtime):
     """CVE-2019-5736: what waits as visor where others may look at it does not lead to the host's file."""
     before = VISOR.stat()

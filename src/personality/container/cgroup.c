@@ -76,6 +76,12 @@ int cgroup_directory(const struct cgroup *cgroup)
     return cgroup->entrance >= 0 ? cgroup->entrance : place ? place->directory : -1;
 }
 
+const char *cgroup_hierarchy_name(const struct cgroup_hierarchy *hierarchy)
+{
+    const char *name = hierarchy->version == 2 ? "unified" : hierarchy->controllers;
+    return strncmp(name, "name=", 5) == 0 ? name + 5 : name;
+}
+
 size_t cgroup_hierarchies(const struct cgroup *cgroup, const struct cgroup_hierarchy **out)
 {
     *out = cgroup->hierarchies;

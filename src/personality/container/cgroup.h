@@ -133,6 +133,8 @@ struct cgroup_hierarchy {
     const char *mount_point; /* on the host */
     const char *directory;   /* the domain's, below the mount point: "/a/b" */
 };
+/* The name of its directory in a container's /sys/fs/cgroup, where there are several. */
+const char *cgroup_hierarchy_name(const struct cgroup_hierarchy *hierarchy);
 size_t cgroup_hierarchies(const struct cgroup *cgroup, const struct cgroup_hierarchy **out);
 
 /* Changes what `resources` names while processes run; device rules are replaced as a whole, at once. A value

@@ -45,9 +45,7 @@ static void link_controllers(int directory, const char *names)
 static int attach_below(int directory, const struct cgroup_hierarchy *hierarchy,
                         const struct oci_mount *mount, struct error *error)
 {
-    const char *name = hierarchy->version == 2 ? "unified" : hierarchy->controllers;
-    if (strncmp(name, "name=", 5) == 0)
-        name += 5;
+    const char *name = cgroup_hierarchy_name(hierarchy);
     int target = inside_make(directory, name, true, error);
     if (target < 0)
         return target;

@@ -118,4 +118,29 @@ struct container_execution {
 int container_execute(const struct container_execution *execution, struct container_new *made,
                       struct error *error);
 
+/* How a checkpoint is made or used: the options of CRIU, the program that does it. Texts may be NULL. */
+struct container_checkpoint {
+    const char *image_path; /* the directory of its files; made if it is not there. Not NULL */
+    const char *work_path;  /* that of the log; NULL: the same */
+    const char
+        *parent_path; /* of an earlier one, relative to image_path: only what has changed since is written */
+    const char *page_server;    /* "ADDRESS:PORT": memory goes there instead */
+    const char *manage_cgroups; /* "soft", "full", "strict" and others: by CRIU; NULL: visor puts processes
+                                   where they belong */
+    const char *lsm_profile, *lsm_mount_context;
+    bool leave_running;                                       /* the container goes on */
+    bool pre_dump;                                            /* only its memory, and it goes on */
+    bool tcp_established, ext_unix_sk, shell_job, file_locks; /* what it may have open */
+    bool lazy_pages, auto_dedup;                              /* how memory is kept */
+    bool empty_network;                                       /* its network is not restored */
+    int status_fd;                                            /* where CRIU says that it serves pages; -1 */
+};
+/* Writes the container's processes to files; then it is deleted, unless told otherwise. -ENOENT: the host has
+ * no CRIU. -EINVAL: it does not run. -EIO: CRIU cannot; the error has its last words and where its log is. */
+int container_checkpoint(const char *state_root, const char *id,
+                         const struct container_checkpoint *checkpoint, struct error *error);
+/* A container of a bundle and such files: it runs then, as the caller's child. */
+int container_restore(const struct container_options *options, const struct container_checkpoint *checkpoint,
+                      struct container_new *made, struct error *error);
+
 #endif

@@ -20,25 +20,13 @@
 #include "personality/container/foreign.h"
 #include "personality/container/hook.h"
 #include "personality/container/id_map.h"
+#include "personality/container/making.h"
 #include "personality/container/pid_file.h"
 #include "personality/container/self_exe.h"
 #include "personality/container/state.h"
 #include "personality/container/store.h"
 #include "personality/container/terminal.h"
 #include "personality/container/unix_path.h"
-
-/* What is being made. All descriptors are -1 where there is none. */
-struct making {
-    const struct container_options *options;
-    struct oci_config *config;
-    struct store_record record;
-    char bundle[PATH_MAX], root[PATH_MAX], created[112];
-    int bundle_fd, directory, channel;
-    struct first first;
-    pid_t pid;
-    int terminal;
-    int users, network; /* descriptors of its namespaces, if they are kept */
-};
 
 /* In the bundle, unless it is a path from the root. */
 static const char *config_name(const struct making *making)
@@ -162,20 +150,43 @@ static int write_location(void *opaque, const char *path, struct error *error)
     return store_write(making->directory, &making->record, error);
 }
 
+int making_open(struct making *making, const struct container_options *options, struct error *error)
+{
+    *making = (struct making){
+        .options = options,
+        .bundle_fd = -1,
+        .directory = -1,
+        .channel = -1,
+        .terminal = -1,
+        .users = -1,
+        .network = -1,
+        .first = {.start = -1, .console_socket = -1, .launch = -1, .rootfs.tree = -1},
+    };
+    return open_bundle(making, error);
+}
+
+int making_claim(struct making *making, struct error *error)
+{
+    struct first *first = &making->first;
+    int code = making->directory = store_create(making->options->state_root, making->options->id, error);
+    if (code >= 0)
+        code = store_copy_config(making->directory, making->bundle_fd, config_name(making), error);
+    fill_record(making);
+    if (code == 0)
+        code = limits_prepare(&first->limits, making->options, making->config, write_location, making, error);
+    if (code == 0)
+        limits_record(&first->limits, &making->record);
+    return code < 0 ? code : 0;
+}
+
 static int prepare(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
-    int code = store_copy_config(making->directory, making->bundle_fd, config_name(making), error);
-    if (code == 0 && !making->options->foreground)
-        code = make_start_socket(making, error);
+    int code = making->options->foreground ? 0 : make_start_socket(making, error);
     if (code == 0 && making->options->console_socket)
         code = first->console_socket = terminal_connect(making->options->console_socket, error);
-    fill_record(making);
-    if (code >= 0)
-        code = limits_prepare(&first->limits, making->options, making->config, write_location, making, error);
     if (code < 0)
         return code;
-    limits_record(&first->limits, &making->record);
     first->rootfs = (struct rootfs){
         .config = making->config,
         .path = making->root,
@@ -184,8 +195,7 @@ static int prepare(struct making *making, struct error *error)
         .limits = &first->limits,
         .tree = -1,
     };
-    if (code == 0)
-        code = rootfs_prepare(&first->rootfs, error);
+    code = rootfs_prepare(&first->rootfs, error);
     return code < 0 ? code
                     : spawn_prepare(&first->spawn, &making->config->platform,
                                     limits_directory(&first->limits), error);
@@ -283,6 +293,13 @@ static int keep_namespaces(struct making *making, struct error *error)
                : 0;
 }
 
+int making_note(struct making *making, struct error *error)
+{
+    making->record.pid = making->pid;
+    making->record.start_time = state_process_start(making->pid);
+    return store_write(making->directory, &making->record, error);
+}
+
 static int make(struct making *making, struct error *error)
 {
     int code = spawn(making, error);
@@ -295,10 +312,8 @@ static int make(struct making *making, struct error *error)
         if (code == 0)
             channel_send(making->channel, CHANNEL_MAPPED, -1);
     }
-    making->record.pid = making->pid;
-    making->record.start_time = state_process_start(making->pid);
     if (code == 0) /* while it works */
-        code = store_write(making->directory, &making->record, error);
+        code = making_note(making, error);
     if (code == 0)
         code = serve(making, error);
     if (code == 0 && making->options->pid_file)
@@ -309,7 +324,7 @@ static int make(struct making *making, struct error *error)
     return code;
 }
 
-static void undo(struct making *making)
+void making_undo(struct making *making)
 {
     struct error ignored = ERROR_INIT;
     if (making->pid > 0) {
@@ -327,7 +342,7 @@ static void undo(struct making *making)
     }
 }
 
-static void release(struct making *making)
+void making_release(struct making *making)
 {
     const int fds[] = {making->bundle_fd, making->directory, making->first.start,
                        making->first.console_socket};
@@ -366,29 +381,20 @@ static int protect_self(struct making *making, struct error *error)
 
 int container_create(const struct container_options *options, struct container_new *made, struct error *error)
 {
-    struct making making = {
-        .options = options,
-        .bundle_fd = -1,
-        .directory = -1,
-        .channel = -1,
-        .terminal = -1,
-        .users = -1,
-        .network = -1,
-        .first = {.start = -1, .console_socket = -1, .launch = -1, .rootfs.tree = -1},
-    };
-    int code = open_bundle(&making, error);
+    struct making making;
+    int code = making_open(&making, options, error);
     if (code == 0)
         code = check_options(&making, error);
     if (code == 0)
         code = protect_self(&making, error);
     if (code == 0)
-        code = making.directory = store_create(options->state_root, options->id, error);
-    if (code >= 0)
+        code = making_claim(&making, error);
+    if (code == 0)
         code = prepare(&making, error);
-    if (code >= 0)
+    if (code == 0)
         code = make(&making, error);
     if (code < 0)
-        undo(&making);
+        making_undo(&making);
     else if (!options->foreground)
         channel_send(making.channel, CHANNEL_TAKEN, -1);
     *made = (struct container_new){.pid = making.pid,
@@ -401,6 +407,6 @@ int container_create(const struct container_options *options, struct container_n
         close(making.channel);
         made->channel = -1;
     }
-    release(&making);
+    making_release(&making);
     return code < 0 ? code : 0;
 }

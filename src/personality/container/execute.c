@@ -175,6 +175,8 @@ static int become(struct executing *executing, struct process_program *program, 
         code = process_open_label(&executing->process, &label, error);
     if (code == 0)
         code = enter_root(executing, error);
+    if (code == 0)
+        process_take_null();
     if (code == 0 && executing->process.terminal) {
         code = terminal_make(&terminal, executing->root, &executing->process, error);
         if (code == 0)

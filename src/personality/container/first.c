@@ -153,7 +153,11 @@ static int build_root(struct first *first, struct container_terminal *terminal, 
         code = make_terminal(first, terminal, error);
     if (code == 0)
         code = rootfs_protect(&first->rootfs, error);
-    return code < 0 ? code : rootfs_enter(&first->rootfs, error);
+    if (code == 0)
+        code = rootfs_enter(&first->rootfs, error);
+    if (code == 0)
+        process_take_null();
+    return code;
 }
 
 static void set_personality(const struct oci_linux *platform)

@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -263,6 +264,26 @@ static int find_program(const struct oci_process *process, char **path, struct e
     }
     return error_set(error, code, "exec: \"%s\": %s", name,
                      code == -EACCES ? "permission denied" : "executable file not found in $PATH");
+}
+
+static bool is_null(const struct stat *status)
+{
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3);
+}
+
+void process_take_null(void)
+{
+    struct stat status;
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+        if (fstat(stream, &status) < 0 || !is_null(&status) || stat("/dev/null", &status) < 0 ||
+            !is_null(&status))
+            continue;
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &status) == 0 && is_null(&status))
+            dup2(fd, stream);
+        if (fd >= 0)
+            close(fd);
+    }
 }
 
 void process_close_on_exec(unsigned first)

@@ -35,6 +35,10 @@ struct process_program {
 int process_become(const struct oci_process *process, bool inside, struct process_program *program,
                    struct error *error);
 
+/* Standard streams that are the host's null device become the container's own: by them nothing of the host is
+ * open, and a checkpoint can have them. */
+void process_take_null(void);
+
 /* Closes all but the standard streams, `preserved` descriptors that follow them, and `kept`: no way is left
  * to the host. */
 void process_close_others(unsigned preserved, const int *kept, unsigned count);

@@ -149,8 +149,8 @@ int store_open(const char *root, const char *id, bool lock, struct error *error)
 
 int store_remove(const char *root, const char *id, int directory, struct error *error)
 {
-    static const char *const files[] = {"start.new",       "start",       "config.json",
-                                        "record.json.new", "record.json", NULL};
+    static const char *const files[] = {"start.new",   "start",    "config.json", "record.json.new",
+                                        "record.json", "restored", NULL};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", root, id);
     for (unsigned i = 0; files[i]; i++) {
