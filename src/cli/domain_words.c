@@ -351,23 +351,13 @@ int domain_words_finish(struct domain_words *words, int count, char **arguments,
     return code ? code : domain_config_check(config, error);
 }
 
-/* A program starts where it was made, unless something else was said. */
-static int resolve(struct domain_config *config, struct error *error)
+int domain_words_create(struct domain_words *words, const char *name, bool locked, struct domain_store *store,
+                        struct domain *domain, struct error *error)
 {
     char here[PATH_MAX];
     if (!getcwd(here, sizeof here))
         return error_set(error, -errno, "cannot tell the working directory: %s", strerror(errno));
-    int code = domain_config_resolve(config, here, error);
-    if (!code && strcmp(config->kind, "program") == 0 && !config->program.root && !config->program.workdir)
-        code =
-            domain_config_set(config, field_of("program", "workdir"), here, "the working directory", error);
-    return code;
-}
-
-int domain_words_create(struct domain_words *words, const char *name, bool locked, struct domain_store *store,
-                        struct domain *domain, struct error *error)
-{
-    int code = resolve(&words->config, error);
+    int code = domain_config_resolve(&words->config, here, error);
     if (!code)
         code = domain_store_open(store, true, error);
     if (code)

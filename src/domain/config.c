@@ -263,5 +263,7 @@ int domain_config_resolve(struct domain_config *config, const char *directory, s
         for (unsigned i = 0; !code && field->type == DOMAIN_LIST && i < list->count; i++)
             code = path_resolve(&list->items[i], field, directory, error);
     }
+    if (!code && strcmp(config->kind, "program") == 0 && !config->program.root && !config->program.workdir)
+        code = text_set(&config->program.workdir, directory, error);
     return code;
 }

@@ -140,6 +140,8 @@ static inline const char *domain_field_option(const struct domain_field *field)
 int domain_config_init(struct domain_config *config, struct error *error);
 void domain_config_free(struct domain_config *config);
 void domain_list_clear(struct domain_list *list);
+/* Another item, a copy of the text. -ENOMEM. */
+int domain_list_add(struct domain_list *list, const char *text, struct error *error);
 
 /*
  * Sets a field from a text: of the command line, or of a JSON document's. Lists get another item. NULL is
@@ -165,7 +167,8 @@ json_t *domain_config_schema(void);
 const struct domain_field **domain_config_differences(const struct domain_config *one,
                                                       const struct domain_config *two);
 
-/* Makes host paths absolute; relative ones begin at `directory`. */
+/* Makes host paths absolute; relative ones begin at `directory`. There programs start that say nothing else.
+ */
 int domain_config_resolve(struct domain_config *config, const char *directory, struct error *error);
 
 /* What on-failure:N and the others mean. `most`: how often, 0: without end. */

@@ -5,7 +5,6 @@
 
 #include "domain/config.h"
 
-int domain_list_add(struct domain_list *list, const char *text, struct error *error);
 /* Sets a number that is in the field's range; `said` is the number as its user wrote it. */
 int domain_number_set(uint64_t *number, const struct domain_field *field, uint64_t value, const char *where,
                       const char *said, struct error *error);

@@ -137,7 +137,29 @@ static void test_paths_become_absolute(void **state)
     assert_string_equal(config.machine.disks.items[0], "/x,,y/a,,b,readonly");
     assert_string_equal(config.machine.consoles.items[0], "unix:/x,y/s");
     assert_string_equal(config.machine.consoles.items[1], "stdio");
+    assert_null(config.program.workdir);
     domain_config_free(&config);
+}
+
+static void test_programs_start_where_paths_begin(void **state)
+{
+    static const struct {
+        const char *text, *workdir;
+    } cases[] = {{"{\"kind\": \"program\"}", "/x"},
+                 {"{\"kind\": \"program\", \"program\": {\"workdir\": \"/y\"}}", "/y"},
+                 {"{\"kind\": \"program\", \"program\": {\"root\": \"r\"}}", NULL}};
+    struct domain_config config;
+    struct error error;
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(parse(&config, cases[i].text, &error), 0);
+        assert_int_equal(domain_config_resolve(&config, "/x", &error), 0);
+        if (cases[i].workdir)
+            assert_string_equal(config.program.workdir, cases[i].workdir);
+        else
+            assert_null(config.program.workdir);
+        domain_config_free(&config);
+    }
 }
 
 /* Each field is in the schema, with its range. */
@@ -201,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_no_json),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_paths_become_absolute),
+        cmocka_unit_test(test_programs_start_where_paths_begin),
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_similar),
