@@ -2,21 +2,17 @@
 /* logs: what a domain has said. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/macros.h"
 #include "cli/command.h"
 #include "cli/domain_each.h"
+#include "cli/log_reader.h"
 #include "cli/when.h"
-#include "domain/log.h"
 
 enum { FOLLOW, TAIL, SINCE, TIMESTAMPS };
 
@@ -62,16 +58,6 @@ struct reader_state {
     bool in_middle; /* of a line that has come in pieces */
 };
 
-/* The next line of a text, and where the one after it begins; NULL: there is no whole one. */
-static const char *line_next(const char *at, const char *end, struct domain_log_line *line)
-{
-    const char *newline = memchr(at, '\n', (size_t)(end - at));
-    if (!newline)
-        return NULL;
-    domain_log_parse(line, at, (size_t)(newline - at));
-    return newline + 1;
-}
-
 static void line_print(struct reader_state *state, const struct domain_log_line *line)
 {
     const bool is_visor = strcmp(line->stream, "visor") == 0;
@@ -92,99 +78,55 @@ static void line_print(struct reader_state *state, const struct domain_log_line 
     fflush(to);
 }
 
-/* Prints all whole lines but the first `skip`; returns how many bytes that were. */
-static size_t lines_print(struct reader_state *state, const char *text, size_t size, size_t skip)
+/* Prints all whole lines but the first `skip`. */
+static void lines_print(struct reader_state *state, struct log_reader *reader, size_t skip)
 {
-    const char *at = text, *next;
     struct domain_log_line line;
-    while ((next = line_next(at, text + size, &line))) {
+    size_t at = 0;
+    while (log_reader_next(reader, &at, &line)) {
         if (!skip)
             line_print(state, &line);
         else if (line.whole)
             skip--;
-        at = next;
     }
-    return (size_t)(at - text);
+    log_reader_drop(reader, at);
 }
 
-static size_t lines_count(const char *text, size_t size)
+static size_t lines_count(struct log_reader *reader)
 {
-    const char *at = text, *next;
     struct domain_log_line line;
-    size_t count = 0;
+    size_t at = 0, count = 0;
     bool middle = false;
-    while ((next = line_next(at, text + size, &line))) {
+    while (log_reader_next(reader, &at, &line)) {
         count += line.whole;
         middle = !line.whole;
-        at = next;
     }
     return count + middle;
 }
 
-/* -- files ----------------------------------------------------------------------------------------------- */
-
-/* What has been added to a file. */
-static int read_more(int fd, struct buffer *text)
-{
-    uint8_t piece[65536];
-    ssize_t size;
-    while ((size = read(fd, piece, sizeof piece)) > 0)
-        buffer_append(text, piece, (size_t)size);
-    return size < 0 ? -errno : text->failed ? -ENOMEM : 0;
-}
-
-static int log_open(const struct domain *domain, const char *name)
-{
-    return openat(domain->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-}
-
-static void print_more(struct reader_state *state, struct buffer *text, size_t skip)
-{
-    size_t used = lines_print(state, (const char *)text->data, text->size, skip);
-    if (used)
-        memmove(text->data, text->data + used, text->size - used);
-    text->size -= used;
-}
-
-/* The file that is the log by now, if it is another one. */
-static bool has_new_file(const struct domain *domain, int fd)
-{
-    struct stat here, there;
-    return fstat(fd, &here) == 0 && fstatat(domain->directory, DOMAIN_LOG_FILE, &there, 0) == 0 &&
-           here.st_ino != there.st_ino;
-}
+/* -- domains --------------------------------------------------------------------------------------------- */
 
 /* Prints what comes until the domain's process has ended. Both are looked at before the file is: nothing
  * that was said before the end is missed. */
-static int follow(struct domain *domain, int *fd, struct buffer *text, struct reader_state *state,
+static int follow(struct domain *domain, struct log_reader *reader, struct reader_state *state,
                   struct error *error)
 {
     struct domain_state now;
-    char path[PATH_MAX], events[4096];
     int code = domain_look(domain, &now, error);
     int process = code ? -ESRCH : process_id_open(&now.process);
-    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    domain_path(domain, ".", path);
-    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE) < 0)
-        code = error_set(error, -errno, "cannot watch the log: %s", strerror(errno));
+    int watch = code ? -1 : log_watch_open(error);
+    if (!code)
+        code = watch < 0 ? watch : log_watch_add(watch, domain, error);
     struct pollfd wait[2] = {{.fd = watch, .events = POLLIN}, {.fd = process, .events = POLLIN}};
-    bool ended = process < 0;
-    while (!code) {
-        if (!ended && poll(wait, 2, -1) < 0 && errno != EINTR)
-            code = error_set(error, -errno, "cannot wait: %s", strerror(errno));
-        ended |= wait[1].revents != 0;
-        while (read(watch, events, sizeof events) > 0) {
-        }
-        const bool other = has_new_file(domain, *fd);
-        if (read_more(*fd, text))
+    for (bool last = process < 0; !code; last = wait[1].revents != 0) {
+        log_watch_clear(watch);
+        if (log_reader_more(reader))
             code = error_set(error, -EIO, "cannot read the log");
-        print_more(state, text, 0);
-        if (other) {
-            close(*fd);
-            *fd = log_open(domain, DOMAIN_LOG_FILE);
-        } else if (ended) {
+        lines_print(state, reader, 0);
+        if (last)
             break;
-        }
+        if (poll(wait, 2, -1) < 0 && errno != EINTR)
+            code = error_set(error, -errno, "cannot wait: %s", strerror(errno));
     }
     if (watch >= 0)
         close(watch);
@@ -196,26 +138,19 @@ static int follow(struct domain *domain, int *fd, struct buffer *text, struct re
 static int logs_one(struct domain *domain, void *opaque, struct error *error)
 {
     struct reader_state state = {0};
-    struct buffer text = {0};
-    int code = 0, old = log_open(domain, DOMAIN_LOG_OLD), fd = log_open(domain, DOMAIN_LOG_FILE);
+    struct log_reader reader;
     (void)opaque;
-    if (old >= 0 && !has_new_file(domain, fd))
-        code = read_more(old, &text);
-    if (!code && fd >= 0)
-        code = read_more(fd, &text);
-    size_t count = lines_count((const char *)text.data, text.size);
-    print_more(&state, &text, logs.has_tail && count > logs.tail ? count - logs.tail : 0);
+    log_reader_open(&reader, domain, NULL);
+    int code = log_reader_more(&reader);
+    size_t count = lines_count(&reader);
+    lines_print(&state, &reader, logs.has_tail && count > logs.tail ? count - logs.tail : 0);
     if (code)
         error_set(error, code, "cannot read the log of %s: %s", domain->name, strerror(-code));
-    else if (logs.follow && fd >= 0)
-        code = follow(domain, &fd, &text, &state, error);
+    else if (logs.follow && reader.fd >= 0)
+        code = follow(domain, &reader, &state, error);
     if (state.in_middle)
         putchar('\n');
-    if (old >= 0)
-        close(old);
-    if (fd >= 0)
-        close(fd);
-    buffer_free(&text);
+    log_reader_close(&reader);
     return code;
 }
 
