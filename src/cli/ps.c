@@ -4,16 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "cli/command.h"
 #include "cli/domain_view.h"
+#include "cli/group_words.h"
 #include "cli/table.h"
 
 #define FILTERS_MAX 16
 #define SHORT_ID    12
 
-enum { ALL, QUIET, JSON, FORMAT, FILTER, NO_TRUNC };
+enum { ALL, QUIET, JSON, FORMAT, FILTER, GROUP, GROUP_FILE, NO_TRUNC };
 
 static const struct command_option options[] = {
     [ALL] = {.name = "all", .letter = 'a', .help = "Those that do not run, too"},
@@ -27,6 +29,11 @@ static const struct command_option options[] = {
                 .letter = 'f',
                 .choices = "name= id= status= kind= label=",
                 .help = "Only those whose name, id, status, kind or label is this (may be repeated)"},
+    [GROUP] = {.name = "group", .argument = "NAME", .help = "Only those of this group"},
+    [GROUP_FILE] = {.name = "file",
+                    .argument = "FILE",
+                    .is_file = true,
+                    .help = "Only those of the group in this file; also -f FILE, if FILE is no filter"},
     [NO_TRUNC] = {.name = "no-trunc", .help = "Whole ids"},
     {0},
 };
@@ -36,6 +43,8 @@ static struct ps_state {
     const char *format;
     const char *filters[FILTERS_MAX];
     unsigned filter_count;
+    const char *file;               /* of a group */
+    char group[STORE_NAME_MAX + 1]; /* "": any */
 } ps;
 
 /* -- options --------------------------------------------------------------------------------------------- */
@@ -51,7 +60,11 @@ static int add_filter(const char *text, struct error *error)
             return 0;
         }
     }
-    error_set(error, -EINVAL, "there is no filter \"%s\"", text);
+    if (access(text, R_OK) == 0 || strcmp(text, "-") == 0) { /* -f FILE, as "visor up" has it */
+        ps.file = text;
+        return 0;
+    }
+    error_set(error, -EINVAL, "there is no filter \"%s\", nor such a file", text);
     error_hint(error, "name=PART, id=BEGINNING, status=STATUS, kind=KIND, label=KEY[=VALUE]");
     return -EINVAL;
 }
@@ -101,6 +114,8 @@ static int set_option(void *context, int index, const char *argument, struct err
     case JSON: ps.json = true; break;
     case FORMAT: return set_format(argument, error);
     case FILTER: return add_filter(argument, error);
+    case GROUP: snprintf(ps.group, sizeof ps.group, "%s", argument); break;
+    case GROUP_FILE: ps.file = argument; break;
     default: ps.no_trunc = true;
     }
     return 0;
@@ -136,7 +151,10 @@ static bool passes(const struct domain_view *view, const char *filter)
 /* A filter by status speaks of those that do not run, too. */
 static bool is_wanted(const struct domain_view *view)
 {
+    const char *group = ps.group[0] ? group_label(&view->config, GROUP_LABEL) : "";
     bool all = ps.all;
+    if (!group || strcmp(group, ps.group) != 0)
+        return false;
     for (unsigned i = 0; i < ps.filter_count; i++) {
         all |= ps.filters[i][0] == 's';
         if (!passes(view, ps.filters[i]))
@@ -237,6 +255,20 @@ static unsigned read_views(struct domain_store *store, const struct domain_store
     return found;
 }
 
+/* The name of the group whose file was given. */
+static int read_group(void)
+{
+    const struct group_words words = {.path = ps.file, .name = ps.group[0] ? ps.group : NULL};
+    struct group group;
+    struct error error = ERROR_INIT;
+    int code = group_words_read(&words, false, &group, &error);
+    if (code)
+        error_report(&error);
+    memcpy(ps.group, group.name, sizeof ps.group);
+    group_free(&group);
+    return code;
+}
+
 static int run_ps(void *context, int count, char **words)
 {
     struct domain_store store;
@@ -249,6 +281,8 @@ static int run_ps(void *context, int count, char **words)
                 words[0], words[0]);
         return STATUS_USAGE;
     }
+    if (ps.file && read_group())
+        return STATUS_USAGE;
     if (domain_store_open(&store, false, &error) ||
         domain_store_list(&store, &entries, &entry_count, &error)) {
         error_report(&error);

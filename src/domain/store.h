@@ -5,6 +5,7 @@
  *
  *     STORE/lock                 taken (flock) as below
  *     STORE/events events.1      what has become of domains; see events.h
+ *     STORE/groups               empty; bytes of it are locked, see group/lock.h
  *     STORE/names/NAME           a symbolic link to the domain's id: what makes names unique
  *     STORE/domains/ID/          config.json state.json lock log log.1 exit
  *     STORE/domains/.new-ID/     is being made; .dead-ID/: is being removed
