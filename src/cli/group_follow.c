@@ -54,9 +54,13 @@ struct following {
 static void signals_take(struct group_follower *follower)
 {
     const struct sigaction action = {.sa_handler = signal_came}; /* without SA_RESTART: waits are ended */
+    struct sigaction before;
     sigprocmask(SIG_SETMASK, NULL, &follower->mask);
-    for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++)
-        sigaction(numbers[i], &action, NULL);
+    for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++) {
+        sigaction(numbers[i], &action, &before);
+        if (numbers[i] == SIGHUP && before.sa_handler == SIG_IGN) /* by nohup */
+            signal(SIGHUP, SIG_IGN);
+    }
 }
 
 static bool member_open(const struct group_follower *follower, const struct group_member *member,

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/domain_each.h"
 #include "domain/kind.h"
@@ -25,11 +26,17 @@ static int protect(const struct group *group, struct error *error)
     return code;
 }
 
+/* Whether what was read of a file could not be read again. */
+static bool is_stream(const char *path)
+{
+    struct stat file;
+    return strcmp(path, "-") == 0 || (stat(path, &file) == 0 && !S_ISREG(file.st_mode));
+}
+
 int group_words_read(const struct group_words *words, bool starts, struct group *group, struct error *error)
 {
-    const bool standard = words->path && strcmp(words->path, "-") == 0;
-    if (starts && standard && domain_kind_container.protect)
-        domain_kind_container.protect(NULL); /* what was read could not be read again */
+    if (starts && words->path && is_stream(words->path) && domain_kind_container.protect)
+        domain_kind_container.protect(NULL);
     int code = group_read_file(group, words->path, words->name, error);
     if (!code && starts)
         code = protect(group, error);

@@ -214,6 +214,16 @@ static void subtract(json_t *object, const json_t *other)
     }
 }
 
+int group_hash(const json_t *document, char hash[GROUP_HASH_SIZE], struct error *error)
+{
+    char *text = document ? json_dumps(document, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    if (!text)
+        return error_set(error, -ENOMEM, "out of memory");
+    snprintf(hash, GROUP_HASH_SIZE, "%016" PRIx64, hash_bytes(text, strlen(text)));
+    free(text);
+    return 0;
+}
+
 /* The hash of what is not as it would be without being said: a later version's new fields change nothing. */
 static int hash_set(struct group_domain *domain, struct error *error)
 {
@@ -225,13 +235,10 @@ static int hash_set(struct group_domain *domain, struct error *error)
     json_t *usual = code ? NULL : domain_config_json(&presets), *own = json_deep_copy(domain->document);
     if (usual && own)
         subtract(own, usual);
-    json_object_set_new(own, "kind", json_string(domain->config.kind));
-    char *text = usual && own ? json_dumps(own, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    if (text)
-        snprintf(domain->hash, sizeof domain->hash, "%016" PRIx64, hash_bytes(text, strlen(text)));
-    else if (!code)
+    if (!code && (!usual || json_object_set_new(own, "kind", json_string(domain->config.kind))))
         code = error_set(error, -ENOMEM, "out of memory");
-    free(text);
+    if (!code)
+        code = group_hash(own, domain->hash, error);
     json_decref(usual);
     json_decref(own);
     domain_config_free(&presets);
@@ -245,13 +252,18 @@ static int label_set(struct group_domain *domain, const char *label, const char 
     return domain_config_set(&domain->config, domain_field_find(NULL, "labels"), text, "labels", error);
 }
 
+bool group_label_is_own(const char *label)
+{
+    const size_t length = strlen(GROUP_LABEL);
+    return strncmp(label, GROUP_LABEL, length) == 0 && strchr("=.", label[length]);
+}
+
 /* The labels by which it is found again are visor's own. */
 static int labels_set(const struct group *group, struct group_domain *domain, struct error *error)
 {
     const struct domain_list *labels = &domain->config.labels;
-    const size_t length = strlen(GROUP_LABEL);
     for (unsigned i = 0; i < labels->count; i++) {
-        if (strncmp(labels->items[i], GROUP_LABEL, length) == 0 && strchr("=.", labels->items[i][length]))
+        if (group_label_is_own(labels->items[i]))
             return error_set(error, -EINVAL, "labels: the label %.*s is visor's own",
                              (int)strcspn(labels->items[i], "="), labels->items[i]);
     }
@@ -278,6 +290,8 @@ static int load(const struct group_reading *reading, const struct document_entry
         code = hash_set(domain, error);
     if (!code)
         code = labels_set(reading->group, domain, error);
+    if (!code)
+        code = group_name_networks(reading->group, domain, error);
     return code ? at_field(reading, entry, error) : 0;
 }
 

@@ -3,9 +3,10 @@
  * group: domains that one file describes together (docs/group.md), and what the store has of them.
  *
  *     name: lab
+ *     networks: {lan: {}}
  *     domains:
- *       db:  {program: {command: [./server]}, restart: always}
- *       web: {machine: {disks: [web.img]}, needs: [db]}
+ *       db:  {container: {root: ./db, command: [/bin/server], nets: [lan]}, restart: always}
+ *       web: {machine: {disks: [web.img], nets: [lan]}, needs: [db]}
  *
  * A group is no object of its own: its domains are ordinary ones that are called GROUP-NAME, and have labels
  * by which they are found again. group_read() makes configurations of a file, group_members() says what the
@@ -17,10 +18,11 @@
 #include "domain/config.h"
 #include "domain/store.h"
 
-#define GROUP_DOMAINS_MAX 256
-#define GROUP_HASH_SIZE   17 /* hexadecimal digits of 64 bits */
+#define GROUP_DOMAINS_MAX  256
+#define GROUP_NETWORKS_MAX 32
+#define GROUP_HASH_SIZE    17 /* hexadecimal digits of 64 bits */
 
-/* Labels of a group's domains. No others may begin with the first. */
+/* Labels of a group's domains and networks. No others may begin with the first. */
 #define GROUP_LABEL        "visor.group"        /* the group's name */
 #define GROUP_LABEL_DOMAIN "visor.group.domain" /* the domain's name in the file */
 #define GROUP_LABEL_HASH   "visor.group.hash"   /* of what the file said of it when it was made */
@@ -39,17 +41,21 @@ struct group_need {
 struct group_domain {
     char *name;                         /* in the file */
     char full_name[STORE_NAME_MAX + 1]; /* GROUP-NAME */
-    struct domain_config config;        /* its paths are absolute, and it has the labels */
+    struct domain_config
+        config; /* its paths are absolute, its networks' names whole; and it has the labels */
     struct group_need *needs;
     unsigned need_count;
     unsigned level; /* 0: it needs none; else one more than the highest of those */
     char hash[GROUP_HASH_SIZE];
-    json_t *document; /* its configuration, without the labels */
+    json_t *document; /* its configuration, without the labels, and with networks as the file calls them */
 };
 
 struct group_network {
-    char *name;
-    json_t *options; /* an object */
+    char *name;                         /* in the file */
+    char full_name[STORE_NAME_MAX + 1]; /* GROUP-NAME; of an external one NAME */
+    bool external;                      /* it is not the group's: neither made nor removed */
+    json_t *options;                    /* what the file says of it: an object */
+    char hash[GROUP_HASH_SIZE];
 };
 
 struct group {

@@ -22,7 +22,7 @@ int group_lock(const struct domain_store *store, const char *name, void (*waits)
     int code = fcntl(fd, F_SETLK, &range) < 0 ? -errno : 0;
     if ((code == -EACCES || code == -EAGAIN) && waits)
         waits(name);
-    while (code == -EACCES || code == -EAGAIN || code == -EINTR)
+    if (code == -EACCES || code == -EAGAIN)
         code = fcntl(fd, F_SETLKW, &range) < 0 ? -errno : 0;
     if (!code)
         return fd;

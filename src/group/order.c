@@ -31,6 +31,24 @@ static const char *name_next(void *opaque)
     return names->next < names->group->count ? names->group->domains[names->next++].name : NULL;
 }
 
+/* Whether a domain can come to an end that somebody sees. */
+static int completed_check(const struct group_domain *domain, const struct group_domain *other,
+                           struct error *error)
+{
+    enum domain_restart policy;
+    unsigned most;
+    int code = domain_restart_parse(other->config.restart, &policy, &most, error);
+    if (!code && (policy == RESTART_ALWAYS || policy == RESTART_UNLESS_STOPPED))
+        code =
+            error_set(error, -EINVAL, "domains.%s.needs: %s is never completed, since its restart is \"%s\"",
+                      domain->name, other->name, other->config.restart);
+    if (!code && other->config.remove)
+        code = error_set(error, -EINVAL,
+                         "domains.%s.needs: nobody can tell how %s ended, since it is then removed",
+                         domain->name, other->name);
+    return code;
+}
+
 static int need_add(const struct group *group, struct group_domain *domain, const char *name,
                     enum group_condition condition, struct error *error)
 {
@@ -49,10 +67,9 @@ static int need_add(const struct group *group, struct group_domain *domain, cons
         if (domain->needs[i].domain == index)
             return error_set(error, -EINVAL, "domains.%s.needs: %s is there twice", domain->name, name);
     }
-    if (condition == GROUP_COMPLETED && group->domains[index].config.remove)
-        return error_set(error, -EINVAL,
-                         "domains.%s.needs: nobody can tell how %s ended, since it is then removed",
-                         domain->name, name);
+    int code = condition == GROUP_COMPLETED ? completed_check(domain, &group->domains[index], error) : 0;
+    if (code)
+        return code;
     struct group_need *needs = realloc(domain->needs, (domain->need_count + 1) * sizeof *needs);
     if (!needs)
         return error_set(error, -ENOMEM, "out of memory");

@@ -23,9 +23,18 @@ int group_read_domain(struct group_reading *reading, const struct document_entry
 int group_read_needs(struct group_reading *reading, const struct document_value *domains,
                      struct error *error);
 
-/* The networks; and their removal from memory. */
 int group_read_networks(struct group_reading *reading, const struct document_value *networks,
                         struct error *error);
+/* Gives the networks that a configuration names the names that they have outside of the file, and the domain
+ * its name in the file there. The error names the field. */
+int group_name_networks(const struct group *group, struct group_domain *domain, struct error *error);
+/* The JSON schema of what can be said of a network. */
+json_t *group_network_schema(void);
+
+/* Whether labels, NAME=VALUE or NAME, are visor's own. */
+bool group_label_is_own(const char *label);
+/* The hash of a document, whatever the order of its names. -ENOMEM. */
+int group_hash(const json_t *document, char hash[GROUP_HASH_SIZE], struct error *error);
 
 /* The name of a condition in files. */
 extern const char *const group_conditions[]; /* by enum group_condition; ends in NULL */

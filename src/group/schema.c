@@ -85,12 +85,13 @@ json_t *group_schema(void)
                   "The domains of the file that are to run, or to be done, before");
     int failed = json_object_set_new(json_object_get(domain, "properties"), "needs", needs);
     json_t *schema = json_pack(
-        "{s:s, s:s, s:s, s:b, s:[s], s:{s:{}}, s:{s:{s:s, s:s}, s:{s:s, s:s}, s:{s:s, s:i, s:i, s:o}}}",
+        "{s:s, s:s, s:s, s:b, s:[s], s:{s:{}}, s:{s:{s:s, s:s}, s:{s:s, s:s, s:i, s:o}, s:{s:s, s:i, s:i, s:o}}}",
         "$schema", "https://json-schema.org/draft/2020-12/schema", "title", "A group of visor's domains",
         "type", "object", "additionalProperties", 0, "required", "domains", "patternProperties", "^x-",
         "properties", "name", "type", "string", "description", "The group's name; the directory's",
-        "networks", "type", "object", "description", "Networks between the domains", "domains", "type",
-        "object", "minProperties", 1, "maxProperties", GROUP_DOMAINS_MAX, "additionalProperties", domain);
+        "networks", "type", "object", "description", "Networks between the domains", "maxProperties",
+        GROUP_NETWORKS_MAX, "additionalProperties", group_network_schema(), "domains", "type", "object",
+        "minProperties", 1, "maxProperties", GROUP_DOMAINS_MAX, "additionalProperties", domain);
     if (!failed)
         return schema;
     json_decref(schema);

@@ -198,7 +198,7 @@ int group_down(const struct group_work *work, int seconds)
         int failed = group_remove_member(work, &members[i]);
         code = code ? code : failed;
     }
-    int failed = group_networks_remove(work->group, &error);
+    int failed = group_networks_remove(work, &error);
     if (failed)
         work->failed(&error);
     free(members);

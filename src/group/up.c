@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "domain/end.h"
+#include "domain/nets.h"
 #include "domain/process.h"
 #include "group/lock.h"
 #include "group/networks.h"
@@ -58,7 +60,9 @@ static int create(struct run *run, unsigned index, const char *what)
     const struct group_domain *own = &run->work->group->domains[index];
     struct domain domain;
     struct error error = ERROR_INIT;
-    int code = domain_create(&domain, run->work->store, &own->config, own->full_name, false, &error);
+    int code = domain_nets_look(run->work->store, &own->config, &error);
+    if (!code)
+        code = domain_create(&domain, run->work->store, &own->config, own->full_name, false, &error);
     if (code)
         return report(run, index, &error);
     memcpy(run->ids[index], domain.id, sizeof run->ids[index]);
@@ -109,23 +113,31 @@ static int create_missing(struct run *run)
 
 /* -- waiting --------------------------------------------------------------------------------------------- */
 
+/* In a child, which does not outlive its parent: its exit status is the domain's. */
+static void child_wait(const struct run *run, unsigned index, pid_t parent)
+{
+    struct domain domain;
+    int status;
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int code = getppid() == parent ? domain_store_reopen(run->work->store, NULL) : -ECHILD;
+    if (!code)
+        code = open_one(run, index, &domain, NULL);
+    if (!code)
+        code = domain_wait(&domain, &status, NULL);
+    _exit(code ? 255 : status);
+}
+
 /* The exit status of a domain, which a child waits for: a signal to this command ends the wait. -EINTR. */
 static int wait_for_end(const struct run *run, unsigned index, int *status, struct error *error)
 {
-    struct domain domain;
+    const pid_t parent = getpid();
     fflush(NULL);
     pid_t child = fork();
-    if (child == 0) {
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGHUP, SIG_DFL);
-        int code = domain_store_reopen(run->work->store, NULL);
-        if (!code)
-            code = open_one(run, index, &domain, NULL);
-        if (!code)
-            code = domain_wait(&domain, status, NULL);
-        _exit(code ? 255 : *status);
-    }
+    if (child == 0)
+        child_wait(run, index, parent);
     if (child < 0)
         return error_set(error, -errno, "cannot make a process: %s", strerror(errno));
     while (waitpid(child, status, 0) < 0) {
@@ -239,19 +251,24 @@ static void up_locked(struct run *run)
     run->code = group_members(run->work->store, group->name, &run->members, &run->count, &error);
     if (!run->code && run->up->orphans)
         remove_orphans(run);
+    bool made[GROUP_NETWORKS_MAX] = {false};
     if (!run->code)
-        run->code = group_networks_make(group, &error);
+        run->code = group_networks_make(run->work, made, &error);
     if (error.code)
         run->work->failed(&error);
-    if (run->code)
+    if (run->code) {
+        group_networks_unmake(run->work, made);
         return;
+    }
     group_plan(group, run->members, run->count, run->up->wanted, run->up->recreate, run->steps);
     for (unsigned i = 0; i < group->count; i++) {
         if (run->steps[i].member)
             memcpy(run->ids[i], run->steps[i].member->id, sizeof run->ids[i]);
     }
-    if (create_missing(run))
+    if (create_missing(run)) {
+        group_networks_unmake(run->work, made);
         return;
+    }
     bring_up(run);
     if (run->code && run->up->whole)
         take_down(run);

@@ -12,9 +12,11 @@ import time
 import pytest
 
 from conftest import VISOR
+from guest_kernel import DISK, NET, GuestKernel
 from store import TIMEOUT, Store
 from test_container import BUSYBOX, root  # noqa: F401
 from test_domain import kernel  # noqa: F401
+from test_network import SERVE, links, needs_network, servers, tables
 
 SERVER = """#!/bin/sh
 echo "$NAME begins with $*"
@@ -59,6 +61,7 @@ def group(tmp_path, kernel):  # noqa: F811
     group = Group(tmp_path, kernel)
     yield group
     group.run("rm", "--force", "--all")
+    assert servers(group.path) == []
 
 
 def server(name, more=""):
@@ -145,6 +148,11 @@ def test_containers_in_the_foreground(group, root):  # noqa: F811
     result = group.run("up", "-f", "-", stdin=text)
     assert result.returncode == 0 and result.stdout == "a |  out\n"
     assert result.stderr.count("NONE is not set") == 1
+    ours, its = os.pipe()
+    os.write(its, text.encode())
+    os.close(its)
+    assert group.ok("up", "-f", f"/dev/fd/{ours}", "--group", "lab", pass_fds=[ours]) == "a |  out\n"
+    os.close(ours)
 
 
 def test_what_has_changed_is_made_anew(group):
@@ -222,6 +230,91 @@ def test_groups_are_not_each_others(group):
     assert group.names("-f", "two.yaml", "--group", "three") == ["three-a"]
     group.ok("down", "-f", "one.yaml")
     assert group.names() == ["apart", "three-a", "two-a"]
+
+
+# -- networks ------------------------------------------------------------------------------------------------
+
+def networks(group):
+    return {n["name"]: n for n in json.loads(group.ok("network", "ls", "--json"))}
+
+
+def test_networks_come_and_go(group):
+    machine = "{machine: {kernel: k, nets: [%s]}}"
+    group.write("networks: {lan: , back: {subnet: 10.211.7.0/24, internal: true, labels: {team: a}}}\n"
+                "domains: {a: " + machine % '"back,ip=10.211.7.9", lan' + "}\n")
+    assert group.ok("up", "--no-start").splitlines() == ["network lab-lan created", "network lab-back created", "lab-a created"]
+    back = networks(group)["lab-back"]
+    assert (back["subnet"], back["internal"], back["labels"]["team"], back["labels"]["visor.group"]) == ("10.211.7.0/24", True, "a", "lab")
+    config = json.loads(group.ok("inspect", "lab-a"))[0]["config"]["machine"]
+    assert config["nets"] == ["lab-back,ip=10.211.7.9,alias=a", "lab-lan,alias=a"]
+    document = json.loads(group.ok("up", "--check"))
+    assert document["domains"]["a"]["machine"]["nets"] == ["back,ip=10.211.7.9", "lan"]
+    assert document["networks"] == {"lan": {}, "back": {"subnet": "10.211.7.0/24", "internal": True, "labels": {"team": "a"}}}
+    assert group.ok("up", "--no-start") == ""
+    group.ok("network", "create", "apart")
+    group.write("networks: {back: {subnet: 10.211.8.0/24}}\ndomains: {a: " + machine % "back" + "}\n")
+    group.ok("up", "--no-start")
+    assert networks(group)["lab-back"]["subnet"] == "10.211.8.0/24"
+    lines = group.ok("down").splitlines()
+    assert lines[0] == "lab-a removed" and sorted(lines[1:]) == ["network lab-back removed", "network lab-lan removed"]
+    assert set(networks(group)) == {"apart"}
+
+
+def test_networks_of_others(group):
+    group.ok("network", "create", "front")
+    group.ok("network", "create", "lab-lan")
+    group.write("networks: {front: {external: true}}\ndomains: {a: {machine: {kernel: k, nets: [front, none]}}}\n")
+    assert group.ok("up", "--no-start") == "lab-a created\n"
+    assert json.loads(group.ok("inspect", "lab-a"))[0]["config"]["machine"]["nets"] == ["front,alias=a", "none"]
+    assert group.ok("down") == "lab-a removed\n"
+    group.write("networks: {new: {}, lan: {}}\ndomains: {a: {machine: {kernel: k, nets: [lan]}}}\n")
+    result = group.run("up", "-d")
+    assert result.returncode == 1
+    assert result.stderr == 'visor: network lan: there is a network "lab-lan" already, which is not the group\'s\n'
+    group.write("networks: {none-such: {external: true}}\ndomains: {a: {machine: {kernel: k, nets: [none-such]}}}\n")
+    assert 'network none-such: there is no network "none-such"' in group.run("up", "-d").stderr
+    assert set(networks(group)) == {"front", "lab-lan"} and group.names("-a") == []
+
+
+def test_nothing_of_networks_is_left_if_a_name_is_taken(group):
+    group.ok("create", "--name", "lab-a", "/bin/true")
+    group.write("networks: {lan: {}}\ndomains: {a: {machine: {kernel: k, nets: [lan]}}}\n")
+    assert group.run("up", "-d").returncode == 1
+    assert networks(group) == {}
+
+
+@needs_network
+@pytest.mark.skipif(not BUSYBOX, reason="it takes busybox-static")
+def test_a_machine_and_two_containers_by_name(group, root, tmp_path):  # noqa: F811
+    guest = GuestKernel()
+    dhcp = "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip addr add $ip/$mask dev eth0\nip route add default via $router\n" \
+           "echo nameserver $dns >/etc/resolv.conf\n"
+    script = (f"load {' '.join(DISK[:-1] + NET)}; mkdir -p /etc; cat >/tmp/dhcp <<'END'\n{dhcp}END\nchmod +x /tmp/dhcp; "
+              "ip link set lo up; ip link set eth0 up; udhcpc -i eth0 -s /tmp/dhcp -n -q; timeout 20 wget -qO- http://web/; ping -c 1 db; "
+              "echo MACHINE-ASKED; mkdir /www; echo hello from the machine >/www/index.html; httpd -f -p 80 -h /www")
+    guest.initrd(tmp_path, script).rename(group.directory / "initrd")
+    ask = "for i in $$(seq 100); do timeout 5 wget -qO- http://vm/ && break; sleep 0.1; done; ping -c 1 lab-web; exec sleep 1000"
+    group.write("networks: {lan: {}}\n"
+                "domains:\n"
+                f"  db: {{container: {{root: {root}, command: [sh, -c, '{ask}'], nets: [lan]}}, needs: [web], stop_timeout: 0}}\n"
+                f"  web: {{container: {{root: {root}, command: [sh, -c, {json.dumps(SERVE.replace('$', '$$'))}], nets: [lan]}}, stop_timeout: 0}}\n"
+                f"  vm: {{machine: {{kernel: {guest.image}, initrd: initrd, append: console=ttyS0 quiet, memory: 256M, nets: [lan]}},\n"
+                "       needs: [db], stop_timeout: 0}\n")
+    group.ok("up", "-d")
+    group.wait_for_log("lab-vm", "MACHINE-ASKED")
+    log = group.ok("logs", "lab-vm")
+    assert "hello from lab-web" in log and "1 packets received" in log
+    group.wait_for_log("lab-db", "1 packets received")
+    assert "hello from the machine" in group.ok("logs", "lab-db")
+    assert len(networks(group)["lab-lan"]["domains"]) == 3
+    group.write((group.directory / "visor.yaml").read_text().replace("lan: {}", "lan: {internal: true}"))
+    result = group.run("up", "-d")
+    assert result.returncode == 1 and "attached to the network lab-lan" in result.stderr and "visor down" in result.stderr
+    bridge = networks(group)["lab-lan"]["bridge"]
+    assert bridge in links() and bridge in tables()
+    group.ok("down")
+    assert networks(group) == {} and group.check_whole() == set()
+    assert bridge not in links() and bridge not in tables()
 
 
 # -- needs ---------------------------------------------------------------------------------------------------
@@ -307,6 +400,50 @@ def test_a_second_signal_ends_at_once(group):
     command.send_signal(signal.SIGINT)
     command.communicate(timeout=TIMEOUT)
     assert group.state("lab-deaf")["status"] == "exited"
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(process):
+    return pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+def test_a_signal_while_one_is_waited_for(group):
+    group.write("domains:\n" + server("use", ", needs: {init: completed}") + server("init"))
+    command = group.popen("up", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    group.wait_for_log("lab-init", "init begins")
+    wait_until(lambda: children(command))
+    command.send_signal(signal.SIGINT)
+    errors = command.communicate(timeout=TIMEOUT)[1]
+    assert command.returncode == 1 and "lab-use: the wait for init was ended" in errors
+    assert group.state("lab-init")["status"] == "exited" and group.state("lab-use")["status"] == "created"
+    # One that is killed takes its child with it.
+    command = group.popen("up", "-d", stdout=subprocess.DEVNULL)
+    group.wait_for_log("lab-init", "init begins", 2)
+    wait_until(lambda: children(command))
+    child, = children(command)
+    command.kill()
+    command.wait()
+    wait_until(lambda: not os.path.exists(f"/proc/{child}/fd/0"))
+    assert group.names() == ["lab-init"]
+
+
+def test_a_signal_while_another_command_is_waited_for(group):
+    group.write("domains:\n" + server("use", ", needs: {init: completed}") + server("init"))
+    first = group.popen("up", "-d", stdout=subprocess.DEVNULL)
+    group.wait_for_log("lab-init", "init begins")
+    second = group.popen("up", stderr=subprocess.PIPE)
+    until(second.stderr, "another command changes the group lab")
+    second.send_signal(signal.SIGINT)
+    assert second.wait(TIMEOUT) == 1
+    group.ok("stop", "lab-init")
+    assert first.wait(TIMEOUT) == 0
+    assert group.names() == ["lab-use"]
 
 
 def test_the_foreground_ends_with_the_last(group):
@@ -423,7 +560,14 @@ def test_variables(group):
     ("domains:\n  a:\n    machine:\n      cpus: many\n", "4:13", 'domains.a.machine.cpus "many": a number', None),
     ("services:\n  a: {}\n", "1:1", "services", "domains"),
     ("domains:\n  a: {}\n", "2:3", "domains.a: it says nothing of what it is", "machine"),
-    ("networks: {lan: {}}\ndomains: {a: {program: {command: [x]}}}\n", "1:11", "networks", "nets: [user]"),
+    ("networks: {user: {}}\ndomains: {a: {program: {command: [x]}}}\n", "1:12", 'networks: "user" is a kind', None),
+    ("networks: {lan: {subnets: x}}\ndomains: {a: {program: {command: [x]}}}\n", "1:18", "networks.lan.subnets: there is no", "subnet?"),
+    ("networks: {lan: {subnet: 10.0.0.0}}\ndomains: {a: {program: {command: [x]}}}\n", "1:18", "networks.lan.subnet: ", None),
+    ("networks: {lan: {internal: perhaps}}\ndomains: {a: {program: {command: [x]}}}\n", "1:18", "true or false is wanted", None),
+    ("networks: {lan: {external: true, internal: true}}\ndomains: {a: {program: {command: [x]}}}\n", "1:12", "internal cannot be said", None),
+    ("networks: {lan: {}}\ndomains:\n  a: {machine: {kernel: k, nets: [user, lam]}}\n", "3:41",
+     'domains.a.machine.nets[1] "lam": the file has no such network', "lan?"),
+    ("domains:\n  a: {machine: {kernel: k, nets: [lan]}}\n", "2:35", "the file has no such network", "networks: {lan: {}}"),
     ("name: -lab\ndomains: {a: {program: {command: [x]}}}\n", "1:7", "name:", None),
 ])
 def test_files_that_are_not_valid(group, text, place, message, hint):
@@ -450,6 +594,7 @@ def test_schema(group):
     schema = json.loads(group.ok("up", "--schema"))
     domain = schema["properties"]["domains"]["additionalProperties"]
     assert set(json.loads(group.ok("create", "--schema"))["properties"]) | {"needs"} == set(domain["properties"])
+    assert set(schema["properties"]["networks"]["additionalProperties"]["properties"]) == {"subnet", "internal", "labels", "external"}
     assert domain["additionalProperties"] is False and schema["additionalProperties"] is False
     assert domain["properties"]["needs"]["oneOf"][1]["additionalProperties"]["enum"] == ["running", "completed"]
 

@@ -361,6 +361,46 @@ static void test_needs_that_cannot_be(void **state)
                    "needs: [a]");
     assert_refused("domains:\n  a: {" PROGRAM ", remove: true}\n  b: {" PROGRAM ", needs: {a: completed}}\n",
                    "x.yaml:3:40: domains.b.needs: nobody can tell how a ended, since it is then removed", "");
+    assert_refused("domains:\n  a: {" PROGRAM ", restart: always}\n  b: {" PROGRAM
+                   ", needs: {a: completed}}\n",
+                   "x.yaml:3:40: domains.b.needs: a is never completed, since its restart is \"always\"", "");
+}
+
+/* -- networks -------------------------------------------------------------------------------------------- */
+
+static void test_networks_have_whole_names(void **state)
+{
+    struct group group;
+    (void)state;
+    assert_read(&group, "networks: {lan: , out: {external: true}}\n"
+                        "domains:\n"
+                        "  a: {machine: {disks: [d], nets: [lan, user, \"out,ip=10.0.0.7\"]}}\n"
+                        "  b: {container: {root: r, nets: [none]}}\n");
+    assert_int_equal(group.network_count, 2);
+    assert_string_equal(group.networks[0].full_name, "lab-lan");
+    assert_string_equal(group.networks[1].full_name, "out");
+    assert_true(group.networks[1].external);
+    const struct domain_list *nets = &group.domains[0].config.machine.nets;
+    assert_string_equal(nets->items[0], "lab-lan,alias=a");
+    assert_string_equal(nets->items[1], "user");
+    assert_string_equal(nets->items[2], "out,ip=10.0.0.7,alias=a");
+    assert_string_equal(group.domains[1].config.container.nets.items[0], "none");
+    group_free(&group);
+}
+
+static void test_networks_that_cannot_be(void **state)
+{
+    (void)state;
+    assert_refused("networks: {a.b: {}}", "x.yaml:1:12: networks: \"a.b\" is no name for a network", NULL);
+    assert_refused("networks: {a: {labels: {b: [c]}}}", "x.yaml:1:16: networks.a.labels: b: a text is wanted",
+                   "");
+    assert_refused("networks: {a: {labels: {visor.group: b}}}",
+                   "x.yaml:1:16: networks.a.labels: the label visor.group is visor's own", "");
+    assert_refused("networks: {a: 1}", "x.yaml:1:15: networks.a: a map is wanted, which can be empty", "");
+    assert_refused("networks: [a]", "x.yaml:1:11: networks: a map of at most 32 is wanted", "");
+    assert_refused("networks: {lan: {}}\ndomains: {a: {machine: {disks: [d], nets: [lam]}}}",
+                   "x.yaml:2:44: domains.a.machine.nets[0] \"lam\": the file has no such network",
+                   "did you mean lan?");
 }
 
 /* -- what has changed ------------------------------------------------------------------------------------ */
@@ -432,9 +472,9 @@ static void test_document_is_read_again(void **state)
     struct group group, again;
     (void)state;
     assert_read(&group,
-                "name: n\ndomains:\n"
+                "name: n\nnetworks: {lan: {subnet: 10.1.0.0/24, labels: {a: $$b}}}\ndomains:\n"
                 "  a: {program: {command: [x, '$$HOME', '']}, needs: {b: completed}, labels: {k: v}}\n"
-                "  b: {machine: {disks: [a.img]}}\n");
+                "  b: {machine: {disks: [a.img], nets: [lan]}}\n");
     json_t *document = group_json(&group);
     char *text = json_dumps(document, 0);
     assert_read(&again, text);
@@ -507,6 +547,8 @@ int main(void)
         cmocka_unit_test(test_files_of_variables),
         cmocka_unit_test(test_order_and_levels),
         cmocka_unit_test(test_needs_that_cannot_be),
+        cmocka_unit_test(test_networks_have_whole_names),
+        cmocka_unit_test(test_networks_that_cannot_be),
         cmocka_unit_test(test_hash),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_document_is_read_again),
