@@ -159,8 +159,10 @@ static int container_make(struct container_run *own, struct error *error)
         return code;
     own->lives = true;
     code = container_nets_connect(own->nets, own->made.users, own->made.network, error);
-    close(own->made.users);
-    close(own->made.network);
+    if (own->made.users >= 0)
+        close(own->made.users);
+    if (own->made.network >= 0)
+        close(own->made.network);
     if (!code)
         code = container_go(&options, &own->made, error);
     if (!code) {

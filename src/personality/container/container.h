@@ -53,8 +53,8 @@ struct container_new {
     pid_t pid;
     int channel;  /* to the first process, for container_go(); -1: without `foreground` */
     int terminal; /* the master, or -1 */
-    /* With `keep_namespaces`, descriptors of its namespaces, the caller's to close; else -1. Later an
-     * ordinary user cannot open those of his own container. */
+    /* With `keep_namespaces`, descriptors of its namespaces, the caller's to close; else, or if they could
+     * not be had, -1. Later an ordinary user cannot open those of his own container. */
     int users, network;
     bool poststart; /* there are hooks to be run after the start */
 };

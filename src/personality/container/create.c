@@ -280,17 +280,15 @@ static int serve(struct making *making, struct error *error)
     return code;
 }
 
-/* Before the first process becomes another user, whom the creator could not look at any more. */
-static int keep_namespaces(struct making *making, struct error *error)
+/* Before the first process becomes another user, whom the creator could not look at any more. If it has
+ * failed already, it says why itself. */
+static void keep_namespaces(struct making *making)
 {
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)making->pid);
     making->users = open(path, O_RDONLY | O_CLOEXEC);
     snprintf(path, sizeof path, "/proc/%d/ns/net", (int)making->pid);
     making->network = open(path, O_RDONLY | O_CLOEXEC);
-    return making->users < 0 || making->network < 0
-               ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno))
-               : 0;
 }
 
 int making_note(struct making *making, struct error *error)
@@ -303,10 +301,10 @@ int making_note(struct making *making, struct error *error)
 static int make(struct making *making, struct error *error)
 {
     int code = spawn(making, error);
-    if (code == 0 && making->options->keep_namespaces)
-        code = keep_namespaces(making, error);
     if (code < 0)
         return code;
+    if (making->options->keep_namespaces)
+        keep_namespaces(making);
     if (making->config->platform.new_namespaces & CLONE_NEWUSER) {
         code = id_map_write(making->pid, &making->config->platform, error);
         if (code == 0)
