@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json_file.h"
 #include "base/similar.h"
 #include "base/tree.h"
@@ -28,7 +29,7 @@
 #define DEAD_PREFIX ".dead-"
 #define ENTRY_SIZE  (sizeof DEAD_PREFIX + NETWORK_NAME_MAX)
 
-/* Subnets that are found for networks: 10.77.0.0/24 to 10.77.255.0/24, then 10.78... */
+/* Subnets that are found for networks: 10.77.0.0/24 to 10.80.255.0/24. */
 #define FOUND_FIRST  0x0a4d0000u
 #define FOUND_COUNT  1024
 #define FOUND_PREFIX 24
@@ -243,8 +244,11 @@ static int check_subnet(const struct networks *networks, const struct network_su
 static int find_subnet(const struct networks *networks, struct network_subnet *subnet, struct error *error)
 {
     char name[NETWORK_NAME_MAX + 1];
+    /* Where to begin: different stores seldom meet, though each sees only the others' networks that are up.
+     */
+    const uint32_t begin = hash_bytes(networks->path, strlen(networks->path)) % FOUND_COUNT;
     for (uint32_t i = 0; i < FOUND_COUNT; i++) {
-        const uint32_t address = FOUND_FIRST + (i << (32 - FOUND_PREFIX));
+        const uint32_t address = FOUND_FIRST + ((begin + i) % FOUND_COUNT << (32 - FOUND_PREFIX));
         *subnet = (struct network_subnet){{htonl(address)}, {htonl(address + 1)}, FOUND_PREFIX};
         if (!find_overlap(networks, subnet, name) && !host_routes_overlap(subnet))
             return 0;

@@ -132,7 +132,13 @@ static int bridge_make(const struct lease_list *list, struct error *error)
     if (code)
         return code;
     lease_mac(list->subnet.gateway, mac);
-    code = link_make_bridge(&link, list->bridge, mac, list->subnet.gateway, list->subnet.prefix, error);
+    if (!link_index(&link, list->bridge) && host_routes_overlap(&list->subnet))
+        code =
+            error_set(error, -EADDRINUSE,
+                      "the network %s cannot be made: the host has a route for its subnet, or a part of it",
+                      list->network);
+    if (!code)
+        code = link_make_bridge(&link, list->bridge, mac, list->subnet.gateway, list->subnet.prefix, error);
     link_close(&link);
     if (!code)
         bridge_sysctl(list, "ipv6", "disable_ipv6", NULL); /* a host without IPv6 does not have it */

@@ -24,6 +24,9 @@ from guest_kernel import DISK, NET, GuestKernel
 from store import TIMEOUT, Store
 from test_container import lives, root  # noqa: F401 (a fixture)
 
+# Addresses of this run's own, since others may run on the host.
+OWN = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+OWN_MAC = "0a:56:" + ":".join(f"{int(n):02x}" for n in OWN.split("."))
 BUSYBOX = shutil.which("busybox")
 NFT = shutil.which("nft") or (os.path.exists("/usr/sbin/nft") and "/usr/sbin/nft")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="it takes root")
@@ -49,6 +52,8 @@ def links():
 
 
 def tables():
+    if not NFT:
+        return set()
     return set(re.findall(r"table inet (visor-\S+)", subprocess.run([NFT, "list", "tables"], capture_output=True, text=True).stdout))
 
 
@@ -69,11 +74,12 @@ def servers(path):
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path / "store", None)
-    before = (links(), tables()) if NFT else None
     yield store
+    networks = json.loads(store.ok("network", "ls", "--json"))
+    own = {n["bridge"] for n in networks} | {d["interface"] for n in networks for d in n["domains"]}
     store.run("rm", "--force", "--all")
-    if before:
-        assert (links() - before[0], tables() - before[1], servers(store.path)) == (set(), set(), [])
+    assert not own & links() and not own & tables()
+    assert wait_until(lambda: servers(store.path) == [])
 
 
 def inspect(store, name):
@@ -142,6 +148,19 @@ def test_a_subnet_of_the_host_is_refused(store):
 ])
 def test_bad_input(store, words, status, said):
     assert_refused(store.run("network", *words), status, said)
+
+
+@needs_network
+@with_busybox
+def test_stores_do_not_take_each_others_subnets(store, root, tmp_path):
+    other = Store(tmp_path / "other", None)
+    for each in (store, other):
+        each.ok("network", "create", "back", "--subnet", f"{OWN}.0/24")
+    store.ok("run", "-d", "--name", "web", "--net", "back", root, "sleep", "1000")
+    assert_refused(other.run("run", "--net", "back", root, "true"), 126, "host has a route")
+    assert not inspect(other, "back")["up"]
+    store.ok("rm", "-f", "web")
+    other.ok("run", "--net", "back", root, "true")
 
 
 def test_one_of_a_name(store):
@@ -213,6 +232,9 @@ def fetch(port, address="127.0.0.1", path="/"):
         time.sleep(0.05)
 
 
+# Asks a server until it is there, and once.
+GET = "get() { for i in $(seq 300); do wget -qO- http://$1/ 2>/dev/null && return; sleep 0.1; done; }; "
+ONCE = "timeout 2 wget -qO- http://%s/; exit $?"  # by a shell, since a first process has no default actions
 SERVE = "mkdir /dev/shm/www; echo hello from $(hostname) >/dev/shm/www/index.html; httpd -f -p 80 -h /dev/shm/www"
 
 
@@ -331,20 +353,20 @@ def test_user_network_of_an_ordinary_user(store, root, tmp_path, web_server):
 @needs_network
 @with_busybox
 def test_two_containers_reach_each_other(store, root):
-    store.ok("network", "create", "back", "--subnet", "10.203.1.0/24")
-    store.ok("run", "-d", "--name", "db", "--net", "back,alias=sql,ip=10.203.1.77", root, "sh", "-c", SERVE)
-    assert attached(store, "back")["db"]["address"] == "10.203.1.77" and inspect(store, "back")["up"]
+    store.ok("network", "create", "back", "--subnet", f"{OWN}.0/24")
+    store.ok("run", "-d", "--name", "db", "--net", f"back,alias=sql,ip={OWN}.77", root, "sh", "-c", SERVE)
+    assert attached(store, "back")["db"]["address"] == f"{OWN}.77" and inspect(store, "back")["up"]
     said = store.ok("run", "--name", "web", "--net", "back", root, "sh", "-c",
-                    "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.internal; do"
-                    " ping -c 1 -W 5 $n >/dev/null && timeout 5 wget -qO- http://$n/; done; nslookup 10.203.1.77; nslookup nobody; true")
-    assert "inet 10.203.1.2/24" in said and "link/ether 0a:56:0a:cb:01:02" in said and "default via 10.203.1.1" in said
-    assert "search back.internal\nnameserver 10.203.1.1\n" in said and "10.203.1.2\tweb\n" in said
+                    GET + "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.internal; do"
+                    f" ping -c 1 -W 5 $n >/dev/null && get $n; done; nslookup {OWN}.77; nslookup nobody; true")
+    assert f"inet {OWN}.2/24" in said and f"link/ether {OWN_MAC}:02" in said and f"default via {OWN}.1" in said
+    assert f"search back.internal\nnameserver {OWN}.1\n" in said and f"{OWN}.2\tweb\n" in said
     assert said.count("hello from db\n") == 3
     assert "name = db.back.internal" in said and "NXDOMAIN" in said
     assert_refused(store.run("network", "rm", "back"), 1, "db is attached")
-    assert_refused(store.run("run", "--net", "back,ip=10.203.1.77", root, "true"), 126, "the address of db")
-    assert_refused(store.run("run", "--net", "back,ip=10.203.1.1", root, "true"), 126, "10.203.1.1")
-    assert_refused(store.run("run", "--net", "back,mac=0a:56:0a:cb:01:4d", root, "true"), 126, "db has that")
+    assert_refused(store.run("run", "--net", f"back,ip={OWN}.77", root, "true"), 126, "the address of db")
+    assert_refused(store.run("run", "--net", f"back,ip={OWN}.1", root, "true"), 126, f"{OWN}.1")
+    assert_refused(store.run("run", "--net", f"back,mac={OWN_MAC}:4d", root, "true"), 126, "db has that")
     assert "link/ether 02:00:00:00:00:09" in store.ok("run", "--net", "back,mac=02:00:00:00:00:09", root, "ip", "link")
     store.ok("rm", "-f", "db")
     assert not inspect(store, "back")["up"] and servers(store.path) == []
@@ -382,7 +404,7 @@ def test_published_ports(store, root):
     store.ok("network", "create", "front")
     for network in ("back", "front"):
         assert store.ok("run", "--net", network, root, "timeout", "5", "wget", "-qO-", f"http://{gateway}:{port}/") == "hello from web\n"
-    assert store.run("run", "--net", "back", root, "sh", "-c", f"timeout 2 wget -qO- http://{gateway}:{other}/; exit $?").returncode != 0
+    assert store.run("run", "--net", "back", root, "sh", "-c", ONCE % f"{gateway}:{other}").returncode != 0
     for network in ("back", "front", "user"):
         assert_refused(store.run("run", "--net", network, "-p", f"{port}:80", root, "true"), 126, str(port))
     with socket.socket() as mine:
@@ -442,13 +464,15 @@ def test_networks_are_apart(store, root):
         store.ok("run", "-d", "--name", f"in-{name}", "--net", name, root, "sh", "-c", SERVE)
     addresses = {name: attached(store, name)[f"in-{name}"]["address"] for name in ("one", "two", "closed")}
     for name, address in addresses.items():
+        store.ok("run", "--net", name, root, "sh", "-c", GET + f"get {address}")
+    for name, address in addresses.items():
         for other in addresses:
-            result = store.run("run", "--net", other, root, "sh", "-c", f"timeout 2 wget -qO- http://{address}/; exit $?")
+            result = store.run("run", "--net", other, root, "sh", "-c", ONCE % address)
             assert (result.returncode == 0) == (name == other), (name, other, result)
     assert "default" not in store.ok("run", "--net", "closed", root, "ip", "route")
     assert "NXDOMAIN" in store.run("run", "--net", "closed", root, "nslookup", "example.com").stdout
     both = store.ok("run", "--net", "closed", "--net", "two", root, "sh", "-c",
-                    f"ip route; timeout 5 wget -qO- http://{addresses['closed']}/; timeout 5 wget -qO- http://{addresses['two']}/")
+                    GET + f"ip route; get {addresses['closed']}; get {addresses['two']}")
     assert "dev eth1" in re.search("default .*", both)[0] and "hello from in-closed\nhello from in-two\n" in both
 
 
@@ -464,21 +488,21 @@ def test_the_way_outside(store, root, tmp_path):
     server = None
     try:
         ip("link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
-        ip("addr", "add", "10.204.0.1/30", "dev", f"{name}h")
+        ip("addr", "add", f"{OWN}.1/30", "dev", f"{name}h")
         ip("link", "set", f"{name}h", "up")
-        ip("-n", name, "addr", "add", "10.204.0.2/30", "dev", "eth0")
+        ip("-n", name, "addr", "add", f"{OWN}.2/30", "dev", "eth0")
         ip("-n", name, "link", "set", "eth0", "up")
-        code = ("import socket; s=socket.create_server(('10.204.0.2', 80)); print('up', flush=True)\n"
+        code = (f"import socket; s=socket.create_server(('{OWN}.2', 80)); print('up', flush=True)\n"
                 "while True:\n c,a=s.accept(); c.sendall(a[0].encode()); c.close()")
         server = subprocess.Popen(["ip", "netns", "exec", name, "python3", "-c", code], stdout=subprocess.PIPE)
         server.stdout.readline()
         store.ok("network", "create", "back")
         store.ok("network", "create", "closed", "--internal")
-        assert store.ok("run", "--net", "back", root, "nc", "-w", "5", "10.204.0.2", "80") == "10.204.0.1"
-        assert store.run("run", "--net", "closed", root, "nc", "-w", "2", "10.204.0.2", "80").stdout == ""
+        assert store.ok("run", "--net", "back", root, "nc", "-w", "5", f"{OWN}.2", "80") == f"{OWN}.1"
+        assert store.run("run", "--net", "closed", root, "nc", "-w", "2", f"{OWN}.2", "80").stdout == ""
         store.ok("run", "-d", "--name", "web", "--net", "back", root, "sh", "-c", SERVE)
         address = attached(store, "back")["web"]["address"]
-        ip("-n", name, "route", "add", "default", "via", "10.204.0.1")
+        ip("-n", name, "route", "add", "default", "via", f"{OWN}.1")
         reach = f"import socket; socket.create_connection(('{address}', 80), timeout=2)"
         assert subprocess.run(["ip", "netns", "exec", name, "python3", "-c", reach], capture_output=True).returncode != 0
     finally:
@@ -497,20 +521,20 @@ def test_a_machine_and_two_containers(store, root, tmp_path):
     dhcp = "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip addr add $ip/$mask dev eth0\nip route add default via $router\n" \
            "echo search $domain >/etc/resolv.conf\necho nameserver $dns >>/etc/resolv.conf\nhostname $hostname\n"
     script = (f"load {' '.join(DISK[:-1] + NET)}; mkdir -p /etc; cat >/tmp/dhcp <<'END'\n{dhcp}END\nchmod +x /tmp/dhcp; "
-              "ip link set lo up; ip link set eth0 up; udhcpc -i eth0 -s /tmp/dhcp -n -q; hostname; timeout 20 wget -qO- http://web/; ping -c 1 db; "
+              "ip link set lo up; ip link set eth0 up; udhcpc -i eth0 -s /tmp/dhcp -n -q; hostname; wget -qO- http://web/; ping -c 1 db; "
               "echo MACHINE-ASKED; mkdir /www; echo hello from the machine >/www/index.html; httpd -f -p 80 -h /www")
     initrd = kernel.initrd(tmp_path, script)
     port = free_port()
     store.ok("network", "create", "back")
     store.ok("run", "-d", "--name", "web", "--net", "back", root, "sh", "-c", SERVE)
     store.ok("run", "-d", "--name", "db", "--net", "back", root, "sleep", "1000")
-    store.ok("run", "-d", "--name", "old", "--net", "back,ip=10.77.0.99" if "10.77.0.0/24" == inspect(store, "back")["subnet"] else "back",
+    store.ok("run", "--net", "back", root, "sh", "-c", GET + "get web")
+    store.ok("run", "-d", "--name", "old", "--net", "back",
              "-p", f"{port}:80", "--memory", "256M", "--kernel", kernel.image, "--initrd", initrd, "--append", "console=ttyS0 quiet")
     store.wait_for_log("old", "MACHINE-ASKED")
     log = store.ok("logs", "old")
     assert "hello from web" in log and "1 packets received" in log and "\nold" in log.replace("\r", "")
-    reach = "for i in $(seq 100); do timeout 5 wget -qO- http://old/ && break; sleep 0.1; done; ping -c 1 -W 5 old | grep received"
-    said = store.ok("run", "--net", "back", root, "sh", "-c", reach)
+    said = store.ok("run", "--net", "back", root, "sh", "-c", GET + "get old; ping -c 1 -W 5 old | grep received")
     assert "hello from the machine" in said and "1 packets received" in said
     assert fetch(port) == "hello from the machine\n"
     assert set(attached(store, "back")) == {"web", "db", "old"}
