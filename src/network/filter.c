@@ -55,7 +55,7 @@ static void write_nat(FILE *out, const struct lease_list *list, const char *subn
 
 /* Each network's table keeps out what is not for it: so networks do not reach each other, while each lets its
  * own domains out. */
-static void write_forward(FILE *out, const struct lease_list *list, const char *subnet)
+static void write_forward(FILE *out, const struct lease_list *list)
 {
     const char *bridge = list->bridge;
     fputs("  chain forward {\n    type filter hook forward priority 0\n", out);
@@ -63,12 +63,14 @@ static void write_forward(FILE *out, const struct lease_list *list, const char *
     fprintf(out, "    oifname \"%s\" ct state established,related accept\n", bridge);
     fprintf(out, "    oifname \"%s\" ct status dnat accept\n", bridge);
     fprintf(out, "    oifname \"%s\" drop\n", bridge);
+    if (!list->internal) /* who asks from here is to be answered in segments that fit the host's way outside
+                          */
+        fprintf(out, "    iifname \"%s\" tcp flags syn tcp option maxseg size set rt mtu\n", bridge);
     if (list->internal)
         fprintf(out, "    iifname \"%s\" ct state established,related accept\n    iifname \"%s\" drop\n",
                 bridge, bridge);
     else
-        fprintf(out, "    iifname \"%s\" ip saddr != %s drop\n    iifname \"%s\" meta nfproto ipv6 drop\n",
-                bridge, subnet, bridge);
+        fprintf(out, "    iifname \"%s\" meta nfproto ipv6 drop\n", bridge);
     fputs("  }\n", out);
 }
 
@@ -79,13 +81,15 @@ void filter_write(FILE *out, const struct lease_list *list)
     snprintf(subnet + strlen(subnet), 4, "/%u", list->subnet.prefix % 100);
     fprintf(out, "add table inet %s\ndelete table inet %s\ntable inet %s {\n", list->bridge, list->bridge,
             list->bridge);
-    /* Ports of 127.0.0.1 are published by letting such packets leave (route_localnet); none may come in. */
+    /* Ports of 127.0.0.1 are published by letting such packets leave (route_localnet); none may come in. Nor
+     * may any in another's name; who has no address yet asks for one by DHCP. */
     fprintf(out,
             "  chain local {\n    type filter hook prerouting priority -300\n"
-            "    iifname \"%s\" ip daddr 127.0.0.0/8 drop\n  }\n",
-            list->bridge);
+            "    iifname \"%s\" ip daddr 127.0.0.0/8 drop\n"
+            "    iifname \"%s\" ip saddr != { %s, 0.0.0.0 } drop\n  }\n",
+            list->bridge, list->bridge, subnet);
     write_nat(out, list, subnet);
-    write_forward(out, list, subnet);
+    write_forward(out, list);
     fputs("}\n", out);
 }
 
