@@ -9,8 +9,9 @@
 #include <jansson.h>
 
 #include "domain/nets.h"
+#include "network/dns.h"
 
-#define CONTAINER_ZONE_MAX (NETWORK_NAME_MAX + sizeof ".internal")
+#define CONTAINER_ZONE_MAX (NETWORK_NAME_MAX + sizeof "." DNS_ZONE)
 
 struct container_files {
     bool host; /* the network is the host's: so are its files */

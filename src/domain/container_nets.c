@@ -150,7 +150,7 @@ static int set_namespace(json_t *document, bool own)
 static void tell_named(struct container_files *files, const struct network_attachment *attachment)
 {
     files->resolvers[files->resolver_count++] = attachment->subnet.gateway;
-    snprintf(files->search[files->search_count++], sizeof files->search[0], "%s.internal",
+    snprintf(files->search[files->search_count++], sizeof files->search[0], "%s." DNS_ZONE,
              attachment->network);
     files->addresses[files->address_count++] = attachment->address;
 }
@@ -192,6 +192,7 @@ static int user_connect(struct container_nets *nets, int users, int network, con
         .address = user_address(nets, USER_GUEST),
         .prefix = (unsigned)__builtin_popcount(nets->user.mask.s_addr),
         .gateway = user_address(nets, USER_HOST),
+        .mac = nets->user.has_mac ? nets->user.mac : NULL,
         .first = first,
     };
     int fd = container_tap_make(&what, users, network, error);

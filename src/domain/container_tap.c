@@ -32,7 +32,10 @@ static int configure(const struct container_tap *tap, struct error *error)
     int code = link_open(&link, error);
     if (code)
         return code;
-    code = link_add_address(&link, tap->name, tap->address, tap->prefix, error);
+    if (tap->mac)
+        code = link_set_mac(&link, tap->name, tap->mac, error);
+    if (!code)
+        code = link_add_address(&link, tap->name, tap->address, tap->prefix, error);
     if (!code)
         code = link_up(&link, tap->name, error);
     if (!code && tap->first)

@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -12,7 +13,8 @@ struct container_tap {
     const char *name;
     struct in_addr address, gateway;
     unsigned prefix;
-    bool first; /* with the default route */
+    const uint8_t *mac; /* NULL: the kernel chooses it */
+    bool first;         /* with the default route */
 };
 
 /* The device is up, and gone with the descriptor that this returns; or a negative errno. The caller may be an

@@ -157,14 +157,20 @@ static bool answer_name(struct writer *writer, const struct lease_list *list, co
     return found;
 }
 
-/* Cuts .NETWORK.internal off. False: it is not there. */
+static bool ends_in(const char *name, const char *end)
+{
+    const size_t size = strlen(end), length = strlen(name);
+    return length > size && strcasecmp(name + length - size, end) == 0;
+}
+
+/* Cuts the network's zone off. False: it is not there. */
 static bool cut_zone(char *name, const char *network)
 {
     char zone[NETWORK_NAME_MAX + sizeof "." DNS_ZONE + 1];
-    const size_t size = (size_t)snprintf(zone, sizeof zone, ".%s." DNS_ZONE, network), length = strlen(name);
-    if (length <= size || strcasecmp(name + length - size, zone) != 0)
+    snprintf(zone, sizeof zone, ".%s." DNS_ZONE, network);
+    if (!ends_in(name, zone))
         return false;
-    name[length - size] = '\0';
+    name[strlen(name) - strlen(zone)] = '\0';
     return true;
 }
 
@@ -222,8 +228,9 @@ static enum dns_verdict answer(struct writer *writer, const struct lease_list *l
     const bool zone = cut_zone(question->name, list->network);
     if (zone && answer_name(writer, list, question, question->name))
         return DNS_REPLY;
-    *code = DNS_NO_NAME;
-    return zone || (single && host) ? DNS_REPLY : DNS_FORWARD;
+    const bool others = !zone && ends_in(question->name, "." DNS_ZONE);
+    *code = others ? DNS_REFUSED : DNS_NO_NAME;
+    return zone || others || (single && host) ? DNS_REPLY : DNS_FORWARD;
 }
 
 enum dns_verdict dns_serve(const struct lease_list *list, const uint8_t *query, size_t size,

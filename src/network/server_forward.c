@@ -15,6 +15,7 @@
 
 #define PATIENCE   2000 /* milliseconds, with one resolver */
 #define ROUNDS     2    /* with each of them */
+#define SHARE      16   /* queries of one client */
 #define ANSWER_MAX 4096
 
 struct pending {
@@ -81,13 +82,28 @@ static void ask(struct server *server, struct pending *pending)
     forget(pending);
 }
 
+/* Whose query has waited longest: of all; or of the client, if he has his share already. */
+static struct pending *find_place(const struct sockaddr_in *client)
+{
+    struct pending *oldest = &all[0], *own = NULL, *free = NULL;
+    unsigned count = 0;
+    for (unsigned i = 0; i < FORWARD_MOST; i++) {
+        struct pending *pending = &all[i];
+        const bool same = pending->fd && pending->client.sin_addr.s_addr == client->sin_addr.s_addr;
+        count += same;
+        if (same && (!own || pending->deadline < own->deadline))
+            own = pending;
+        if (!pending->fd)
+            free = pending;
+        if (pending->deadline < oldest->deadline)
+            oldest = pending;
+    }
+    return count >= SHARE ? own : free ? free : oldest;
+}
+
 void forward_query(struct server *server, const uint8_t *query, size_t size, const struct sockaddr_in *client)
 {
-    struct pending *place = &all[0];
-    for (unsigned i = 0; i < FORWARD_MOST && place->fd; i++) {
-        if (!all[i].fd || all[i].deadline < place->deadline)
-            place = &all[i];
-    }
+    struct pending *place = find_place(client);
     forget(place);
     *place = (struct pending){.client = *client, .size = size};
     memcpy(place->query, query, size);

@@ -22,7 +22,7 @@ import pytest
 from conftest import VISOR
 from guest_kernel import DISK, NET, GuestKernel
 from store import TIMEOUT, Store
-from test_container import lives, root  # noqa: F401 (a fixture)
+from test_container import container_process, lives, root  # noqa: F401 (a fixture)
 
 # Addresses of this run's own, since others may run on the host.
 OWN = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
@@ -357,12 +357,12 @@ def test_two_containers_reach_each_other(store, root):
     store.ok("run", "-d", "--name", "db", "--net", f"back,alias=sql,ip={OWN}.77", root, "sh", "-c", SERVE)
     assert attached(store, "back")["db"]["address"] == f"{OWN}.77" and inspect(store, "back")["up"]
     said = store.ok("run", "--name", "web", "--net", "back", root, "sh", "-c",
-                    GET + "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.internal; do"
+                    GET + "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.visor.internal; do"
                     f" ping -c 1 -W 5 $n >/dev/null && get $n; done; nslookup {OWN}.77; nslookup nobody; true")
     assert f"inet {OWN}.2/24" in said and f"link/ether {OWN_MAC}:02" in said and f"default via {OWN}.1" in said
-    assert f"search back.internal\nnameserver {OWN}.1\n" in said and f"{OWN}.2\tweb\n" in said
+    assert f"search back.visor.internal\nnameserver {OWN}.1\n" in said and f"{OWN}.2\tweb\n" in said
     assert said.count("hello from db\n") == 3
-    assert "name = db.back.internal" in said and "NXDOMAIN" in said
+    assert "name = db.back.visor.internal" in said and "NXDOMAIN" in said
     assert_refused(store.run("network", "rm", "back"), 1, "db is attached")
     assert_refused(store.run("run", "--net", f"back,ip={OWN}.77", root, "true"), 126, "the address of db")
     assert_refused(store.run("run", "--net", f"back,ip={OWN}.1", root, "true"), 126, f"{OWN}.1")
@@ -473,6 +473,10 @@ def test_networks_are_apart(store, root):
     assert "NXDOMAIN" in store.run("run", "--net", "closed", root, "nslookup", "example.com").stdout
     both = store.ok("run", "--net", "closed", "--net", "two", root, "sh", "-c",
                     GET + f"ip route; get {addresses['closed']}; get {addresses['two']}")
+    names = store.ok("run", "--net", "closed", "--net", "two", "--net", "user,mac=02:00:00:00:00:07", root, "sh", "-c",
+                     GET + "get in-two; get in-closed; ip link show eth2; cat /etc/resolv.conf")
+    assert "hello from in-two\nhello from in-closed\n" in names and "02:00:00:00:00:07" in names
+    assert "search closed.visor.internal two.visor.internal\n" in names
     assert "dev eth1" in re.search("default .*", both)[0] and "hello from in-closed\nhello from in-two\n" in both
 
 
@@ -510,6 +514,24 @@ def test_the_way_outside(store, root, tmp_path):
             server.kill()
             server.wait()
         subprocess.run(["ip", "netns", "del", name])
+
+
+@needs_network
+@with_busybox
+def test_a_domain_cannot_send_in_anothers_name(store, root):
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "web", "--net", "back", root, "sleep", "1000")
+    enter = ["nsenter", "-t", str(container_process(store, "web")), "-n"]
+    own, gateway = attached(store, "back")["web"]["address"], inspect(store, "back")["gateway"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as host:
+        host.bind((gateway, 0))
+        host.settimeout(TIMEOUT)
+        for address in (f"{OWN}.99", "127.0.0.1", own):
+            subprocess.run([*enter, "ip", "addr", "add", f"{address}/32", "dev", "lo"], capture_output=True)
+            send = ("import socket; s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                    f"s.bind(('{address}', 0)); s.sendto(b'x', ('{gateway}', {host.getsockname()[1]}))")
+            subprocess.run([*enter, "python3", "-c", send], capture_output=True)
+        assert host.recvfrom(10)[1][0] == own  # and none before
 
 
 # -- named networks: machines --------------------------------------------------------------------------------
@@ -641,6 +663,6 @@ def test_many_at_once(store, root):
 @with_busybox
 def test_a_restarted_domain_is_attached_anew(store, root):
     store.ok("network", "create", "back")
-    store.ok("run", "-d", "--name", "web", "--net", "back", "--restart", "on-failure:1", root, "sh", "-c", "nslookup web | grep -c web.back.internal; exit 3")
+    store.ok("run", "-d", "--name", "web", "--net", "back", "--restart", "on-failure:1", root, "sh", "-c", "nslookup web | grep -c web.back.visor.internal; exit 3")
     store.wait_for_status("web", "exited")
     assert store.ok("logs", "web").split() == ["1", "1"] and not inspect(store, "back")["up"]

@@ -52,22 +52,12 @@ static void test_options(void **state)
     assert_true(option.has_mac && option.mac[5] == 1);
     assert_int_equal(option.alias_count, 2);
     assert_string_equal(option.aliases[1], "b.c");
-    static const char *const wrong[] = {
-        "",
-        "-a",
-        "a.b",
-        "none",
-        "a,ip=10.1",
-        "a,ip",
-        "a,mac=1:2:3",
-        "a,mac=01:00:00:00:00:01",
-        "a,alias=",
-        "a,alias=-x",
-        "a,alias=x y",
-        "a,colour=red",
-        "a,",
-        "a,alias=1,alias=2,alias=3,alias=4,"
-        "alias=5,alias=6,alias=7,alias=8,alias=9",
+    static const char many[] = "a,alias=1,alias=2,alias=3,alias=4,alias=5,alias=6,alias=7,alias=8,alias=9";
+    const char *const wrong[] = {
+        "",          "-a",         "a.b",         "none",
+        "a,ip=10.1", "a,ip",       "a,mac=1:2:3", "a,mac=01:00:00:00:00:01",
+        "a,alias=",  "a,alias=-x", "a,alias=x y", "a,colour=red",
+        "a,",        many,
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_true(network_option_parse(&option, wrong[i], &error) < 0);
@@ -251,6 +241,8 @@ static void test_rules(void **state)
     fclose(out);
     assert_non_null(strstr(text, "fib daddr type local tcp dport 80 dnat ip to 10.9.0.2:8080\n"));
     assert_non_null(strstr(text, "ip daddr 192.0.2.1 udp dport 53 dnat ip to 10.9.0.2:5353\n"));
+    assert_non_null(strstr(text, "ip saddr != { 10.9.0.0/24, 0.0.0.0 } drop\n"));
+    assert_non_null(strstr(text, "maxseg size set rt mtu"));
     assert_non_null(strstr(text, "ip saddr 10.9.0.0/24 oifname != \"visor-00000001\" masquerade"));
     free(text);
     list.internal = true;
@@ -305,17 +297,18 @@ static void test_names(void **state)
     } all[] = {
         {"web", 1, DNS_REPLY, 0, 1, "10.9.0.2"},
         {"WeB", 1, DNS_REPLY, 0, 1, "10.9.0.2"},
-        {"web.back.internal", 1, DNS_REPLY, 0, 1, "10.9.0.2"},
+        {"web.back.visor.internal", 1, DNS_REPLY, 0, 1, "10.9.0.2"},
         {"a.dotted", 1, DNS_REPLY, 0, 1, "10.9.0.3"},
-        {"a.dotted.back.internal", 1, DNS_REPLY, 0, 1, "10.9.0.3"},
+        {"a.dotted.back.visor.internal", 1, DNS_REPLY, 0, 1, "10.9.0.3"},
         {"all", 1, DNS_REPLY, 0, 2, "10.9.0.4"},
         {"web", 255, DNS_REPLY, 0, 1, "10.9.0.2"},
         {"web", 28, DNS_REPLY, 0, 0, NULL},
         {"web", 15, DNS_REPLY, 0, 0, NULL},
         {"nobody", 1, DNS_REPLY, DNS_NO_NAME, 0, NULL},
-        {"nobody.back.internal", 28, DNS_REPLY, DNS_NO_NAME, 0, NULL},
+        {"nobody.back.visor.internal", 28, DNS_REPLY, DNS_NO_NAME, 0, NULL},
         {"org", 2, DNS_FORWARD, 0, 0, NULL},
-        {"web.other.internal", 1, DNS_FORWARD, 0, 0, NULL},
+        {"web.other.visor.internal", 1, DNS_REPLY, DNS_REFUSED, 0, NULL},
+        {"vm.zone.internal", 1, DNS_FORWARD, 0, 0, NULL},
         {"www.debian.org", 1, DNS_FORWARD, 0, 0, NULL},
         {"", 2, DNS_FORWARD, 0, 0, NULL},
         {"4.0.9.10.in-addr.arpa", 12, DNS_REPLY, 0, 1, NULL},
@@ -346,7 +339,7 @@ static void test_names(void **state)
 
 static void test_an_address_has_a_name(void **state)
 {
-    static const char name[] = "\2db\4back\10internal";
+    static const char name[] = "\2db\4back\5visor\10internal";
     struct lease_list list;
     uint8_t query[DNS_QUERY_MAX], reply[DNS_REPLY_MAX];
     size_t size = make_query(query, "4.0.9.10.in-addr.arpa", 12), reply_size;
@@ -475,7 +468,7 @@ static void test_a_machine_gets_its_address(void **state)
     assert_memory_equal(option_of(reply, size, 6, 4), &gateway, 4);
     assert_memory_equal(option_of(reply, size, 54, 4), &gateway, 4);
     assert_memory_equal(option_of(reply, size, 12, 3), "old", 3);
-    assert_memory_equal(option_of(reply, size, 15, 13), "back.internal", 13);
+    assert_memory_equal(option_of(reply, size, 15, 19), "back.visor.internal", 19);
     /* It takes it; wants another one; takes somebody else's offer; renews it. */
     size = dhcp_serve(&list, message,
                       make_request(message, 3, mac, "\x32\4\x0a\x09\0\3\x36\4\x0a\x09\0\1", 12), reply, &to);
