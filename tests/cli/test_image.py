@@ -54,6 +54,10 @@ def test_image_has_nothing_of_its_making_left(image):
     assert debugfs("cat /etc/machine-id") == ""
 
 
+def test_image_takes_the_zone_of_its_network(image):
+    assert "[DHCPv4]\nUseDomains=yes\n" in debugfs("cat /etc/systemd/network/80-ethernet.network")
+
+
 def test_image_has_the_agent(image):
     assert "Mode:  0755" in debugfs("stat /usr/sbin/visor-agent")
     assert "visor-agent.service" in debugfs("ls -p /etc/systemd/system/multi-user.target.wants")
