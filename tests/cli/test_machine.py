@@ -211,11 +211,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_forwarded_port(start):
+@pytest.mark.parametrize("options", [["--net", "user,forward=tcp:127.0.0.1:{port}:22"], ["--publish", "{port}:22"]])
+def test_forwarded_port(start, options):
     port = free_port()
     machine = start(f"load {' '.join(DISK[:-1] + NET)}; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; "
                     "ip route add default via 10.0.2.2; echo LISTENS; echo hello from the guest | nc -l -p 22; "
-                    "echo SERVED; poweroff -f", "--net", f"user,forward=tcp:127.0.0.1:{port}:22")
+                    "echo SERVED; poweroff -f", *(option.format(port=port) for option in options))
     machine.wait_for("LISTENS")
     text = b""
     while b"guest" not in text:  # until nc listens, connections are reset
