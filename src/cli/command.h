@@ -34,9 +34,10 @@ struct command {
     const char *arguments; /* of the usage line, after the options */
     bool domains;          /* they are domains: completion offers their names */
     bool paths;            /* and NAME:PATH, or files of the host's */
-    const char *words;     /* completion offers these as first word, space-separated; or NULL */
-    const char *summary;   /* one line */
-    const char *details;   /* further paragraphs of the help, or NULL */
+    const char *lists; /* the words after the first are names that this command of visor's prints; or NULL */
+    const char *words; /* completion offers these as first word, space-separated; or NULL */
+    const char *summary;                  /* one line */
+    const char *details;                  /* further paragraphs of the help, or NULL */
     const struct command_option *options; /* ends with a NULL name */
     /* If it is not NULL the fields of domains' configurations are options, too, and this sets them. */
     int (*field)(void *state, const struct domain_field *field, const char *argument, struct error *error);

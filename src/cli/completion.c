@@ -64,8 +64,13 @@ static void print_bash(void)
            "    case $command in\n"
            "        ");
     print_domain_commands("|", false);
-    printf(") names=$(\"${COMP_WORDS[0]}\" ps --all --format '{{.Name}}' 2>/dev/null) ;;\n"
-           "    esac\n"
+    printf(") names=$(\"${COMP_WORDS[0]}\" ps --all --format '{{.Name}}' 2>/dev/null) ;;\n");
+    for (unsigned i = 0; commands[i]; i++) {
+        if (commands[i]->lists)
+            printf("        %s) names=$(\"${COMP_WORDS[0]}\" %s 2>/dev/null) ;;\n", commands[i]->name,
+                   commands[i]->lists);
+    }
+    printf("    esac\n"
            "    case $command in\n"
            "        ");
     print_domain_commands("|", true);
@@ -108,6 +113,11 @@ static void print_fish(void)
                 "complete -c visor -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from %s' "
                 "-f -a '%s'\n",
                 c->name, c->words, c->words);
+        if (c->lists)
+            printf(
+                "complete -c visor -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s' -f -a "
+                "\"(visor %s 2>/dev/null)\"\n",
+                c->name, c->words, c->lists);
         struct command_option o;
         for (unsigned j = 0; command_option_at(c, j, &o); j++) {
             printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o.name,

@@ -323,6 +323,7 @@ const struct command command_network = {
     .name = "network",
     .arguments = "create|ls|inspect|rm [NAME…]",
     .words = "create ls inspect rm",
+    .lists = "network ls --quiet",
     .summary = "Makes, lists and removes networks of domains",
     .details = details,
     .options = options,

@@ -8,7 +8,7 @@ import subprocess
 from conftest import TOP, VISOR
 
 COMMANDS = ["run", "create", "start", "stop", "restart", "kill", "pause", "resume", "wait", "rm", "rename", "ps", "inspect",
-            "logs", "events", "stats", "top", "update", "attach", "console", "generate", "image", "binfmt", "check", "version", "help", "completion"]
+            "logs", "events", "stats", "top", "update", "attach", "console", "network", "generate", "image", "binfmt", "check", "version", "help", "completion"]
 
 
 def options_of(visor, command):

@@ -111,6 +111,14 @@ def test_definitions(store):
     assert store.ok("network", "ls", "-q") == ""
 
 
+def test_names_are_completed(store):
+    for name in ("wide", "west", "east"):
+        store.ok("network", "create", name)
+    script = f'source <("{VISOR}" completion bash); COMP_WORDS=("{VISOR}" network rm we); COMP_CWORD=3; _visor; echo "${{COMPREPLY[*]}}"'
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=store.environment(), check=True)
+    assert result.stdout == "west\n"
+
+
 def test_found_subnets_do_not_overlap(store):
     for i in range(4):
         store.ok("network", "create", f"n{i}")
