@@ -8,6 +8,7 @@
 #include "base/macros.h"
 #include "domain/control.h"
 #include "domain/log.h"
+#include "domain/nets.h"
 #include "domain/process.h"
 
 int domain_view_read(struct domain_view *view, struct domain *domain, struct error *error)
@@ -118,6 +119,8 @@ json_t *domain_view_json(const struct domain_view *view, const struct domain *do
         domain_run_path(domain, DOMAIN_PID_FILE, path);
         failed |= set_path(paths, "pid", path);
         failed |= json_object_set_new(object, "paths", paths);
+        if (!view->damaged)
+            failed |= json_object_set_new(object, "networks", domain_nets_json(domain, &view->config));
     }
     if (!failed)
         return object;

@@ -93,31 +93,12 @@ static const char *subnet_text(const struct network_subnet *subnet, char text[IN
     return text;
 }
 
-static json_t *lease_json(const struct lease *lease)
-{
-    char text[64], address[INET_ADDRSTRLEN];
-    json_t *aliases = json_array(), *ports = json_array();
-    for (unsigned i = 0; i < lease->alias_count; i++)
-        json_array_append_new(aliases, json_string(lease->aliases[i]));
-    for (unsigned i = 0; i < lease->port_count; i++) {
-        const struct network_port *port = &lease->ports[i];
-        snprintf(text, sizeof text, "%s:%u:%u/%s", address_text(port->host, address), port->host_port,
-                 port->port, port->udp ? "udp" : "tcp");
-        json_array_append_new(ports, json_string(text));
-    }
-    snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", lease->mac[0], lease->mac[1], lease->mac[2],
-             lease->mac[3], lease->mac[4], lease->mac[5]);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "id", lease->domain, "name", lease->name,
-                     "address", address_text(lease->address, address), "mac", text, "interface",
-                     lease->interface, "aliases", aliases, "ports", ports);
-}
-
 static json_t *network_json(const struct network *network, const struct lease_list *list)
 {
     char subnet[INET_ADDRSTRLEN + 4], gateway[INET_ADDRSTRLEN], created[STATE_TIME_SIZE];
     json_t *domains = json_array();
     for (unsigned i = 0; i < list->count; i++)
-        json_array_append_new(domains, lease_json(&list->leases[i]));
+        json_array_append_new(domains, lease_describe(&list->leases[i]));
     return json_pack("{s:s, s:s, s:s, s:b, s:O, s:s, s:s, s:b, s:o}", "name", network->name, "subnet",
                      subnet_text(&network->subnet, subnet), "gateway",
                      address_text(network->subnet.gateway, gateway), "internal", (int)network->internal,

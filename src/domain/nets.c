@@ -63,6 +63,34 @@ int domain_nets_look(const struct domain_store *store, const struct domain_confi
     return code;
 }
 
+static void list_describe(const struct networks *networks, const char *id, const struct domain_list *nets,
+                          json_t *object)
+{
+    for (unsigned i = 0; i < nets->count; i++) {
+        struct network_option option;
+        struct lease_list leases = {0};
+        if (!domain_net_is_named(nets->items[i]) || network_option_parse(&option, nets->items[i], NULL) ||
+            network_leases(networks, option.name, &leases, NULL))
+            continue;
+        const struct lease *lease = lease_find(&leases, id);
+        if (lease)
+            json_object_set_new(object, option.name, lease_describe(lease));
+        lease_list_free(&leases);
+    }
+}
+
+json_t *domain_nets_json(const struct domain *domain, const struct domain_config *config)
+{
+    struct networks networks;
+    json_t *object = json_object();
+    if (networks_open(&networks, domain->store->path, domain->store->run_path, false, NULL))
+        return object;
+    list_describe(&networks, domain->id, &config->machine.nets, object);
+    list_describe(&networks, domain->id, &config->container.nets, object);
+    networks_close(&networks);
+    return object;
+}
+
 /* -- ports ----------------------------------------------------------------------------------------------- */
 
 int domain_ports_parse(struct domain_ports *ports, const struct domain_list *publish, struct error *error)

@@ -24,6 +24,10 @@ int domain_net_check(const char *text, struct error *error);
 int domain_nets_look(const struct domain_store *store, const struct domain_config *config,
                      struct error *error);
 
+/* How a domain is attached to the named networks of its configuration: an object of their names. NULL: out of
+ * memory. */
+json_t *domain_nets_json(const struct domain *domain, const struct domain_config *config);
+
 struct domain_ports {
     unsigned count;
     struct network_port ports[DOMAIN_PORTS_MAX];

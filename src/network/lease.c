@@ -55,17 +55,43 @@ static json_t *ports_json(const struct lease *lease)
     return array;
 }
 
-static json_t *lease_json(const struct lease *lease)
+static json_t *aliases_json(const struct lease *lease)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < lease->alias_count; i++)
+        json_array_append_new(array, json_string(lease->aliases[i]));
+    return array;
+}
+
+static json_t *mac_json(const struct lease *lease)
 {
     char mac[18];
-    json_t *aliases = json_array();
-    for (unsigned i = 0; i < lease->alias_count; i++)
-        json_array_append_new(aliases, json_string(lease->aliases[i]));
     snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", lease->mac[0], lease->mac[1], lease->mac[2],
              lease->mac[3], lease->mac[4], lease->mac[5]);
-    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "id", lease->domain, "name", lease->name,
+    return json_string(mac);
+}
+
+json_t *lease_describe(const struct lease *lease)
+{
+    char text[64], address[INET_ADDRSTRLEN];
+    json_t *ports = json_array();
+    for (unsigned i = 0; i < lease->port_count; i++) {
+        const struct network_port *port = &lease->ports[i];
+        snprintf(text, sizeof text, "%s:%u:%u/%s", inet_ntop(AF_INET, &port->host, address, sizeof address),
+                 port->host_port, port->port, port->udp ? "udp" : "tcp");
+        json_array_append_new(ports, json_string(text));
+    }
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "id", lease->domain, "name", lease->name,
+                     "address", address_json(lease->address), "mac", mac_json(lease), "interface",
+                     lease->interface, "aliases", aliases_json(lease), "ports", ports);
+}
+
+static json_t *lease_json(const struct lease *lease)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:o}", "id", lease->domain, "name", lease->name,
                      "process", process_json(&lease->process), "address", address_json(lease->address), "mac",
-                     mac, "interface", lease->interface, "aliases", aliases, "ports", ports_json(lease));
+                     mac_json(lease), "interface", lease->interface, "aliases", aliases_json(lease), "ports",
+                     ports_json(lease));
 }
 
 json_t *lease_list_json(const struct lease_list *list)

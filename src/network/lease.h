@@ -45,6 +45,9 @@ json_t *lease_list_json(const struct lease_list *list);
 /* Fills a list that is all zeros. -EINVAL: it is none. */
 int lease_list_load(struct lease_list *list, const json_t *document, struct error *error);
 
+/* A lease for people and programs, without what is visor's own. NULL: out of memory. */
+json_t *lease_describe(const struct lease *lease);
+
 /* Copies the lease into its place; its ports are the list's then. -ENOMEM. */
 int lease_add(struct lease_list *list, const struct lease *lease);
 void lease_drop(struct lease_list *list, unsigned index);

@@ -364,6 +364,7 @@ def test_two_containers_reach_each_other(store, root):
     store.ok("network", "create", "back", "--subnet", f"{OWN}.0/24")
     store.ok("run", "-d", "--name", "db", "--net", f"back,alias=sql,ip={OWN}.77", root, "sh", "-c", SERVE)
     assert attached(store, "back")["db"]["address"] == f"{OWN}.77" and inspect(store, "back")["up"]
+    assert store.ok("inspect", "-f", "networks.back.address", "db") == f"{OWN}.77\n"
     said = store.ok("run", "--name", "web", "--net", "back", root, "sh", "-c",
                     GET + "ip addr show eth0; ip route; cat /etc/resolv.conf /etc/hosts; for n in db sql DB.back.visor.internal; do"
                     f" ping -c 1 -W 5 $n >/dev/null && get $n; done; nslookup {OWN}.77; nslookup nobody; true")
