@@ -10,15 +10,6 @@
 #include "network/link.h"
 #include "network/network_private.h"
 
-static int begin_list(struct lease_list *list, const struct network *network)
-{
-    strcpy(list->network, network->name);
-    strcpy(list->bridge, network->bridge);
-    list->subnet = network->subnet;
-    list->internal = network->internal;
-    return 0;
-}
-
 static int check_mac(const struct lease_list *list, const uint8_t mac[6], struct error *error)
 {
     for (unsigned i = 0; i < list->count; i++) {
@@ -115,7 +106,7 @@ int network_attach(struct networks *networks, const struct network_request *requ
     if (!code)
         code = network_load(networks, network.name, &list, &dropped, error);
     if (!code && !list.bridge[0])
-        code = begin_list(&list, &network);
+        network_begin_list(&list, &network);
     if (!code)
         code = lease_enter(&list, request, &lease, error);
     if (!code) {

@@ -16,6 +16,8 @@ void networks_unlock(struct networks *networks);
  * whether there were such. An empty list if it is not up. */
 int network_load(const struct networks *networks, const char *name, struct lease_list *list, bool *dropped,
                  struct error *error);
+/* An empty list of a network. */
+void network_begin_list(struct lease_list *list, const struct network *network);
 /* Takes a lease away, and its interface, for which the kernel would take its time. */
 void network_drop_lease(struct lease_list *list, unsigned index);
 /* Makes what is there be what the list says, and writes it down; without leases the network goes down.

@@ -58,11 +58,32 @@ void network_drop_lease(struct lease_list *list, unsigned index)
     lease_drop(list, index);
 }
 
+void network_begin_list(struct lease_list *list, const struct network *network)
+{
+    *list = (struct lease_list){.subnet = network->subnet, .internal = network->internal};
+    strcpy(list->network, network->name);
+    strcpy(list->bridge, network->bridge);
+}
+
+/* A crash of the host has left a damaged list; what it told of is gone as well, or without its owner. */
+static int begin_anew(const struct networks *networks, const char *name, struct lease_list *list,
+                      struct error *error)
+{
+    struct network network;
+    int code = network_read(networks, name, &network, error);
+    if (!code)
+        network_begin_list(list, &network);
+    network_release(&network);
+    return code;
+}
+
 int network_load(const struct networks *networks, const char *name, struct lease_list *list, bool *dropped,
                  struct error *error)
 {
     int code = list_read(networks, name, list, error);
     *dropped = false;
+    if (code == -EINVAL)
+        code = begin_anew(networks, name, list, error);
     for (unsigned i = list->count; i-- > 0;) {
         if (process_id_lives(&list->leases[i].process))
             continue;
@@ -216,8 +237,9 @@ int network_settle(const struct networks *networks, struct lease_list *list, boo
 static bool is_stale(const struct networks *networks, const char *name)
 {
     struct lease_list list;
-    if (list_read(networks, name, &list, NULL))
-        return false;
+    int code = list_read(networks, name, &list, NULL);
+    if (code)
+        return code == -EINVAL;
     const bool dropped = lease_drop_dead(&list);
     const bool stale =
         list.bridge[0] && (dropped || !list.count || !list.settled || !process_id_lives(&list.server));

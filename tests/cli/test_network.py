@@ -615,6 +615,20 @@ def wait_until(condition):
 
 @needs_network
 @with_busybox
+@pytest.mark.parametrize("content", ["", "{", '{"network": 5}'])
+def test_a_damaged_list_of_leases(store, root, content):
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "one", "--net", "back", root, "sleep", "1000")
+    kill_domain(store, "one")
+    (store.path / "run/networks/back/leases.json").write_text(content)
+    store.ok("ps")
+    assert not set(bridges(store)) & links() and not set(bridges(store)) & tables()
+    store.ok("run", "--net", "back", root, "true")
+    store.ok("network", "rm", "back")
+
+
+@needs_network
+@with_busybox
 def test_the_networks_process_is_started_again(store, root):
     store.ok("network", "create", "back")
     store.ok("run", "-d", "--name", "db", "--net", "back", root, "sleep", "1000")
