@@ -576,6 +576,24 @@ def test_creator_killed_leaves_nothing_running(runtime):
     assert not any((runtime.top / "state").iterdir())
 
 
+def test_run_is_not_entered_while_it_is_made(runtime):
+    """Its first process has the host's root then."""
+    runtime.config["hooks"] = {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "1"]}]}
+    runtime.config["process"]["args"] = ["sleep", "1000"]
+    runtime.write()
+    with subprocess.Popen(runtime.command("run", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL) as creator:
+        try:
+            record = runtime.top / "state" / runtime.id / "record.json"
+            while not record.exists() or not json.loads(record.read_text())["pid"]:
+                time.sleep(0.01)
+            assert runtime.state()["status"] == "creating"
+            refused(runtime.run("exec", runtime.id, "true"), "creating")
+            runtime.wait_for("running")
+            assert runtime.run("exec", runtime.id, "true").returncode == 0
+        finally:
+            runtime.run("delete", "--force", runtime.id)
+
+
 def test_start_survives_the_creator_and_races(runtime):
     runtime.create("sleep", "1000")
     starters = [subprocess.Popen(runtime.command("start", runtime.id), stderr=subprocess.DEVNULL) for _ in range(4)]
