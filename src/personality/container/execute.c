@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -30,6 +31,10 @@
 #include "personality/container/terminal.h"
 
 /* Descriptors are -1 where there is none. */
+/* How long a first process may take to execute its program once it was told to. */
+#define START_PAUSE 2000000 /* ns */
+#define START_TRIES 500
+
 struct executing {
     const struct container_execution *execution;
     struct held held;
@@ -48,6 +53,34 @@ struct executing {
     int terminal;
 };
 
+/* The container's root. While its first process is still visor's it was not made safe from being looked into,
+ * and an ordinary user cannot look at it: where it is being started that is soon over. */
+static int open_first(const struct executing *executing, enum container_status status, struct error *error)
+{
+    const struct store_record *record = &executing->held.entry->record;
+    const struct timespec pause = {.tv_nsec = START_PAUSE};
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/root", record->pid);
+    for (unsigned tries = 0;; tries++) {
+        int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), code = root < 0 ? -errno : 0;
+        if (code == 0 && !self_exe_is_exposed_by(record->pid))
+            return root;
+        if (root >= 0)
+            close(root);
+        if (code < 0 && code != -EACCES)
+            return error_set(error, code, "cannot open %s: %s", path, strerror(-code));
+        if (status != CONTAINER_CREATED && tries < START_TRIES) {
+            nanosleep(&pause, NULL);
+            continue;
+        }
+        error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s",
+                  executing->execution->id,
+                  status == CONTAINER_CREATED ? container_status_name(status) : "not started yet");
+        error_hint(error, "start it first");
+        return -EINVAL;
+    }
+}
+
 static int find_container(struct executing *executing, struct error *error)
 {
     const struct container_execution *execution = executing->execution;
@@ -61,21 +94,12 @@ static int find_container(struct executing *executing, struct error *error)
         return error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s",
                          execution->id,
                          container_status_name(executing->first < 0 ? CONTAINER_STOPPED : status));
-    if (status == CONTAINER_CREATED && self_exe_is_exposed_by(record->pid)) {
-        /* it is alone in there, and so was not made safe from being looked into */
-        error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s", execution->id,
-                  container_status_name(status));
-        error_hint(error, "start it first");
-        return error->code;
-    }
     code = oci_config_read(&executing->config, executing->held.directory, "config.json", error);
     if (code < 0)
         return code;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/root", record->pid);
+    executing->root = open_first(executing, status, error);
     executing->namespaces = spawn_different_namespaces(record->pid);
-    executing->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return executing->root < 0 ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno)) : 0;
+    return executing->root < 0 ? executing->root : 0;
 }
 
 static int add_variables(struct executing *executing, const char ***merged, const char *const *added,

@@ -19,7 +19,7 @@
 
 /* Whether visor's file needs protection at all. */
 bool self_exe_is_exposed(void);
-/* Whether who may look into that process, which executes visor, could write to visor's file. */
+/* Whether that process executes visor, and who may look into it could write to visor's file. */
 bool self_exe_is_exposed_by(pid_t pid);
 
 /* To be called before anything else is done: this process may begin again, with the same command line. */
