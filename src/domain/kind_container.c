@@ -18,6 +18,7 @@
 #include "domain/container_nets.h"
 #include "domain/container_place.h"
 #include "domain/kind.h"
+#include "domain/oom.h"
 #include "domain/relay.h"
 #include "domain/store.h"
 #include "domain/visit_kinds.h"
@@ -37,6 +38,7 @@ struct container_run {
     int process;               /* its first process's pidfd */
     struct loop_watch *watch;
     struct relay *relay;
+    struct oom *oom;
     int stdio[3]; /* the program's ends, until it has them; -1: those of this process */
     bool lives;   /* there is a container */
 };
@@ -199,6 +201,7 @@ static void container_discard(struct domain_run *run)
     if (!own)
         return;
     relay_free(own->relay);
+    oom_free(own->oom);
     if (own->lives && own->made.pid > 0) {
         container_end(run);
         while (waitpid(own->made.pid, NULL, 0) < 0 && errno == EINTR) {
@@ -220,6 +223,13 @@ static void container_discard(struct domain_run *run)
     pthread_mutex_destroy(&own->lock);
     free(own);
     run->own = NULL;
+}
+
+static int memory_watch(struct container_run *own, struct error *error)
+{
+    struct cgroup *cgroup;
+    int code = container_cgroup(own->state_root, own->run->domain->id, &cgroup, error);
+    return code ? code : oom_new(&own->oom, own->run->domain, own->run->loop, cgroup, error);
 }
 
 static int container_prepare(struct domain_run *run, struct error *error)
@@ -253,6 +263,8 @@ static int container_prepare(struct domain_run *run, struct error *error)
     }
     if (!code)
         code = terminal_connect(own, error);
+    if (!code)
+        code = memory_watch(own, error);
     if (code)
         container_discard(run);
     return code;
@@ -264,6 +276,8 @@ static void container_run_until_end(struct domain_run *run, struct domain_end *e
     loop_run(run->loop);
     child_wait(own->made.pid, run, end);
     own->made.pid = 0;
+    if (end->status == 128 + SIGKILL && !end->asked && oom_kills(own->oom))
+        snprintf(end->reason, sizeof end->reason, "out of memory");
 }
 
 static int container_signal(const struct container_run *own, int number, struct error *error)

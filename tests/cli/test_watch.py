@@ -457,3 +457,30 @@ def test_top_that_cannot_be(store):
     assert_refused(store.run("top", "web", "-o", "pid,colour"), 2, '"colour"', "command")
     assert_refused(store.run("top", "web", "other"), 2, '"other"')
     assert_refused(store.run("top"), 2, "name a domain")
+
+
+# -- memory that has run out -----------------------------------------------------------------------------------
+
+HOG = "dd if=/dev/zero of=/dev/shm/fill bs=1M count=100"  # whose pages are nobody's but the container's
+
+
+@containers
+def test_a_process_that_is_killed_for_its_memory_is_told(store, root):
+    """While the container goes on, and no more than what has happened."""
+    store.ok("run", "-d", "--name", "web", "--memory", "16M", "--memory-swap", "16M", root, "sh", "-c",
+             f"{HOG} 2>/dev/null; rm /dev/shm/fill; echo SURVIVED; sleep 1000")
+    store.wait_for_log("web", "SURVIVED")
+    until(lambda: "oom" in names(store))
+    (told,) = [event for event in events(store) if event["event"] == "oom"]
+    assert told["name"] == "web" and told["kills"] == 1
+    store.ok("rm", "-f", "web")
+    assert names(store)[-3:] == ["oom", "exit", "remove"]
+
+
+@containers
+def test_an_end_for_want_of_memory_has_it_as_its_reason(store, root):
+    result = store.run("run", "--name", "web", "--memory", "16M", "--memory-swap", "16M", root, "sh", "-c", "exec tail -c 100000000 /dev/zero")
+    assert result.returncode == 137
+    state = store.state("web")
+    assert (state["reason"], state["exit_status"], state["failed"]) == ("out of memory", 137, True)
+    assert names(store) == ["create", "start", "oom", "exit"]

@@ -195,14 +195,14 @@ struct cgroup_statistics {
 int cgroup_statistics(struct cgroup *cgroup, struct cgroup_statistics *statistics, struct error *error);
 
 /*
- * Events of memory that has run out. cgroup_oom_watch(): a descriptor, the caller's to close, that polls
- * `*events` (POLLIN: eventfd of version 1; POLLPRI: memory.events of version 2) after which
- * cgroup_oom_kills() is to be asked: how many processes have been killed for it, so far. -ENOTSUP: memory is
- * not controlled here.
+ * Events of memory that has run out. cgroup_oom_watch(): a descriptor, the caller's to close, that does not
+ * block and becomes readable (eventfd of version 1; inotify of version 2's memory.events), after which
+ * cgroup_oom_kills() is to be asked: how many processes have been killed for it, so far; in version 1 it may
+ * be told before they are counted. -ENOTSUP: memory is not controlled here.
  */
-int cgroup_oom_watch(struct cgroup *cgroup, short *events, struct error *error);
+int cgroup_oom_watch(struct cgroup *cgroup, struct error *error);
 /* Makes the descriptor ready for the next poll(). */
-void cgroup_oom_rearm(struct cgroup *cgroup, int descriptor);
+void cgroup_oom_rearm(int descriptor);
 int cgroup_oom_kills(struct cgroup *cgroup, uint64_t *kills, struct error *error);
 
 #endif

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -262,36 +262,36 @@ static int watch_v1(int directory)
     return result;
 }
 
-int cgroup_oom_watch(struct cgroup *cgroup, short *events, struct error *error)
+static int watch_v2(int directory)
+{
+    char path[64];
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    snprintf(path, sizeof path, "/proc/self/fd/%d/memory.events", directory);
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0) {
+        int code = -errno;
+        if (watch >= 0)
+            close(watch);
+        return code;
+    }
+    return watch;
+}
+
+int cgroup_oom_watch(struct cgroup *cgroup, struct error *error)
 {
     struct cgroup_place *place = memory_place(cgroup, error);
     if (!place)
         return -ENOTSUP;
-    int result;
-    if (place->mount->version == 1) {
-        *events = POLLIN;
-        result = watch_v1(place->directory);
-    } else {
-        *events = POLLPRI;
-        result = openat(place->directory, "memory.events", O_RDONLY | O_CLOEXEC);
-        result = result < 0 ? -errno : result;
-        if (result >= 0)
-            cgroup_oom_rearm(cgroup, result);
-    }
+    int result = (place->mount->version == 1 ? watch_v1 : watch_v2)(place->directory);
     if (result < 0)
         return error_set(error, result, "cannot watch the memory of the cgroup %s: %s", cgroup->path,
                          strerror(-result));
     return result;
 }
 
-void cgroup_oom_rearm(struct cgroup *cgroup, int descriptor)
+void cgroup_oom_rearm(int descriptor)
 {
-    struct cgroup_place *place = cgroup_place_of(cgroup, CONTROLLER_MEMORY);
-    char text[512];
-    if (!place)
-        return;
-    ssize_t size =
-        place->mount->version == 1 ? read(descriptor, text, 8) : pread(descriptor, text, sizeof text, 0);
+    char text[4096];
+    ssize_t size = read(descriptor, text, sizeof text);
     (void)size; /* that it was read is what counts */
 }
 

@@ -94,6 +94,9 @@ json_t *container_state_document(const struct container_state *state);
 int container_processes(const char *state_root, const char *id, pid_t **pids, size_t *count,
                         struct error *error);
 
+/* Its control groups, to be closed; those that it does not have are not present (cgroup.h). */
+struct cgroup;
+int container_cgroup(const char *state_root, const char *id, struct cgroup **out, struct error *error);
 /* What it has used; and its first process. Where it has no cgroups nothing is known of it. */
 struct cgroup_statistics;
 int container_statistics(const char *state_root, const char *id, struct cgroup_statistics *statistics,

@@ -331,3 +331,15 @@ int container_statistics(const char *state_root, const char *id, struct cgroup_s
     held_release(&held);
     return code;
 }
+
+int container_cgroup(const char *state_root, const char *id, struct cgroup **out, struct error *error)
+{
+    struct held held;
+    *out = NULL;
+    int code = held_take(&held, state_root, id, false, error);
+    if (code < 0)
+        return code;
+    code = open_cgroup(&held.entry->record, out, error);
+    held_release(&held);
+    return code;
+}
