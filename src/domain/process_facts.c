@@ -133,8 +133,8 @@ void process_facts_command(pid_t pid, char *text, size_t size)
     if (!used) {
         used = proc_read(pid, "comm", name, sizeof name);
         name[strcspn(name, "\n")] = '\0';
-        snprintf(text, size, used ? "[%s]" : "", name);
-        used = strlen(text);
+        used = (size_t)snprintf(text, size, "%s%s%s", used ? "[" : "", name, used ? "]" : "");
+        used = MIN(used, size - 1);
     }
     while (used && !text[used - 1])
         used--;
