@@ -32,7 +32,7 @@ static size_t proc_read(pid_t pid, const char *name, char *text, size_t size)
 }
 
 /* proc_pid_stat(5): from the third field on, since the second one is a name with anything in it. */
-static bool stat_parse(const char *text, struct process_facts *facts)
+bool process_facts_parse(const char *text, struct process_facts *facts)
 {
     const uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -119,7 +119,7 @@ bool process_facts_read(pid_t pid, bool more, struct process_facts *facts)
 {
     char text[2048];
     *facts = (struct process_facts){.pid = pid};
-    if (!proc_read(pid, "stat", text, sizeof text) || !stat_parse(text, facts))
+    if (!proc_read(pid, "stat", text, sizeof text) || !process_facts_parse(text, facts))
         return false;
     if (more)
         read_more(facts);

@@ -23,6 +23,9 @@ struct process_facts {
     unsigned threads;
 };
 
+/* A line of /proc/PID/stat, of this host or of another Linux of its kind that is not trusted: all but the
+ * number, and what `more` is below. False: it is none. */
+bool process_facts_parse(const char *text, struct process_facts *facts);
 /* False: there is no such process. With `more`, io too; without, inner, user and io are not looked up. */
 bool process_facts_read(pid_t pid, bool more, struct process_facts *facts);
 /* Its arguments with spaces between them, fit for a terminal; the program's

@@ -17,10 +17,10 @@ static uint64_t since_boot(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static void user_text(uid_t user, char text[33])
+static void user_text(uid_t user, char text[16])
 {
     if (user)
-        snprintf(text, 33, "%u", (unsigned)user);
+        snprintf(text, 16, "%u", (unsigned)user);
     else
         strcpy(text, "root");
 }

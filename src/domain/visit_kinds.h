@@ -24,6 +24,8 @@ int domain_program_stats(struct domain_visit *visit, struct domain_stats *stats,
 int domain_container_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
 
 /* top_*.c */
+int domain_machine_top(struct domain_visit *visit, struct domain_process **list, unsigned *count,
+                       struct error *error);
 int domain_program_top(struct domain_visit *visit, struct domain_process **list, unsigned *count,
                        struct error *error);
 int domain_container_top(struct domain_visit *visit, struct domain_process **list, unsigned *count,

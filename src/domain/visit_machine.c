@@ -210,5 +210,6 @@ const struct domain_visits domain_machine_visits = {
     .put = machine_put,
     .get = machine_get,
     .stats = domain_machine_stats,
+    .top = domain_machine_top,
     .update = domain_machine_update,
 };

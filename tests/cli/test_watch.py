@@ -17,6 +17,8 @@ import pytest
 from conftest import VISOR
 from store import TIMEOUT
 from test_container import BUSYBOX, root  # noqa: F401 (fixtures)
+from test_inside import start_machine
+from test_machine import kernel as linux  # noqa: F401 (a fixture)
 from test_domain import assert_refused, kernel, program, store  # noqa: F401 (fixtures)
 
 containers = pytest.mark.skipif(os.geteuid() != 0 or not BUSYBOX, reason="it takes root and busybox-static")
@@ -484,3 +486,34 @@ def test_an_end_for_want_of_memory_has_it_as_its_reason(store, root):
     state = store.state("web")
     assert (state["reason"], state["exit_status"], state["failed"]) == ("out of memory", 137, True)
     assert names(store) == ["create", "start", "oom", "exit"]
+
+
+# -- a machine with Linux and the agent in it ------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def box(linux, tmp_path_factory):  # noqa: F811
+    domain = start_machine(linux, tmp_path_factory.mktemp("machine"))
+    yield domain
+    domain.visor("rm", "--force", "--all")
+
+
+def test_top_of_a_machine(box):
+    box.shell("sleep 1000 </dev/null >/dev/null 2>&1 &")
+    done = box.visor("top", box.name, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = json.loads(done.stdout)
+    (sleep,) = [row for row in rows if row["command"] == "sleep 1000"]
+    assert sleep["user"] == "root" and sleep["state"] == "S" and "host" not in sleep and sleep["memory"] > 0
+    assert rows[0]["pid"] == 1 and rows[0]["command"] == "/bin/visor-agent" and rows[0]["elapsed"] > sleep["elapsed"]
+    assert any(row["command"] == "[kthreadd]" for row in rows)
+    assert not any("cmdline" in row["command"] for row in rows)  # who asks is not shown
+    lines = box.visor("top", box.name, "-o", "pid,host,command").stdout.splitlines()
+    assert lines[1].split() == ["1", "-", "/bin/visor-agent"]
+
+
+def test_a_machine_that_stands_still_is_not_asked(box):
+    assert box.visor("pause", box.name).returncode == 0
+    done = box.visor("top", box.name)
+    assert done.returncode == 1 and "is paused" in done.stderr
+    assert box.visor("stats", "--no-stream", box.name).returncode == 0
+    assert box.visor("resume", box.name).returncode == 0
