@@ -88,28 +88,17 @@ static bool domain_exists(const struct domain_store *store, const char *id)
     return fstatat(store->domains, id, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Gives the id a name. One that a dead command has left is nobody's: the store's lock, which is held, is
- * released for a while to find out. */
+/* Gives the id a name. -EAGAIN: a dead command has left the name, which is nobody's then. */
 static int name_take(struct domain_store *store, const char *name, const char *id, struct error *error)
 {
     char other[STORE_ID_DIGITS + 1];
-    for (unsigned tries = 0; tries < 3; tries++) {
-        if (symlinkat(id, store->names, name) == 0)
-            return 0;
-        if (errno != EEXIST)
-            return error_set(error, -errno, "cannot write %s/names/%s: %s", store->path, name,
-                             strerror(errno));
-        if (domain_store_name_read(store, name, other) && domain_exists(store, other))
-            break;
-        domain_store_unlock(store);
-        domain_store_repair(store, true);
-        int code = domain_store_lock(store, error);
-        if (code)
-            return code;
-    }
+    if (symlinkat(id, store->names, name) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return error_set(error, -errno, "cannot write %s/names/%s: %s", store->path, name, strerror(errno));
     error_set(error, -EEXIST, "there is a domain \"%s\" already", name);
     error_hint(error, "choose another --name, or remove that one: visor rm %s", name);
-    return -EEXIST;
+    return domain_store_name_read(store, name, other) && domain_exists(store, other) ? -EEXIST : -EAGAIN;
 }
 
 static int files_write(struct domain *domain, const struct domain_config *config, bool locked,
@@ -174,20 +163,17 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
     return 0;
 }
 
-int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
-                  const char *name, bool locked, struct error *error)
+static int create_once(struct domain *domain, const struct domain_config *config, const char *name,
+                       bool locked, struct error *error)
 {
+    struct domain_store *store = domain->store;
     char temporary[STORE_ENTRY_SIZE];
-    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = config->remove};
-    int code = name ? domain_store_name_check(name, error) : 0;
-    if (!code)
-        code = id_invent(domain->id, error);
+    int code = id_invent(domain->id, error);
     if (!code)
         code = domain_store_lock(store, error);
     if (code)
         return code;
     snprintf(temporary, sizeof temporary, NEW_PREFIX "%s", domain->id);
-    snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
     if (mkdirat(store->domains, temporary, 0700) < 0) {
         code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
     } else {
@@ -199,9 +185,26 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
     domain_store_unlock(store);
     if (code)
         domain_close(domain);
-    else if (!locked)
-        domain_unlock(domain);
     return code;
+}
+
+/* A name that a dead command has left is freed with the store's lock released and nothing under way: the
+ * repair does not tell what is half made from what was. */
+int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
+                  const char *name, bool locked, struct error *error)
+{
+    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = config->remove};
+    snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
+    int code = name ? domain_store_name_check(name, error) : 0;
+    if (!code)
+        code = create_once(domain, config, name, locked, error);
+    for (unsigned tries = 0; code == -EAGAIN && tries < 3; tries++) {
+        domain_store_repair(store, true);
+        code = create_once(domain, config, name, locked, error);
+    }
+    if (!code && !locked)
+        domain_unlock(domain);
+    return code == -EAGAIN ? -EEXIST : code;
 }
 
 /* -- finding --------------------------------------------------------------------------------------------- */

@@ -401,6 +401,30 @@ static void test_crashes(void **state)
     crash_everywhere(do_notice, 2, 2);
 }
 
+/* Who has looked at the store before a command dies takes the name that it has left. */
+static void test_a_dead_command_s_name_can_be_taken(void **state)
+{
+    struct domain_store store;
+    struct domain domain;
+    (void)state;
+    open_store(&store);
+    pid_t child = fork();
+    if (!child) {
+        struct domain_store own;
+        open_store(&own);
+        own.step = die_at_step;
+        steps_left = 3; /* files and name are there */
+        do_create(&own);
+    }
+    waitpid(child, NULL, 0);
+    assert_int_equal(count_in("names"), 1);
+    assert_int_equal(count_in("domains"), 1);
+    assert_int_equal(create(&store, "new", false, &domain), 0);
+    domain_close(&domain);
+    domain_store_close(&store);
+    assert_int_equal(check_whole(), 1);
+}
+
 /* The repair dies in the middle of its work, too. */
 static void test_crash_of_the_repair(void **state)
 {
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_store_has_no_domains, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crashes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_dead_command_s_name_can_be_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_of_the_repair, setup, teardown),
         cmocka_unit_test_setup_teardown(test_concurrent_commands, setup, teardown),
     };
