@@ -15,7 +15,7 @@
 
 #define FILTERS_MAX 16
 
-enum { SINCE, UNTIL, FILTER, NO_STREAM, JSON };
+enum { SINCE, UNTIL, FILTER, FOLLOW, NO_STREAM, JSON };
 
 static const struct command_option options[] = {
     [SINCE] = {.name = "since",
@@ -27,6 +27,7 @@ static const struct command_option options[] = {
                 .letter = 'f',
                 .choices = "event= name= id= kind=",
                 .help = "Only those whose event, name, id or kind is this (may be repeated)"},
+    [FOLLOW] = {.name = "follow", .help = "Go on: which it does anyway without --no-stream or --until"},
     [NO_STREAM] = {.name = "no-stream",
                    .help = "End with the last one that there is, and do not wait for more"},
     [JSON] = {.name = "json", .help = "Print JSON, an object a line"},
@@ -81,6 +82,7 @@ static int set_option(void *context, int index, const char *argument, struct err
     case UNTIL: return when_parse(argument, "--until", &events.until, error);
     case FILTER: return add_filter(argument, error);
     case JSON: events.json = true; return 0;
+    case FOLLOW: events.no_stream = false; return 0;
     default: events.no_stream = true; return 0;
     }
 }

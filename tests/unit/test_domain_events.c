@@ -2,6 +2,7 @@
 /* The events of a store: each change has a line, in order, whoever writes at once and whatever is torn. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -228,6 +229,124 @@ static void test_writers_at_once(void **state)
     domain_events_close(events);
 }
 
+/* -- crashes --------------------------------------------------------------------------------------------- */
+
+static unsigned steps_left;
+
+static void die_at_step(void)
+{
+    if (!steps_left--)
+        kill(getpid(), SIGKILL);
+}
+
+static void do_create(struct domain *domain)
+{
+    (void)domain;
+    make(&(struct domain){0}, "new");
+}
+
+static void do_rename(struct domain *domain)
+{
+    assert_int_equal(domain_rename(domain, "new", NULL), 0);
+}
+
+static void do_write(struct domain *domain)
+{
+    struct domain_state state = {.status = DOMAIN_EXITED, .finished = 1, .end = {.status = 7, .reason = "x"}};
+    assert_int_equal(domain_write_state(domain, &state, DOMAIN_EVENT_EXIT, NULL), 0);
+}
+
+static void do_remove(struct domain *domain)
+{
+    assert_int_equal(domain_remove(domain, NULL), 0);
+}
+
+static bool is_there(const char *name)
+{
+    struct domain domain;
+    bool found = domain_find(&domain, &store, name, NULL) == 0;
+    if (found)
+        domain_close(&domain);
+    return found;
+}
+
+static bool new_is_there(void)
+{
+    return is_there("new");
+}
+
+static bool has_ended(void)
+{
+    struct domain domain;
+    struct domain_state state;
+    assert_int_equal(domain_find(&domain, &store, "old", NULL), 0);
+    assert_int_equal(domain_read_state(&domain, &state, NULL), 0);
+    domain_close(&domain);
+    return state.end.status == 7;
+}
+
+static bool old_is_gone(void)
+{
+    return !is_there("old");
+}
+
+static void clear(void)
+{
+    static const char *const names[] = {"old", "new"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct domain domain;
+        if (domain_find(&domain, &store, names[i], NULL) == 0 && domain_lock(&domain, NULL) == 0)
+            assert_int_equal(domain_remove(&domain, NULL), 0);
+    }
+}
+
+/* What is told of has been done, whenever its writer dies; and what comes after that is told. */
+static void test_nothing_is_told_that_was_not_done(void **state)
+{
+    static const struct {
+        void (*what)(struct domain *domain);
+        bool (*is_done)(void);
+        const char *told;
+    } rows[] = {{do_create, new_is_there, "create new"},
+                {do_rename, new_is_there, "rename new"},
+                {do_write, has_ended, "exit old"},
+                {do_remove, old_is_gone, "remove old"}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int status = 1;
+        unsigned without = 0, step = 0;
+        for (; status; step++) {
+            struct domain domain;
+            make(&domain, "old");
+            struct domain_events *events = reader_open(true);
+            pid_t child = fork();
+            if (!child) {
+                struct domain own;
+                assert_int_equal(domain_store_reopen(&store, NULL), 0);
+                assert_int_equal(domain_find(&own, &store, "old", NULL), 0);
+                assert_int_equal(domain_lock(&own, NULL), 0);
+                store.step = die_at_step;
+                steps_left = step;
+                rows[i].what(&own);
+                _exit(0);
+            }
+            assert_int_equal(waitpid(child, &status, 0), child);
+            const char *told = next(events, "name");
+            if (*told) {
+                assert_string_equal(told, rows[i].told);
+                assert_true(rows[i].is_done());
+            }
+            without += !*told;
+            clear();
+            while (*(told = next(events, "name")))
+                assert_int_equal(strncmp(told, "remove", 6), 0);
+            domain_close(&domain);
+            domain_events_close(events);
+        }
+        assert_true(without > 0 && step > without); /* some died before, and some after that */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_torn_and_foreign_lines_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reader_survives_new_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writers_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_is_told_that_was_not_done, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
