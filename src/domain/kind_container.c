@@ -43,12 +43,28 @@ struct container_run {
     bool lives;   /* there is a container */
 };
 
+/* What the kernel would say only once there is a container. */
+static int swap_check(const struct domain_config *config, struct error *error)
+{
+    const uint64_t memory = config->container.memory, both = config->container.memory_swap;
+    if (!both || (memory && memory <= both) || (!memory && config->container.bundle))
+        return 0;
+    if (memory)
+        error_set(error, -EINVAL, "container.memory_swap is less than container.memory, which it includes");
+    else
+        error_set(error, -EINVAL, "container.memory_swap goes with container.memory, which it includes");
+    error_hint(error, "--memory 1G --memory-swap 1G is no swap");
+    return -EINVAL;
+}
+
 static int container_check(const struct domain_config *config, struct error *error)
 {
     if (config->container.root && config->container.bundle)
         return error_set(error, -EINVAL, "container: it has a root or a bundle, and not both");
-    if (config->container.root || config->container.bundle)
-        return container_nets_check(config, error);
+    if (config->container.root || config->container.bundle) {
+        int code = swap_check(config, error);
+        return code ? code : container_nets_check(config, error);
+    }
     error_set(error, -EINVAL, "name the container's root directory, or a bundle");
     error_hint(error, "visor run [OPTION…] DIRECTORY [PROGRAM [ARG…]]");
     return -EINVAL;

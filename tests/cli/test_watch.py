@@ -400,6 +400,18 @@ def test_update_of_a_container_that_runs(store, root):
 
 
 @containers
+def test_memory_and_swap_fit_each_other(store, root):
+    for options in (["--memory-swap", "64M"], ["--memory", "65M", "--memory-swap", "64M"]):
+        assert_refused(store.run("create", *options, root, "true"), 2, "container.memory_swap", "container.memory, which it includes")
+    store.ok("run", "-d", "--name", "web", "--net", "none", "--memory", "16M", "--memory-swap", "16M", root, "sleep", "1000")
+    assert_refused(store.run("update", "web", "--memory", "20M"), 1, "container.memory_swap")
+    assert stats(store)["web"]["memory_limit"] == 16 << 20
+    for size in (40, 20):  # both up, and down, whichever the kernel wants first
+        assert store.ok("update", "web", "--memory", f"{size}M", "--memory-swap", f"{size + 10}M") == "web\n"
+        assert stats(store)["web"]["memory_limit"] == size << 20
+
+
+@containers
 def test_update_of_a_container_that_stands_still(store, root):
     store.ok("run", "-d", "--name", "web", root, "sleep", "1000")
     store.ok("pause", "web")
