@@ -188,7 +188,7 @@ static int make_net(struct pc *pc, const struct pc_config *config, const struct 
 /* Nobody has asked for it. */
 static int go_without(struct error *error, const char *what)
 {
-    error_prefix(error, what);
+    error_prefix(error, "%s", what);
     error_report(error);
     *error = (struct error){0};
     return 0;
