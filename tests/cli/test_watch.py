@@ -400,6 +400,17 @@ def test_update_of_a_container_that_runs(store, root):
 
 
 @containers
+def test_update_of_a_rootless_container(root):
+    """Without cgroups there are no limits, and nothing is stored; what needs none is changed."""
+    with Rootless(root) as nobody:
+        assert nobody.run("run", "-d", "--name", "web", "--net", "none", nobody.tree, "sleep", "1000").returncode == 0
+        assert_refused(nobody.run("update", "web", "--memory", "64M", "--label", "a=b"), 1, "no cgroups")
+        assert nobody.run("update", "web", "--restart", "on-failure", "--label", "c=d").returncode == 0
+        now = json.loads(nobody.run("inspect", "web").stdout)[0]["config"]
+        assert now["restart"] == "on-failure" and now["labels"] == {"c": "d"} and "memory" not in now["container"]
+
+
+@containers
 def test_memory_and_swap_fit_each_other(store, root):
     for options in (["--memory-swap", "64M"], ["--memory", "65M", "--memory-swap", "64M"]):
         assert_refused(store.run("create", *options, root, "true"), 2, "container.memory_swap", "container.memory, which it includes")
