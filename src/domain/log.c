@@ -53,6 +53,11 @@ int domain_log_open(struct domain_log **out, int directory, uint64_t most, struc
     return 0;
 }
 
+void domain_log_limit(struct domain_log *log, uint64_t most)
+{
+    log->most = most;
+}
+
 int domain_log_redirect(struct domain_log *log, struct error *error)
 {
     log->redirected = true;

@@ -20,6 +20,8 @@ struct domain_log;
 
 /* In a domain's directory, whose descriptor stays the caller's; `most` bytes. */
 int domain_log_open(struct domain_log **out, int directory, uint64_t most, struct error *error);
+/* Another size at which a new file is begun. */
+void domain_log_limit(struct domain_log *log, uint64_t most);
 /* Makes the log the standard error and standard output of this process, also after it was begun anew. */
 int domain_log_redirect(struct domain_log *log, struct error *error);
 /* What was said without the end of a line is written soon, by this loop. Until then, and without it, when

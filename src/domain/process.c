@@ -115,6 +115,8 @@ static void config_refresh(struct process *process)
         domain_config_free(&process->config);
         process->config = newer;
         process->run.config = &process->config;
+        if (process->log)
+            domain_log_limit(process->log, newer.log_size);
         return;
     }
     if (code)

@@ -352,6 +352,18 @@ def test_update_of_a_machine_that_runs(store):
     assert store.ok("ps", "-aq") == ""
 
 
+def test_a_start_by_its_policy_is_a_next_start(store):
+    identity = store.start("web", "--restart", "always")
+    store.wait_for_log("web", "READY")
+    assert store.run("update", "web", "--log-size", "4K").stderr == "visor: web: log_size changes at the next start\n"
+    store.send("web", "P")
+    store.wait_for_log("web", "READY", 2)
+    for _ in range(40):
+        store.send("web", "x" * 200 + "\r\n")
+    until(lambda: (store.path / "domains" / identity / "log.1").exists())
+    assert (store.path / "domains" / identity / "log").stat().st_size <= 4096
+
+
 def test_a_policy_that_is_taken_back_while_it_waits(store):
     """The delay grows: before the third start it is 0.4 s."""
     store.start("web", "--restart", "always")
