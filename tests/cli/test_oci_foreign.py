@@ -145,3 +145,11 @@ def test_damaged_program_of_another_cpu(runtime):
     os.chmod(runtime.rootfs / "damaged", 0o755)
     refused(runtime.container("/damaged"), "/damaged")
     assert json.loads(runtime.run("list", "--format", "json", check=True).stdout) == []
+
+
+def test_domain_of_a_root_tree(runtime, program):
+    """`visor run DIRECTORY` is such a container, too."""
+    command = put(runtime, program)
+    done = subprocess.run([VISOR, "run", runtime.rootfs, command, "exec", command], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3 and [line.split()[0] for line in done.stdout.splitlines()] == ["aarch64"] * 2, done.stderr
