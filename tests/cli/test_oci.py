@@ -533,6 +533,47 @@ def test_exec(runtime):
     refused(runtime.run("exec", runtime.id, "true"), "stopped")
 
 
+def test_memory_policy(runtime):
+    if not pathlib.Path("/proc/self/numa_maps").exists():
+        pytest.skip("this kernel knows no memory nodes")
+    runtime.config["linux"]["memoryPolicy"] = {"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}
+    assert "bind=static:0" in runtime.shell("cat /proc/self/numa_maps")
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+    assert "bind=static:0" in runtime.run("exec", runtime.id, "cat", "/proc/self/numa_maps", check=True).stdout
+    runtime.run("delete", "--force", runtime.id, check=True)
+    for policy, message in (({"mode": "MPOL_BIND", "nodes": "1000"}, "linux.memoryPolicy"),
+                            ({"mode": "MPOL_ANY"}, "linux.memoryPolicy.mode"), ({"nodes": "0"}, "linux.memoryPolicy.mode"),
+                            ({"mode": "MPOL_BIND", "nodes": "0-"}, "linux.memoryPolicy.nodes"),
+                            ({"mode": "MPOL_BIND", "flags": ["MPOL_F_X"]}, "linux.memoryPolicy.flags")):
+        runtime.config["linux"]["memoryPolicy"] = policy
+        refused(runtime.container("true"), message)
+
+
+def test_processors_of_exec(runtime):
+    runtime.create("sleep", "1000")
+    runtime.run("start", runtime.id, check=True)
+    own = sorted(os.sched_getaffinity(0))
+    process = runtime.top / "process.json"
+    for affinity, expected in (({}, None), ({"initial": str(own[-1])}, own[-1]),
+                               ({"initial": str(own[0]), "final": f"{own[-1]}"}, own[-1])):
+        process.write_text(json.dumps({"cwd": "/", "args": ["/bin/cat", "/proc/self/status"], "execCPUAffinity": affinity}))
+        output = runtime.run("exec", "--process", process, runtime.id, check=True).stdout
+        allowed = next(line.split()[1] for line in output.splitlines() if line.startswith("Cpus_allowed_list"))
+        assert expected is None or allowed == str(expected)
+    process.write_text(json.dumps({"cwd": "/", "args": ["/bin/true"], "execCPUAffinity": {"final": "x"}}))
+    refused(runtime.run("exec", "--process", process, runtime.id), "process.execCPUAffinity.final")
+    process.write_text(json.dumps({"cwd": "/", "args": ["/bin/true"], "execCPUAffinity": {"final": "1023"}}))
+    refused(runtime.run("exec", "--process", process, runtime.id), "process.execCPUAffinity.final: the kernel refuses")
+
+
+def test_what_is_not_served_says_so(runtime):
+    for name, value in (("intelRdt", {"closID": "x"}), ("netDevices", {"eth9": {}})):
+        runtime.config["linux"][name] = value
+        refused(runtime.container("true"), f"linux.{name}")
+        del runtime.config["linux"][name]
+
+
 def test_pause_and_resume(runtime):
     runtime.create("sleep", "1000")
     runtime.run("start", runtime.id, check=True)

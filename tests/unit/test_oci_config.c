@@ -202,12 +202,39 @@ static void signals_have_names_and_numbers(void **state)
     assert_true(oci_signal_number("999") < 0);
 }
 
+static void lists_of_numbers_are_strict(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "a",
+                                      "1,",
+                                      ",1",
+                                      "1-",
+                                      "-1",
+                                      "3-1",
+                                      "1 ",
+                                      " 1",
+                                      "1024",
+                                      "0-1024",
+                                      "1,,2",
+                                      "99999999999999999999",
+                                      "1-2-3"};
+    struct number_list list;
+    (void)state;
+    assert_true(number_list_parse(&list, "0-3,7,64-65,1023"));
+    assert_int_equal(list.bits[0], 0x8f);
+    assert_int_equal(list.bits[1], 3);
+    assert_int_equal(list.bits[15], 1ul << 63);
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(number_list_parse(&list, bad[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(configuration_becomes_structs), cmocka_unit_test(namespaces_are_new_or_joined),
-        cmocka_unit_test(numbers_may_need_all_64_bits),  cmocka_unit_test(errors_name_the_property),
-        cmocka_unit_test(mount_options_are_sorted),      cmocka_unit_test(signals_have_names_and_numbers),
+        cmocka_unit_test(configuration_becomes_structs),  cmocka_unit_test(namespaces_are_new_or_joined),
+        cmocka_unit_test(numbers_may_need_all_64_bits),   cmocka_unit_test(errors_name_the_property),
+        cmocka_unit_test(lists_of_numbers_are_strict),    cmocka_unit_test(mount_options_are_sorted),
+        cmocka_unit_test(signals_have_names_and_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

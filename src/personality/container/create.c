@@ -91,11 +91,12 @@ static int check_options(const struct making *making, struct error *error)
         access("/sys/fs/selinux/status", F_OK) < 0)
         return error_set(error, -ENOTSUP, "linux.mountLabel: this host does not run SELinux");
     if (config->platform.intel_rdt)
-        return error_set(error, -ENOTSUP, "linux.intelRdt: not supported");
+        return error_set(error, -ENOTSUP, "linux.intelRdt: %s",
+                         access("/sys/fs/resctrl/schemata", F_OK) < 0
+                             ? "no resctrl file system is mounted at /sys/fs/resctrl"
+                             : "visor does not assign containers to classes of service");
     if (config->platform.net_devices && json_object_size(config->platform.net_devices))
-        return error_set(error, -ENOTSUP, "linux.netDevices: not supported");
-    if (config->platform.memory_policy)
-        return error_set(error, -ENOTSUP, "linux.memoryPolicy: not supported");
+        return error_set(error, -ENOTSUP, "linux.netDevices: visor does not move network devices");
     return 0;
 }
 

@@ -156,6 +156,8 @@ static int before_joining(void *opaque, struct error *error)
 {
     const struct executing *executing = opaque;
     int code = process_set_oom_score(&executing->process, error);
+    if (code == 0)
+        code = process_set_affinity(&executing->process, false, error);
     prctl(PR_SET_DUMPABLE, 0);
     return code;
 }
@@ -190,6 +192,10 @@ static int become(struct executing *executing, struct process_program *program, 
     int code = take_streams(executing->execution->stdio, error);
     if (code == 0)
         code = limits_enter(&executing->limits, error);
+    if (code == 0)
+        code = process_set_affinity(&executing->process, true, error);
+    if (code == 0)
+        code = process_take_platform(&executing->config->platform, error);
     if (code == 0 && executing->namespaces & CLONE_NEWUSER)
         code = spawn_become_root(error);
     setsid();

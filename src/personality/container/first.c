@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -22,7 +21,6 @@
 #include "personality/container/channel.h"
 #include "personality/container/hook.h"
 #include "personality/container/inside.h"
-#include "personality/container/oci_names.h"
 #include "personality/container/process.h"
 #include "personality/container/self_exe.h"
 #include "personality/container/state.h"
@@ -160,14 +158,6 @@ static int build_root(struct first *first, struct container_terminal *terminal, 
     return code;
 }
 
-static void set_personality(const struct oci_linux *platform)
-{
-    uint64_t value;
-    if (platform->personality.domain &&
-        oci_name_find(oci_personality_names, platform->personality.domain, &value))
-        personality(value);
-}
-
 static int prepare(struct first *first, struct process_program *program, struct error *error)
 {
     const struct oci_config *config = first->config;
@@ -185,9 +175,9 @@ static int prepare(struct first *first, struct process_program *program, struct 
     prctl(PR_SET_DUMPABLE, 0);
     const int kept[] = {first->channel, first->start, first->launch, label, terminal.slave};
     process_close_others(first->options->preserve_fds, kept, ARRAY_SIZE(kept));
-    set_personality(&config->platform);
+    code = process_take_platform(&config->platform, error);
     const int descriptors[] = {terminal.slave, label};
-    if (config->has_process)
+    if (code == 0 && config->has_process)
         code = limits_become(&first->limits, &config->process, descriptors, first->channel, program, error);
     if (code == 0)
         process_close_rest(first->options->preserve_fds, kept, 3, program);

@@ -109,6 +109,22 @@ static int check_scheduler(struct oci_process *process, struct error *error)
     return 0;
 }
 
+static int check_list(const char *property, const char *text, struct number_list *list, struct error *error)
+{
+    if (!text || !text[0] || number_list_parse(list, text))
+        return 0;
+    return error_set(error, -EINVAL, "%s: \"%.80s\" is not a list as \"0-3,7\"", property, text);
+}
+
+static int check_affinity(struct oci_process *process, struct error *error)
+{
+    int code = check_list("process.execCPUAffinity.initial", process->exec_cpu_affinity.initial,
+                          &process->exec_cpu_affinity.initial_list, error);
+    return code < 0 ? code
+                    : check_list("process.execCPUAffinity.final", process->exec_cpu_affinity.final,
+                                 &process->exec_cpu_affinity.final_list, error);
+}
+
 static int check_groups(struct json_binding *binding, struct oci_user *user, struct error *error)
 {
     if (!user->additional_gids_json)
@@ -140,6 +156,8 @@ int oci_check_process(struct json_binding *binding, struct oci_process *process,
     int code = check_rlimits(process, error);
     if (code == 0)
         code = check_groups(binding, &process->user, error);
+    if (code == 0)
+        code = check_affinity(process, error);
     return code < 0 ? code : check_scheduler(process, error);
 }
 
@@ -292,6 +310,23 @@ static int check_sysctls(const struct oci_linux *platform, struct error *error)
     return 0;
 }
 
+static int check_memory_policy(struct oci_linux *platform, struct error *error)
+{
+    uint64_t value;
+    if (!platform->has_memory_policy)
+        return 0;
+    if (!oci_name_find(oci_memory_policy_names, platform->memory_policy.mode, &value))
+        return refuse_name(error, "linux.memoryPolicy.mode", platform->memory_policy.mode, "mode");
+    platform->memory_policy.number = (int)value;
+    for (unsigned i = 0; i < platform->memory_policy.flags_count; i++) {
+        if (!oci_name_find(oci_memory_policy_flags, platform->memory_policy.flags[i], &value))
+            return refuse_name(error, "linux.memoryPolicy.flags", platform->memory_policy.flags[i], "flag");
+        platform->memory_policy.number |= (int)value;
+    }
+    return check_list("linux.memoryPolicy.nodes", platform->memory_policy.nodes,
+                      &platform->memory_policy.list, error);
+}
+
 static int check_linux(struct oci_linux *platform, struct error *error)
 {
     uint64_t value;
@@ -302,6 +337,8 @@ static int check_linux(struct oci_linux *platform, struct error *error)
         code = check_devices(platform, error);
     if (code == 0)
         code = check_sysctls(platform, error);
+    if (code == 0)
+        code = check_memory_policy(platform, error);
     if (code == 0)
         code = check_paths("maskedPaths", platform->masked_paths, platform->masked_paths_count, error);
     if (code == 0)

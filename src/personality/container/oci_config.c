@@ -283,6 +283,16 @@ static const struct json_field personality_fields[] = {
     {0},
 };
 
+static const struct json_field memory_policy_fields[] = {
+    {.name = "mode",
+     .kind = JSON_TEXT,
+     .required = true,
+     .offset = offsetof(struct oci_linux, memory_policy.mode)},
+    JSON_BIND_TEXT(struct oci_linux, "nodes", memory_policy.nodes),
+    JSON_BIND_TEXTS(struct oci_linux, "flags", memory_policy.flags),
+    {0},
+};
+
 static const struct json_field linux_fields[] = {
     JSON_BIND_STRUCTS(struct oci_linux, "namespaces", namespaces, namespace_fields),
     JSON_BIND_STRUCTS(struct oci_linux, "uidMappings", uid_maps, id_map_fields),
@@ -299,7 +309,11 @@ static const struct json_field linux_fields[] = {
     JSON_BIND_TEXT(struct oci_linux, "mountLabel", mount_label),
     JSON_BIND_RAW(struct oci_linux, "intelRdt", intel_rdt),
     JSON_BIND_RAW(struct oci_linux, "netDevices", net_devices),
-    JSON_BIND_RAW(struct oci_linux, "memoryPolicy", memory_policy),
+    {.name = "memoryPolicy",
+     .kind = JSON_STRUCT,
+     .fields = memory_policy_fields,
+     .has_present = true,
+     .present = offsetof(struct oci_linux, has_memory_policy)},
     {.name = "personality", .kind = JSON_STRUCT, .fields = personality_fields},
     {0},
 };

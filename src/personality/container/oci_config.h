@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "personality/container/json_bind.h"
 #include "personality/container/mount_option.h"
+#include "personality/container/number_list.h"
 
 #define OCI_VERSION     "1.2.0" /* of the specification that is served */
 #define OCI_VERSION_MIN "1.0.0"
@@ -106,7 +107,8 @@ struct oci_process {
     } io_priority;
     bool has_io_priority;
     struct {
-        const char *initial, *final;
+        const char *initial, *final; /* NULL: not given; else the lists are there */
+        struct number_list initial_list, final_list;
     } exec_cpu_affinity;
 };
 
@@ -173,10 +175,18 @@ struct oci_linux {
         const char **flags;
         unsigned flags_count;
     } personality;
-    const json_t *resources, *seccomp, *intel_rdt, *net_devices, *memory_policy; /* NULL: not given */
-    uint64_t new_namespaces;    /* CLONE_NEW* of those without a path */
-    uint64_t joined_namespaces; /* and of those with one */
-    uint64_t propagation;       /* of rootfs_propagation: MS_* */
+    struct {
+        const char *mode, *nodes;
+        const char **flags;
+        unsigned flags_count;
+        int number; /* for set_mempolicy(2): of `mode` and `flags` */
+        struct number_list list;
+    } memory_policy;
+    bool has_memory_policy;
+    const json_t *resources, *seccomp, *intel_rdt, *net_devices; /* NULL: not given */
+    uint64_t new_namespaces;                                     /* CLONE_NEW* of those without a path */
+    uint64_t joined_namespaces;                                  /* and of those with one */
+    uint64_t propagation;                                        /* of rootfs_propagation: MS_* */
 };
 
 struct oci_config {

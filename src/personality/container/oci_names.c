@@ -77,6 +77,25 @@ const struct oci_name oci_io_class_names[] = {
 
 const struct oci_name oci_personality_names[] = {{"LINUX", PER_LINUX}, {"LINUX32", PER_LINUX32}, {0}};
 
+/* Numbers of <linux/mempolicy.h>, which older kernels' headers do not all have. */
+const struct oci_name oci_memory_policy_names[] = {
+    {"MPOL_DEFAULT", 0},
+    {"MPOL_PREFERRED", 1},
+    {"MPOL_BIND", 2},
+    {"MPOL_INTERLEAVE", 3},
+    {"MPOL_LOCAL", 4},
+    {"MPOL_PREFERRED_MANY", 5},
+    {"MPOL_WEIGHTED_INTERLEAVE", 6},
+    {0},
+};
+
+const struct oci_name oci_memory_policy_flags[] = {
+    {"MPOL_F_NUMA_BALANCING", 1 << 13},
+    {"MPOL_F_RELATIVE_NODES", 1 << 14},
+    {"MPOL_F_STATIC_NODES", 1 << 15},
+    {0},
+};
+
 const struct oci_name oci_signal_names[] = {
     {"HUP", SIGHUP},       {"INT", SIGINT},
     {"QUIT", SIGQUIT},     {"ILL", SIGILL},

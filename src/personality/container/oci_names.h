@@ -14,15 +14,17 @@ struct oci_name {
 };
 
 /* Each ends with a row without name. */
-extern const struct oci_name oci_namespace_names[];   /* "mount": CLONE_NEWNS */
-extern const struct oci_name oci_rlimit_names[];      /* RLIMIT_* */
-extern const struct oci_name oci_propagation_names[]; /* "rslave": MS_SLAVE | MS_REC */
-extern const struct oci_name oci_scheduler_names[];   /* SCHED_* */
-extern const struct oci_name oci_scheduler_flags[];   /* SCHED_FLAG_* */
-extern const struct oci_name oci_io_class_names[];    /* IOPRIO_CLASS_* */
-extern const struct oci_name oci_capability_names[];  /* CAP_* */
-extern const struct oci_name oci_signal_names[];      /* without "SIG" */
-extern const struct oci_name oci_personality_names[]; /* PER_* of personality(2) */
+extern const struct oci_name oci_namespace_names[];     /* "mount": CLONE_NEWNS */
+extern const struct oci_name oci_rlimit_names[];        /* RLIMIT_* */
+extern const struct oci_name oci_propagation_names[];   /* "rslave": MS_SLAVE | MS_REC */
+extern const struct oci_name oci_scheduler_names[];     /* SCHED_* */
+extern const struct oci_name oci_scheduler_flags[];     /* SCHED_FLAG_* */
+extern const struct oci_name oci_io_class_names[];      /* IOPRIO_CLASS_* */
+extern const struct oci_name oci_capability_names[];    /* CAP_* */
+extern const struct oci_name oci_signal_names[];        /* without "SIG" */
+extern const struct oci_name oci_personality_names[];   /* PER_* of personality(2) */
+extern const struct oci_name oci_memory_policy_names[]; /* MPOL_* of set_mempolicy(2) */
+extern const struct oci_name oci_memory_policy_flags[];
 
 /* False: the table does not have it. */
 bool oci_name_find(const struct oci_name *table, const char *name, uint64_t *value);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "personality/container/oci_names.h"
 #include "personality/container/terminal.h"
 
 static bool given(const char *text)
@@ -96,6 +98,39 @@ int process_leave_keyring(struct error *error)
     if (error->code == -EDQUOT)
         error_hint(error, "this user has as many keys as he may, see /proc/sys/kernel/keys");
     return error->code;
+}
+
+static int set_memory_policy(const struct oci_linux *platform, struct error *error)
+{
+    bool nodes = platform->memory_policy.nodes && platform->memory_policy.nodes[0];
+    /* the kernel takes one less than it is told for the number of bits */
+    if (!platform->has_memory_policy ||
+        syscall(SYS_set_mempolicy, platform->memory_policy.number,
+                nodes ? platform->memory_policy.list.bits : NULL, nodes ? NUMBER_LIST_MAX + 1 : 0) == 0)
+        return 0;
+    return error_set(error, -errno, "linux.memoryPolicy: the kernel refuses %s of the nodes \"%s\": %s",
+                     platform->memory_policy.mode, nodes ? platform->memory_policy.nodes : "",
+                     strerror(errno));
+}
+
+int process_take_platform(const struct oci_linux *platform, struct error *error)
+{
+    uint64_t value;
+    if (platform->personality.domain &&
+        oci_name_find(oci_personality_names, platform->personality.domain, &value))
+        personality(value);
+    return set_memory_policy(platform, error);
+}
+
+int process_set_affinity(const struct oci_process *process, bool inside, struct error *error)
+{
+    const char *text = inside ? process->exec_cpu_affinity.final : process->exec_cpu_affinity.initial;
+    const struct number_list *list =
+        inside ? &process->exec_cpu_affinity.final_list : &process->exec_cpu_affinity.initial_list;
+    if (!given(text) || syscall(SYS_sched_setaffinity, 0, sizeof list->bits, list->bits) >= 0)
+        return 0;
+    return error_set(error, -errno, "process.execCPUAffinity.%s: the kernel refuses \"%s\": %s",
+                     inside ? "final" : "initial", text, strerror(errno));
 }
 
 static int set_scheduler(const struct oci_scheduler *scheduler, struct error *error)

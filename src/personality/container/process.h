@@ -21,6 +21,12 @@ int process_set_oom_score(const struct oci_process *process, struct error *error
 /* A session keyring of its own, with nothing in it: the caller's keys are not the container's. */
 int process_leave_keyring(struct error *error);
 
+/* Personality and memory policy of the configuration's section "linux", for the first process and those of
+ * `exec`. */
+int process_take_platform(const struct oci_linux *platform, struct error *error);
+/* process.execCPUAffinity, for processes of `exec`: before they are in the container's cgroup, and then. */
+int process_set_affinity(const struct oci_process *process, bool inside, struct error *error);
+
 /* The process becomes the container's own. First its terminal (the slave, or -1), limits, label (-1: none)
  * and, if it can be entered yet, working directory: *inside. */
 int process_take(const struct oci_process *process, int terminal, int label, bool *inside,
