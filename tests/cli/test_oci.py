@@ -601,10 +601,12 @@ def test_creator_killed_leaves_nothing_running(runtime):
     runtime.write()
     with subprocess.Popen(runtime.command("create", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL,
                           start_new_session=True) as creator:
-        record = runtime.top / "state" / runtime.id / "record.json"
-        while not record.exists() or not json.loads(record.read_text())["pid"]:
-            time.sleep(0.01)
-        first = json.loads(record.read_text())["pid"]
+        first, deadline = 0, time.monotonic() + 30
+        while not first:
+            done = runtime.run("state", runtime.id)
+            first = json.loads(done.stdout)["pid"] if done.returncode == 0 else 0
+            assert time.monotonic() < deadline
+        assert json.loads(done.stdout)["status"] == "creating"
         creator.kill()
         creator.wait()
     subprocess.run(["pkill", "-9", "-s", str(creator.pid)], check=False)  # the hook, which is not ours to end

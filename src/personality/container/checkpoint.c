@@ -134,7 +134,7 @@ int container_checkpoint(const char *state_root, const char *id,
         code = error_set(error, -EINVAL, "cannot checkpoint container \"%s\": it is %s", id,
                          container_status_name(status));
     if (code == 0)
-        code = oci_config_read(&config, held.directory, "config.json", error);
+        code = store_config(held.entry, &config, error);
     if (code == 0 && config->process.terminal)
         code = error_set(error, -ENOTSUP,
                          "cannot checkpoint container \"%s\": process.terminal is true, and its other end is "

@@ -126,13 +126,13 @@ static void fill_record(struct making *making)
     };
 }
 
-/* The socket on which the first process waits, under a name that does not yet count. */
+/* The socket on which the first process waits. */
 static int make_start_socket(struct making *making, struct error *error)
 {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
-    int code = unix_path_bind_at(fd, making->directory, "start.new");
+    int code = unix_path_bind_at(fd, making->directory, "start");
     if (code == 0 && listen(fd, 4) < 0)
         code = -errno;
     if (code < 0) {
@@ -148,7 +148,8 @@ static int write_location(void *opaque, const char *path, struct error *error)
 {
     struct making *making = opaque;
     making->record.cgroup_path = path;
-    return store_write(making->directory, &making->record, error);
+    making->written = true;
+    return store_write(making->directory, &making->record, making->bundle_fd, config_name(making), error);
 }
 
 int making_open(struct making *making, const struct container_options *options, struct error *error)
@@ -170,14 +171,15 @@ int making_claim(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
     int code = making->directory = store_create(making->options->state_root, making->options->id, error);
-    if (code >= 0)
-        code = store_copy_config(making->directory, making->bundle_fd, config_name(making), error);
     fill_record(making);
-    if (code == 0)
+    if (code >= 0)
         code = limits_prepare(&first->limits, making->options, making->config, write_location, making, error);
-    if (code == 0)
-        limits_record(&first->limits, &making->record);
-    return code < 0 ? code : 0;
+    if (code < 0)
+        return code;
+    limits_record(&first->limits, &making->record);
+    return making->written ? 0
+                           : store_write(making->directory, &making->record, making->bundle_fd,
+                                         config_name(making), error);
 }
 
 /* In the foreground nobody else starts it: a file of that name only says that it is being made. */
@@ -303,11 +305,13 @@ static void keep_namespaces(struct making *making)
     making->network = open(path, O_RDONLY | O_CLOEXEC);
 }
 
-int making_note(struct making *making, struct error *error)
+int making_note(struct making *making, bool made, struct error *error)
 {
     making->record.pid = making->pid;
-    making->record.start_time = state_process_start(making->pid);
-    return store_write(making->directory, &making->record, error);
+    if (!making->record.start_time)
+        making->record.start_time = state_process_start(making->pid);
+    making->record.made = made;
+    return store_note(making->directory, &making->record, error);
 }
 
 static int make(struct making *making, struct error *error)
@@ -323,15 +327,12 @@ static int make(struct making *making, struct error *error)
             channel_send(making->channel, CHANNEL_MAPPED, -1);
     }
     if (code == 0) /* while it works */
-        code = making_note(making, error);
+        code = making_note(making, false, error);
     if (code == 0)
         code = serve(making, error);
     if (code == 0 && making->options->pid_file)
         code = pid_file_write(making->options->pid_file, making->pid, error);
-    if (code == 0 && !making->options->foreground &&
-        renameat(making->directory, "start.new", making->directory, "start") < 0)
-        code = error_set(error, -errno, "cannot name the socket for the start: %s", strerror(errno));
-    return code;
+    return code < 0 ? code : making_note(making, true, error);
 }
 
 void making_undo(struct making *making)

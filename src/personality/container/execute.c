@@ -94,7 +94,7 @@ static int find_container(struct executing *executing, struct error *error)
         return error_set(error, -EINVAL, "cannot execute a process in container \"%s\": it is %s",
                          execution->id,
                          container_status_name(executing->first < 0 ? CONTAINER_STOPPED : status));
-    code = oci_config_read(&executing->config, executing->held.directory, "config.json", error);
+    code = store_config(executing->held.entry, &executing->config, error);
     if (code < 0)
         return code;
     executing->root = open_first(executing, status, error);

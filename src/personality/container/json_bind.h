@@ -92,6 +92,8 @@ struct json_binding {
 
 /* Parses the document. -EINVAL: it is none; the error names the line. */
 int json_binding_parse(struct json_binding *binding, const char *text, size_t size, struct error *error);
+/* A whole file, of malloc(). -ENOENT; -EFBIG: above 16 MiB. */
+int json_read_text(int directory, const char *name, char **text, size_t *size, struct error *error);
 /* The same of the file `name` in the directory `directory`. -ENOENT; -EFBIG: above 16 MiB. */
 int json_binding_read(struct json_binding *binding, int directory, const char *name, struct error *error);
 /* Fills the struct `target`, whose members keep what they are where the document has nothing. -EINVAL. */

@@ -69,27 +69,39 @@ int json_binding_parse(struct json_binding *binding, const char *text, size_t si
     return 0;
 }
 
-/* The whole file into memory of malloc(). */
-static int read_file(int fd, const char *name, char **text, size_t *size, struct error *error)
+static int read_all(int fd, const char *name, size_t size, char **text, size_t *used, struct error *error)
+{
+    *used = 0;
+    if (!(*text = malloc(size + 1)))
+        return error_set(error, -ENOMEM, "cannot read %s: out of memory", name);
+    while (*used < size) {
+        ssize_t got = read(fd, *text + *used, size - *used);
+        if (got < 0)
+            return error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
+        if (got == 0)
+            break;
+        *used += (size_t)got;
+    }
+    return 0;
+}
+
+int json_read_text(int directory, const char *name, char **text, size_t *size, struct error *error)
 {
     struct stat status;
-    int code = 0;
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC), code;
     *text = NULL;
-    *size = 0;
+    if (fd < 0)
+        return error_set(error, -errno, "cannot open %s: %s", name, strerror(errno));
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
-        return error_set(error, -EINVAL, "cannot read %s: it is not a file", name);
-    if (status.st_size > DOCUMENT_SIZE_MAX)
-        return error_set(error, -EFBIG, "cannot read %s: it is larger than 16 MiB", name);
-    if (!(*text = malloc((size_t)status.st_size + 1)))
-        return error_set(error, -ENOMEM, "cannot read %s: out of memory", name);
-    while (code == 0 && *size < (size_t)status.st_size) {
-        ssize_t got = read(fd, *text + *size, (size_t)status.st_size - *size);
-        if (got < 0)
-            code = error_set(error, -errno, "cannot read %s: %s", name, strerror(errno));
-        else if (got == 0)
-            break;
-        else
-            *size += (size_t)got;
+        code = error_set(error, -EINVAL, "cannot read %s: it is not a file", name);
+    else if (status.st_size > DOCUMENT_SIZE_MAX)
+        code = error_set(error, -EFBIG, "cannot read %s: it is larger than 16 MiB", name);
+    else
+        code = read_all(fd, name, (size_t)status.st_size, text, size, error);
+    close(fd);
+    if (code < 0) {
+        free(*text);
+        *text = NULL;
     }
     return code;
 }
@@ -98,11 +110,7 @@ int json_binding_read(struct json_binding *binding, int directory, const char *n
 {
     char *text;
     size_t size;
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(error, -errno, "cannot open %s: %s", name, strerror(errno));
-    int code = read_file(fd, name, &text, &size, error);
-    close(fd);
+    int code = json_read_text(directory, name, &text, &size, error);
     if (code == 0)
         code = json_binding_parse(binding, text, size, error);
     free(text);

@@ -30,7 +30,7 @@ static int run_hooks(const struct held *held, enum oci_hook_kind kind, enum cont
 {
     const struct store_record *record = &held->entry->record;
     struct oci_config *config;
-    int code = oci_config_read(&config, held->directory, "config.json", error);
+    int code = store_config(held->entry, &config, error);
     if (code < 0)
         return code;
     char *state =
@@ -61,13 +61,13 @@ static int end_process(const struct store_record *record, struct error *error)
 static int not_executed(const char *state_root, const char *id, int code, struct error *error)
 {
     struct oci_config *config = NULL;
-    int directory = store_open(state_root, id, false, error);
-    if (directory >= 0)
-        oci_config_read(&config, directory, "config.json", error);
+    struct held held;
+    if (held_take(&held, state_root, id, false, error) == 0) {
+        store_config(held.entry, &config, error);
+        held_release(&held);
+    }
     error_set(error, code, "exec: \"%s\": %s", config ? config->process.args[0] : "", strerror(-code));
     oci_config_free(config);
-    if (directory >= 0)
-        close(directory);
     return code;
 }
 
@@ -266,7 +266,7 @@ static int delete_held(struct held *held, const char *state_root, const char *id
     struct oci_config *config = NULL;
     struct error failure = ERROR_INIT;
     char *state = NULL;
-    if (record->poststop && oci_config_read(&config, held->directory, "config.json", &failure) == 0)
+    if (record->poststop && store_config(held->entry, &config, &failure) == 0)
         state = state_text(config, id, record->bundle, CONTAINER_STOPPED, 0);
     int code = remove_cgroups(record, error);
     if (code == 0)

@@ -19,6 +19,7 @@ struct making {
     struct first first;
     pid_t pid;
     int terminal;
+    bool written;       /* the record is there */
     int users, network; /* descriptors of its namespaces, if they are kept */
 };
 
@@ -26,8 +27,8 @@ struct making {
 int making_open(struct making *making, const struct container_options *options, struct error *error);
 /* Takes the id, keeps a copy of the configuration, and makes the cgroups. */
 int making_claim(struct making *making, struct error *error);
-/* Writes down who the first process is. */
-int making_note(struct making *making, struct error *error);
+/* Writes down who the first process is, and whether all is made. */
+int making_note(struct making *making, bool made, struct error *error);
 /* After a failure: nothing is left, nor the process. */
 void making_undo(struct making *making);
 void making_release(struct making *making);

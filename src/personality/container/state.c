@@ -73,10 +73,10 @@ enum container_status state_status(const struct store_record *record, int direct
         return CONTAINER_CREATING;
     if (state_process_start(record->pid) != record->start_time)
         return CONTAINER_STOPPED;
+    if (!record->made)
+        return CONTAINER_CREATING;
     if (faccessat(directory, "start", F_OK, 0) == 0)
         return CONTAINER_CREATED;
-    if (faccessat(directory, "start.new", F_OK, 0) == 0)
-        return CONTAINER_CREATING;
     return is_frozen(record) ? CONTAINER_PAUSED : CONTAINER_RUNNING;
 }
 

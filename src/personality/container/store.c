@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #include <unistd.h>
 
 #include "personality/container/cgroup.h"
+
+#define RECORD       "record"
+#define PROCESS_LINE 64 /* bytes */
 
 static const struct json_field record_fields[] = {
     {.name = "ociVersion",
@@ -30,8 +34,6 @@ static const struct json_field record_fields[] = {
     JSON_BIND_TEXT(struct store_record, "cgroupPath", cgroup_path),
     JSON_BIND_TEXT(struct store_record, "cgroupScope", cgroup_scope),
     JSON_BIND_MAP(struct store_record, "annotations", annotations),
-    JSON_BIND_NUMBER(struct store_record, "pid", pid, 0, INT32_MAX),
-    JSON_BIND_NUMBER(struct store_record, "startTime", start_time, 0, UINT64_MAX),
     JSON_BIND_NUMBER(struct store_record, "owner", owner, 0, UINT32_MAX),
     JSON_BIND_FLAG(struct store_record, "poststart", poststart),
     JSON_BIND_FLAG(struct store_record, "poststop", poststop),
@@ -93,8 +95,8 @@ static int take(int parent, const char *id, struct error *error)
     struct stat status;
     int directory = openat(parent, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) == 0 && fstat(directory, &status) == 0 &&
-        status.st_nlink && faccessat(directory, "record.json", F_OK, 0) < 0 && errno == ENOENT) {
-        unlinkat(directory, "start.new", 0);
+        status.st_nlink && faccessat(directory, RECORD, F_OK, 0) < 0 && errno == ENOENT) {
+        unlinkat(directory, "start", 0);
         return directory;
     }
     if (directory >= 0)
@@ -149,8 +151,7 @@ int store_open(const char *root, const char *id, bool lock, struct error *error)
 
 int store_remove(const char *root, const char *id, int directory, struct error *error)
 {
-    static const char *const files[] = {"start.new",   "start",    "config.json", "record.json.new",
-                                        "record.json", "restored", NULL};
+    static const char *const files[] = {"start", RECORD ".new", "restored", RECORD, NULL};
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", root, id);
     for (unsigned i = 0; files[i]; i++) {
@@ -168,44 +169,134 @@ static json_t *record_document(const struct store_record *record)
     for (unsigned i = 0; i < record->annotations_count; i++)
         json_object_set_new(annotations, record->annotations[i].name,
                             json_string(record->annotations[i].value));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:i, s:I, s:I, s:b, s:b, s:b, s:o}", "ociVersion",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:I, s:b, s:b, s:b, s:o}", "ociVersion",
                      record->version, "id", record->id, "bundle", record->bundle, "rootfs", record->root,
                      "created", record->created, "cgroupPath", record->cgroup_path, "cgroupScope",
-                     record->cgroup_scope, "pid", record->pid, "startTime", (json_int_t)record->start_time,
-                     "owner", (json_int_t)record->owner, "poststart", record->poststart, "poststop",
-                     record->poststop, "defaultFilter", record->default_filter, "annotations", annotations);
+                     record->cgroup_scope, "owner", (json_int_t)record->owner, "poststart", record->poststart,
+                     "poststop", record->poststop, "defaultFilter", record->default_filter, "annotations",
+                     annotations);
 }
 
-int store_write(int directory, const struct store_record *record, struct error *error)
+/* FNV-1a, of 32 bits. */
+static uint32_t checksum(const char *text, size_t size)
 {
+    uint32_t sum = 2166136261u;
+    for (size_t i = 0; i < size; i++)
+        sum = (sum ^ (unsigned char)text[i]) * 16777619u;
+    return sum;
+}
+
+/* "PID START made CHECKSUM", with blanks up to the end of the line. */
+static void print_process(const struct store_record *record, char line[PROCESS_LINE + 1])
+{
+    char text[PROCESS_LINE];
+    int size =
+        snprintf(text, sizeof text, "%d %" PRIu64 " %d", record->pid, record->start_time, record->made);
+    size += snprintf(text + size, sizeof text - (size_t)size, " %08" PRIx32, checksum(text, (size_t)size));
+    memset(line, ' ', PROCESS_LINE);
+    memcpy(line, text, (size_t)size);
+    line[PROCESS_LINE - 1] = '\n';
+    line[PROCESS_LINE] = '\0';
+}
+
+/* A line whose checksum is wrong is being written, for the first time: there is no process yet. */
+static void read_process(struct store_record *record, const char line[PROCESS_LINE])
+{
+    char text[PROCESS_LINE + 1];
+    int pid = 0, made = 0, size = 0;
+    uint64_t start = 0;
+    uint32_t sum = 0;
+    memcpy(text, line, PROCESS_LINE);
+    text[PROCESS_LINE] = '\0';
+    if (sscanf(text, "%d %" SCNu64 " %d%n %" SCNx32, &pid, &start, &made, &size, &sum) != 4 ||
+        checksum(text, (size_t)size) != sum || pid < 0)
+        return;
+    record->pid = pid;
+    record->start_time = start;
+    record->made = made;
+}
+
+static int copy_config(int copy, int from, const char *name)
+{
+    struct stat status;
+    int source = openat(from, name, O_RDONLY | O_CLOEXEC);
+    int code = source < 0 || fstat(source, &status) < 0 ? -errno : 0;
+    for (off_t left = code == 0 ? status.st_size : 0; left > 0 && code == 0;) {
+        ssize_t sent = sendfile(copy, source, NULL, (size_t)left);
+        code = sent < 0 ? -errno : sent == 0 ? -EIO : 0;
+        left -= sent;
+    }
+    if (source >= 0)
+        close(source);
+    return code;
+}
+
+int store_write(int directory, const struct store_record *record, int from, const char *config,
+                struct error *error)
+{
+    char line[PROCESS_LINE + 1], *all = NULL;
     json_t *document = record_document(record);
     char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    print_process(record, line);
+    int size = text ? asprintf(&all, "%s%s\n", line, text) : -1;
     json_decref(document);
-    if (!text)
+    free(text);
+    if (size < 0)
         return error_set(error, -ENOMEM, "cannot write the container's record: out of memory");
-    int fd = openat(directory, "record.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    size_t size = strlen(text);
-    int code = fd < 0 || write(fd, text, size) != (ssize_t)size ? -(errno ? errno : EIO) : 0;
+    int fd = openat(directory, RECORD ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int code = fd < 0 || write(fd, all, (size_t)size) != size ? -(errno ? errno : EIO) : 0;
+    free(all);
+    if (code == 0)
+        code = copy_config(fd, from, config);
     if (fd >= 0)
         close(fd);
-    free(text);
-    if (code == 0 && renameat(directory, "record.json.new", directory, "record.json") < 0)
+    if (code == 0 && renameat(directory, RECORD ".new", directory, RECORD) < 0)
         code = -errno;
     return code < 0 ? error_set(error, code, "cannot write the container's record: %s", strerror(-code)) : 0;
 }
 
+int store_note(int directory, const struct store_record *record, struct error *error)
+{
+    char line[PROCESS_LINE + 1];
+    int fd = openat(directory, RECORD, O_WRONLY | O_CLOEXEC);
+    print_process(record, line);
+    int code = fd < 0 || pwrite(fd, line, PROCESS_LINE, 0) != PROCESS_LINE ? -(errno ? errno : EIO) : 0;
+    if (fd >= 0)
+        close(fd);
+    return code < 0 ? error_set(error, code, "cannot write the container's record: %s", strerror(-code)) : 0;
+}
+
+/* The record's document, and where the configuration is in the text. */
+static int parse(struct store_entry *entry, size_t size, struct error *error)
+{
+    const char *document = entry->text + PROCESS_LINE;
+    const char *end = size > PROCESS_LINE ? memchr(document, '\n', size - PROCESS_LINE) : NULL;
+    if (!end)
+        return error_set(error, -EINVAL, "it is cut off");
+    entry->config = end + 1;
+    entry->config_size = size - (size_t)(entry->config - entry->text);
+    int code = json_binding_parse(&entry->binding, document, (size_t)(end - document), error);
+    if (code == 0)
+        code = json_bind(&entry->binding, entry->binding.document, record_fields, &entry->record, error);
+    if (code == 0)
+        read_process(&entry->record, entry->text);
+    return code;
+}
+
 int store_read(int directory, struct store_entry **out, struct error *error)
 {
+    size_t size;
     struct store_entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return error_set(error, -ENOMEM, "cannot read the container's record: out of memory");
-    int code = json_binding_read(&entry->binding, directory, "record.json", error);
+    int code = json_read_text(directory, RECORD, &entry->text, &size, error);
     if (code == -ENOENT)
         error_set(error, code, "the container is not made yet");
-    else if (code == -EINVAL)
-        error_prefix(error, "the container's record is damaged: ");
-    if (code == 0)
-        code = json_bind(&entry->binding, entry->binding.document, record_fields, &entry->record, error);
+    if (code == 0) {
+        code = parse(entry, size, error);
+        if (code < 0)
+            error_prefix(error, "the container's record is damaged: ");
+    }
     if (code < 0)
         store_entry_free(entry);
     else
@@ -213,11 +304,17 @@ int store_read(int directory, struct store_entry **out, struct error *error)
     return code;
 }
 
+int store_config(const struct store_entry *entry, struct oci_config **out, struct error *error)
+{
+    return oci_config_parse(out, entry->config, entry->config_size, error);
+}
+
 void store_entry_free(struct store_entry *entry)
 {
     if (!entry)
         return;
     json_binding_free(&entry->binding);
+    free(entry->text);
     free(entry);
 }
 
@@ -264,23 +361,4 @@ void store_list_free(char **ids)
     for (char **id = ids; id && *id; id++)
         free(*id);
     free(ids);
-}
-
-int store_copy_config(int directory, int from, const char *name, struct error *error)
-{
-    struct stat status;
-    int source = openat(from, name, O_RDONLY | O_CLOEXEC);
-    int copy =
-        source < 0 ? -1 : openat(directory, "config.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int code = copy < 0 || fstat(source, &status) < 0 ? -errno : 0;
-    for (off_t left = code == 0 ? status.st_size : 0; left > 0 && code == 0;) {
-        ssize_t sent = sendfile(copy, source, NULL, (size_t)left);
-        code = sent < 0 ? -errno : sent == 0 ? -EIO : 0;
-        left -= sent;
-    }
-    if (source >= 0)
-        close(source);
-    if (copy >= 0)
-        close(copy);
-    return code < 0 ? error_set(error, code, "cannot keep a copy of %s: %s", name, strerror(-code)) : 0;
 }

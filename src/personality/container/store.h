@@ -2,9 +2,13 @@
 /*
  * store: where containers are remembered: a directory per container in the state root, with
  *
- *     config.json   the configuration as it was at `create`
- *     record.json   what else later commands need to know
- *     start         the socket on which the container's first process waits to be started
+ *     record    what later commands need to know, and the configuration as it was at `create`
+ *     start     the socket on which the container's first process waits to be started
+ *
+ * The record is one file that is written once, since files cost where the state root is on a disk: a line of
+ * fixed length, a JSON document of one line, and config.json as it was. Only the first line, which says who
+ * the first process is, changes later, in place; it has a checksum, so that who reads it at that moment takes
+ * no half of it.
  *
  * Who changes a container holds its lock (flock(2) of the directory), which the kernel drops with the holder.
  * A directory that nobody holds and that has no record is what a killed `create` has left.
@@ -27,6 +31,7 @@ struct store_record {
     unsigned annotations_count;
     int32_t pid;         /* 0: not made yet */
     uint64_t start_time; /* of the process, in the kernel's ticks: tells it from a later one of this pid */
+    bool made;           /* it has been created: no more is to come */
     uint32_t owner;      /* the user who made the container */
     bool poststart, poststop, default_filter;
 };
@@ -35,6 +40,9 @@ struct store_record {
 struct store_entry {
     struct json_binding binding;
     struct store_record record;
+    char *text; /* of the file */
+    const char *config;
+    size_t config_size;
 };
 
 /* /run/visor/oci, or of an ordinary user $XDG_RUNTIME_DIR/visor/oci. Of malloc(). */
@@ -47,16 +55,20 @@ int store_open(const char *root, const char *id, bool lock, struct error *error)
 /* Removes what store_create() has made. */
 int store_remove(const char *root, const char *id, int directory, struct error *error);
 
-int store_write(int directory, const struct store_record *record, struct error *error);
+/* Writes the record, and a copy of the configuration: the file `config` in the directory `from`. There is
+ * none yet. */
+int store_write(int directory, const struct store_record *record, int from, const char *config,
+                struct error *error);
+/* Who the process is, and whether the container is made, of a record that is there. */
+int store_note(int directory, const struct store_record *record, struct error *error);
 /* -ENOENT: still being created, or a killed `create` left it. */
 int store_read(int directory, struct store_entry **out, struct error *error);
+/* The configuration as it was at `create`. */
+int store_config(const struct store_entry *entry, struct oci_config **out, struct error *error);
 void store_entry_free(struct store_entry *entry);
 
 /* All ids, NULL after the last, sorted; of malloc(), each too. No root: none. */
 int store_list(const char *root, char ***ids, struct error *error);
 void store_list_free(char **ids);
-
-/* The file config.json is made a copy of the other one. */
-int store_copy_config(int directory, int from, const char *name, struct error *error);
 
 #endif
