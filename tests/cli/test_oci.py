@@ -161,6 +161,18 @@ def test_limits(runtime):
     assert not list(pathlib.Path("/sys/fs/cgroup").rglob(runtime.id))
 
 
+def test_what_is_counted_for_who_names_the_cgroup(runtime):
+    """podman and containerd look there for memory, processes and processor time, with no limits as well."""
+    runtime.config["linux"]["cgroupsPath"] = f"/visor-test/{runtime.id}"
+    runtime.create("sleep", "1000")
+    found = [line.split(":")[1:] for line in
+             pathlib.Path(f"/proc/{runtime.state()['pid']}/cgroup").read_text().splitlines()]
+    for names, path in found:
+        if set(names.split(",")) & {"", "memory", "pids", "cpuacct", "blkio"}:
+            assert path == f"/visor-test/{runtime.id}", names
+    runtime.run("delete", "--force", runtime.id, check=True)
+
+
 def test_update(runtime):
     runtime.config["linux"]["resources"]["pids"] = {"limit": 50}
     runtime.create("sleep", "1000")

@@ -270,14 +270,10 @@ static int find_path(struct cgroup *cgroup, const struct cgroup_request *request
     return result;
 }
 
-static unsigned statistics_controllers(struct cgroup *cgroup)
-{
-    unsigned controllers = CONTROLLER_BIT(CONTROLLER_MEMORY) | CONTROLLER_BIT(CONTROLLER_PIDS) |
-                           CONTROLLER_BIT(CONTROLLER_BLOCK_IO);
-    if (!cgroup_mounts_v2(&cgroup->mounts))
-        controllers |= CONTROLLER_BIT(CONTROLLER_CPUACCT);
-    return controllers;
-}
+/* Version 2 counts processor time by itself; callers that know version 1 look for it there all the same. */
+#define STATISTICS_CONTROLLERS                                                                               \
+    (CONTROLLER_BIT(CONTROLLER_MEMORY) | CONTROLLER_BIT(CONTROLLER_PIDS) |                                   \
+     CONTROLLER_BIT(CONTROLLER_BLOCK_IO) | CONTROLLER_BIT(CONTROLLER_CPUACCT))
 
 /* Makes the plan, with version 2's controllers only where it needs any. */
 static int plan_for(struct cgroup *cgroup, const struct resources *resources, struct cgroup_plan *plan,
@@ -309,7 +305,7 @@ static int build(struct cgroup *cgroup, const struct cgroup_request *request, co
         result = do_without(cgroup, plan, error);
     } else if (result == 0) {
         result = cgroup_make_places(cgroup, plan->controllers,
-                                    request->statistics ? statistics_controllers(cgroup) : 0, error);
+                                    request->statistics ? STATISTICS_CONTROLLERS : 0, error);
         if (cgroup_is_refusal(result) && !cgroup_place_tracking(cgroup)) {
             cgroup_remove_made(cgroup);
             result = do_without(cgroup, plan, error);

@@ -18,7 +18,7 @@
 /* A number of a file of "KEY NUMBER" lines, or the file's only one if there is no key. */
 struct number {
     enum cgroup_controller controller;
-    int version;
+    int version;            /* 0: both have it */
     const char *file, *key; /* rows of one file stand together: it is read once */
     size_t offset;
     uint64_t factor; /* to the struct's unit */
@@ -67,12 +67,9 @@ static const struct number numbers[] = {
     NUMBER(MEMORY, 1, "memory.stat", "total_pgfault", memory.page_faults, 1),
     NUMBER(MEMORY, 1, "memory.stat", "total_pgmajfault", memory.major_page_faults, 1),
     NUMBER(MEMORY, 1, "memory.oom_control", "oom_kill", memory.oom_kills, 1),
-    NUMBER(PIDS, 2, "pids.current", NULL, pids.current, 1),
-    NUMBER(PIDS, 2, "pids.max", NULL, pids.limit, 1),
-    NUMBER(PIDS, 2, "pids.events", "max", pids.limit_hits, 1),
-    NUMBER(PIDS, 1, "pids.current", NULL, pids.current, 1),
-    NUMBER(PIDS, 1, "pids.max", NULL, pids.limit, 1),
-    NUMBER(PIDS, 1, "pids.events", "max", pids.limit_hits, 1),
+    NUMBER(PIDS, 0, "pids.current", NULL, pids.current, 1),
+    NUMBER(PIDS, 0, "pids.max", NULL, pids.limit, 1),
+    NUMBER(PIDS, 0, "pids.events", "max", pids.limit_hits, 1),
 };
 
 /* The number at the text: "max" is UINT64_MAX. */
@@ -209,7 +206,7 @@ int cgroup_statistics(struct cgroup *cgroup, struct cgroup_statistics *statistic
         const struct cgroup_place *place = cgroup_place_of(cgroup, number->controller);
         uint64_t value;
         ssize_t size;
-        if (!place || place->mount->version != number->version)
+        if (!place || (number->version && place->mount->version != number->version))
             continue;
         if (strcmp(file, number->file) != 0 || place != previous) {
             free(text);
