@@ -139,25 +139,39 @@ int cgroup_apply(struct cgroup *cgroup, const struct cgroup_plan *plan, struct e
     return write_again(cgroup, refused, refused_count, last, error);
 }
 
-/* The lines of `list` that `other` does not have. */
+/* Of the rule what `other`, which may be NULL, does not have. */
+static unsigned access_missing(const struct resource_device_rule *rule,
+                               const struct cgroup_device_list *other)
+{
+    unsigned access = rule->access;
+    for (size_t k = 0; other && k < other->count; k++)
+        if (other->exceptions[k].type == rule->type && other->exceptions[k].major == rule->major &&
+            other->exceptions[k].minor == rule->minor)
+            access &= ~other->exceptions[k].access;
+    return access;
+}
+
+/* The lines of `list` that `other` does not have, each by a write of its own. */
 static int write_missing(int directory, const char *file, const struct cgroup_device_list *list,
                          const struct cgroup_device_list *other, struct error *error)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    int fd = -1, result = 0;
+    for (size_t i = 0; i < list->count && result == 0; i++) {
         struct resource_device_rule rule = list->exceptions[i];
-        for (size_t k = 0; other && k < other->count; k++)
-            if (other->exceptions[k].type == rule.type && other->exceptions[k].major == rule.major &&
-                other->exceptions[k].minor == rule.minor)
-                rule.access &= ~other->exceptions[k].access;
+        char text[CGROUP_DEVICE_TEXT];
+        rule.access = access_missing(&rule, other);
         if (!rule.access)
             continue;
-        char text[CGROUP_DEVICE_TEXT];
-        int result = cgroup_write(directory, file, cgroup_device_text(&rule, text));
-        if (result < 0)
-            return error_set(error, result, "linux.resources.devices: cannot write '%s' to %s: %s", text,
-                             file, strerror(-result));
+        cgroup_device_text(&rule, text);
+        if (fd < 0)
+            fd = openat(directory, file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || write(fd, text, strlen(text)) < 0)
+            result = error_set(error, -errno, "linux.resources.devices: cannot write '%s' to %s: %s", text,
+                               file, strerror(errno));
     }
-    return 0;
+    if (fd >= 0)
+        close(fd);
+    return result;
 }
 
 /* From what the kernel has now to what is wanted: what is new is allowed before what is gone is denied. */
