@@ -192,7 +192,7 @@ static int bind_field(struct json_binding *binding, const json_t *value, const s
     case JSON_FLAG:
         if (!json_is_boolean(value))
             return refuse_kind(place, value, "true or false", error);
-        *(bool *)target = json_is_true(value);
+        memcpy(target, &(uint64_t){json_is_true(value)}, field->width ? field->width : sizeof(bool));
         return 0;
     case JSON_NUMBER: return bind_number(value, field, target, place, error);
     case JSON_TEXTS: return bind_texts(binding, value, field, base, place, error);
@@ -231,4 +231,31 @@ int json_bind(struct json_binding *binding, const json_t *object, const struct j
               void *target, struct error *error)
 {
     return bind_object(binding, object, fields, target, NULL, error);
+}
+
+int json_bind_at(const char *prefix, const json_t *object, const struct json_field *fields, void *target,
+                 struct error *error)
+{
+    struct place place = {.name = prefix};
+    struct json_binding none = {0};
+    return bind_object(&none, object, fields, target, &place, error);
+}
+
+static const char *type_wanted(json_type type)
+{
+    return type == JSON_OBJECT ? "an object" : type == JSON_ARRAY ? "an array" : "text";
+}
+
+int json_member(const json_t *object, const char *name, json_type type, const char *prefix,
+                const json_t **out, struct error *error)
+{
+    const json_t *value = json_object_get(object, name);
+    struct place parent = {.name = prefix}, place = {.parent = &parent, .name = name};
+    *out = NULL;
+    if (!value || json_is_null(value))
+        return 0;
+    if (json_typeof(value) != type)
+        return refuse_kind(&place, value, type_wanted(type), error);
+    *out = value;
+    return 0;
 }

@@ -20,7 +20,7 @@
 
 enum json_kind {
     JSON_TEXT,    /* const char * */
-    JSON_FLAG,    /* bool */
+    JSON_FLAG,    /* bool; with `width`, 0 or 1 in an integer of that many bytes */
     JSON_NUMBER,  /* an integer of `width` bytes, in [least, most] */
     JSON_TEXTS,   /* const char **, ends with NULL; their number in `count` */
     JSON_STRUCT,  /* a struct described by `fields`, in place */
@@ -66,6 +66,13 @@ struct json_binding {
         .name = name_, .kind = JSON_NUMBER, .offset = offsetof(type, member),                                \
         .width = sizeof(((type *)0)->member), .least = least_, .most = most_                                 \
     }
+/* A member that is a struct of `set` and a `value` of 64 bits: whether the property is there, and what it is.
+ */
+#define JSON_BIND_GIVEN(type, kind_, name_, member, least_, most_)                                           \
+    {                                                                                                        \
+        .name = name_, .kind = kind_, .offset = offsetof(type, member.value), .width = 8, .least = least_,   \
+        .most = most_, .has_present = true, .present = offsetof(type, member.set)                            \
+    }
 #define JSON_BIND_TEXTS(type, name_, member)                                                                 \
     {                                                                                                        \
         .name = name_, .kind = JSON_TEXTS, .offset = offsetof(type, member),                                 \
@@ -99,6 +106,14 @@ int json_binding_read(struct json_binding *binding, int directory, const char *n
 /* Fills the struct `target`, whose members keep what they are where the document has nothing. -EINVAL. */
 int json_bind(struct json_binding *binding, const json_t *object, const struct json_field *fields,
               void *target, struct error *error);
+/* The same of an object that is `prefix` in its document ("linux.resources.memory"), without arrays and maps.
+ */
+int json_bind_at(const char *prefix, const json_t *object, const struct json_field *fields, void *target,
+                 struct error *error);
+/* The member `name`, or NULL if it is absent or null; -EINVAL if it is not of the type, JSON_OBJECT,
+ * JSON_ARRAY or JSON_STRING. */
+int json_member(const json_t *object, const char *name, json_type type, const char *prefix,
+                const json_t **out, struct error *error);
 /* Zeroed memory that lives as long as the binding; NULL: there is none. */
 void *json_bind_allocate(struct json_binding *binding, size_t count, size_t size);
 void json_binding_free(struct json_binding *binding);

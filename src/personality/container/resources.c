@@ -8,20 +8,15 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "personality/container/json_fields.h"
+#include "personality/container/json_bind.h"
 
 #define NAME_MAX_LENGTH 160 /* of a field, with all that is around it */
 #define SIZE_LIMIT      INT64_MAX
 
-#define FIELD(type_, struct_, name_, member, least_, most_)                                                  \
-    {                                                                                                        \
-        .name = (name_), .type = (type_), .offset = offsetof(struct struct_, member), .least = (least_),     \
-        .most = (most_)                                                                                      \
-    }
 #define INTEGER(struct_, name_, member, least_, most_)                                                       \
-    FIELD(JSON_FIELD_INTEGER, struct_, name_, member, least_, most_)
-#define BOOLEAN(struct_, name_, member) FIELD(JSON_FIELD_BOOLEAN, struct_, name_, member, 0, 1)
-#define TEXT(struct_, name_, member)    FIELD(JSON_FIELD_TEXT, struct_, name_, member, 0, 0)
+    JSON_BIND_GIVEN(struct struct_, JSON_NUMBER, name_, member, least_, most_)
+#define BOOLEAN(struct_, name_, member) JSON_BIND_GIVEN(struct struct_, JSON_FLAG, name_, member, 0, 1)
+#define TEXT(struct_, name_, member)    JSON_BIND_TEXT(struct struct_, name_, member)
 
 static const struct json_field memory_fields[] = {
     INTEGER(resource_memory, "limit", limit, -1, SIZE_LIMIT),
@@ -33,6 +28,7 @@ static const struct json_field memory_fields[] = {
     BOOLEAN(resource_memory, "disableOOMKiller", disable_oom_killer),
     BOOLEAN(resource_memory, "useHierarchy", use_hierarchy),
     BOOLEAN(resource_memory, "checkBeforeUpdate", check_before_update),
+    {0},
 };
 static const struct json_field cpu_fields[] = {
     INTEGER(resource_cpu, "shares", shares, 0, SIZE_LIMIT),
@@ -44,13 +40,16 @@ static const struct json_field cpu_fields[] = {
     INTEGER(resource_cpu, "idle", idle, 0, 1),
     TEXT(resource_cpu, "cpus", cpus),
     TEXT(resource_cpu, "mems", mems),
+    {0},
 };
-static const struct json_field pids_fields[] = {INTEGER(resources, "limit", pids, -1, SIZE_LIMIT)};
+static const struct json_field pids_fields[] = {INTEGER(resources, "limit", pids, -1, SIZE_LIMIT), {0}};
 static const struct json_field block_io_fields[] = {
     INTEGER(resource_block_io, "weight", weight, 0, 1000),
     INTEGER(resource_block_io, "leafWeight", leaf_weight, 0, 1000),
+    {0},
 };
-static const struct json_field network_fields[] = {INTEGER(resources, "classID", class_id, 0, UINT32_MAX)};
+static const struct json_field network_fields[] = {INTEGER(resources, "classID", class_id, 0, UINT32_MAX),
+                                                   {0}};
 
 /* Where an array's item is read before it is put in its place. */
 struct item {
@@ -62,23 +61,28 @@ static const struct json_field weight_fields[] = {
     INTEGER(item, "minor", minor, 0, UINT32_MAX),
     INTEGER(item, "weight", number, 0, 1000),
     INTEGER(item, "leafWeight", other, 0, 1000),
+    {0},
 };
 static const struct json_field throttle_fields[] = {
     INTEGER(item, "major", major, 0, UINT32_MAX),
     INTEGER(item, "minor", minor, 0, UINT32_MAX),
     INTEGER(item, "rate", number, 0, SIZE_LIMIT),
+    {0},
 };
 static const struct json_field huge_page_fields[] = {
     TEXT(item, "pageSize", name),
     INTEGER(item, "limit", number, 0, SIZE_LIMIT),
+    {0},
 };
 static const struct json_field priority_fields[] = {
     TEXT(item, "name", name),
     INTEGER(item, "priority", number, 0, UINT32_MAX),
+    {0},
 };
 static const struct json_field rdma_fields[] = {
     INTEGER(item, "hcaHandles", number, 0, UINT32_MAX),
     INTEGER(item, "hcaObjects", other, 0, UINT32_MAX),
+    {0},
 };
 static const struct json_field device_fields[] = {
     BOOLEAN(item, "allow", number),
@@ -86,6 +90,7 @@ static const struct json_field device_fields[] = {
     INTEGER(item, "major", major, -1, UINT32_MAX),
     INTEGER(item, "minor", minor, -1, UINT32_MAX),
     TEXT(item, "access", text),
+    {0},
 };
 
 static int missing(const char *prefix, const char *name, struct error *error)
@@ -197,13 +202,12 @@ static const struct list {
     const char *group; /* NULL: linux.resources itself */
     const char *name;
     const struct json_field *fields;
-    size_t field_count;
     size_t array, item_size; /* the pointer's offset */
     item_function *put;
 } lists[] = {
 #define LIST(group_, name_, fields_, array_, put_)                                                           \
     {                                                                                                        \
-        .group = (group_), .name = (name_), .fields = (fields_), .field_count = ARRAY_SIZE(fields_),         \
+        .group = (group_), .name = (name_), .fields = (fields_),                                             \
         .array = offsetof(struct resources, array_), .item_size = sizeof *((struct resources *)0)->array_,   \
         .put = (put_)                                                                                        \
     }
@@ -226,13 +230,13 @@ static const struct list {
 static const struct group {
     const char *name;
     const struct json_field *fields;
-    size_t field_count, offset;
+    size_t offset;
 } groups[] = {
-    {"memory", memory_fields, ARRAY_SIZE(memory_fields), offsetof(struct resources, memory)},
-    {"cpu", cpu_fields, ARRAY_SIZE(cpu_fields), offsetof(struct resources, cpu)},
-    {"pids", pids_fields, ARRAY_SIZE(pids_fields), 0},
-    {"blockIO", block_io_fields, ARRAY_SIZE(block_io_fields), offsetof(struct resources, block_io)},
-    {"network", network_fields, ARRAY_SIZE(network_fields), 0},
+    {"memory", memory_fields, offsetof(struct resources, memory)},
+    {"cpu", cpu_fields, offsetof(struct resources, cpu)},
+    {"pids", pids_fields, 0},
+    {"blockIO", block_io_fields, offsetof(struct resources, block_io)},
+    {"network", network_fields, 0},
 };
 
 static void *make_array(size_t count, size_t size, struct error *error)
@@ -259,9 +263,7 @@ static int read_list(const struct list *list, const json_t *group, const char *p
         char name[NAME_MAX_LENGTH];
         struct item item = {0};
         snprintf(name, sizeof name, "%.100s.%s[%zu]", prefix, list->name, i);
-        if (!json_is_object(value))
-            return error_set(error, -EINVAL, "%s must be an object", name);
-        result = json_fields_read(list->fields, list->field_count, value, name, &item, error);
+        result = json_bind_at(name, value, list->fields, &item, error);
         if (result == 0)
             result = list->put(resources, &item, name, error);
         if (result < 0)
@@ -284,7 +286,7 @@ static int read_rdma(struct resources *resources, const json_t *object, const ch
         snprintf(name, sizeof name, "%s.rdma.%s", prefix, device);
         if (!json_is_object(value) || !is_word(device))
             return error_set(error, -EINVAL, "%s must be the name of a device with an object", name);
-        int result = json_fields_read(rdma_fields, ARRAY_SIZE(rdma_fields), value, name, &item, error);
+        int result = json_bind_at(name, value, rdma_fields, &item, error);
         if (result < 0)
             return result;
         if (!item.number.set && !item.other.set)
@@ -325,8 +327,7 @@ static int read_all(struct resources *resources, const json_t *object, const cha
         snprintf(name, sizeof name, "%s.%s", prefix, group->name);
         result = json_member(object, group->name, JSON_OBJECT, prefix, &member, error);
         if (result == 0 && member)
-            result = json_fields_read(group->fields, group->field_count, member, name,
-                                      (char *)resources + group->offset, error);
+            result = json_bind_at(name, member, group->fields, (char *)resources + group->offset, error);
         if (result < 0)
             return result;
     }

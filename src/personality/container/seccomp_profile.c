@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/macros.h"
-#include "personality/container/json_fields.h"
+#include "personality/container/json_bind.h"
 #include "personality/container/resources.h"
 #include "personality/container/seccomp.h"
 
@@ -80,16 +80,20 @@ static int no_memory(struct error *error)
 static int read_action(const json_t *object, const char *name, const char *errno_name, const char *prefix,
                        uint32_t *out, struct error *error)
 {
-    const char *text = NULL;
-    struct resource_number number = {0};
-    const struct json_field text_field = {.name = name, .type = JSON_FIELD_TEXT};
-    const struct json_field number_field = {
-        .name = errno_name, .type = JSON_FIELD_INTEGER, .most = ERRNO_MOST};
-    int result = json_fields_read(&text_field, 1, object, prefix, &text, error);
-    if (result == 0)
-        result = json_fields_read(&number_field, 1, object, prefix, &number, error);
+    struct {
+        const char *text;
+        struct resource_number number;
+    } read = {0};
+    const struct json_field fields[] = {
+        JSON_BIND_TEXT(__typeof__(read), name, text),
+        JSON_BIND_GIVEN(__typeof__(read), JSON_NUMBER, errno_name, number, 0, ERRNO_MOST),
+        {0},
+    };
+    int result = json_bind_at(prefix, object, fields, &read, error);
     if (result < 0)
         return result;
+    const char *text = read.text;
+    struct resource_number number = read.number;
     if (!text)
         return error_set(error, -EINVAL, "%s.%s is missing", prefix, name);
     for (const struct action *action = actions; action < actions + ARRAY_SIZE(actions); action++) {
@@ -140,10 +144,11 @@ struct argument_fields {
     const char *operator;
 };
 static const struct json_field argument_fields[] = {
-    {"index", JSON_FIELD_INTEGER, offsetof(struct argument_fields, index), 0, 5},
-    {"value", JSON_FIELD_INTEGER, offsetof(struct argument_fields, value), INT64_MIN, INT64_MAX},
-    {"valueTwo", JSON_FIELD_INTEGER, offsetof(struct argument_fields, value_two), INT64_MIN, INT64_MAX},
-    {"op", JSON_FIELD_TEXT, offsetof(struct argument_fields, operator), 0, 0},
+    JSON_BIND_GIVEN(struct argument_fields, JSON_NUMBER, "index", index, 0, 5),
+    JSON_BIND_GIVEN(struct argument_fields, JSON_NUMBER, "value", value, INT64_MIN, UINT64_MAX),
+    JSON_BIND_GIVEN(struct argument_fields, JSON_NUMBER, "valueTwo", value_two, INT64_MIN, UINT64_MAX),
+    JSON_BIND_TEXT(struct argument_fields, "op", operator),
+    {0},
 };
 
 static int read_argument(const json_t *object, const char *prefix, struct seccomp_argument *argument,
@@ -152,8 +157,7 @@ static int read_argument(const json_t *object, const char *prefix, struct seccom
     struct argument_fields fields = {0};
     if (!json_is_object(object))
         return error_set(error, -EINVAL, "%s must be an object", prefix);
-    int result =
-        json_fields_read(argument_fields, ARRAY_SIZE(argument_fields), object, prefix, &fields, error);
+    int result = json_bind_at(prefix, object, argument_fields, &fields, error);
     if (result < 0)
         return result;
     if (!fields.index.set || !fields.value.set || !fields.operator)
@@ -235,8 +239,9 @@ static int read_rules(struct seccomp_profile *profile, const json_t *object, con
 }
 
 static const struct json_field listener_fields[] = {
-    {"listenerPath", JSON_FIELD_TEXT, offsetof(struct seccomp_profile, listener_path), 0, 0},
-    {"listenerMetadata", JSON_FIELD_TEXT, offsetof(struct seccomp_profile, listener_metadata), 0, 0},
+    JSON_BIND_TEXT(struct seccomp_profile, "listenerPath", listener_path),
+    JSON_BIND_TEXT(struct seccomp_profile, "listenerMetadata", listener_metadata),
+    {0},
 };
 
 static int read_all(struct seccomp_profile *profile, const json_t *object, const char *prefix,
@@ -256,7 +261,7 @@ static int read_all(struct seccomp_profile *profile, const json_t *object, const
     for (size_t i = 0; i < count; i++)
         profile->flags |= bits[i];
     free(bits);
-    result = json_fields_read(listener_fields, ARRAY_SIZE(listener_fields), object, prefix, profile, error);
+    result = json_bind_at(prefix, object, listener_fields, profile, error);
     if (result == 0 && profile->listener_metadata && !profile->listener_path)
         return error_set(error, -EINVAL, "%s.listenerMetadata is set without listenerPath", prefix);
     return result == 0 ? read_rules(profile, object, prefix, error) : result;
