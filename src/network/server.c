@@ -10,9 +10,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/json_file.h"
+#include "base/macros.h"
 #include "network/dhcp.h"
 #include "network/dns.h"
 #include "network/server_private.h"
@@ -49,6 +51,13 @@ bool server_refresh(struct server *server)
     return list_read(server, &error) && server->list.server.pid == server->pid;
 }
 
+int64_t server_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* -- sockets --------------------------------------------------------------------------------------------- */
 
 static int failed(const char *what, struct error *error)
@@ -63,15 +72,16 @@ static int failed(const char *what, struct error *error)
 }
 
 /* Both are of the bridge alone. */
-static int listen_at(struct in_addr address, uint16_t port, const char *bridge)
+static int listen_at(struct in_addr address, uint16_t port, int type, const char *bridge)
 {
     const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address};
     const int on = 1;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
         !setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) &&
         !setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, bridge, (socklen_t)strlen(bridge) + 1) &&
-        !bind(fd, (const struct sockaddr *)&at, sizeof at))
+        !bind(fd, (const struct sockaddr *)&at, sizeof at) &&
+        (type != SOCK_STREAM || !listen(fd, STREAM_MOST)))
         return fd;
     int number = errno;
     if (fd >= 0)
@@ -88,10 +98,11 @@ static int open_all(struct server *server, const char *directory, struct error *
         return failed(directory, error);
     if (!list_read(server, error))
         return error->code;
-    server->names = listen_at(server->list.subnet.gateway, 53, server->list.bridge);
-    if (server->names < 0)
+    server->names = listen_at(server->list.subnet.gateway, 53, SOCK_DGRAM, server->list.bridge);
+    server->streams = listen_at(server->list.subnet.gateway, 53, SOCK_STREAM, server->list.bridge);
+    if (server->names < 0 || server->streams < 0)
         return failed("names", error);
-    server->addresses = listen_at((struct in_addr){0}, DHCP_SERVER_PORT, server->list.bridge);
+    server->addresses = listen_at((struct in_addr){0}, DHCP_SERVER_PORT, SOCK_DGRAM, server->list.bridge);
     if (server->addresses < 0)
         return failed("addresses", error);
     server->links = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
@@ -146,24 +157,35 @@ static bool bridge_is_there(struct server *server)
     return getsockopt(server->addresses, SOL_SOCKET, SO_BINDTODEVICE, name, &size) == 0;
 }
 
+/* The sooner; -1 is never. */
+static int earlier(int one, int other)
+{
+    return one < 0 ? other : other < 0 ? one : MIN(one, other);
+}
+
 static void serve(struct server *server)
 {
-    struct pollfd polls[3 + FORWARD_MOST] = {
+    struct pollfd polls[4 + FORWARD_MOST + STREAM_MOST] = {
         {.fd = server->names, .events = POLLIN},
         {.fd = server->addresses, .events = POLLIN},
         {.fd = server->links, .events = POLLIN},
+        {.fd = server->streams, .events = POLLIN},
     };
     for (;;) {
-        unsigned count = forward_poll(polls + 3);
-        if (poll(polls, 3 + count, forward_timeout()) < 0 && errno != EINTR)
+        const unsigned forwards = forward_poll(polls + 4), streams = stream_poll(polls + 4 + forwards);
+        if (poll(polls, 4 + forwards + streams, earlier(forward_timeout(), stream_timeout())) < 0 &&
+            errno != EINTR)
             return;
         if ((polls[2].revents && !bridge_is_there(server)) || !server_refresh(server))
             return;
-        forward_run(server, polls + 3, count);
+        forward_run(server, polls + 4, forwards);
+        stream_run(server, polls + 4 + forwards, streams);
         if (polls[0].revents)
             serve_names(server);
         if (polls[1].revents)
             serve_addresses(server);
+        if (polls[3].revents)
+            stream_accept(server);
     }
 }
 

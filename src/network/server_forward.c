@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -29,13 +28,6 @@ struct pending {
 };
 
 static struct pending all[FORWARD_MOST];
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void forget(struct pending *pending)
 {
@@ -73,7 +65,7 @@ static void ask(struct server *server, struct pending *pending)
             break;
         query[0] = (uint8_t)(pending->id >> 8);
         query[1] = (uint8_t)pending->id;
-        pending->deadline = now_ms() + PATIENCE;
+        pending->deadline = server_now() + PATIENCE;
         if (!connect(fd, (const struct sockaddr *)&to, sizeof to) &&
             send(fd, query, pending->size, 0) == (ssize_t)pending->size)
             return;
@@ -151,7 +143,7 @@ void forward_run(struct server *server, const struct pollfd *polls, unsigned cou
                 break;
             }
         }
-        if (pending->fd && now_ms() >= pending->deadline)
+        if (pending->fd && server_now() >= pending->deadline)
             ask(server, pending);
     }
 }
@@ -163,5 +155,5 @@ int forward_timeout(void)
         if (all[i].fd && (least < 0 || all[i].deadline < least))
             least = all[i].deadline;
     }
-    return least < 0 ? -1 : (int)MAX(least - now_ms(), 0);
+    return least < 0 ? -1 : (int)MAX(least - server_now(), 0);
 }

@@ -3,6 +3,10 @@
 #ifndef VISOR_NETWORK_SERVER_PRIVATE_H
 #define VISOR_NETWORK_SERVER_PRIVATE_H
 
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdint.h>
+
 #include "network/server.h"
 
 #define SERVER_CHANNEL 3 /* descriptor: to who has started it */
@@ -18,17 +22,18 @@ struct server {
     struct lease_list list;
     unsigned long long inode, changed; /* of the file that it was read from */
     int file_directory;
-    pid_t pid;                   /* its own, outside */
-    int names, addresses, links; /* sockets: DNS, DHCP, and what the kernel tells of interfaces */
+    pid_t pid; /* its own, outside */
+    int names, streams, addresses,
+        links; /* sockets: DNS, its TCP, DHCP, and what the kernel tells of interfaces */
 };
 
 /* Reads leases.json if it is another. False: there is none, or another process is the server. */
 bool server_refresh(struct server *server);
+/* Milliseconds of a clock that only goes forward. */
+int64_t server_now(void);
 
 /* -- queries that the host's resolvers are asked (server_forward.c) ----------------------------------------
  */
-
-#include <poll.h>
 
 #define FORWARD_MOST 64 /* at once; the oldest gives way */
 
@@ -40,5 +45,16 @@ unsigned forward_poll(struct pollfd polls[FORWARD_MOST]);
 void forward_run(struct server *server, const struct pollfd *polls, unsigned count);
 /* Milliseconds until forward_run() has something to do by itself; -1: never. */
 int forward_timeout(void);
+
+/* -- the same by TCP (server_stream.c) ---------------------------------------------------------------------
+ */
+
+#define STREAM_MOST 16 /* at once; the oldest gives way */
+
+/* Somebody connects to server->streams. */
+void stream_accept(struct server *server);
+unsigned stream_poll(struct pollfd polls[STREAM_MOST]);
+void stream_run(struct server *server, const struct pollfd *polls, unsigned count);
+int stream_timeout(void);
 
 #endif

@@ -26,6 +26,7 @@ static const struct call_allowed table[] = {
     {SYS_newfstatat, CALL_ANY, 0, 0, 0},
     {SYS_socket, CALL_EITHER, 0, AF_INET, AF_INET},
     {SYS_connect, CALL_ANY, 0, 0, 0},
+    {SYS_accept4, CALL_ANY, 0, 0, 0},
     {SYS_close, CALL_ANY, 0, 0, 0},
     {SYS_getsockopt, CALL_ANY, 0, 0, 0},
     {SYS_getrandom, CALL_ANY, 0, 0, 0},

@@ -382,6 +382,66 @@ def test_two_containers_reach_each_other(store, root):
     store.ok("network", "rm", "back")
 
 
+# Asks a server at argv[1] for the addresses of argv[2] by TCP, and prints the answer's code and how many there are.
+ASK = """
+import socket, struct, sys, time
+name = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[2].split("."))
+query = struct.pack(">6H", 0x1234, 0x100, 1, 0, 0, 0) + name + b"\\0" + struct.pack(">2H", int(sys.argv[3]), 1)
+with socket.create_connection((sys.argv[1], 53), timeout=60) as s:
+    framed = struct.pack(">H", len(query)) + query
+    for byte in framed[:5]:
+        s.sendall(bytes([byte]))
+        time.sleep(0.01)
+    s.sendall(framed[5:])
+    answer = b""
+    while piece := s.recv(65536):
+        answer += piece
+        if len(answer) > 2 and len(answer) >= 2 + struct.unpack(">H", answer[:2])[0]:
+            break
+print(len(answer) == 2 + struct.unpack(">H", answer[:2])[0], answer[2:4].hex(), answer[5] & 15, struct.unpack(">H", answer[8:10])[0])
+"""
+
+
+@needs_network
+@with_busybox
+def test_names_by_tcp(store, root):
+    """The network's own, and what a resolver of the host's says, which is the test's."""
+    store.ok("network", "create", "back")
+    store.ok("run", "-d", "--name", "web", "--net", "back", root, "sleep", "1000")
+    gateway = inspect(store, "back")["gateway"]
+    enter = ["nsenter", "-t", str(container_process(store, "web")), "-n", "python3", "-c", ASK, gateway]
+
+    def ask(name, kind=1):
+        return subprocess.run([*enter, name, str(kind)], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout.split()
+
+    assert ask("web") == ["True", "1234", "0", "1"]
+    assert ask("nobody") == ["True", "1234", "3", "0"]
+    with socket.create_server(("127.0.0.77", 53)) as resolver:
+        leases = store.path / "run/networks/back/leases.json"
+        document = json.loads(leases.read_text())
+        document["resolvers"] = ["127.0.0.77"]
+        leases.with_name("x").write_text(json.dumps(document))
+        leases.with_name("x").rename(leases)
+
+        def serve():
+            connection, _ = resolver.accept()
+            with connection:
+                size = int.from_bytes(connection.recv(2, socket.MSG_WAITALL), "big")
+                query = connection.recv(size, socket.MSG_WAITALL)
+                record = b"\xc0\x0c\0\x10\0\1\0\0\0\5\0\xfb\xfa" + 250 * b"t"
+                said = query[:2] + b"\x81\x80\0\1" + (200).to_bytes(2, "big") + 4 * b"\0" + query[12:] + 200 * record
+                connection.sendall(len(said).to_bytes(2, "big") + said)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        assert ask("big.example.org", 16) == ["True", "1234", "0", "200"]
+        thread.join()
+    assert ask("big.example.org", 16) == ["True", "1234", "2", "0"]  # nobody listens any more
+    flood = "import socket, sys; held = [socket.create_connection((sys.argv[1], 53)) for _ in range(40)]; held[0].settimeout(60); held[0].recv(1)"
+    subprocess.run([*enter[:5], "-c", flood, gateway], check=True, timeout=TIMEOUT)
+    assert ask("web") == ["True", "1234", "0", "1"]
+
+
 @needs_network
 @with_busybox
 def test_names_come_and_go(store, root):
