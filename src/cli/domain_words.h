@@ -36,8 +36,8 @@ int domain_words_load(struct domain_words *words, const char *path, struct error
  * options, say what kind of domain it is. The configuration is then checked. -EINVAL: a usage error. */
 int domain_words_finish(struct domain_words *words, int count, char **arguments, struct error *error);
 
-/* Opens the store, and makes a domain of the configuration; see domain_create(). -ENODEV: there is no network of
- * a name that it has. */
+/* Opens the store, and makes a domain of the configuration; see domain_create(). -ENODEV: there is no network
+ * of a name that it has. */
 int domain_words_create(struct domain_words *words, const char *name, bool locked, struct domain_store *store,
                         struct domain *domain, struct error *error);
 

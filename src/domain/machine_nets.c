@@ -13,7 +13,8 @@ int machine_nets_check(const struct domain_config *config, struct error *error)
     int code = net_options_parse(&options, nets->items[0], error);
     if (code || options.kind == NET_USER)
         return code;
-    error_set(error, -EINVAL, "ports are published by the first network, which is to be \"user\" or a named one");
+    error_set(error, -EINVAL,
+              "ports are published by the first network, which is to be \"user\" or a named one");
     error_hint(error, "--net user, or a network made by visor network create");
     return -EINVAL;
 }

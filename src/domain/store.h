@@ -67,8 +67,8 @@ struct domain {
     bool brief;                  /* it is removed at its end: its state need not survive the host's */
 };
 
-/* Opens the store, and repairs what was left half made, of networks, too. `make`: it is made if there is none; otherwise it
- * may be missing, and then has no domains. */
+/* Opens the store, and repairs what was left half made, of networks, too. `make`: it is made if there is
+ * none; otherwise it may be missing, and then has no domains. */
 int domain_store_open(struct domain_store *store, bool make, struct error *error);
 /* Opens it anew, after a fork: locks of the two processes are then their own. */
 int domain_store_reopen(struct domain_store *store, struct error *error);

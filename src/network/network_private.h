@@ -9,8 +9,7 @@
 int networks_lock(struct networks *networks, bool wait, struct error *error);
 void networks_unlock(struct networks *networks);
 
-/* -- with the lock held (up.c) ----------------------------------------------------------------------------
- */
+/* -- with the lock held (up.c) --------------------------------------------------------------------------- */
 
 /* The leases of a network, without those of dead processes, whose interfaces are removed; `dropped` says
  * whether there were such. An empty list if it is not up. */

@@ -23,8 +23,8 @@ struct server {
     unsigned long long inode, changed; /* of the file that it was read from */
     int file_directory;
     pid_t pid; /* its own, outside */
-    int names, streams, addresses,
-        links; /* sockets: DNS, its TCP, DHCP, and what the kernel tells of interfaces */
+    /* Sockets: DNS, its TCP, DHCP, and what the kernel tells of interfaces. */
+    int names, streams, addresses, links;
 };
 
 /* Reads leases.json if it is another. False: there is none, or another process is the server. */
@@ -32,8 +32,7 @@ bool server_refresh(struct server *server);
 /* Milliseconds of a clock that only goes forward. */
 int64_t server_now(void);
 
-/* -- queries that the host's resolvers are asked (server_forward.c) ----------------------------------------
- */
+/* -- queries that the host's resolvers are asked (server_forward.c) -------------------------------------- */
 
 #define FORWARD_MOST 64 /* at once; the oldest gives way */
 
@@ -46,8 +45,7 @@ void forward_run(struct server *server, const struct pollfd *polls, unsigned cou
 /* Milliseconds until forward_run() has something to do by itself; -1: never. */
 int forward_timeout(void);
 
-/* -- the same by TCP (server_stream.c) ---------------------------------------------------------------------
- */
+/* -- the same by TCP (server_stream.c) ------------------------------------------------------------------- */
 
 #define STREAM_MOST 16 /* at once; the oldest gives way */
 
