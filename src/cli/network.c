@@ -169,7 +169,8 @@ static int list(struct networks *networks, const struct network_state *state, st
     json_t *array = json_array();
     int code = networks_list(networks, &names, error), status = STATUS_OK;
     static const char *const heads[] = {"NAME", "SUBNET", "DOMAINS", "INTERNAL"};
-    for (unsigned i = 0; !code && i < ARRAY_SIZE(heads); i++)
+    const bool tabular = !state->json && !state->quiet;
+    for (unsigned i = 0; !code && tabular && i < ARRAY_SIZE(heads); i++)
         table_add(&table, heads[i]);
     for (unsigned i = 0; !code && names[i]; i++) {
         struct error one = ERROR_INIT;
@@ -184,7 +185,7 @@ static int list(struct networks *networks, const struct network_state *state, st
         free_names(names);
     if (!code && state->json)
         status = json_print(json_incref(array)) ? STATUS_FAILED : status;
-    else if (!code && !state->quiet)
+    else if (!code && tabular)
         table_print(&table);
     json_decref(array);
     return code ? code : status;

@@ -36,15 +36,20 @@ int main(void)
     __typeof__(nft_run_cmd_from_buffer) *run = (__typeof__(run))dlsym(library, "nft_run_cmd_from_buffer");
     __typeof__(nft_ctx_buffer_error) *keep = (__typeof__(keep))dlsym(library, "nft_ctx_buffer_error");
     __typeof__(nft_ctx_get_error_buffer) *get = (__typeof__(get))dlsym(library, "nft_ctx_get_error_buffer");
-    if (!make || !run || !keep || !get)
+    __typeof__(nft_ctx_free) *discard = (__typeof__(discard))dlsym(library, "nft_ctx_free");
+    if (!make || !run || !keep || !get || !discard)
         return NFT_MISSING;
     struct nft_ctx *context = make(NFT_CTX_DEFAULT);
     char *commands = read_commands();
-    if (!context || !commands || keep(context))
-        return NFT_REFUSED;
-    if (run(context, commands) == 0)
-        return NFT_DONE;
-    const char *why = get(context);
-    fputs(why ? why : "no reason was given", stdout);
-    return NFT_REFUSED;
+    enum nft_status status = NFT_REFUSED;
+    if (context && commands && !keep(context)) {
+        status = run(context, commands) == 0 ? NFT_DONE : NFT_REFUSED;
+        const char *why = status == NFT_DONE ? NULL : get(context);
+        if (why)
+            fputs(why, stdout);
+    }
+    free(commands);
+    if (context)
+        discard(context);
+    return status;
 }
