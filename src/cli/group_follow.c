@@ -167,6 +167,7 @@ static int stop_chosen(struct following *following, int seconds)
     struct group_work *work = following->follower->work;
     struct error error = ERROR_INIT;
     int code = domain_store_reopen(work->store, &error);
+    work->interrupted = NULL; /* by what is heeded here */
     if (!code)
         return group_stop(work, following->chosen, seconds);
     error_report(&error);

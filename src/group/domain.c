@@ -48,14 +48,16 @@ static int at_field(const struct group_reading *reading, const struct document_e
     const struct document_entry *at = domain, *next;
     char message[sizeof error->message];
     memcpy(message, error->message, sizeof message);
+    bool name = true;
     for (const char *path = message; (next = step_into(at->value, &path));) {
         at = next;
-        if (*path == ':')
+        name = *path == ':';
+        if (name)
             break;
     }
     error_prefix(error, "domains.%s%s", domain->name, at == domain ? ": " : ".");
-    return at == domain ? group_at(reading, at->line, at->column, error)
-                        : group_at(reading, at->value->line, at->value->column, error);
+    return name ? group_at(reading, at->line, at->column, error)
+                : group_at(reading, at->value->line, at->value->column, error);
 }
 
 /* -- sections -------------------------------------------------------------------------------------------- */

@@ -3,14 +3,38 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 
+#define AGAIN_MS 50
+
+static bool is_taken(int code)
+{
+    return code == -EACCES || code == -EAGAIN;
+}
+
+/* A signal that comes just before the wait for a lock would not end it: whoever can be interrupted asks
+ * again and again. */
+static int lock_wait(int fd, struct flock *range, bool (*interrupted)(void))
+{
+    int code = -EAGAIN;
+    if (!interrupted)
+        return fcntl(fd, F_SETLKW, range) < 0 ? -errno : 0;
+    while (is_taken(code)) {
+        if (interrupted())
+            return -EINTR;
+        poll(NULL, 0, AGAIN_MS);
+        code = fcntl(fd, F_SETLK, range) < 0 ? -errno : 0;
+    }
+    return code;
+}
+
 int group_lock(const struct domain_store *store, const char *name, void (*waits)(const char *name),
-               struct error *error)
+               bool (*interrupted)(void), struct error *error)
 {
     char path[PATH_MAX + 8];
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -20,10 +44,11 @@ int group_lock(const struct domain_store *store, const char *name, void (*waits)
     if (fd < 0)
         return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
     int code = fcntl(fd, F_SETLK, &range) < 0 ? -errno : 0;
-    if ((code == -EACCES || code == -EAGAIN) && waits)
-        waits(name);
-    if (code == -EACCES || code == -EAGAIN)
-        code = fcntl(fd, F_SETLKW, &range) < 0 ? -errno : 0;
+    if (is_taken(code)) {
+        if (waits)
+            waits(name);
+        code = lock_wait(fd, &range, interrupted);
+    }
     if (!code)
         return fd;
     close(fd);

@@ -11,10 +11,11 @@
 
 #include "domain/store.h"
 
-/* Waits for it, and calls `waits` (may be NULL) before, if another command has it. One at a time in a
- * process. A descriptor, for group_unlock(); or -errno. */
+/* Waits for it, and calls `waits` (may be NULL) before, if another command has it, until `interrupted` (may
+ * be NULL) says so. One at a time in a process. A descriptor, for group_unlock(); -EINTR, or another -errno.
+ */
 int group_lock(const struct domain_store *store, const char *name, void (*waits)(const char *name),
-               struct error *error);
+               bool (*interrupted)(void), struct error *error);
 void group_unlock(int lock);
 
 #endif

@@ -157,7 +157,7 @@ unsigned group_sort_orphans(const struct group *group, struct group_member *memb
 static int begin(const struct group_work *work, struct group_member **members, unsigned *count)
 {
     struct error error = ERROR_INIT;
-    int lock = group_lock(work->store, work->group->name, work->waits, &error);
+    int lock = group_lock(work->store, work->group->name, work->waits, work->interrupted, &error);
     int code = lock < 0 ? lock : group_members(work->store, work->group->name, members, count, &error);
     if (!code)
         return lock;

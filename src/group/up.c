@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* up: from what there is to what the file says. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,6 +132,27 @@ static void child_wait(const struct run *run, unsigned index, pid_t parent)
     _exit(code ? 255 : status);
 }
 
+/* Until it has ended; or a signal has come, and it is killed. Signals are blocked but while it waits, so that
+ * none comes too early. */
+static void wait_for_child(const struct run *run, pid_t child)
+{
+    sigset_t all, before;
+    struct pollfd wait = {.fd = pidfd_open(child, 0), .events = POLLIN};
+    bool ended = wait.fd < 0;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    while (!ended) {
+        if (run->work->interrupted && run->work->interrupted()) {
+            kill(child, SIGKILL);
+            break;
+        }
+        ended = ppoll(&wait, 1, NULL, &before) > 0 || errno != EINTR;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (wait.fd >= 0)
+        close(wait.fd);
+}
+
 /* The exit status of a domain, which a child waits for: a signal to this command ends the wait. -EINTR. */
 static int wait_for_end(const struct run *run, unsigned index, int *status, struct error *error)
 {
@@ -140,9 +163,8 @@ static int wait_for_end(const struct run *run, unsigned index, int *status, stru
         child_wait(run, index, parent);
     if (child < 0)
         return error_set(error, -errno, "cannot make a process: %s", strerror(errno));
-    while (waitpid(child, status, 0) < 0) {
-        if (run->work->interrupted && run->work->interrupted())
-            kill(child, SIGKILL);
+    wait_for_child(run, child);
+    while (waitpid(child, status, 0) < 0 && errno == EINTR) {
     }
     if (!WIFEXITED(*status))
         return error_set(error, -EINTR, "the wait for %s was ended", run->work->group->domains[index].name);
@@ -278,7 +300,7 @@ int group_up(const struct group_work *work, const struct group_up *up)
 {
     struct error error = ERROR_INIT;
     struct run *run = calloc(1, sizeof *run);
-    int lock = run ? group_lock(work->store, work->group->name, work->waits, &error)
+    int lock = run ? group_lock(work->store, work->group->name, work->waits, work->interrupted, &error)
                    : error_set(&error, -ENOMEM, "out of memory");
     if (lock < 0) {
         work->failed(&error);

@@ -556,7 +556,7 @@ def test_variables(group):
 
 @pytest.mark.parametrize("text, place, message, hint", [
     ("domains: [", "2:1", "no valid YAML", None),
-    ("domains:\n  a:\n    program: {comand: [x]}\n", "3:23", "domains.a.program.comand: there is no such field", "program.command"),
+    ("domains:\n  a:\n    program: {comand: [x]}\n", "3:15", "domains.a.program.comand: there is no such field", "program.command"),
     ("domains:\n  a:\n    machine:\n      cpus: many\n", "4:13", 'domains.a.machine.cpus "many": a number', None),
     ("services:\n  a: {}\n", "1:1", "services", "domains"),
     ("domains:\n  a: {}\n", "2:3", "domains.a: it says nothing of what it is", "machine"),

@@ -128,7 +128,7 @@ static void test_errors_name_their_place(void **state)
         "x.yaml:6:9: domains.vm.machine.disks[1] \"b,colour=red\": a disk has no option \"colour=red\"",
         NULL);
     assert_refused("domains:\n  vm:\n    machine: {memroy: 1G}\n",
-                   "x.yaml:3:23: domains.vm.machine.memroy: there is no such field",
+                   "x.yaml:3:15: domains.vm.machine.memroy: there is no such field",
                    "did you mean machine.memory?");
     assert_refused("domains: {vm: {machine: {disks: [a]}, restart: often}}\n",
                    "x.yaml:1:48: domains.vm.restart \"often\": it is no, on-failure, on-failure:N, always or "
@@ -142,7 +142,7 @@ static void test_errors_name_their_place(void **state)
     assert_refused("domains: {a: {machine: {}, program: {}}}\n",
                    "x.yaml:1:15: domains.a: it has both program and machine, and can be one of them", "");
     assert_refused("domains:\n  a: {program: {command: [x]}, labels: {visor.group: other}}\n",
-                   "x.yaml:2:40: domains.a.labels: the label visor.group is visor's own", "");
+                   "x.yaml:2:32: domains.a.labels: the label visor.group is visor's own", "");
     assert_refused("domains: {-a: {program: {command: [x]}}}\n",
                    "x.yaml:1:11: domains: \"-a\" is no name for a domain", NULL);
 }
