@@ -72,11 +72,31 @@ json_t *group_json(const struct group *group)
     return NULL;
 }
 
+/* What the reader takes beyond a domain's own document: numbers as texts, and variables in their place. */
+static void loosen(json_t *schema)
+{
+    const char *name, *type = json_string_value(json_object_get(schema, "type"));
+    json_t *value;
+    void *next;
+    if (type && strcmp(type, "string") == 0 && !json_object_get(schema, "enum")) {
+        json_object_set_new(schema, "type", json_pack("[sss]", "string", "number", "boolean"));
+    } else if (type && (strcmp(type, "integer") == 0 || strcmp(type, "boolean") == 0)) {
+        json_object_set_new(schema, "type", json_pack("[ss]", type, "string"));
+        json_object_set_new(schema, "pattern", json_string("\\$"));
+    }
+    json_object_foreach_safe(schema, next, name, value)
+    {
+        if (json_is_object(value))
+            loosen(value);
+    }
+}
+
 json_t *group_schema(void)
 {
     json_t *domain = domain_config_schema();
     json_t *conditions = json_array();
     json_object_del(domain, "$schema");
+    loosen(json_object_get(domain, "properties"));
     for (unsigned i = 0; group_conditions[i]; i++)
         json_array_append_new(conditions, json_string(group_conditions[i]));
     json_t *needs =

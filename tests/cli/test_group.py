@@ -590,10 +590,24 @@ def test_check_can_be_read_again(group):
     assert group.names("-a") == []
 
 
+def test_the_example_of_the_documentation(group):
+    page = (pathlib.Path(__file__).parents[2] / "docs/group.md").read_text()
+    group.write(re.search("```yaml\n(.*?)```", page, re.S)[1])
+    assert "PASSWORD is not set: set it in .env" in group.run("up", "--check").stderr
+    (group.directory / ".env").write_text("PASSWORD=secret\n")
+    domains = json.loads(group.ok("up", "--check"))["domains"]
+    assert domains["db"]["container"]["env"] == {"LEVEL": "info", "PASSWORD": "secret"}
+    assert (domains["vm"]["machine"]["cpus"], domains["web"]["needs"]) == (2, {"db": "running"})
+
+
 def test_schema(group):
     schema = json.loads(group.ok("up", "--schema"))
     domain = schema["properties"]["domains"]["additionalProperties"]
     assert set(json.loads(group.ok("create", "--schema"))["properties"]) | {"needs"} == set(domain["properties"])
+    machine, container = (domain["properties"][kind]["properties"] for kind in ("machine", "container"))
+    assert container["command"]["items"]["type"] == ["string", "number", "boolean"]  # command: [sleep, 100]
+    assert (machine["cpus"]["type"], machine["cpus"]["pattern"]) == (["integer", "string"], "\\$")  # cpus: "${CPUS}"
+    assert machine["type"]["enum"] == ["pc"]
     assert set(schema["properties"]["networks"]["additionalProperties"]["properties"]) == {"subnet", "internal", "labels", "external"}
     assert domain["additionalProperties"] is False and schema["additionalProperties"] is False
     assert domain["properties"]["needs"]["oneOf"][1]["additionalProperties"]["enum"] == ["running", "completed"]
