@@ -6,7 +6,6 @@
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,46 +15,51 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/call_filter.h"
 #include "base/macros.h"
 #include "personality/container/held.h"
 #include "personality/container/process.h"
 #include "personality/container/spawn.h"
 
-/* Who copies files needs none of these. */
-static const int forbidden[] = {
-    SCMP_SYS(execve),
-    SCMP_SYS(execveat),
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(clone3),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(setns),
-    SCMP_SYS(unshare),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(open_tree),
-    SCMP_SYS(move_mount),
-    SCMP_SYS(fsopen),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(chroot),
-    SCMP_SYS(open_by_handle_at),
-    SCMP_SYS(bpf),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(socket),
-    SCMP_SYS(connect),
-    SCMP_SYS(pidfd_getfd),
-    SCMP_SYS(clone),
-    SCMP_SYS(fork),
-    SCMP_SYS(vfork),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(io_uring_setup),
-    SCMP_SYS(pkey_mprotect),
+/* What copying files takes: none that executes, maps code, or reaches anything but files. */
+static const struct call_allowed calls[] = {
+    {SYS_read, CALL_ANY, 0, 0, 0},
+    {SYS_write, CALL_ANY, 0, 0, 0},
+    {SYS_pwrite64, CALL_ANY, 0, 0, 0},
+    {SYS_close, CALL_ANY, 0, 0, 0},
+    {SYS_fstat, CALL_ANY, 0, 0, 0},
+    {SYS_newfstatat, CALL_ANY, 0, 0, 0},
+    {SYS_openat, CALL_ANY, 0, 0, 0},
+    {SYS_openat2, CALL_ANY, 0, 0, 0},
+    {SYS_getdents64, CALL_ANY, 0, 0, 0},
+    {SYS_readlinkat, CALL_ANY, 0, 0, 0},
+    {SYS_lseek, CALL_ANY, 0, 0, 0},
+    {SYS_fcntl, CALL_BETWEEN, 1, F_DUPFD, F_SETFL},
+    {SYS_fcntl, CALL_EITHER, 1, F_DUPFD_CLOEXEC, F_DUPFD_CLOEXEC},
+    {SYS_unlinkat, CALL_ANY, 0, 0, 0},
+    {SYS_mkdirat, CALL_ANY, 0, 0, 0},
+    {SYS_mknodat, CALL_ANY, 0, 0, 0}, /* of FIFOs: the right to others is gone */
+    {SYS_symlinkat, CALL_ANY, 0, 0, 0},
+    {SYS_linkat, CALL_ANY, 0, 0, 0},
+    {SYS_ftruncate, CALL_ANY, 0, 0, 0},
+    {SYS_fchmod, CALL_ANY, 0, 0, 0},
+    {SYS_fchownat, CALL_ANY, 0, 0, 0},
+    {SYS_utimensat, CALL_ANY, 0, 0, 0},
+    {SYS_geteuid, CALL_ANY, 0, 0, 0},
+    /* Memory, and what a C library does by the way. */
+    {SYS_brk, CALL_ANY, 0, 0, 0},
+    {SYS_mmap, CALL_WITHOUT, 2, PROT_EXEC, 0},
+    {SYS_mprotect, CALL_WITHOUT, 2, PROT_EXEC, 0},
+    {SYS_mremap, CALL_ANY, 0, 0, 0},
+    {SYS_munmap, CALL_ANY, 0, 0, 0},
+    {SYS_madvise, CALL_ANY, 0, 0, 0},
+    {SYS_getrandom, CALL_ANY, 0, 0, 0},
+    {SYS_clock_gettime, CALL_ANY, 0, 0, 0},
+    {SYS_futex, CALL_ANY, 0, 0, 0},
+    {SYS_rt_sigprocmask, CALL_ANY, 0, 0, 0},
+    {SYS_rt_sigreturn, CALL_ANY, 0, 0, 0},
+    {SYS_restart_syscall, CALL_ANY, 0, 0, 0},
+    {SYS_exit_group, CALL_ANY, 0, 0, 0},
 };
 
 /* The container's root, and *process, a descriptor of its first process. */
@@ -101,23 +105,11 @@ static int keep_file_rights(struct error *error)
     return 0;
 }
 
-static int forbid_execution(struct error *error)
+static int keep_calls(struct error *error)
 {
-    static const int mappers[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
-    const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int code = filter ? 0 : -ENOMEM;
-    for (unsigned i = 0; !code && i < ARRAY_SIZE(forbidden); i++) {
-        if (forbidden[i] >= 0) /* others are of another processor */
-            code = seccomp_rule_add(filter, refuse, forbidden[i], 0);
-    }
-    for (unsigned i = 0; !code && i < ARRAY_SIZE(mappers); i++)
-        code = seccomp_rule_add(filter, refuse, mappers[i], 1,
-                                SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
-    if (!code)
-        code = seccomp_load(filter);
-    seccomp_release(filter);
-    return code ? error_set(error, code, "cannot load a filter of system calls: %s", strerror(-code)) : 0;
+    return call_filter_enter(calls, ARRAY_SIZE(calls))
+               ? 0
+               : error_set(error, -errno, "cannot load a filter of system calls: %s", strerror(errno));
 }
 
 int container_enter(const char *state_root, const char *id, const int *kept, unsigned count,
@@ -147,6 +139,6 @@ int container_enter(const char *state_root, const char *id, const int *kept, uns
     prctl(PR_SET_DUMPABLE, 0); /* other ids have undone it */
     code = keep_file_rights(error);
     if (!code)
-        code = forbid_execution(error);
+        code = keep_calls(error);
     return code ? code : root;
 }
