@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cp: files and directories between this host and a domain that runs. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/visible.h"
 #include "cli/command.h"
 #include "cli/domain_each.h"
 #include "cli/progress.h"
@@ -50,14 +52,12 @@ static void show_copied(void *opaque, uint64_t done, uint64_t total)
                       "copying");
 }
 
-/* Names are the domain's, which may want to command a terminal. */
 static void show_left_out(void *opaque, const char *path, const char *why)
 {
+    char name[PATH_MAX];
     (void)opaque;
-    fprintf(stderr, "visor: cp: left out: ");
-    for (; *path; path++)
-        fputc(*path >= ' ' && *path != 0x7f ? *path : '?', stderr);
-    fprintf(stderr, ": %s\n", why);
+    visible_make(name, (size_t)snprintf(name, sizeof name, "%.4000s", path));
+    fprintf(stderr, "visor: cp: left out: %s: %s\n", name, why);
 }
 
 /* The path in NAME:PATH, of which NAME is ended; NULL: it is a path of the host's. */

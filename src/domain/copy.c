@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "archive/tree.h"
+#include "base/visible.h"
 #include "domain/copy_plan.h"
 
 /* A process that goes into the domain. */
@@ -325,5 +326,7 @@ int domain_visit_copy(struct domain_visit *visit, const struct domain_copy *copy
         return copying.options.self;
     code = copy->into ? copy_in(&copying, error) : copy_out(&copying, error);
     close(copying.options.self);
+    if (code) /* names in it may be the domain's */
+        visible_make(error->message, strlen(error->message));
     return code;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/macros.h"
+#include "base/visible.h"
 #include "control/agent/client.h"
 #include "domain/process.h"
 #include "domain/visit_kinds.h"
@@ -111,10 +112,7 @@ static void said_read(int fd, char line[160])
     ssize_t size = pread(fd, line, 159, 0);
     line[MAX(size, 0)] = '\0';
     line[strcspn(line, "\n")] = '\0';
-    for (char *c = line; *c; c++) {
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    }
+    visible_make(line, strlen(line));
     close(fd);
 }
 

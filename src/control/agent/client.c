@@ -16,6 +16,7 @@
 
 #include "base/macros.h"
 #include "base/unix_socket.h"
+#include "base/visible.h"
 
 struct session {
     int fd, timeout_ms;
@@ -101,6 +102,7 @@ static int refused(const struct agent_frame *frame, struct error *error)
     char *reason = frame->type == AGENT_FAILED ? agent_take_string(&content) : NULL;
     if (!reason)
         return error_set(error, -EPROTO, "the guest's agent gave an answer to something else");
+    visible_make(reason, strlen(reason));
     error_set(error, -EREMOTEIO, "%s", reason);
     free(reason);
     return -EREMOTEIO;
