@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`visor exec` and `visor cp`: programs in domains that run, files to and from them, whatever the kind."""
+import contextlib
 import fcntl
 import io
 import os
 import pathlib
 import pty
+import pwd
 import select
 import shutil
 import signal
 import struct
 import subprocess
 import tarfile
+import tempfile
 import termios
 import time
 
@@ -562,6 +565,34 @@ def test_cp_loads_nothing_of_the_container(container, there, tmp_path):
     assert container.shell("cat /tmp/there/zwölf") == "x" * 100
 
 
+def test_who_goes_into_a_container_can_do_little(container, there):
+    """The process on its side: while it waits for an archive."""
+    process = container.popen("cp", "-", there, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process.stdin.write(hostile_tar(("file", tarfile.REGTYPE, ""))[:512])
+        process.stdin.flush()
+        deadline = time.monotonic() + TIMEOUT
+        status = {}
+        while status.get("Seccomp") != "2":
+            assert time.monotonic() < deadline, status
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            try:
+                status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{children[-1]}/status").read_text().splitlines()
+                              if ":\t" in line) if children else {}
+            except FileNotFoundError:  # it has only looked what the path is
+                status = {}
+        assert status["CapEff"] == "000000000000001b" and status["NoNewPrivs"] == "1"
+        child = pathlib.Path(f"/proc/{children[-1]}")
+        assert os.stat(child / "root").st_ino == container.root.stat().st_ino
+        assert os.readlink(child / "ns/mnt") != os.readlink("/proc/self/ns/mnt")
+        links = [os.readlink(path) for path in (child / "fd").iterdir() if int(path.name) > 2]
+        assert len(links) <= 4 and not any(link.startswith("socket:") or str(container.environment["VISOR_STORE"]) in link
+                                           for link in links), links
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_cp_opens_no_device(container, there, tmp_path):
     container.shell("cd /tmp/there; mkfifo fifo; mknod null c 1 3; echo x >file")
     done = cp(container, f"{there}/.", tmp_path / "out")
@@ -587,6 +618,17 @@ def hostile_tar(*members):
     return data.getvalue()
 
 
+@contextlib.contextmanager
+def hostile_tar_in_guest(domain, script):
+    """Its shell does this in place of tar."""
+    text = f'#!/bin/busybox sh\ncase "$2" in *"exec tar -c"*) {script};; esac\nexec /bin/busybox sh "$@"\n'
+    domain.shell("cat >/tmp/sh; chmod +x /tmp/sh; rm /bin/sh; mv /tmp/sh /bin/sh", options=["-i"], stdin=text)
+    try:
+        yield
+    finally:
+        assert domain.exec("ln", "-sf", "busybox", "/bin/sh").returncode == 0
+
+
 @pytest.mark.parametrize("members", [
     [("x/../../../evil", tarfile.REGTYPE, "")],
     [("/HOST/evil", tarfile.REGTYPE, "")],
@@ -603,18 +645,60 @@ def test_cp_from_a_hostile_guest(domain, there, host, tmp_path, members):
         pytest.skip("a guest's tar is its own")
     data = hostile_tar(*[(name.replace("HOST", str(host).lstrip("/")) if name[0] == "/" else name, kind,
                           link.replace("HOST", str(host))) for name, kind, link in members])
-    domain.shell("mkdir -p /tmp/evil; cat >/tmp/evil/tar; chmod +x /tmp/evil/tar", options=["-i"],
-                 stdin="#!/bin/sh\nexec cat /tmp/evil/data\n")
-    done = subprocess.run([VISOR, "exec", "-i", "box", "sh", "-c", "cat >/tmp/evil/data"], input=data, env=domain.environment)
+    done = subprocess.run([VISOR, "exec", "-i", "box", "sh", "-c", "cat >/tmp/evil"], input=data, env=domain.environment)
     assert done.returncode == 0
-    domain.shell("rm /bin/tar; cp /tmp/evil/tar /bin/tar; mkdir /tmp/there/x")
-    try:
+    domain.shell("mkdir /tmp/there/x")
+    with hostile_tar_in_guest(domain, "exec cat /tmp/evil"):
         done = cp(domain, f"{there}/x", tmp_path / "out")
         again = cp(domain, f"{there}/x/.", tmp_path / "host")
-    finally:
-        domain.shell("ln -sf busybox /bin/tar")
-    assert done.returncode == 1 or not (tmp_path / "out/evil").is_file(), done
+    assert done.returncode == 1 and again.returncode == 1, (done, again)
     assert (host / "secret").read_text() == "HOST-SECRET\n" and not (tmp_path / "evil").exists()
     for path in tmp_path.glob("**/evil"):
         assert path.parent in (tmp_path / "host/x", tmp_path / "out") and not path.parent.is_symlink(), path
-    assert again.returncode in (0, 1) and again.stderr.count("\n") <= 1
+    assert done.stderr.count("\n") == 1 and again.stderr.count("\n") == 1
+
+
+def test_guest_does_not_command_the_terminal(domain, there, tmp_path):
+    if domain.kind != "machine":
+        pytest.skip("a guest's tar is its own")
+    with hostile_tar_in_guest(domain, "printf '\\033]0;evil\\007 wrong' >&2; exit 3"):
+        done = cp(domain, there, tmp_path / "out")
+    assert done.returncode == 1 and "\x1b" not in done.stderr and "wrong (status 3)" in done.stderr
+
+
+# -- an ordinary user ----------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it is another user's")
+def test_rootless():
+    user = pwd.getpwnam("nobody").pw_uid
+    if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[]).returncode:
+        pytest.skip("this host forbids user namespaces to ordinary users")
+    top = pathlib.Path(tempfile.mkdtemp(prefix="visor-inside-"))
+    root = make_root(top / "root")
+    (top / "tree/sub").mkdir(parents=True)
+    (top / "tree/sub/private").write_text("mine\n")
+    (top / "tree/sub/private").chmod(0o600)
+    (top / "of-root").write_text("not mine\n")
+    subprocess.run(["chown", "-R", str(user), top], check=True)
+    os.chown(top / "of-root", 0, 0)
+    (top / "of-root").chmod(0o600)
+
+    def run(*words, **options):
+        environment = {**os.environ, "VISOR_STORE": str(top / "store"), "HOME": str(top)}
+        return subprocess.run([VISOR, *map(str, words)], user=user, group=user, extra_groups=[], env=environment,
+                              capture_output=True, text=True, timeout=TIMEOUT, **options)
+
+    try:
+        assert run("run", "-d", "--name", "box", "--net", "none", root, "sleep", "1000").returncode == 0
+        done = run("exec", "-i", "box", "sh", "-c", "id -u; cat", input="hello\n")
+        assert done.stdout == "0\nhello\n", done
+        assert run("cp", top / "tree", "box:/tmp").returncode == 0
+        assert run("exec", "box", "cat", "/tmp/tree/sub/private").stdout == "mine\n"
+        assert (root / "tmp/tree/sub/private").stat().st_uid == user
+        assert run("cp", "box:/tmp/tree", top / "back").returncode == 0
+        assert (top / "back/sub/private").read_text() == "mine\n"
+        done = run("cp", top / "of-root", "box:/tmp")
+        assert done.returncode == 1 and "of-root: Permission denied" in done.stderr and not (root / "tmp/of-root").exists()
+    finally:
+        run("rm", "--force", "--all")
+        shutil.rmtree(top)
