@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -190,23 +192,40 @@ static int fill_file(struct unpacking *unpacking, struct tar_reader *reader, int
     return code ? about(path, "write", code, error) : 0;
 }
 
+/* A name that nobody has, for what is not complete. */
+static int make_beside(int parent, char name[32])
+{
+    uint64_t number;
+    int fd;
+    do {
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            return -errno;
+        snprintf(name, 32, ".visor-%016" PRIx64, number);
+        fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    } while (fd < 0 && errno == EEXIST);
+    return fd < 0 ? -errno : fd;
+}
+
+/* It takes its place when it is complete: what was there before stays until then. */
 static int make_file(struct unpacking *unpacking, struct tar_reader *reader, int parent, const char *name,
                      const char *path, const struct tar_entry *entry, struct error *error)
 {
     struct stat status;
-    int code = make_room(parent, name, path, error);
-    if (code)
-        return code;
-    int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    char beside[32];
+    int fd = make_beside(parent, beside), code = 0;
     if (fd < 0)
-        return about(path, "make", -errno, error);
+        return about(path, "make", fd, error);
     code = fill_file(unpacking, reader, fd, path, entry, error);
     if (!code && (fstat(fd, &status) < 0 || (!file_table_find(&unpacking->files, &status) &&
                                              !file_table_add(&unpacking->files, &status, NULL))))
         code = error_set(error, -ENOMEM, "out of memory");
     close(fd);
+    if (!code && renameat(parent, beside, parent, name) < 0)
+        code = errno == EISDIR
+                   ? error_set(error, -EISDIR, "%s is a directory, and is not replaced by a file", path)
+                   : about(path, "replace", -errno, error);
     if (code)
-        unlinkat(parent, name, 0);
+        unlinkat(parent, beside, 0);
     return code;
 }
 

@@ -36,6 +36,7 @@ static const struct call_allowed calls[] = {
     {SYS_lseek, CALL_ANY, 0, 0, 0},
     {SYS_fcntl, CALL_BETWEEN, 1, F_DUPFD, F_SETFL},
     {SYS_fcntl, CALL_EITHER, 1, F_DUPFD_CLOEXEC, F_DUPFD_CLOEXEC},
+    {SYS_renameat, CALL_ANY, 0, 0, 0},
     {SYS_unlinkat, CALL_ANY, 0, 0, 0},
     {SYS_mkdirat, CALL_ANY, 0, 0, 0},
     {SYS_mknodat, CALL_ANY, 0, 0, 0}, /* of FIFOs: the right to others is gone */
