@@ -472,6 +472,26 @@ def test_cp_what_fails_halfway(domain, there, tmp_path):
         subprocess.run(["umount", tmp_path / "full"], check=True)
 
 
+def test_cp_sees_the_mounts_of_the_container(container, tmp_path):
+    """A volume and a file system in memory, of another container."""
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "file").write_text("content\n")
+    done = container.visor("run", "-d", "--name", "mounts", "--net", "none", "--volume", f"{tmp_path}/volume:/volume", "--tmpfs", "/memory",
+                           "--read-only", container.root, "sleep", "100000")
+    assert done.returncode == 0, done.stderr
+    try:
+        ok(cp(container, tmp_path / "file", "mounts:/volume/file"))
+        ok(cp(container, tmp_path / "file", "mounts:/memory"))
+        assert (tmp_path / "volume/file").read_text() == "content\n"
+        assert container.visor("exec", "mounts", "cat", "/memory/file").stdout == "content\n"
+        ok(cp(container, "mounts:/memory/file", tmp_path / "back"))
+        assert (tmp_path / "back").read_text() == "content\n"
+        done = cp(container, tmp_path / "file", "mounts:/file")
+        assert done.returncode == 1 and "Read-only file system" in done.stderr
+    finally:
+        container.visor("rm", "--force", "mounts")
+
+
 # -- hostile containers and guests ---------------------------------------------------------------------------
 
 def run_in_background(domain, script):
