@@ -34,6 +34,7 @@ struct command {
     const char *arguments; /* of the usage line, after the options */
     bool domains;          /* they are domains: completion offers their names */
     bool paths;            /* and NAME:PATH, or files of the host's */
+    bool program;          /* only the first is a domain's; then comes a program of it */
     const char *lists; /* the words after the first are names that this command of visor's prints; or NULL */
     const char *words; /* completion offers these as first word, space-separated; or NULL */
     const char *summary;                  /* one line */

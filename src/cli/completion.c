@@ -31,12 +31,27 @@ static void print_values_bash(const struct command *command)
     }
 }
 
-/* The commands whose words are domains' names, as patterns of a case; or those that take paths, too. */
-static void print_domain_commands(const char *between, bool paths)
+static bool takes_domains(const struct command *command)
+{
+    return command->domains;
+}
+
+static bool takes_paths(const struct command *command)
+{
+    return command->paths;
+}
+
+static bool takes_program(const struct command *command)
+{
+    return command->program;
+}
+
+/* The commands of which that is true, as patterns of a case. */
+static void print_commands(const char *between, bool (*is_one)(const struct command *command))
 {
     bool first = true;
     for (unsigned i = 0; commands[i]; i++) {
-        if (!commands[i]->domains || (paths && !commands[i]->paths))
+        if (!is_one(commands[i]))
             continue;
         printf("%s%s", first ? "" : between, commands[i]->name);
         first = false;
@@ -63,7 +78,7 @@ static void print_bash(void)
     printf("    esac\n"
            "    case $command in\n"
            "        ");
-    print_domain_commands("|", false);
+    print_commands("|", takes_domains);
     printf(") names=$(\"${COMP_WORDS[0]}\" ps --all --format '{{.Name}}' 2>/dev/null) ;;\n");
     for (unsigned i = 0; commands[i]; i++) {
         if (commands[i]->lists)
@@ -73,8 +88,11 @@ static void print_bash(void)
     printf("    esac\n"
            "    case $command in\n"
            "        ");
-    print_domain_commands("|", true);
+    print_commands("|", takes_paths);
     printf(") names=${names:+$(printf '%%s:\\n' $names)}; compopt -o default -o nospace ;;\n"
+           "        ");
+    print_commands("|", takes_program);
+    printf(") [[ $previous == $command || $previous == -* ]] || names= ;;\n"
            "    esac\n"
            "    case $command in\n");
     for (unsigned i = 0; commands[i]; i++)
@@ -103,7 +121,7 @@ static void print_fish(void)
 {
     printf("# fish completion for visor\n"
            "complete -c visor -n '__fish_seen_subcommand_from ");
-    print_domain_commands(" ", false);
+    print_commands(" ", takes_domains);
     printf("' -f -a \"(visor ps --all --format '{{.Name}}' 2>/dev/null)\"\n");
     for (unsigned i = 0; commands[i]; i++) {
         const struct command *c = commands[i];

@@ -156,6 +156,7 @@ const struct command command_exec = {
     .name = "exec",
     .arguments = "NAME PROGRAM [ARGUMENT…]",
     .domains = true,
+    .program = true,
     .summary = "Runs one more program in a domain that runs",
     .details = "In a container it is a process of that, in a machine the guest's agent starts it, which\n"
                "\"visor image build\" puts into images. -it is for a shell.\n"

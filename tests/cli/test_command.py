@@ -8,7 +8,8 @@ import subprocess
 from conftest import TOP, VISOR
 
 COMMANDS = ["run", "create", "start", "stop", "restart", "kill", "pause", "resume", "wait", "rm", "rename", "ps", "inspect",
-            "logs", "events", "stats", "top", "update", "attach", "console", "network", "generate", "image", "binfmt", "check", "version", "help", "completion"]
+            "logs", "events", "stats", "top", "update", "attach", "console", "exec", "cp", "network", "generate",
+            "image", "binfmt", "check", "version", "help", "completion"]
 
 
 def options_of(visor, command):
@@ -116,8 +117,16 @@ def test_bash_completes_names_of_domains(visor, tmp_path):
     environment = {**os.environ, "VISOR_STORE": str(tmp_path)}
     for name in ("web", "worker"):
         visor("create", "--name", name, "--kernel", "/none", env=environment)
-    script = f'source <("{VISOR}" completion bash); COMP_WORDS=("{VISOR}" stop we); COMP_CWORD=2; _visor; echo "${{COMPREPLY[*]}}"'
-    assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment).stdout == "web\n"
+
+    def complete(*words):
+        script = (f'source <("{VISOR}" completion bash); compopt() {{ :; }}; COMP_WORDS=("{VISOR}" {" ".join(words)}); '
+                  f'COMP_CWORD={len(words)}; _visor; echo "${{COMPREPLY[*]}}"')
+        return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment).stdout.split()
+
+    assert complete("stop", "we") == ["web"]
+    assert sorted(complete("exec", "w")) == sorted(complete("exec", "-i", "w")) == ["web", "worker"]
+    assert complete("exec", "web", "w") == []  # a program's name
+    assert complete("cp", "we") == ["web:"]
 
 
 def test_completion_scripts_are_valid(visor):
