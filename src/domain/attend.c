@@ -12,8 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHUNK 16384
-#define REST  64 /* chunks: what a pipe has when its writer ends is less, and others may write for ever */
+#define CHUNK        16384
+#define END_OF_INPUT 4
+#define REST         64 /* chunks: what a pipe has when its writer ends is less, and others may write for ever */
 
 struct input {
     char data[CHUNK]; /* read, and from `sent` on not yet taken */
@@ -71,8 +72,11 @@ static void read_input(struct attend *attend, struct input *input)
         return;
     input->size = size > 0 ? (size_t)size : 0;
     input->sent = 0;
-    if (size <= 0)
-        attend->input = -1;
+    if (size > 0)
+        return;
+    attend->input = -1;
+    if (attend->end && attend->terminal >= 0)
+        input->data[input->size++] = END_OF_INPUT;
 }
 
 /* A terminal is not hung up because nobody types any more. */

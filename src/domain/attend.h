@@ -6,6 +6,7 @@
 #ifndef VISOR_DOMAIN_ATTEND_H
 #define VISOR_DOMAIN_ATTEND_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct attend {
@@ -15,6 +16,7 @@ struct attend {
      * is open is closed by attend_until_end(), the terminal too. */
     int streams[3];
     int input, output, errors; /* the command's; input may be -1: nobody types */
+    bool end;                  /* the end of input is typed in the terminal, which has no other (Ctrl-D) */
     int signals; /* signalfd() that does not block, of blocked signals, SIGCHLD among them or not; or -1 */
 };
 

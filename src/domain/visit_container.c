@@ -70,6 +70,7 @@ static int container_exec(struct domain_visit *visit, const struct domain_exec *
         .input = exec->interactive ? exec->input : -1,
         .output = exec->output,
         .errors = exec->errors,
+        .end = true,
         .signals = exec->signals,
     };
     const struct container_execution execution = {

@@ -131,6 +131,11 @@ def test_input_is_passed_on_only_if_wanted(domain):
     assert domain.exec("true", options=["-i"], stdin="x" * (1 << 20)).returncode == 0
 
 
+def test_end_of_input_at_a_terminal(domain):
+    done = domain.exec("cat", options=["-it"], stdin="said\n")
+    assert done.returncode == 0 and done.stdout.splitlines() == ["said", "said"]  # the echo, too
+
+
 def test_environment_user_directory(domain):
     done = domain.exec("sh", "-c", "id -u; id -g; pwd; echo $COLOUR $VISOR_STORE",
                        options=["-u", "someone", "-w", "/bin", "-e", "COLOUR=red", "--env", "VISOR_STORE"])
@@ -262,6 +267,18 @@ def test_home_is_the_users(container):
     assert container.shell("echo $HOME", options=["-u", "someone", "-e", "HOME=/mine"]) == "/mine\n"
 
 
+def test_end_of_the_domain(kernel, tmp_path):  # noqa: F811
+    for directory, start, status in ((tmp_path / "c", start_container, 128 + 9), (tmp_path / "m", lambda d: start_machine(kernel, d), 125)):
+        directory.mkdir()
+        domain = start(directory)
+        process = domain.popen("exec", "box", "sh", "-c", "echo READY; sleep 1000", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "READY\n"
+        assert domain.visor("kill", "box").returncode == 0
+        _, said = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == status and said.count("\n") == (status == 125), said
+        domain.visor("rm", "--force", "box")
+
+
 # -- what cannot be entered ----------------------------------------------------------------------------------
 
 def test_nothing_to_enter(domain, tmp_path):
@@ -301,6 +318,9 @@ def test_guest_without_agent(kernel, tmp_path):  # noqa: F811
         time.sleep(0.05)
     done = domain.exec("true")
     assert done.returncode == 125
+    assert "no agent answers in the guest of mute" in done.stderr and "visor image build" in done.stderr
+    done = domain.visor("cp", "/etc/passwd", "mute:/")
+    assert done.returncode == 1
     assert "no agent answers in the guest of mute" in done.stderr and "visor image build" in done.stderr
     domain.visor("rm", "--force", "mute")
 
