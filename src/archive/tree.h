@@ -18,7 +18,7 @@
 struct tree_options {
     bool owner;   /* keep users and groups; else they are 0 in an archive, and the caller's of files */
     bool special; /* keep the bits set-user-ID, set-group-ID and sticky */
-    int self;     /* /proc/self/fd, open; for packing: see tree_open_self() */
+    int self;     /* /proc/self/fd, open: see tree_open_self() */
     /* May be NULL: so many bytes more of files' content. */
     void (*copied)(void *opaque, uint64_t bytes);
     /* What was left out: a socket, a device. May be NULL. */

@@ -16,6 +16,8 @@
 #include "archive/tar_read.h"
 #include "archive/tree.h"
 
+#define BESIDE_SIZE 32
+
 /* A directory that was made: it gets its mode and time when all is in it. */
 struct made {
     struct made *next;
@@ -192,18 +194,48 @@ static int fill_file(struct unpacking *unpacking, struct tar_reader *reader, int
     return code ? about(path, "write", code, error) : 0;
 }
 
-/* A name that nobody has, for what is not complete. */
-static int make_beside(int parent, char name[32])
+static int invent_name(char name[BESIDE_SIZE])
 {
     uint64_t number;
-    int fd;
-    do {
-        if (getrandom(&number, sizeof number, 0) != sizeof number)
-            return -errno;
-        snprintf(name, 32, ".visor-%016" PRIx64, number);
-        fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    } while (fd < 0 && errno == EEXIST);
-    return fd < 0 ? -errno : fd;
+    if (getrandom(&number, sizeof number, 0) != sizeof number)
+        return -errno;
+    snprintf(name, BESIDE_SIZE, ".visor-%016" PRIx64, number);
+    return 0;
+}
+
+/* A file without a name: if this process is killed nothing of it is left. Where the file system has none, of
+ * a name that nobody has, which is "" otherwise. */
+static int make_incomplete(int parent, char name[BESIDE_SIZE])
+{
+    int fd = openat(parent, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600), code = 0;
+    name[0] = '\0';
+    while (fd < 0 && !code) {
+        code = invent_name(name);
+        if (!code)
+            fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0 && !code && errno != EEXIST)
+            code = -errno;
+    }
+    return code ? code : fd;
+}
+
+/* Gives it its name, if nothing has that; or another, in `beside`. */
+static int give_name(const struct unpacking *unpacking, int fd, int parent, const char *name,
+                     char beside[BESIDE_SIZE])
+{
+    char number[16];
+    int code = 0;
+    snprintf(number, sizeof number, "%d", fd);
+    if (linkat(unpacking->options->self, number, parent, name, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    for (code = -errno; code == -EEXIST;) {
+        code = invent_name(beside);
+        if (!code && linkat(unpacking->options->self, number, parent, beside, AT_SYMLINK_FOLLOW) < 0)
+            code = -errno;
+    }
+    if (code)
+        beside[0] = '\0';
+    return code;
 }
 
 /* It takes its place when it is complete: what was there before stays until then. */
@@ -211,20 +243,23 @@ static int make_file(struct unpacking *unpacking, struct tar_reader *reader, int
                      const char *path, const struct tar_entry *entry, struct error *error)
 {
     struct stat status;
-    char beside[32];
-    int fd = make_beside(parent, beside), code = 0;
+    char beside[BESIDE_SIZE];
+    int fd = make_incomplete(parent, beside), code = 0;
     if (fd < 0)
         return about(path, "make", fd, error);
     code = fill_file(unpacking, reader, fd, path, entry, error);
     if (!code && (fstat(fd, &status) < 0 || (!file_table_find(&unpacking->files, &status) &&
                                              !file_table_add(&unpacking->files, &status, NULL))))
         code = error_set(error, -ENOMEM, "out of memory");
+    int named = code || beside[0] ? 0 : give_name(unpacking, fd, parent, name, beside);
     close(fd);
-    if (!code && renameat(parent, beside, parent, name) < 0)
-        code = errno == EISDIR
-                   ? error_set(error, -EISDIR, "%s is a directory, and is not replaced by a file", path)
-                   : about(path, "replace", -errno, error);
-    if (code)
+    if (!code && !named && beside[0] && renameat(parent, beside, parent, name) < 0)
+        named = -errno;
+    if (named == -EISDIR)
+        code = error_set(error, -EISDIR, "%s is a directory, and is not replaced by a file", path);
+    else if (named)
+        code = about(path, "replace", named, error);
+    if (code && beside[0])
         unlinkat(parent, beside, 0);
     return code;
 }

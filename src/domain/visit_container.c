@@ -137,10 +137,11 @@ static int container_look(struct domain_visit *visit, const struct domain_transf
 static int container_put(struct domain_visit *visit, const struct domain_transfer *transfer,
                          struct error *error)
 {
-    const int kept[] = {transfer->report, transfer->stream};
-    const struct tree_options options = {.owner = transfer->owner, .special = true, .self = -1};
+    const struct tree_options options = {
+        .owner = transfer->owner, .special = true, .self = tree_open_self(error)};
+    const int kept[] = {transfer->report, transfer->stream, options.self};
     struct tree_unpack where = {.directory = -1};
-    int code = enter(visit, transfer, kept, 2, &where.directory, error);
+    int code = options.self < 0 ? options.self : enter(visit, transfer, kept, 3, &where.directory, error);
     return code ? code : tree_unpack(&where, transfer->stream, &options, error);
 }
 

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -367,6 +368,32 @@ static void test_no_archive(void **state)
     close(archive);
 }
 
+/* Who is killed in the middle leaves nothing of the file that was under way. */
+static void test_killed(void **state)
+{
+    (void)state;
+    int ends[2], archive = archive_new();
+    static char half[50000];
+    shell("head -c 100000 /dev/urandom >from/half && echo before >to/half");
+    assert_int_equal(pack(path_of("from"), "", archive), 0);
+    assert_int_equal(read(archive, half, sizeof half), (ssize_t)sizeof half);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        const struct tree_unpack where = {.directory = open(path_of("to"), O_PATH | O_DIRECTORY)};
+        close(ends[1]);
+        _exit(tree_unpack(&where, ends[0], &options, &error) != 0);
+    }
+    close(ends[0]);
+    assert_int_equal(write(ends[1], half, sizeof half), (ssize_t)sizeof half);
+    usleep(50000); /* it may be anywhere: nothing depends on that */
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(ends[1]);
+    shell("test \"$(ls -A to)\" = half && test $(cat to/half) = before");
+    close(archive);
+}
+
 static void test_repack(void **state)
 {
     (void)state;
@@ -465,6 +492,7 @@ int main(void)
         TEST(test_hard_links_are_its_own),
         TEST(test_kinds_do_not_replace_each_other),
         TEST(test_no_archive),
+        TEST(test_killed),
         TEST(test_repack),
         TEST(test_pack_against_exchange),
         TEST(test_unpack_against_exchange),
