@@ -11,12 +11,22 @@
 #include <termios.h>
 #include <unistd.h>
 
+int child_no_input(int *end, struct error *error)
+{
+    int pipe[2];
+    if (pipe2(pipe, O_CLOEXEC) < 0)
+        return error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
+    close(pipe[1]);
+    *end = pipe[0];
+    return 0;
+}
+
 int child_streams_make(struct domain_run *run, int ends[3], struct error *error)
 {
     static const char *const names[DOMAIN_OUTPUTS] = {"stdout", "stderr"};
-    ends[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (ends[0] < 0)
-        return error_set(error, -errno, "cannot open /dev/null: %s", strerror(errno));
+    int code = child_no_input(&ends[0], error);
+    if (code)
+        return code;
     for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
         int pipe[2];
         if (pipe2(pipe, O_CLOEXEC) < 0)

@@ -5,6 +5,10 @@
 
 #include "domain/kind.h"
 
+/* What has come to its end already, to be read. Not /dev/null: who has a descriptor of that can change the
+ * host's own, if he has the right to, as root of some containers has. */
+int child_no_input(int *end, struct error *error);
+
 /* The child's standard streams in the background: nothing to read, and pipes as outputs of the run. The ends
  * that are to be the child's; after an error, too, they are for child_streams_close(). */
 int child_streams_make(struct domain_run *run, int ends[3], struct error *error);

@@ -34,13 +34,14 @@ static void change_process(struct oci_process *process, void *opaque)
         process->cwd = exec->workdir;
 }
 
-/* `ours` are the ends that attend.h wants, `its` the program's; a direction that is not wanted is the null
- * device. */
+/* `ours` are the ends that attend.h wants, `its` the program's. A null device becomes the container's own. */
 static int stream_make(const struct domain_exec *exec, int number, int ours[3], int its[3],
                        struct error *error)
 {
     int ends[2];
-    if (exec->terminal || exec->detach || (!number && !exec->interactive)) {
+    if (!number && (exec->terminal || !exec->interactive))
+        return child_no_input(&its[number], error);
+    if (exec->terminal || exec->detach) {
         its[number] = open("/dev/null", O_RDWR | O_CLOEXEC);
         return its[number] < 0 ? error_set(error, -errno, "cannot open /dev/null: %s", strerror(errno)) : 0;
     }

@@ -255,6 +255,25 @@ def test_nothing_of_the_host_is_handed_in(container, tmp_path):
     assert all(link.startswith(("pipe:", "/proc/")) or link == "/" for link in links), links
 
 
+def test_null_device_of_the_host_is_not_handed_in(container):
+    """Who has it open can change its mode, for all of the host."""
+    before = os.stat("/dev/null")
+    try:
+        for fd in range(3):
+            container.exec("sh", "-c", f"chmod 664 /proc/self/fd/{fd}; touch -d 2000-01-01 /proc/self/fd/{fd}")
+            container.exec("sh", "-c", f"chmod 664 /proc/self/fd/{fd}; touch /tmp/done{fd}", options=["-d"])
+            container.exec("sh", "-c", f"chmod 664 /proc/1/fd/{fd}")
+            container.wait_until(f"rm /tmp/done{fd}")
+        after = os.stat("/dev/null")
+        assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)
+    finally:
+        if os.geteuid() == 0:
+            os.chmod("/dev/null", before.st_mode & 0o7777)
+    assert container.exec("cat").stdout == ""
+    container.exec("sh", "-c", "echo nobody hears it && touch /tmp/said", options=["-d"])
+    container.wait_until("rm /tmp/said")
+
+
 def test_exec_is_as_confined_as_the_container(container):
     seccomp = container.shell("grep -E '^(Seccomp|CapBnd|NoNewPrivs):' /proc/1/status")
     assert container.shell("grep -E '^(Seccomp|CapBnd|NoNewPrivs):' /proc/self/status") == seccomp and "Seccomp:\t2" in seccomp
