@@ -638,9 +638,11 @@ def test_run_is_not_entered_while_it_is_made(runtime):
     runtime.write()
     with subprocess.Popen(runtime.command("run", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL) as creator:
         try:
-            record = runtime.top / "state" / runtime.id / "record.json"
-            while not record.exists() or not json.loads(record.read_text())["pid"]:
-                time.sleep(0.01)
+            deadline = time.monotonic() + 30
+            done = runtime.run("state", runtime.id)
+            while done.returncode or not json.loads(done.stdout)["pid"]:
+                assert time.monotonic() < deadline
+                done = runtime.run("state", runtime.id)
             assert runtime.state()["status"] == "creating"
             refused(runtime.run("exec", runtime.id, "true"), "creating")
             runtime.wait_for("running")

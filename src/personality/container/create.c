@@ -182,21 +182,10 @@ int making_claim(struct making *making, struct error *error)
                                          config_name(making), error);
 }
 
-/* In the foreground nobody else starts it: a file of that name only says that it is being made. */
-static int mark_unfinished(const struct making *making, struct error *error)
-{
-    int fd = openat(making->directory, "start.new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_set(error, -errno, "cannot write the container's state: %s", strerror(errno));
-    close(fd);
-    return 0;
-}
-
 static int prepare(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
-    int code =
-        making->options->foreground ? mark_unfinished(making, error) : make_start_socket(making, error);
+    int code = making->options->foreground ? 0 : make_start_socket(making, error);
     if (code == 0 && making->options->console_socket)
         code = first->console_socket = terminal_connect(making->options->console_socket, error);
     if (code < 0)

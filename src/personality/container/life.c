@@ -106,10 +106,6 @@ static int after_start(const struct held *held, struct error *error)
 int container_go(const struct container_options *options, struct container_new *made, struct error *error)
 {
     struct held held;
-    char path[PATH_MAX];
-    /* what is made is whole now; and if this process is killed here, so is the container's */
-    snprintf(path, sizeof path, "%s/%s/start.new", options->state_root, options->id);
-    unlink(path);
     int code = say_start(made->channel, options->state_root, options->id, error);
     close(made->channel);
     made->channel = -1;
