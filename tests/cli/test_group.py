@@ -293,7 +293,7 @@ def test_a_machine_and_two_containers_by_name(group, root, tmp_path):  # noqa: F
               "ip link set lo up; ip link set eth0 up; udhcpc -i eth0 -s /tmp/dhcp -n -q; timeout 20 wget -qO- http://web/; ping -c 1 db; "
               "echo MACHINE-ASKED; mkdir /www; echo hello from the machine >/www/index.html; httpd -f -p 80 -h /www")
     guest.initrd(tmp_path, script).rename(group.directory / "initrd")
-    ask = "for i in $$(seq 100); do timeout 5 wget -qO- http://vm/ && break; sleep 0.1; done; ping -c 1 lab-web; exec sleep 1000"
+    ask = "for i in $$(seq 1000); do timeout 5 wget -qO- http://vm/ && break; sleep 0.1; done; ping -c 1 lab-web; exec sleep 1000"
     group.write("networks: {lan: {}}\n"
                 "domains:\n"
                 f"  db: {{container: {{root: {root}, command: [sh, -c, '{ask}'], nets: [lan]}}, needs: [web], stop_timeout: 0}}\n"
