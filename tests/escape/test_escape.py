@@ -82,6 +82,28 @@ def test_own_file_as_program(jail, way, program):  # noqa: F811
     assert identity(VISOR) == before
 
 
+@pytest.mark.parametrize("more", [[], ["CAP_SYS_PTRACE"]])
+def test_joining_process_gives_nothing_away(jail, more):  # noqa: F811
+    """Who looks at `exec` while it joins has neither its root, directory, descriptors, environment nor rights, nor visor's
+    file to write to."""
+    if more and jail.kind == "usual":
+        jail.give(USUAL + more)
+    elif more:
+        pytest.skip("the other kinds have no or all rights")
+    if jail.user:
+        os.chmod(jail.top, 0o755)
+    process = jail.start("joining", jail.marker, "2")
+    assert process.stdout.readline() == "watching\n"
+    deadline = time.monotonic() + 1.6
+    count = 0
+    while time.monotonic() < deadline:
+        done = jail.run("exec", jail.id, "/bin/privileges")
+        assert done.returncode == 0 or "Text file busy" in done.stderr or "not running" in done.stderr, done.stderr
+        count += 1
+    text = process.stdout.read()
+    assert count > 3 and int(text.rpartition("seen: ")[2]) > 0
+    assert "open" not in text, text
+
 
 def test_waiting_container_gives_nothing_away(make_jail):  # noqa: F811
     """Between `create` and `start` the first process is still visor: with the right to look into others, who is let in by

@@ -49,7 +49,9 @@ struct executing {
     struct container_user user;
     char home[sizeof "HOME=" + sizeof((struct container_user *)NULL)->home];
     const char **environments[2]; /* of malloc() */
-    pid_t pid;
+    bool late;                    /* it goes in when it has no rights any more: can_go_late() */
+    pid_t maker;                  /* of the process, or 0: it has ended */
+    pid_t pid;                    /* 0: not made yet */
     int terminal;
 };
 
@@ -151,24 +153,8 @@ static int prepare(struct executing *executing, struct error *error)
                        executing->config, error);
 }
 
-/* In the middle: nobody in the container may look into what comes now. */
-static int before_joining(void *opaque, struct error *error)
-{
-    const struct executing *executing = opaque;
-    int code = process_set_oom_score(&executing->process, error);
-    if (code == 0)
-        code = process_set_affinity(&executing->process, false, error);
-    prctl(PR_SET_DUMPABLE, 0);
-    return code;
-}
-
 static int enter_root(const struct executing *executing, struct error *error)
 {
-    if (executing->namespaces & CLONE_NEWNS) {
-        if (setns(executing->first, CLONE_NEWNS) < 0)
-            return error_set(error, -errno, "cannot join the container's mount namespace: %s",
-                             strerror(errno));
-    }
     if (fchdir(executing->root) < 0 || chroot(".") < 0)
         return error_set(error, -errno, "cannot enter the container's root: %s", strerror(errno));
     return 0;
@@ -185,28 +171,64 @@ static int take_streams(const int *stdio, struct error *error)
     return 0;
 }
 
-static int become(struct executing *executing, struct process_program *program, struct error *error)
+/* All that is the container's but its processes and time, which only children can have. */
+static int join(struct executing *executing, int *label, struct error *error)
 {
-    struct container_terminal terminal = {-1, -1};
-    int label;
     int code = take_streams(executing->execution->stdio, error);
+    if (code == 0)
+        code = process_set_oom_score(&executing->process, error);
+    if (code == 0)
+        code = process_set_affinity(&executing->process, false, error);
+    prctl(PR_SET_DUMPABLE, 0);
     if (code == 0)
         code = limits_enter(&executing->limits, error);
     if (code == 0)
         code = process_set_affinity(&executing->process, true, error);
     if (code == 0)
         code = process_take_platform(&executing->config->platform, error);
+    if (code == 0)
+        code = process_open_label(&executing->process, label, error);
+    if (code == 0 && executing->namespaces && setns(executing->first, (int)executing->namespaces) < 0)
+        code = error_set(error, -errno, "cannot join the container's namespaces: %s", strerror(errno));
     if (code == 0 && executing->namespaces & CLONE_NEWUSER)
         code = spawn_become_root(error);
-    setsid();
     if (code == 0)
         code = process_leave_keyring(error);
-    if (code == 0)
-        code = process_open_label(&executing->process, &label, error);
     if (code == 0)
         code = enter_root(executing, error);
     if (code == 0)
         process_take_null();
+    return code;
+}
+
+/* What the caller has in his environment is no business of who may look into the process. */
+static void wipe_environment(void)
+{
+    for (char **variable = environ; *variable; variable++)
+        memset(*variable, 0, strlen(*variable));
+}
+
+/* Goes on as a new process, which is in the container's namespaces of processes and times as well. From here
+ * on it can be seen inside. */
+static int go_in(struct executing *executing, int terminal, struct error *error)
+{
+    wipe_environment();
+    pid_t pid = spawn_sibling(error);
+    if (pid > 0) {
+        channel_send_pid(executing->channel, CHANNEL_SPAWNED, pid);
+        _exit(0);
+    }
+    if (pid < 0)
+        return pid;
+    setsid();
+    return executing->process.terminal ? terminal_control(terminal, error) : 0;
+}
+
+static int become(struct executing *executing, struct process_program *program, struct error *error)
+{
+    struct container_terminal terminal = {-1, -1};
+    int label = -1;
+    int code = join(executing, &label, error);
     if (code == 0 && executing->process.terminal) {
         code = terminal_make(&terminal, executing->root, &executing->process, error);
         if (code == 0)
@@ -216,9 +238,29 @@ static int become(struct executing *executing, struct process_program *program, 
         return code;
     const int kept[] = {executing->channel, label, terminal.slave};
     process_close_others(executing->execution->preserve_fds, kept, ARRAY_SIZE(kept));
+    if (!executing->late)
+        code = go_in(executing, terminal.slave, error);
     const int descriptors[] = {terminal.slave, label};
-    return limits_become(&executing->limits, &executing->process, descriptors, executing->channel, program,
-                         error);
+    if (code == 0)
+        code = limits_become(&executing->limits, &executing->process, descriptors, executing->channel,
+                             program, error);
+    return code == 0 && executing->late ? go_in(executing, terminal.slave, error) : code;
+}
+
+/*
+ * Whether the process becomes the container's own before it goes in. Who is in there with CAP_SYS_PTRACE, and
+ * no user namespace to have it in, may look into all processes that he sees, and have them do what he likes:
+ * they must not have more than he. It cannot be where the filter is at work by then and makes no processes,
+ * where who serves the filter's notifications is told the process's id, and where a new process may not have
+ * the scheduling that this one has got.
+ */
+static bool can_go_late(const struct executing *executing)
+{
+    const struct limits *limits = &executing->limits;
+    if (executing->process.has_scheduler)
+        return false;
+    return !limits->has_filter ||
+           (!limits->filter.notifies && (executing->process.no_new_privileges || limits->filter_forks));
 }
 
 static _Noreturn void run(struct executing *executing)
@@ -228,8 +270,7 @@ static _Noreturn void run(struct executing *executing)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int code = become(executing, &program, &error);
-    if (code == 0) {
+    if (become(executing, &program, &error) == 0) {
         channel_send(executing->channel, CHANNEL_READY, -1);
         if (channel_expect(executing->channel, CHANNEL_START, &error) < 0)
             _exit(1); /* nobody waits for it any more */
@@ -246,23 +287,35 @@ static int spawn(struct executing *executing, struct error *error)
     int code = channel_pair(ends, error);
     if (code < 0)
         return code;
-    struct spawn_beside beside = {
-        .pidfd = executing->first,
-        .cgroup = limits_directory(&executing->limits),
-        /* the mount namespace comes later: until then the host's /proc is there */
-        .flags = executing->namespaces & ~(uint64_t)CLONE_NEWNS,
-        .before = before_joining,
-        .opaque = executing,
-    };
-    executing->pid = spawn_beside(&beside, error);
-    if (executing->pid == 0) {
+    executing->late = can_go_late(executing);
+    executing->maker = spawn_child(limits_directory(&executing->limits), error);
+    if (executing->maker == 0) {
         executing->channel = ends[1];
         close(ends[0]);
         run(executing);
     }
     executing->channel = ends[0];
     close(ends[1]);
-    return executing->pid < 0 ? executing->pid : 0;
+    return executing->maker < 0 ? executing->maker : 0;
+}
+
+static void reap(pid_t *pid)
+{
+    while (*pid > 0 && waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    *pid = 0;
+}
+
+/* Its own word for it is not enough: it could be anybody's. */
+static int take_pid(struct executing *executing, pid_t pid, struct error *error)
+{
+    siginfo_t info;
+    if (executing->pid || pid == executing->maker ||
+        waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return error_set(error, -EPROTO, "the process says that it is another one");
+    reap(&executing->maker);
+    executing->pid = pid;
+    return 0;
 }
 
 static int send_listener(const struct executing *executing, int listener, struct error *error)
@@ -275,46 +328,61 @@ static int send_listener(const struct executing *executing, int listener, struct
     return code;
 }
 
+static int take_listener(struct executing *executing, int listener, struct error *error)
+{
+    struct channel_message message;
+    int code = 0;
+    if (!executing->pid) { /* the word of its maker has been overtaken */
+        channel_receive(executing->channel, &message);
+        code = message.kind == CHANNEL_SPAWNED
+                   ? take_pid(executing, message.pid, error)
+                   : error_set(error, -EPIPE, "the process has ended before it was ready");
+    }
+    if (code == 0)
+        code = send_listener(executing, listener, error);
+    close(listener);
+    if (code == 0)
+        channel_send(executing->channel, CHANNEL_TAKEN, -1);
+    return code;
+}
+
+static int let_start(const struct executing *executing, struct error *error)
+{
+    const char *file = executing->execution->pid_file;
+    int code = file ? pid_file_write(file, executing->pid, error) : 0;
+    if (code == 0)
+        channel_send(executing->channel, CHANNEL_START, -1);
+    return code;
+}
+
 /* Until the program is executed, which ends the channel. */
 static int serve(struct executing *executing, struct error *error)
 {
     struct channel_message message;
-    bool ready = false;
+    bool ready = false, started = false;
     for (;;) {
+        int code = 0;
         channel_receive(executing->channel, &message);
         switch (message.kind) {
         case CHANNEL_TERMINAL:
             executing->terminal = message.fd;
             channel_send(executing->channel, CHANNEL_TAKEN, -1);
             break;
-        case CHANNEL_LISTENER: {
-            int code = send_listener(executing, message.fd, error);
-            close(message.fd);
-            if (code < 0)
-                return code;
-            channel_send(executing->channel, CHANNEL_TAKEN, -1);
-            break;
-        }
-        case CHANNEL_FOREIGN: {
-            int code = foreign_serve(executing->channel, error);
-            if (code < 0)
-                return code;
-            break;
-        }
-        case CHANNEL_READY:
-            ready = true;
-            if (executing->execution->pid_file) {
-                int code = pid_file_write(executing->execution->pid_file, executing->pid, error);
-                if (code < 0)
-                    return code;
-            }
-            channel_send(executing->channel, CHANNEL_START, -1);
-            break;
+        case CHANNEL_LISTENER: code = take_listener(executing, message.fd, error); break;
+        case CHANNEL_FOREIGN: code = foreign_serve(executing->channel, error); break;
+        case CHANNEL_SPAWNED: code = take_pid(executing, message.pid, error); break;
+        case CHANNEL_READY: ready = true; break;
         case CHANNEL_ERROR: *error = message.error; return message.error.code < 0 ? message.error.code : -EIO;
         case CHANNEL_END:
-            return ready ? 0 : error_set(error, -EPIPE, "the process has ended before it was ready");
-        default: return error_set(error, -EPROTO, "the process says what nobody understands");
+            return started ? 0 : error_set(error, -EPIPE, "the process has ended before it was ready");
+        default: code = error_set(error, -EPROTO, "the process says what nobody understands");
         }
+        if (code == 0 && ready && executing->pid && !started) {
+            started = true;
+            code = let_start(executing, error);
+        }
+        if (code < 0)
+            return code;
     }
 }
 
@@ -353,10 +421,11 @@ int container_execute(const struct container_execution *execution, struct contai
         code = spawn(&executing, error);
     if (code == 0)
         code = serve(&executing, error);
-    if (code < 0 && executing.pid > 0) {
-        kill(executing.pid, SIGKILL);
-        while (waitpid(executing.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+    pid_t *const made_processes[] = {&executing.maker, &executing.pid};
+    for (unsigned i = 0; code < 0 && i < ARRAY_SIZE(made_processes); i++) {
+        if (*made_processes[i] > 0)
+            kill(*made_processes[i], SIGKILL);
+        reap(made_processes[i]);
     }
     if (code < 0 && executing.terminal >= 0) {
         close(executing.terminal);

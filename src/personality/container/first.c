@@ -126,6 +126,8 @@ static int make_terminal(struct first *first, struct container_terminal *termina
     int code = terminal_make(terminal, first->rootfs.tree, &first->config->process, error);
     if (code == 0)
         code = rootfs_console(&first->rootfs, terminal->slave, error);
+    if (code == 0)
+        code = terminal_control(terminal->slave, error);
     return code < 0 ? code : terminal_hand_over(terminal, first->console_socket, first->channel, error);
 }
 

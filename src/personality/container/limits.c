@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,24 @@ static int add_default_rules(struct resources *resources, struct error *error)
     return 0;
 }
 
+/* Whether clone() is let through, perhaps under conditions which a plain one meets. */
+static bool lets_clone(const struct seccomp_profile *profile)
+{
+    bool lets = profile->default_action == SCMP_ACT_ALLOW || profile->default_action == SCMP_ACT_LOG;
+    for (size_t i = 0; i < profile->rule_count; i++) {
+        const struct seccomp_rule *rule = &profile->rules[i];
+        for (size_t j = 0; j < rule->name_count; j++) {
+            if (strcmp(rule->names[j], "clone") != 0)
+                continue;
+            if (rule->action == SCMP_ACT_ALLOW || rule->action == SCMP_ACT_LOG)
+                lets = true;
+            else if (!rule->argument_count)
+                return false;
+        }
+    }
+    return lets;
+}
+
 static int compile_filter(struct limits *limits, const char *state_root, const struct oci_config *config,
                           bool default_filter, struct error *error)
 {
@@ -62,6 +81,7 @@ static int compile_filter(struct limits *limits, const char *state_root, const s
     snprintf(cache, sizeof cache, "%s/.seccomp", state_root);
     code = seccomp_filter_compile(&limits->filter, &profile, cache, error);
     limits->has_filter = code == 0;
+    limits->filter_forks = lets_clone(&profile);
     limits->listener_path = profile.listener_path;
     limits->listener_metadata = profile.listener_metadata;
     seccomp_profile_free(&profile);

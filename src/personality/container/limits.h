@@ -18,6 +18,7 @@ struct limits {
     struct cgroup *cgroup; /* NULL: not made */
     struct seccomp_filter filter;
     bool has_filter;
+    bool filter_forks;                             /* who has it may make processes by clone() */
     const char *listener_path, *listener_metadata; /* of who serves the filter's notifications */
 };
 

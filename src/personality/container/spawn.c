@@ -170,8 +170,15 @@ static void tell(int channel, pid_t pid, const struct error *error)
     _exit(0);
 }
 
-static pid_t through_middle(int (*enter)(void *opaque, struct error *error), void *opaque, uint64_t flags,
-                            int cgroup, struct error *error)
+static int enter_joined(struct spawn *spawn, struct error *error)
+{
+    int code = join_all(spawn, error);
+    if (code == 0 && spawn->platform->new_namespaces & CLONE_NEWTIME)
+        code = make_time(spawn->platform, error);
+    return code;
+}
+
+static pid_t through_middle(struct spawn *spawn, struct error *error)
 {
     int ends[2];
     int code = channel_pair(ends, error);
@@ -186,41 +193,32 @@ static pid_t through_middle(int (*enter)(void *opaque, struct error *error), voi
         return error_set(error, -errno, "cannot start a process: %s", strerror(errno));
     }
     close(ends[0]);
-    code = enter(opaque, error);
-    pid_t pid = code < 0 ? code : make(flags, cgroup, true, error);
+    code = enter_joined(spawn, error);
+    pid_t pid = code < 0 ? code : make(spawn->created, spawn->cgroup, true, error);
     if (pid != 0)
         tell(ends[1], pid, error);
     close(ends[1]);
     return 0;
 }
 
-static int enter_joined(void *opaque, struct error *error)
-{
-    struct spawn *spawn = opaque;
-    int code = join_all(spawn, error);
-    if (code == 0 && spawn->platform->new_namespaces & CLONE_NEWTIME)
-        code = make_time(spawn->platform, error);
-    return code;
-}
-
 pid_t spawn_process(struct spawn *spawn, struct error *error)
 {
-    return spawn->middle ? through_middle(enter_joined, spawn, spawn->created, spawn->cgroup, error)
-                         : make(spawn->created, spawn->cgroup, false, error);
+    return spawn->middle ? through_middle(spawn, error) : make(spawn->created, spawn->cgroup, false, error);
 }
 
-static int enter_beside(void *opaque, struct error *error)
+pid_t spawn_child(int cgroup, struct error *error)
 {
-    const struct spawn_beside *beside = opaque;
-    int code = beside->before(beside->opaque, error);
-    if (code == 0 && beside->flags && setns(beside->pidfd, (int)beside->flags) < 0)
-        code = error_set(error, -errno, "cannot join the container's namespaces: %s", strerror(errno));
-    return code;
+    return make(0, cgroup, false, error);
 }
 
-pid_t spawn_beside(struct spawn_beside *beside, struct error *error)
+pid_t spawn_sibling(struct error *error)
 {
-    return through_middle(enter_beside, beside, 0, beside->cgroup, error);
+    pid_t pid = make(0, -1, true, error);
+    if (pid >= 0 || (pid != -ENOSYS && pid != -EPERM))
+        return pid;
+    /* a filter that is at work already may know this one only */
+    long made = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    return made < 0 ? error_set(error, -errno, "cannot start a process: %s", strerror(errno)) : (pid_t)made;
 }
 
 int spawn_become_root(struct error *error)

@@ -39,15 +39,10 @@ pid_t spawn_process(struct spawn *spawn, struct error *error);
 /* Joins what the child itself can. */
 int spawn_join(struct spawn *spawn, struct error *error);
 
-/* One more process in the namespaces `flags` of the process that `pidfd` is, likewise as fork(). `before`
- * runs in the middle, when nothing is joined yet: the process inherits what it does. */
-struct spawn_beside {
-    int pidfd, cgroup; /* cgroup: as above */
-    uint64_t flags;
-    int (*before)(void *opaque, struct error *error);
-    void *opaque;
-};
-pid_t spawn_beside(struct spawn_beside *beside, struct error *error);
+/* As fork(): a child in a cgroup (as above). And a child of the caller's parent, for `exec`: in the
+ * namespaces of processes and times that the caller has joined. */
+pid_t spawn_child(int cgroup, struct error *error);
+pid_t spawn_sibling(struct error *error);
 
 /* The namespaces (CLONE_NEW*) of a process that are not the caller's. */
 uint64_t spawn_different_namespaces(pid_t pid);

@@ -88,10 +88,15 @@ int terminal_hand_over(struct container_terminal *terminal, int socket, int chan
     return code;
 }
 
+int terminal_control(int slave, struct error *error)
+{
+    return ioctl(slave, TIOCSCTTY, 0) < 0
+               ? error_set(error, -errno, "cannot take the terminal: %s", strerror(errno))
+               : 0;
+}
+
 int terminal_take(int slave, struct error *error)
 {
-    if (ioctl(slave, TIOCSCTTY, 0) < 0)
-        return error_set(error, -errno, "cannot take the terminal: %s", strerror(errno));
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (dup2(slave, fd) < 0)
             return error_set(error, -errno, "cannot take the terminal: %s", strerror(errno));

@@ -16,8 +16,9 @@ int terminal_make(struct container_terminal *terminal, int root, const struct oc
 int terminal_connect(const char *path, struct error *error);
 /* Gives the master away: to that socket, or where there is none (-1) to the creator. */
 int terminal_hand_over(struct container_terminal *terminal, int socket, int channel, struct error *error);
-/* The calling process, a session's leader, gets the slave as its controlling terminal and standard streams.
- */
+/* The calling process gets the slave as its standard streams; and, a session's leader, as its controlling
+ * terminal. */
 int terminal_take(int slave, struct error *error);
+int terminal_control(int slave, struct error *error);
 
 #endif
