@@ -28,6 +28,18 @@ static void write_back(const char *path, const char *where)
     tried(write_text(path, text), "agent %s", where);
 }
 
+/* The container's own limits, in a hierarchy that is mounted once more. */
+static void raise_limits(const char *mount, const char *where)
+{
+    static const char *const files[] = {"pids.max", "memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us",
+                                        "cpu.max"};
+    char path[256];
+    for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", mount, files[i]);
+        tried(try_open(path, O_WRONLY), "limit %s %s", where, files[i]);
+    }
+}
+
 static void shown(void)
 {
     char path[512];
@@ -39,6 +51,8 @@ static void shown(void)
             continue; /* ".." is what the mount lies in */
         snprintf(path, sizeof path, "/sys/fs/cgroup/%s/release_agent", entry->d_name);
         write_back(path, entry->d_name);
+        snprintf(path, sizeof path, "/sys/fs/cgroup/%s", entry->d_name);
+        raise_limits(path, "shown");
         snprintf(path, sizeof path, "/sys/fs/cgroup/%s/../release_agent", entry->d_name);
         write_back(path, "above");
     }
@@ -56,10 +70,12 @@ static void mounted(const char *where)
         if (!tried(mount("cgroup", spot, "cgroup", 0, options[i]), "mount %s %s", where, options[i]))
             continue;
         write_back("/dev/mqueue/release_agent", options[i]);
+        raise_limits(spot, where);
         umount2(spot, MNT_DETACH);
     }
     if (tried(mount("cgroup2", spot, "cgroup2", 0, NULL), "mount %s version 2", where)) {
         tried(try_open("/dev/mqueue/../cgroup.procs", O_WRONLY), "agent above version 2");
+        raise_limits(spot, where);
         umount2(spot, MNT_DETACH);
     }
 }
