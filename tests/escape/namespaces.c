@@ -49,18 +49,15 @@ static void join_only(void)
     struct stat own, its;
     char path[64];
     int type = ioctl(target, NS_GET_NSTYPE);
-    long result = setns(target, 0);
+    bool same = false;
     EACH_KIND(i)
     {
-        if (kinds[i].flag != type || result < 0)
-            continue;
-        snprintf(path, sizeof path, "/proc/1/ns/%s", kinds[i].name);
-        if (stat(path, &own) == 0 && fstat(target, &its) == 0 && own.st_ino == its.st_ino) {
-            errno = EALREADY; /* the container's own */
-            result = -1;
-        }
+        snprintf(path, sizeof path, "/proc/self/ns/%s", kinds[i].name);
+        same |= kinds[i].flag == type && stat(path, &own) == 0 && fstat(target, &its) == 0 &&
+                own.st_ino == its.st_ino;
     }
-    tried(result, "joined");
+    errno = EALREADY; /* the container's own */
+    tried(same ? -1 : setns(target, 0), "joined");
 }
 
 static void relatives(void)

@@ -178,6 +178,26 @@ def test_masked_paths_are_not_undone_by_exec(jail):  # noqa: F811
     assert found.open("end") == [] and found.open("masked") == [] and found.refused("end")
 
 
+def test_attacks_bite(make_jail):  # noqa: F811
+    """Where nothing protects, the same attacks succeed: so the tests here test."""
+    jail = make_jail("usual").give(all_capabilities()).without("pid").without("network")  # noqa: F811
+    jail.config["linux"].update(maskedPaths=[], readonlyPaths=[])
+    assert jail.attack("kernel_files").open("end plain /proc/sys/kernel/core_pattern")
+    name = f"visor-escape-{uuid.uuid4().hex[:8]}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0" + name)
+        listener.listen()
+        found = jail.attack("namespaces", name)
+    assert found.open("abstract socket") and found.open("mnt of the parent")
+    directory = os.open("/", os.O_RDONLY)
+    jail.write("/bin/descriptors", jail.marker)
+    command = jail.command("run", "--preserve-fds", "1", "--bundle", jail.bundle, jail.id)
+    done = subprocess.run(["bash", "-c", f'exec "$@" 3<&{directory}', "bash", *command], pass_fds=[directory], capture_output=True,
+                          text=True, env=jail.environment(), check=True)
+    os.close(directory)
+    assert Findings(done.stdout).open("descriptor 3") and Findings(done.stdout).open("descriptor leads")
+
+
 # -- mounts made for a container whose image or volumes an attacker has -----------------------------------------
 
 def test_proc_is_not_put_elsewhere(jail):  # noqa: F811
