@@ -171,11 +171,21 @@ class Jail:
             process.stdout.close()
 
 
-def make_user_jail():
-    """A jail of an ordinary user, for whom nothing is prepared; not below pytest's directories, which he cannot enter."""
+def need_attacks():
+    if not (ATTACKS / "hog").exists():
+        pytest.skip(f"the attack programs are not in {ATTACKS}: a build with sanitizers has none")
+
+
+def ordinary_user():
     user = pwd.getpwnam("nobody").pw_uid
     if subprocess.run(["unshare", "--user", "true"], user=user, group=user, extra_groups=[], check=False).returncode:
         pytest.skip("this host forbids user namespaces to ordinary users")
+    return user
+
+
+def make_user_jail():
+    """A jail of an ordinary user, for whom nothing is prepared; not below pytest's directories, which he cannot enter."""
+    user = ordinary_user()
     top = pathlib.Path(tempfile.mkdtemp(prefix="visor-escape-"))
     os.chmod(top, 0o755)
     return Jail(top, user=user)
@@ -184,8 +194,7 @@ def make_user_jail():
 def make(kind, tmp_path):
     """root: as `visor oci spec` has it; usual: with podman's rights; user: all rights in a user namespace; rootless: of an
     ordinary user, all rights in his namespace."""
-    if not ATTACKS.is_dir() or not (ATTACKS / "hog").exists():
-        pytest.skip(f"the attack programs are not in {ATTACKS}: a build with sanitizers has none")
+    need_attacks()
     if kind == "rootless":
         return make_user_jail().give(all_capabilities()).writable()
     jail = Jail(tmp_path)
@@ -225,3 +234,50 @@ def make_jail(tmp_path):
         instance.end()
         if instance.user:
             shutil.rmtree(instance.top)
+
+
+class DomainJail:
+    """Containers that are domains: a root tree with the attack programs, and a store."""
+
+    def __init__(self, user=None):
+        self.user = user
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="visor-escape-"))
+        os.chmod(self.top, 0o755)
+        self.root = self.top / "root"
+        for name in ("bin", "tmp", "volume", "etc", "dev", "proc", "sys"):
+            (self.root / name).mkdir(parents=True)
+        for program in ATTACKS.iterdir():
+            if program.is_file() and os.access(program, os.X_OK):
+                shutil.copy(program, self.root / "bin")
+        self.marker = self.top / "marker"
+        self.marker.write_text("the host's")
+        self.own()
+
+    def own(self):
+        if self.user:
+            subprocess.run(["chown", "-hR", f"{self.user}:{self.user}", self.top], check=True)
+
+    def identity(self):
+        return {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+
+    def environment(self):
+        return {**os.environ, "VISOR_STORE": str(self.top / "store"), "VISOR_ESCAPE_SECRET": "of the caller"}
+
+    def visor(self, *words, before=(), **keywords):
+        keywords = {"stdin": subprocess.DEVNULL, "timeout": TIMEOUT, **keywords}
+        return subprocess.run([*map(str, before), VISOR, *map(str, words)], capture_output=True, text=True,
+                              errors="backslashreplace", env=self.environment(), check=False, **self.identity(), **keywords)
+
+    def attack(self, *words, options=(), **keywords):
+        done = self.visor("run", *options, self.root, f"/bin/{words[0]}", *words[1:], **keywords)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return Findings(done.stdout)
+
+
+@pytest.fixture(params=["root", "rootless"])
+def domain(request):
+    need_attacks()
+    jail = DomainJail(ordinary_user() if request.param == "rootless" else None)
+    yield jail
+    jail.visor("rm", "--force", "--all")
+    shutil.rmtree(jail.top)

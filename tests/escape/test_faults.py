@@ -7,12 +7,14 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import time
+import uuid
 
 import pytest
 
-from jail import SHIFT, TIMEOUT, Findings, jail, make_jail, needs_root  # noqa: F401
+from jail import TIMEOUT, VISOR, domain, make_jail, needs_root  # noqa: F401
 
 pytestmark = needs_root
 
@@ -99,6 +101,45 @@ def test_commands_killed_at_any_moment(make_jail, kind):  # noqa: F811
         assert jail.detach(name) == 0
         jail.run("delete", "--force", name, check=True)
     nothing_is_left(jail)
+
+
+def test_domains_killed_at_any_moment(domain):  # noqa: F811
+    """The same of containers that are domains, and their own processes killed as well."""
+    program = ["/bin/wait", f"escape-{uuid.uuid4().hex[:12]}"]
+    made = ["--pids-limit", "50", "--memory", "64M"] if not domain.user else []
+    commands = [["create", "--name", "{}", *made, domain.root, *program], ["start", "{}"], ["stop", "-t", "1", "{}"],
+                ["run", "-d", "--name", "{}", *made, domain.root, *program], ["kill", "{}"], ["rm", "-f", "{}"], ["restart", "{}"],
+                ["run", "-d", "--rm", "--name", "{}", *made, domain.root, *program], ["run", domain.root, *program],
+                ["pause", "{}"], ["resume", "{}"], ["rename", "{}", "{}x"], ["ps", "-a"]]
+    choose = random.Random(7)
+    moment = random.Random()
+    ids = set()
+    for _ in range(KILLS):
+        name = choose.choice("ab")
+        if choose.random() < 0.4:
+            domain.visor("run", "-d", "--name", name, *made, domain.root, *program)
+        words = [str(word).format(name) for word in choose.choice(commands)]
+        process = subprocess.Popen([VISOR, *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=domain.environment(), **domain.identity())
+        time.sleep(moment.random() ** 2 * 0.03)
+        process.kill()
+        process.wait()
+        if choose.random() < 0.3:
+            for pid in domain.visor("ps", "--format", "{{.Pid}}").stdout.split():
+                os.kill(int(pid), signal.SIGKILL)
+        listed = domain.visor("ps", "-a", "-q", "--no-trunc")
+        assert listed.returncode == 0, listed.stderr
+        ids.update(listed.stdout.split())
+    done = domain.visor("rm", "--force", "--all")
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: not processes_with(program[1]) and not processes_with(str(domain.top)),
+               lambda: {**processes_with(program[1]), **processes_with(str(domain.top))})
+    assert domain.visor("ps", "-a", "-q").stdout == ""
+    left = [path.relative_to(domain.top / "store") for path in (domain.top / "store").glob("*/*")]
+    assert {str(path) for path in left} <= {"run/containers"}, left
+    assert not list((domain.top / "store/run/containers").glob("[!.]*"))
+    assert [path for name in ids for path in cgroups_of(name)] == []
+    assert str(domain.top) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
 
 def test_two_make_the_same_container(make_jail):  # noqa: F811
