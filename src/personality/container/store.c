@@ -67,6 +67,19 @@ static int check_id(const char *id, struct error *error)
     return 0;
 }
 
+/* Who could change what is remembered of containers would have them, and whom they name, killed by others. */
+static int check_owner(int fd, const char *path, struct error *error)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    if (status.st_uid == geteuid() || status.st_uid == 0)
+        return 0;
+    error_set(error, -EPERM, "the state directory %s is another user's", path);
+    error_hint(error, "give --root a directory of your own, or set XDG_RUNTIME_DIR");
+    return error->code;
+}
+
 /* The state root, made with its parents if it is missing. */
 static int open_root(const char *root, bool make, struct error *error)
 {
@@ -84,8 +97,12 @@ static int open_root(const char *root, bool make, struct error *error)
         mkdir(path, 0700);
         fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
-    return fd < 0 ? error_set(error, -errno, "cannot open the state directory %s: %s", root, strerror(errno))
-                  : fd;
+    if (fd < 0)
+        return error_set(error, -errno, "cannot open the state directory %s: %s", root, strerror(errno));
+    int code = check_owner(fd, root, error);
+    if (code < 0)
+        close(fd);
+    return code < 0 ? code : fd;
 }
 
 /* Whoever has the lock of a directory without a record is its creator: so it is for one that is new, and for
@@ -138,6 +155,11 @@ int store_open(const char *root, const char *id, bool lock, struct error *error)
     if (directory < 0)
         return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
     struct stat status;
+    code = check_owner(directory, path, error);
+    if (code < 0) {
+        close(directory);
+        return code;
+    }
     while (lock && (code = flock(directory, LOCK_EX) < 0 ? -errno : 0) == -EINTR)
         ;
     if (lock && code == 0 && fstat(directory, &status) == 0 && !status.st_nlink)
