@@ -139,6 +139,52 @@ def test_nothing_is_left_open(jail, way):  # noqa: F811
     assert found.open() == [] and found["end"]
 
 
+def test_nothing_is_left_open_in_hooks(make_jail):  # noqa: F811
+    """Hooks have their input and standard streams; those that run inside lead nowhere else."""
+    jail = make_jail("usual")  # noqa: F811
+    give_weapons(jail)
+    (jail.rootfs / "bin/ls").symlink_to("busybox")
+    kinds = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+    (jail.top / "hooks").mkdir()
+    jail.config["mounts"].append({"destination": str(jail.top / "hooks"), "source": str(jail.top / "hooks"), "options": ["bind", "rw"]})
+    jail.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", f"ls /proc/self/fd >{jail.top}/hooks/{kind}"]}]
+                            for kind in kinds}
+    directory = os.open("/", os.O_RDONLY)
+    jail.write("/bin/privileges")
+    jail.run("run", "--bundle", jail.bundle, jail.id, check=True, pass_fds=[directory])
+    os.close(directory)
+    for kind in kinds:  # 3: the directory that ls reads
+        assert (jail.top / "hooks" / kind).read_text().split() == ["0", "1", "2", "3"], kind
+
+
+@pytest.mark.parametrize("way", ["run", "exec"])
+def test_listener_is_not_the_programs(make_jail, way):  # noqa: F811
+    """Who answers for the filter's notifications is outside: the program has no descriptor of it."""
+    jail = make_jail("usual")  # noqa: F811
+    path = jail.top / "listener"
+    filter_ = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": str(path),
+               "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}]}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        if way == "exec":
+            jail.start("wait")
+            jail.wait_for("running")
+            state = jail.state_root / jail.id / "config.json"
+            state.write_text(json.dumps({**jail.config, "linux": {**jail.config["linux"], "seccomp": filter_}}))
+            found = Findings(jail.run("exec", jail.id, "/bin/descriptors", jail.marker, check=True).stdout)
+        else:
+            jail.config["linux"]["seccomp"] = filter_
+            found = jail.attack("descriptors", jail.marker)
+        connection, _ = listener.accept()
+        with connection:
+            message, descriptors, _, _ = socket.recv_fds(connection, 65536, 4)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    assert len(descriptors) == 1 and json.loads(message)["pid"] > 1
+    assert found.open() == [] and found["end"]
+
+
 @pytest.mark.parametrize("way", ["run", "exec"])
 def test_working_directory_stays_inside(jail, way):  # noqa: F811
     """CVE-2024-21626: process.cwd and --cwd by a descriptor that leads out."""
@@ -228,6 +274,19 @@ def test_masked_paths_in_a_volume(make_jail):  # noqa: F811
     jail.write("/bin/kernel_files")
     done = jail.run("run", "--bundle", jail.bundle, jail.id)
     assert done.returncode != 0 and "/sys" in done.stderr
+
+
+def test_devices_are_made_in_no_volume(make_jail):  # noqa: F811
+    """/dev of the image is a link into a volume: the device nodes of the container would be files of the host's."""
+    jail = make_jail("usual").with_volume()  # noqa: F811
+    (jail.rootfs / "dev").rmdir()
+    (jail.rootfs / "dev").symlink_to("volume/dev")
+    (jail.top / "volume/dev").mkdir()
+    jail.config["linux"]["devices"] = [{"type": "b", "path": "/dev/disk", "major": 7, "minor": 0, "fileMode": 0o666}]
+    jail.write("/bin/privileges")
+    done = jail.run("run", "--bundle", jail.bundle, jail.id)
+    assert done.returncode == 1 and "/dev" in done.stderr
+    assert not list((jail.top / "volume/dev").iterdir())
 
 
 def test_null_device_of_the_image(jail):  # noqa: F811

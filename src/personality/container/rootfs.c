@@ -251,13 +251,20 @@ static int open_made(const struct rootfs *rootfs, const char *path)
     return inside_open(from, rest, O_PATH);
 }
 
-/* Where a mount is to be, made if it is missing. The kernel's own file systems are never put where links of
- * the image lead to: everybody, visor as well, expects them under their names. */
+/* The kernel's own file systems and /dev are never put where links of the image lead to: everybody expects
+ * them under their names, visor as well, which would put device nodes into a volume of the host's. */
+static bool must_be_plain(const struct oci_mount *mount)
+{
+    const char *rest = below(mount, "/dev");
+    return !mount->parsed.bind && (is_type(mount, "proc") || is_type(mount, "sysfs") || (rest && !rest[0]));
+}
+
+/* Where a mount is to be, made if it is missing. */
 static int make_target(const struct rootfs *rootfs, const struct oci_mount *mount, bool directory,
                        struct error *error)
 {
     int target = inside_make(rootfs->tree, mount->destination, directory, error);
-    if (target < 0 || mount->parsed.bind || (!is_type(mount, "proc") && !is_type(mount, "sysfs")))
+    if (target < 0 || !must_be_plain(mount))
         return target;
     close(target);
     target = inside_open_plain(rootfs->tree, mount->destination, O_PATH | O_DIRECTORY);
