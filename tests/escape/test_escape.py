@@ -105,6 +105,31 @@ def test_joining_process_gives_nothing_away(jail, more):  # noqa: F811
     assert "open" not in text, text
 
 
+@pytest.mark.parametrize("kind", ["usual", "user", "rootless"])
+def test_pod_gives_nothing_away(make_jail, kind):  # noqa: F811
+    """The same of a container that is made in another one's namespaces of users and processes, as in pods."""
+    jail = make_jail(kind)  # noqa: F811
+    process = jail.start("joining", jail.marker, "2")
+    assert process.stdout.readline() == "watching\n"
+    pid = jail.wait_for("running")["pid"]
+    shared = {"pid": "pid", "user": "user"}
+    for namespace in jail.config["linux"]["namespaces"]:
+        if namespace["type"] in shared:
+            namespace["path"] = f"/proc/{pid}/ns/{shared[namespace['type']]}"
+    jail.config["linux"].pop("uidMappings", None)
+    jail.config["linux"].pop("gidMappings", None)
+    jail.write("/bin/privileges")
+    deadline = time.monotonic() + 1.6
+    count = 0
+    while time.monotonic() < deadline:
+        done = jail.run("run", "--bundle", jail.bundle, f"{jail.id}-{count}")
+        assert done.returncode == 0 or "Text file busy" in done.stderr, done.stderr
+        count += 1
+    text = process.stdout.read()
+    assert count > 3 and int(text.rpartition("seen: ")[2]) > 0
+    assert "open" not in text, text
+
+
 def test_waiting_container_gives_nothing_away(make_jail):  # noqa: F811
     """Between `create` and `start` the first process is still visor: with the right to look into others, who is let in by
     `exec` does not get its file."""

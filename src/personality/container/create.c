@@ -200,8 +200,7 @@ static int prepare(struct making *making, struct error *error)
     };
     code = rootfs_prepare(&first->rootfs, error);
     return code < 0 ? code
-                    : spawn_prepare(&first->spawn, &making->config->platform,
-                                    limits_directory(&first->limits), error);
+                    : spawn_prepare(&first->spawn, making->config, limits_directory(&first->limits), error);
 }
 
 static int spawn(struct making *making, struct error *error)

@@ -166,7 +166,7 @@ static int prepare(struct first *first, struct process_program *program, struct 
     struct container_terminal terminal = {-1, -1};
     int label = -1;
     int code = enter_namespaces(first, error);
-    if (code == 0)
+    if (code == 0 && !first->spawn.middle)
         code = process_set_oom_score(&config->process, error);
     if (code == 0)
         code = process_open_label(&config->process, &label, error);

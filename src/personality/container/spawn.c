@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include "base/macros.h"
 #include "personality/container/channel.h"
 #include "personality/container/oci_names.h"
+#include "personality/container/process.h"
 
 /* User first, since it gives the rights to join the others; mount last, since paths mean something else then.
  */
@@ -51,10 +53,11 @@ static int open_joined(struct spawn *spawn, const struct oci_namespace *namespac
     return 0;
 }
 
-int spawn_prepare(struct spawn *spawn, const struct oci_linux *platform, int cgroup, struct error *error)
+int spawn_prepare(struct spawn *spawn, const struct oci_config *config, int cgroup, struct error *error)
 {
+    const struct oci_linux *platform = &config->platform;
     uint64_t created = platform->new_namespaces, joined = platform->joined_namespaces;
-    *spawn = (struct spawn){.platform = platform, .cgroup = cgroup};
+    *spawn = (struct spawn){.platform = platform, .process = &config->process, .cgroup = cgroup};
     spawn->middle = (joined & (CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWTIME)) || (created & CLONE_NEWTIME) ||
                     (created & CLONE_NEWUSER && joined);
     /* a cgroup namespace begins where its maker is: the child makes it once it is in its cgroup; and who
@@ -172,9 +175,16 @@ static void tell(int channel, pid_t pid, const struct error *error)
 
 static int enter_joined(struct spawn *spawn, struct error *error)
 {
-    int code = join_all(spawn, error);
+    int code = process_set_oom_score(spawn->process, error);
+    if (code == 0)
+        code = join_all(spawn, error);
     if (code == 0 && spawn->platform->new_namespaces & CLONE_NEWTIME)
         code = make_time(spawn->platform, error);
+    /* Who is in the joined namespaces already may have all rights over them, and may not look into what comes
+     * in with the host's root. A new user namespace is nobody else's, and its maps are written by way of
+     * /proc. */
+    if (code == 0 && !(spawn->created & CLONE_NEWUSER))
+        prctl(PR_SET_DUMPABLE, 0);
     return code;
 }
 

@@ -19,8 +19,9 @@
 
 struct spawn {
     const struct oci_linux *platform;
-    int cgroup;       /* a directory of cgroup v2 to be made in, or -1 */
-    uint64_t created; /* by clone3() */
+    const struct oci_process *process; /* whose score the process in the middle sets, if there is one */
+    int cgroup;                        /* a directory of cgroup v2 to be made in, or -1 */
+    uint64_t created;                  /* by clone3() */
     struct {
         uint64_t flag;
         const char *path;
@@ -31,7 +32,7 @@ struct spawn {
 };
 
 /* Opens what is to be joined. spawn_release() in the end. */
-int spawn_prepare(struct spawn *spawn, const struct oci_linux *platform, int cgroup, struct error *error);
+int spawn_prepare(struct spawn *spawn, const struct oci_config *config, int cgroup, struct error *error);
 void spawn_release(struct spawn *spawn);
 
 /* As fork(): 0 in the child, where spawn_join() is next; else its pid. */
