@@ -3,11 +3,12 @@
 and as an ordinary user."""
 import os
 import subprocess
+import time
 import uuid
 
 import pytest
 
-from jail import ATTACKS, Findings, domain, needs_root  # noqa: F401
+from jail import ATTACKS, TIMEOUT, Findings, domain, needs_root  # noqa: F401
 from test_escape import host, host_devices  # noqa: F401
 
 pytestmark = needs_root
@@ -86,3 +87,19 @@ def test_users_are_looked_up_inside(domain):  # noqa: F811
     domain.own()
     done = domain.visor("run", "--user", "root", domain.root, "/bin/privileges", "/bin/privileges")
     assert done.returncode == 126
+
+
+def test_exec_gives_nothing_away(domain):  # noqa: F811
+    """Who looks at `visor exec` while it goes in, with the right to look into others."""
+    options = ["--cap-add", "SYS_PTRACE"]
+    assert domain.visor("run", "-d", "--name", "d", *options, domain.root, "/bin/joining", domain.marker, "2").returncode == 0
+    deadline = time.monotonic() + TIMEOUT
+    while "watching" not in domain.visor("logs", "d").stdout:
+        assert time.monotonic() < deadline
+    count = 0
+    while domain.visor("exec", "d", "/bin/privileges").returncode == 0:  # until the watcher has ended
+        count += 1
+    domain.visor("wait", "d")
+    assert count > 3
+    text = domain.visor("logs", "d").stdout
+    assert "seen: " in text and "open" not in text, text
