@@ -110,7 +110,8 @@ def test_domains_killed_at_any_moment(domain):  # noqa: F811
     commands = [["create", "--name", "{}", *made, domain.root, *program], ["start", "{}"], ["stop", "-t", "1", "{}"],
                 ["run", "-d", "--name", "{}", *made, domain.root, *program], ["kill", "{}"], ["rm", "-f", "{}"], ["restart", "{}"],
                 ["run", "-d", "--rm", "--name", "{}", *made, domain.root, *program], ["run", domain.root, *program],
-                ["pause", "{}"], ["resume", "{}"], ["rename", "{}", "{}x"], ["ps", "-a"]]
+                ["pause", "{}"], ["resume", "{}"], ["rename", "{}", "{}x"], ["ps", "-a"], ["exec", "{}", "/bin/privileges"],
+                ["exec", "{}", *program], ["update", "--pids-limit", "40", "{}"]]
     choose = random.Random(7)
     moment = random.Random()
     ids = set()
