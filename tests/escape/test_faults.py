@@ -143,6 +143,39 @@ def test_domains_killed_at_any_moment(domain):  # noqa: F811
     assert str(domain.top) not in pathlib.Path("/proc/self/mountinfo").read_text()
 
 
+@pytest.mark.parametrize("kind", ["root", "rootless"])
+def test_commands_at_once(make_jail, kind):  # noqa: F811
+    """Many commands on few containers: each succeeds or says why not, none waits for ever, and nothing is left."""
+    jail = make_jail(kind)  # noqa: F811
+    jail.write("/bin/wait", jail.id)
+    ids = [f"{jail.id}-{letter}" for letter in "ab"]
+    commands = [["create", "--bundle", jail.bundle, "{}"], ["start", "{}"], ["run", "--detach", "--bundle", jail.bundle, "{}"],
+                ["exec", "{}", "/bin/privileges"], ["exec", "--detach", "{}", "/bin/wait", jail.id], ["kill", "{}", "KILL"],
+                ["delete", "{}"], ["delete", "--force", "{}"], ["ps", "{}"], ["state", "{}"], ["list"]]
+    commands += [] if kind == "rootless" else [["pause", "{}"], ["resume", "{}"]]
+    choose = random.Random(8)
+    for _ in range(2):
+        with open(jail.top / "output", "w+") as output:
+            running = []
+            for _ in range(40):
+                words = [str(word).format(choose.choice(ids)) for word in choose.choice(commands)]
+                running.append(subprocess.Popen(jail.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                                stderr=output, env=jail.environment(), **jail.identity()))
+                time.sleep(choose.random() * 0.004)
+            deadline = time.monotonic() + TIMEOUT
+            while any(process.poll() is None for process in running):
+                assert time.monotonic() < deadline, [process.args for process in running if process.poll() is None]
+                for name in ids:  # what has gone in when it was paused waits for that
+                    jail.run("resume", name)
+            assert {process.returncode for process in running} <= {0, 1, 128 + signal.SIGKILL, 255}
+            output.seek(0)
+            assert all(line.startswith(("visor: ", "  hint: ")) for line in output.read().splitlines())
+        whole(jail, ids)
+    for name in ids:
+        assert jail.run("delete", "--force", name).returncode == 0
+    nothing_is_left(jail)
+
+
 def test_two_make_the_same_container(make_jail):  # noqa: F811
     jail = make_jail("root")  # noqa: F811
     jail.write("/bin/wait", jail.id)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -355,13 +356,28 @@ static int let_start(const struct executing *executing, struct error *error)
     return code;
 }
 
+/* Its next word; or there will be none, because the container has come to its end, perhaps frozen: whoever
+ * went in meanwhile stands still, and nobody thaws him. */
+static int wait_for_word(const struct executing *executing, struct error *error)
+{
+    struct pollfd watches[] = {{.fd = executing->channel, .events = POLLIN},
+                               {.fd = executing->first, .events = POLLIN}};
+    while (poll(watches, ARRAY_SIZE(watches), -1) < 0 && errno == EINTR)
+        ;
+    return watches[0].revents
+               ? 0
+               : error_set(error, -ESRCH, "container \"%s\" has ended meanwhile", executing->execution->id);
+}
+
 /* Until the program is executed, which ends the channel. */
 static int serve(struct executing *executing, struct error *error)
 {
     struct channel_message message;
     bool ready = false, started = false;
     for (;;) {
-        int code = 0;
+        int code = wait_for_word(executing, error);
+        if (code < 0)
+            return code;
         channel_receive(executing->channel, &message);
         switch (message.kind) {
         case CHANNEL_TERMINAL:
