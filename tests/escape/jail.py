@@ -183,9 +183,21 @@ def ordinary_user():
     return user
 
 
-def make_user_jail():
+def user_with_ranges():
+    """An ordinary user, and the first of the ids that /etc/subuid and /etc/subgid give him besides his own."""
+    for line in pathlib.Path("/etc/subuid").read_text().splitlines() if pathlib.Path("/etc/subuid").exists() else []:
+        name, first, count = line.split(":")
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if user.pw_uid == user.pw_gid and int(count) >= 65536 and line in pathlib.Path("/etc/subgid").read_text().splitlines():
+            return user.pw_uid, int(first)
+    return pytest.skip("no ordinary user has ranges in /etc/subuid and /etc/subgid")
+
+
+def make_user_jail(user):
     """A jail of an ordinary user, for whom nothing is prepared; not below pytest's directories, which he cannot enter."""
-    user = ordinary_user()
     top = pathlib.Path(tempfile.mkdtemp(prefix="visor-escape-"))
     os.chmod(top, 0o755)
     return Jail(top, user=user)
@@ -193,10 +205,16 @@ def make_user_jail():
 
 def make(kind, tmp_path):
     """root: as `visor oci spec` has it; usual: with podman's rights; user: all rights in a user namespace; rootless: of an
-    ordinary user, all rights in his namespace."""
+    ordinary user, all rights in his namespace; ranges: the same with the ids of /etc/subuid."""
     need_attacks()
     if kind == "rootless":
-        return make_user_jail().give(all_capabilities()).writable()
+        return make_user_jail(ordinary_user()).give(all_capabilities()).writable()
+    if kind == "ranges":
+        user, first = user_with_ranges()
+        jail = make_user_jail(user).give(all_capabilities()).writable()
+        maps = [{"containerID": 0, "hostID": user, "size": 1}, {"containerID": 1, "hostID": first, "size": 65535}]
+        jail.config["linux"].update(uidMappings=maps, gidMappings=maps)
+        return jail
     jail = Jail(tmp_path)
     if kind == "usual":
         jail.give(USUAL).writable()

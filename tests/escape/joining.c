@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * joining MARKER SECONDS: watches for processes that come into the container from outside (`exec`), and takes
- * what they have while they are not yet the program: root and working directory, descriptors, environment,
- * memory, rights, their executable file. MARKER is the path of a file of the host that the container does not
- * have.
+ * joining MARKER STOP: watches for processes that come into the container from outside (`exec`), until there
+ * is a file STOP, and takes what they have while they are not yet the program: root and working directory,
+ * descriptors, environment, memory, rights, their executable file. MARKER is the path of a file of the host
+ * that the container does not have.
  */
 #include <ctype.h>
 #include <dirent.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
 #include "attack.h"
 
@@ -137,13 +136,6 @@ static void write_file(int held)
 
 #define HELD_MAX 512
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static void look(int pid, int trace)
 {
     char path[64];
@@ -169,8 +161,7 @@ int main(int count, char **words)
     /* ids are given in order: the next ones are looked at before anybody has them */
     printf("watching\n");
     fflush(stdout);
-    double end = now() + atof(words[2]);
-    while (now() < end) {
+    while (access(words[2], F_OK) < 0) {
         for (int next = last + 1; next <= last + 3; next++) {
             char path[64];
             snprintf(path, sizeof path, "/proc/%d", next);

@@ -92,18 +92,14 @@ def test_joining_process_gives_nothing_away(jail, more):  # noqa: F811
         pytest.skip("the other kinds have no or all rights")
     if jail.user:
         os.chmod(jail.top, 0o755)
-    process = jail.start("joining", jail.marker, "2")
+    process = jail.start("joining", jail.marker, "/tmp/stop")
     assert process.stdout.readline() == "watching\n"
-    deadline = time.monotonic() + 1.6
-    count = 0
-    while time.monotonic() < deadline:
+    for _ in range(50):
         done = jail.run("exec", jail.id, "/bin/privileges")
-        if done.returncode and "Text file busy" not in done.stderr:
-            assert process.wait(timeout=TIMEOUT) == 0, done.stderr  # the watcher has ended, on a slow host
-            break
-        count += 1
+        assert done.returncode == 0, done.stderr
+    (jail.rootfs / "tmp/stop").touch()
     text = process.stdout.read()
-    assert count > 3 and int(text.rpartition("seen: ")[2]) > 0
+    assert int(text.rpartition("seen: ")[2]) > 0
     assert "open" not in text, text
 
 
@@ -111,7 +107,7 @@ def test_joining_process_gives_nothing_away(jail, more):  # noqa: F811
 def test_pod_gives_nothing_away(make_jail, kind):  # noqa: F811
     """The same of a container that is made in another one's namespaces of users and processes, as in pods."""
     jail = make_jail(kind)  # noqa: F811
-    process = jail.start("joining", jail.marker, "2")
+    process = jail.start("joining", jail.marker, "/tmp/stop")
     assert process.stdout.readline() == "watching\n"
     pid = jail.wait_for("running")["pid"]
     shared = {"pid": "pid", "user": "user"}
@@ -121,16 +117,12 @@ def test_pod_gives_nothing_away(make_jail, kind):  # noqa: F811
     jail.config["linux"].pop("uidMappings", None)
     jail.config["linux"].pop("gidMappings", None)
     jail.write("/bin/privileges")
-    deadline = time.monotonic() + 1.6
-    count = 0
-    while time.monotonic() < deadline:
-        done = jail.run("run", "--bundle", jail.bundle, f"{jail.id}-{count}")
-        if done.returncode and "Text file busy" not in done.stderr:
-            assert process.wait(timeout=TIMEOUT) == 0, done.stderr
-            break
-        count += 1
+    for number in range(50):
+        done = jail.run("run", "--bundle", jail.bundle, f"{jail.id}-{number}")
+        assert done.returncode == 0, done.stderr
+    (jail.rootfs / "tmp/stop").touch()
     text = process.stdout.read()
-    assert count > 3 and int(text.rpartition("seen: ")[2]) > 0
+    assert int(text.rpartition("seen: ")[2]) > 0
     assert "open" not in text, text
 
 
@@ -222,8 +214,8 @@ def test_working_directory_stays_inside(jail, way):  # noqa: F811
     if way == "exec":
         jail.start("wait")
         jail.wait_for("running")
-    for number in range(3, 24):
-        for name in (f"/proc/self/fd/{number}", f"/proc/self/fd/{number}/etc", f"/proc/1/fd/{number}"):
+    for number in range(3, 16):
+        for name in (f"/proc/self/fd/{number}", f"/proc/1/fd/{number}/etc"):
             if way == "run":
                 jail.config["process"]["cwd"] = name
                 jail.write("/bin/descriptors", jail.marker)
@@ -492,7 +484,7 @@ def test_release_agent(jail):  # noqa: F811
 
 # -- users ------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind", ["user", "rootless"])
+@pytest.mark.parametrize("kind", ["user", "rootless", "ranges"])
 def test_unmapped_ids(make_jail, kind):  # noqa: F811
     """Files and numbers of users that the container's map does not have: no right over them, whatever its capabilities."""
     jail = make_jail(kind).with_volume()  # noqa: F811
