@@ -28,7 +28,7 @@ static void processes(void)
 static void memory(void)
 {
     const size_t step = 1 << 20;
-    for (size_t size = 0;; size += step) {
+    for (;;) {
         char *more = mmap(NULL, step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (more == MAP_FAILED)
             break;

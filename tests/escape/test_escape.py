@@ -563,7 +563,8 @@ def test_capabilities_are_what_the_bundle_says(jail, way):  # noqa: F811
 def test_state_of_another_user(make_jail):  # noqa: F811
     """What another user says that there is of containers, as who has made the directory in /tmp first may, is not believed."""
     jail = make_jail("rootless")  # noqa: F811
-    record = {"ociVersion": "1.1.0", "id": "false", "bundle": "/", "rootfs": "/", "created": "", "pid": os.getpid(), "startTime": 1}
+    record = {"ociVersion": "1.1.0", "id": "false", "bundle": "/", "rootfs": "/", "created": "", "pid": os.getpid(),
+              "startTime": 1}
     (jail.state_root / "false").mkdir(parents=True)
     (jail.state_root / "false/record.json").write_text(json.dumps(record))
     for path in (jail.state_root, jail.state_root / "false", jail.state_root / "false/record.json"):
