@@ -162,13 +162,14 @@ class Jail:
             time.sleep(0.01)
 
     def end(self):
-        if self.state_root.exists():
-            for container in self.state_root.glob("[!.]*"):
-                self.run("delete", "--force", container.name)
         for process in self.processes:
             process.kill()
             process.wait()
-            process.stdout.close()
+            if process.stdout:
+                process.stdout.close()
+        if self.state_root.exists():
+            for container in self.state_root.glob("[!.]*"):
+                self.run("delete", "--force", container.name)
 
 
 def need_attacks():

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pty
+import select
 import shutil
 import socket
 import stat
@@ -444,7 +445,8 @@ def test_keyring_that_cannot_be_made(make_jail):  # noqa: F811
 def host_devices():
     wanted = ["/dev/mem", "/dev/kmsg", "/dev/kvm", "/dev/fuse", "/dev/loop-control", "/dev/tty0", "/dev/console"]
     words = []
-    for path in [pathlib.Path(name) for name in wanted] + sorted(pathlib.Path("/dev").glob("[hsv]d[a-z]"))[:2] + [pathlib.Path("/dev/loop0")]:
+    disks = sorted(pathlib.Path("/dev").glob("[hsv]d[a-z]"))[:2]
+    for path in [pathlib.Path(name) for name in [*wanted, "/dev/loop0"]] + disks:
         if path.exists():
             number = path.stat().st_rdev
             words.append(f"{'b' if stat.S_ISBLK(path.stat().st_mode) else 'c'}:{os.major(number)}:{os.minor(number)}")
@@ -604,12 +606,16 @@ def test_typing_into_the_callers_terminal(jail, way, own):  # noqa: F811
         jail.start("wait")
         jail.wait_for("running")
         command = jail.command("exec", *(["--tty"] if own else []), jail.id, *words)
-    with subprocess.Popen(command, **jail.identity(), **streams) as process:
-        text = b""
-        deadline = time.monotonic() + TIMEOUT
-        while b"end: refused" not in text and time.monotonic() < deadline:
+    process = subprocess.Popen(command, **jail.identity(), **streams)
+    jail.processes.append(process)
+    text = b""
+    deadline = time.monotonic() + TIMEOUT
+    while b"end: refused" not in text:
+        if select.select([ours], [], [], 0.1)[0]:
             text += os.read(ours, 4096)
-        assert process.wait(timeout=TIMEOUT) == 0, text
+        else:
+            assert process.poll() is None and time.monotonic() < deadline, text
+    assert process.wait(timeout=TIMEOUT) == 0, text
     found = Findings(text.decode().replace("\r", ""))
     assert found.open() == (["own /dev/tty (3)"] if own else []), text
     waiting = fcntl.ioctl(theirs, termios.FIONREAD, b"\0\0\0\0")

@@ -36,7 +36,8 @@ def processes_with(text):
 
 
 def cgroups_of(name):
-    return [path for path in pathlib.Path("/sys/fs/cgroup").rglob(f"{name}*") if path.is_dir()]
+    # others' may go meanwhile, which os.walk() does not mind
+    return [f"{top}/{found}" for top, below, _ in os.walk("/sys/fs/cgroup") for found in below if found.startswith(name)]
 
 
 def wait_until(true, what):
@@ -161,6 +162,7 @@ def test_commands_at_once(make_jail, kind):  # noqa: F811
                 words = [str(word).format(choose.choice(ids)) for word in choose.choice(commands)]
                 running.append(subprocess.Popen(jail.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                                 stderr=output, env=jail.environment(), **jail.identity()))
+                jail.processes.append(running[-1])
                 time.sleep(choose.random() * 0.004)
             deadline = time.monotonic() + TIMEOUT
             while any(process.poll() is None for process in running):
