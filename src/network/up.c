@@ -200,13 +200,12 @@ static int down(const struct networks *networks, struct lease_list *list, struct
 {
     struct link link;
     server_stop(&list->server);
-    int code = filter_remove(list->bridge, error);
-    if (!code)
-        code = link_open(&link, error);
-    if (!code) {
-        code = link_remove(&link, list->bridge, error);
+    int code = filter_remove(list->bridge, error), other = link_open(&link, code ? NULL : error);
+    if (!other) {
+        other = link_remove(&link, list->bridge, code ? NULL : error);
         link_close(&link);
     }
+    code = code ? code : other;
     return code ? code : tree_remove(networks->run, list->network);
 }
 
