@@ -68,15 +68,20 @@ class Runtime:
         self.complaint = ""
 
     def begin(self, *arguments):
-        words = [*self.command, *map(str, arguments)]
+        return self.begin_words([*self.command, *map(str, arguments)])
+
+    def begin_words(self, words):
         output = (os.POSIX_SPAWN_OPEN, 2, str(self.output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
         return os.posix_spawn(words[0], words, os.environ, file_actions=[*null, output])
 
     def call(self, *arguments):
-        status = os.waitstatus_to_exitcode(os.waitpid(self.begin(*arguments), 0)[1])
+        self.spawn([*self.command, *map(str, arguments)])
+
+    def spawn(self, words):
+        status = os.waitstatus_to_exitcode(os.waitpid(self.begin_words(words), 0)[1])
         if status != 0:
-            sys.exit(f"bench: {self.name} {' '.join(map(str, arguments))}: {self.output.read_text()}")
+            sys.exit(f"bench: {' '.join(words)}: {self.output.read_text()}")
 
     def works(self, bundle):
         status = os.waitstatus_to_exitcode(os.waitpid(self.begin("run", "--bundle", bundle.path, "try"), 0)[1])
@@ -113,12 +118,19 @@ class Processes:
             pass
 
     @staticmethod
-    def of_program(program, containers):
-        """Those that execute it, by container: how many, and KiB that are theirs alone (USS) and their share (PSS)."""
+    def all():
+        return {entry.name for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()}
+
+    @staticmethod
+    def of_program(program, containers, before):
+        """Those that execute it and were not there before, by container: how many, and KiB that are theirs alone (USS)
+        and their share (PSS). An overlay or a copy of the program has only its name, and so have its helpers."""
         found = {"processes": 0, "uss": 0, "pss": 0}
-        for entry in pathlib.Path("/proc").iterdir():
+        name = os.path.basename(program)
+        for entry in (pathlib.Path("/proc") / number for number in Processes.all() - before):
             try:
-                if not entry.name.isdigit() or os.readlink(entry / "exe") != program:
+                exe = os.readlink(entry / "exe")
+                if exe not in (program, f"/{name}") and not exe.startswith(f"/memfd:{name}"):
                     continue
                 text = (entry / "smaps_rollup").read_text()
             except OSError:

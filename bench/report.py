@@ -136,5 +136,5 @@ def print_container_figures(figures):
         print(f"200 at once, {name:11} {f['good']} run after {f['seconds']:.2f} s; "
               f"{f['gone']} deleted after {f['delete_seconds']:.2f} s")
     for name, f in figures.get("memory", {}).items():
-        print(f"memory, {name:19} {f['processes']:.0f} processes stay by container: {f['pss']:.0f} KiB their share "
+        print(f"memory, {name:19} {f['processes']:.1f} processes stay by container: {f['pss']:.0f} KiB their share "
               f"(PSS), {f['uss']:.0f} KiB their own (USS)")
