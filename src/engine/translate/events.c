@@ -4,17 +4,15 @@
  * its thread is told of them: by a signal while it runs guest code, by a futex while it sleeps, not at all
  * while it will look anyway.
  */
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "arch/x86/segment.h"
+#include "engine/arrival.h"
 #include "engine/translate/private.h"
 
 #define SIGNAL_STACK_SIZE (64ul << 10)
@@ -90,7 +88,7 @@ bool engine_attach(struct engine_vcpu *v)
     current = v;
     handle_signals();
     set_mask();
-    atomic_store(&v->tid, (int)syscall(SYS_gettid));
+    doorbell_attach(&v->bell);
     return true;
 }
 
@@ -108,26 +106,15 @@ void engine_free_signals(struct engine_vcpu *v)
 
 /* -- telling a vCPU -------------------------------------------------------------------------------------- */
 
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
-{
-    return syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
-
-/* In this order: told, then where it is. The vCPU does it the other way round. */
 void engine_kick(struct engine_vcpu *v)
 {
-    if (atomic_exchange(&v->kicked, 1))
+    if (!doorbell_ring(&v->bell))
         return;
-    switch (atomic_load(&v->place)) {
-    case ENGINE_OUTSIDE: return;
-    case ENGINE_ASLEEP: futex(&v->kicked, FUTEX_WAKE, 1); return;
-    case ENGINE_INSIDE: break;
-    }
     if (current == v) { /* in a device's callback that generated code has called */
         engine_look_waiting(v);
         translator_request(&v->cpu->x86.common);
     } else {
-        syscall(SYS_tgkill, getpid(), atomic_load(&v->tid), kick_signal());
+        doorbell_signal(&v->bell, kick_signal());
     }
 }
 
@@ -143,15 +130,6 @@ void engine_look_waiting(struct engine_vcpu *v)
     v->cpu->x86.waiting = lapic_pending(v->lapic) != LAPIC_NONE ? X86_EFLAGS_IF : 0;
 }
 
-bool engine_go_inside(struct engine_vcpu *v)
-{
-    atomic_store(&v->place, ENGINE_INSIDE);
-    if (!atomic_load(&v->kicked))
-        return true;
-    atomic_store(&v->place, ENGINE_OUTSIDE);
-    return false;
-}
-
 void engine_pause(struct x86_cpu *cpu)
 {
     enum { PATIENCE = 64 }; /* some microseconds: longer than most spin locks are held */
@@ -164,36 +142,11 @@ void engine_sleep(struct engine_vcpu *v)
 {
     memory_reader_sleep(&v->reader);
     v->range = NULL;
-    atomic_store(&v->place, ENGINE_ASLEEP);
-    while (!atomic_load(&v->kicked))
-        futex(&v->kicked, FUTEX_WAIT, 0);
-    atomic_store(&v->place, ENGINE_OUTSIDE);
+    doorbell_sleep(&v->bell);
     memory_reader_wake(v->vm->machine.memory, &v->reader);
 }
 
 /* -- INIT and SIPI --------------------------------------------------------------------------------------- */
-
-static void init(struct engine_vcpu *v)
-{
-    struct x86_state *s = engine_state(v);
-    x86_state_init(s, v->vm->machine.model);
-    lapic_init_processor(v->lapic);
-    s->activity = v->index == 0 ? X86_ACTIVE : X86_WAITS_FOR_SIPI;
-    s->nmi_pending = s->nmi_blocked = 0;
-    engine_state_changed(v);
-}
-
-static void startup(struct engine_vcpu *v, uint8_t vector)
-{
-    struct x86_state *s = engine_state(v);
-    if (s->activity != X86_WAITS_FOR_SIPI)
-        return;
-    s->segment[X86_CS].selector = (uint16_t)(vector << 8);
-    s->segment_base[X86_CS] = (uint64_t)vector << 12;
-    s->rip = 0;
-    s->activity = X86_ACTIVE;
-    engine_state_changed(v);
-}
 
 /* A processor holds one NMI while the handler of another runs. Two that come between two instructions, or
  * where a vCPU does not look, count as if it had taken the first when it came. */
@@ -203,32 +156,16 @@ static void take_nmis(struct engine_vcpu *v, unsigned count)
     s->nmi_pending = (uint8_t)MIN(s->nmi_pending + count, s->nmi_blocked ? 1u : 2u);
 }
 
-/* System management interrupts are lost: there is no firmware that would have asked for any. */
 void engine_take_events(struct engine_vcpu *v)
 {
-    const uint32_t events = lapic_take_events(v->lapic);
-    if (events & LAPIC_INIT)
-        init(v);
-    if (events & LAPIC_SIPI)
-        startup(v, (uint8_t)atomic_load(&v->lapic->sipi_vector));
-    take_nmis(v, ((events & LAPIC_NMI) != 0) + ((events & LAPIC_NMI_AGAIN) != 0));
+    const struct arrival arrival =
+        arrival_take(engine_state(v), v->lapic, v->vm->machine.model, v->index == 0);
+    if (arrival.registers)
+        engine_state_changed(v);
+    take_nmis(v, arrival.nmis);
 }
 
 /* -- interrupts ------------------------------------------------------------------------------------------ */
-
-/* The vector of an interrupt that the processor takes now; it is acknowledged. -1: there is none after all.
- */
-static int acknowledge(struct engine_vcpu *v)
-{
-    const struct engine_machine *m = &v->vm->machine;
-    int vector = lapic_acknowledge(v->lapic);
-    if (vector != LAPIC_EXTINT)
-        return vector;
-    pthread_mutex_lock(m->lock);
-    vector = m->pic_acknowledge(m->opaque);
-    pthread_mutex_unlock(m->lock);
-    return vector;
-}
 
 /* What comes first between two instructions, if anything: NMI, then interrupts. */
 bool engine_next_event(struct engine_vcpu *v, struct x86_event *event)
@@ -245,7 +182,7 @@ bool engine_next_event(struct engine_vcpu *v, struct x86_event *event)
     }
     if (!(s->eflags_system & X86_EFLAGS_IF) || lapic_pending(v->lapic) == LAPIC_NONE)
         return false;
-    const int vector = acknowledge(v);
+    const int vector = arrival_acknowledge(&v->vm->machine, v->lapic);
     event->vector = (uint8_t)vector;
     return vector >= 0;
 }

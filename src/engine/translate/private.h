@@ -13,17 +13,11 @@
 
 #include "arch/x86/emulate.h"
 #include "arch/x86/interrupt.h"
+#include "engine/doorbell.h"
 #include "engine/engine.h"
 #include "translator/guest/x86/x86.h"
 #include "translator/tlb.h"
 #include "translator/translator.h"
-
-/* Where a vCPU's thread is, for those who want it to look up: vcpu->place. */
-enum engine_place {
-    ENGINE_OUTSIDE, /* it will look before it runs guest code */
-    ENGINE_INSIDE,  /* in translator_run() */
-    ENGINE_ASLEEP,
-};
 
 /* A pending flush of what a vCPU has cached of the memory map, asked for by others. */
 enum engine_request {
@@ -152,9 +146,7 @@ struct engine_vcpu {
     unsigned pauses; /* how many PAUSEs it has executed */
 
     _Atomic uint32_t requests;
-    _Atomic uint32_t kicked; /* also the futex that it sleeps on */
-    _Atomic uint32_t place;
-    _Atomic int tid;             /* of its thread; 0: it has not run yet */
+    struct doorbell bell;
     void *signal_stack;          /* owned */
     stack_t signal_stack_before; /* of the thread, while it runs this vCPU */
 
@@ -262,12 +254,6 @@ void engine_kick(struct engine_vcpu *v);
 void engine_request(struct engine_vcpu *v, enum engine_request request);
 
 void engine_look_waiting(struct engine_vcpu *v);
-/* Before translator_run(). False: somebody wants to be looked at first. */
-bool engine_go_inside(struct engine_vcpu *v);
-static inline void engine_go_outside(struct engine_vcpu *v)
-{
-    atomic_store_explicit(&v->place, ENGINE_OUTSIDE, memory_order_release);
-}
 /* For PAUSE in generated code: what the vCPU waits for is another vCPU's to do, whose thread may be waiting
  * for this one's processor. */
 void engine_pause(struct x86_cpu *cpu);

@@ -371,10 +371,10 @@ static enum outcome run_code(struct engine_vcpu *v)
     v->stepping = s->eflags_system & X86_EFLAGS_TF;
     v->blocked = false;
     cpu->single_step = runs_alone(v);
-    if (!engine_go_inside(v))
+    if (!doorbell_go_inside(&v->bell))
         return GO_ON;
     const enum translator_exit exit = translator_run(cpu);
-    engine_go_outside(v);
+    doorbell_go_outside(&v->bell);
     if (exit == TRANSLATOR_INTERRUPTED && pc == v->cpu->x86.pc)
         return GO_ON;
     s->interrupt_shadow = X86_SHADOW_NONE; /* the emulator may set it now */
@@ -436,8 +436,7 @@ enum engine_exit engine_run(struct engine_vcpu *v)
     enum engine_exit exit;
     v->debug_hit = NULL;
     for (;;) {
-        if (atomic_load(&v->kicked))
-            atomic_store(&v->kicked, 0);
+        doorbell_listen(&v->bell);
         if (UNLIKELY(atomic_load(&v->requests)) && serve_requests(v)) {
             exit = ENGINE_STOPPED;
             break;
