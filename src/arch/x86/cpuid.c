@@ -9,7 +9,7 @@
 enum {
     LEAF_HYPERVISOR = 0x40000000,
     XSAVE_AREA = 512 + 64, /* x87 and SSE */
-    MHZ = 1000,            /* of the TSC, which counts nanoseconds, and of the local APIC's timer */
+    CRYSTAL_MHZ = 1000,    /* of the local APIC's timer, which counts nanoseconds, as the TSC does mostly */
 };
 #define LEAF_EXTENDED      0x80000000
 #define LEAF_EXTENDED_LAST 0x80000008
@@ -92,6 +92,26 @@ static void leaf_d(const struct x86_model *m, uint32_t subleaf, uint32_t out[4])
     }
 }
 
+/* The TSC's frequency as a fraction of the crystal's, which Linux multiplies by the crystal's kilohertz in 32
+ * bits. */
+static void leaf_15(const struct x86_model *m, uint32_t out[4])
+{
+    enum { NUMERATOR_MOST = 4294 };
+    const uint64_t crystal = CRYSTAL_MHZ * 1000u, khz = m->tsc_khz;
+    uint64_t best = UINT64_MAX;
+    for (uint32_t divisor = 1; divisor <= crystal / 1000; divisor++) {
+        const uint64_t numerator = (khz * divisor + crystal / 2) / crystal,
+                       made = numerator * crystal / divisor;
+        const uint64_t off = made > khz ? made - khz : khz - made;
+        if (numerator > NUMERATOR_MOST || off >= best)
+            continue;
+        best = off;
+        out[0] = divisor;
+        out[1] = (uint32_t)numerator;
+    }
+    out[2] = CRYSTAL_MHZ * 1000000u;
+}
+
 static void basic(const struct x86_model *m, const struct x86_topology *t, const struct x86_state *s,
                   uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
@@ -118,8 +138,8 @@ static void basic(const struct x86_model *m, const struct x86_topology *t, const
         break;
     case 0xb: leaf_b(t, subleaf, out); break;
     case 0xd: leaf_d(m, subleaf, out); break;
-    case 0x15: out[0] = 1, out[1] = 1, out[2] = MHZ * 1000000u; break;
-    case 0x16: out[0] = MHZ, out[1] = MHZ, out[2] = 100; break;
+    case 0x15: leaf_15(m, out); break;
+    case 0x16: out[0] = out[1] = m->tsc_khz / 1000, out[2] = 100; break;
     default: break;
     }
 }

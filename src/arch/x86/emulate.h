@@ -53,6 +53,12 @@ enum x86_emulated {
 enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *platform, const uint8_t *code,
                               unsigned length);
 
+/* What RDMSR and WRMSR do at CPL 0. False: #GP(0), and nothing has changed. */
+bool x86_msr_read(struct x86_state *state, const struct x86_platform *platform, uint32_t msr,
+                  uint64_t *value);
+bool x86_msr_write(struct x86_state *state, const struct x86_platform *platform, uint32_t msr,
+                   uint64_t value);
+
 /* After x86_deliver(), by a task gate, has loaded another CR3. */
 void x86_task_switched(struct x86_core *core, const struct x86_platform *platform);
 

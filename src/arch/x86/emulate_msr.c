@@ -277,6 +277,12 @@ static bool read_msr(struct x86_emulation *e, uint32_t msr, uint64_t *value)
     return read_constant(e, msr, value) || read_outside(e, msr, value);
 }
 
+bool x86_msr_read(struct x86_state *state, const struct x86_platform *platform, uint32_t msr, uint64_t *value)
+{
+    struct x86_emulation e = {.state = state, .platform = platform};
+    return read_msr(&e, msr, value);
+}
+
 int x86_emulate_rdmsr(struct x86_emulation *e)
 {
     uint64_t value;
@@ -358,6 +364,12 @@ static bool write_msr(struct x86_emulation *e, uint32_t msr, uint64_t value)
     case MSR_MCG_STATUS: return value == 0 && x86_emulation_has(e, X86_FEATURE_MCA);
     default: return write_outside(e, msr, value);
     }
+}
+
+bool x86_msr_write(struct x86_state *state, const struct x86_platform *platform, uint32_t msr, uint64_t value)
+{
+    struct x86_emulation e = {.state = state, .platform = platform};
+    return write_msr(&e, msr, value);
 }
 
 int x86_emulate_wrmsr(struct x86_emulation *e)

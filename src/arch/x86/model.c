@@ -9,6 +9,8 @@
 #include "arch/x86/features.h"
 #include "base/macros.h"
 
+enum { TSC_KHZ = 1000000 };
+
 enum model {
 #define MODEL(name, ...) MODEL_##name,
 #include "arch/x86/models.def"
@@ -46,6 +48,11 @@ const char *x86_feature_name(unsigned index)
     return index < ARRAY_SIZE(features) ? features[index].name : NULL;
 }
 
+unsigned x86_feature_at(unsigned index)
+{
+    return features[index].feature;
+}
+
 /* -- what the host must have for it ---------------------------------------------------------------------- */
 
 /* Some instructions are executed by the host's own. */
@@ -70,11 +77,24 @@ static bool host_has(unsigned feature)
 
 /* -- by name --------------------------------------------------------------------------------------------- */
 
-static void set_feature(struct x86_model *model, unsigned feature, bool on)
+static void set_bit(uint32_t *words, unsigned feature, bool on)
 {
-    uint32_t *word = &model->features[feature >> 5];
+    uint32_t *word = &words[feature >> 5];
     const uint32_t bit = 1u << (feature & 31);
     *word = on ? *word | bit : *word & ~bit;
+}
+
+static void set_feature(struct x86_model *model, unsigned feature, bool on)
+{
+    set_bit(model->features, feature, on);
+    set_bit(model->required, feature, on);
+}
+
+/* A model's name promises its features, but for "max": that is what there is. */
+static void set_own_feature(struct x86_model *model, unsigned feature, bool promised)
+{
+    set_bit(model->features, feature, true);
+    set_bit(model->required, feature, promised);
 }
 
 static void set_model(struct x86_model *model, unsigned index)
@@ -89,9 +109,10 @@ static void set_model(struct x86_model *model, unsigned index)
     model->physical_bits = models[index].physical_bits;
     model->linear_bits = models[index].linear_bits;
     model->last_leaf = models[index].last_leaf;
+    model->tsc_khz = TSC_KHZ;
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
         if (features[i].first <= index && host_has(features[i].feature))
-            set_feature(model, features[i].feature, true);
+            set_own_feature(model, features[i].feature, index != MODEL_MAX);
 }
 
 /* All names as a hint, as far as they fit. */

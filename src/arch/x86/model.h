@@ -33,6 +33,10 @@ struct x86_model {
     char brand[49];
     unsigned family, model, stepping;
     uint32_t features[X86_FEATURE_WORD_COUNT];
+    /* Those that its name stands for, or that were asked for by name: an engine that lacks another one may
+     * leave it out. */
+    uint32_t required[X86_FEATURE_WORD_COUNT];
+    uint32_t tsc_khz; /* of the time-stamp counter: 1,000,000, unless the engine cannot have it so */
     uint8_t physical_bits, linear_bits;
     uint8_t last_leaf; /* of the basic ones of CPUID */
 };
@@ -51,6 +55,8 @@ int x86_model_parse(struct x86_model *model, const char *text, struct error *err
 /* The names of models and features, by index; NULL after the last. */
 const char *x86_model_name(unsigned index);
 const char *x86_feature_name(unsigned index);
+/* X86_FEATURE() of the feature of that index, which has a name. */
+unsigned x86_feature_at(unsigned index);
 
 /* Its registers after power-on: real-address mode at FFFFFFF0h. All memory is write-back, as firmware leaves
  * it. INIT leaves x87, SSE and MSRs alone. */

@@ -537,6 +537,7 @@ void lapic_init(struct lapic *lapic, struct lapic_bus *bus, unsigned vcpu, uint3
         .initial_id = id,
         .address_mask = (UINT64_C(1) << address_bits) - 1,
         .clock = &timers->clock,
+        .tsc_hz = LAPIC_TIMER_HZ,
     };
     timer_init(&lapic->timer, timers, lapic_timer_due, lapic);
     lapic_reset(lapic);

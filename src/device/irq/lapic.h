@@ -79,6 +79,7 @@ struct lapic {
     _Atomic uint8_t timer_counts; /* 0: the count stands at zero, whatever the initial one */
     _Atomic uint64_t timer_start; /* when the initial count was loaded */
     uint64_t tsc_deadline, tsc_offset;
+    uint64_t tsc_hz;            /* how fast the TSC counts; the engine's to change, before it runs */
     _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */
     struct timer timer;
 
@@ -105,8 +106,8 @@ void lapic_mmio_write(struct lapic *lapic, uint64_t offset, unsigned size, uint6
 /* False: a general protection fault. */
 bool lapic_msr_read(struct lapic *lapic, uint32_t msr, uint64_t *value);
 bool lapic_msr_write(struct lapic *lapic, uint32_t msr, uint64_t value);
-/* The processor's time-stamp counter is the clock, LAPIC_TIMER_HZ, and this. To be called when the guest has
- * written the counter. */
+/* The processor's time-stamp counter is the clock in ticks of tsc_hz, and this. To be called when the guest
+ * has written the counter. */
 void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset);
 /* CR8. */
 uint8_t lapic_priority_class(const struct lapic *lapic);

@@ -141,9 +141,10 @@ uint64_t lapic_timer_tsc_deadline(const struct lapic *lapic)
 /* One that is past fires at once. */
 static void deadline_arm(struct lapic *lapic)
 {
-    uint64_t now = clock_now(lapic->clock), tsc = now + lapic->tsc_offset, due = now;
+    uint64_t now = clock_now(lapic->clock), due = now;
+    uint64_t tsc = clock_ticks(now, lapic->tsc_hz) + lapic->tsc_offset;
     if (lapic->tsc_deadline > tsc)
-        due += MIN(lapic->tsc_deadline - tsc, TIMER_NEVER - 1 - now);
+        due += MIN(clock_ticks_time(lapic->tsc_deadline - tsc, lapic->tsc_hz), TIMER_NEVER - 1 - now);
     timer_arm(lapic, due);
     lapic_timer_due(lapic);
 }
