@@ -56,6 +56,12 @@ enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *
     return result < 0 ? X86_EMULATE_EXCEPTION : (enum x86_emulated)result;
 }
 
+unsigned x86_emulate_length(const struct x86_state *state, const uint8_t *code, unsigned size)
+{
+    struct x86_insn insn;
+    return x86_decode(&insn, &opcodes, x86_code_of(state), code, size) == X86_DECODED ? insn.length : 0;
+}
+
 int x86_raise_software(struct x86_emulation *e, enum x86_event_kind kind, unsigned vector)
 {
     e->core->exception =

@@ -53,6 +53,10 @@ enum x86_emulated {
 enum x86_emulated x86_emulate(struct x86_core *core, const struct x86_platform *platform, const uint8_t *code,
                               unsigned length);
 
+/* The length of the instruction that begins with these bytes of at most `size`, if x86_emulate() executes it;
+ * else 0. */
+unsigned x86_emulate_length(const struct x86_state *state, const uint8_t *code, unsigned size);
+
 /* What RDMSR and WRMSR do at CPL 0. False: #GP(0), and nothing has changed. */
 bool x86_msr_read(struct x86_state *state, const struct x86_platform *platform, uint32_t msr,
                   uint64_t *value);

@@ -52,7 +52,10 @@ int x86_emulate_far_return(struct x86_emulation *e)
 
 int x86_emulate_iret(struct x86_emulation *e)
 {
-    return x86_iret(e->core, operand_bytes(e));
+    const int result = x86_iret(e->core, operand_bytes(e));
+    if (result >= 0)
+        e->state->nmi_blocked = 0; /* an NMI's handler has ended */
+    return result;
 }
 
 int x86_emulate_syscall(struct x86_emulation *e)

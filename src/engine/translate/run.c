@@ -174,8 +174,7 @@ static void note_instruction(struct engine_vcpu *v, const uint8_t *code, unsigne
     while (i + 1 < length && is_prefix(v, code[i]))
         i++;
     switch (code[i]) {
-    case 0xcf: /* IRET ends an NMI's handler; RF matters where there are breakpoints */
-        s->nmi_blocked = 0;
+    case 0xcf: /* IRET: RF matters where there are breakpoints */
         if (!v->break_count)
             s->eflags_system &= ~(uint64_t)X86_EFLAGS_RF;
         break;
