@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * engine: what executes a machine's code. One contract for all of them: `translate`, later `kvm`, `direct`.
+ * engine: what executes a machine's code. One contract for all of them: `translate`, `kvm`, later
+ * `direct`.
  *
  * A machine makes an engine_vm of its parts, then the vCPUs, and gives each a thread, which calls vcpu_run()
  * in a loop. The engine does by itself whatever the guest can do: accesses to devices through the memory map
  * and the I/O space, interrupts from the local APICs, halting, INIT and SIPI between vCPUs. It comes back
- * only with what the machine decides. Time-stamp counters are the machine's clock, a billion ticks a second,
- * and what the guest has written to them, of which the engine tells the local APIC.
+ * only with what the machine decides. Time-stamp counters are the machine's clock, a billion ticks a second
+ * (but for engines on hosts that cannot scale theirs: lapic.tsc_hz), and what the guest has written to them,
+ * of which the engine tells the local APIC.
  *
  * An engine takes the machine's lock around each access to a device, around pic_acknowledge(), and for
  * nothing else; it is not held when vcpu_run() is called. The vCPU is a memory_reader of the map.
@@ -67,6 +69,9 @@ struct engine {
     const char *name;
     /* 0 if this host can; else a negative errno, and the reason in error. */
     int (*probe)(struct error *error);
+    /* Leaves out of the model what this host cannot do for it; an error if that is required. NULL: there is
+     * nothing that it cannot do. */
+    int (*fit)(struct x86_model *model, struct error *error);
     int (*vm_new)(struct engine_vm **out, const struct engine_machine *machine, struct error *error);
     void (*vm_free)(struct engine_vm *vm); /* after all of its vCPUs */
 
@@ -94,6 +99,6 @@ struct engine {
     int (*vcpu_write)(struct engine_vcpu *vcpu, uint64_t linear, const void *buffer, size_t size);
 };
 
-extern const struct engine engine_translate;
+extern const struct engine engine_translate, engine_kvm;
 
 #endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * clock: the time-stamp counter, which is to be the machine's clock, a billion ticks a second, and what the
+ * guest has added. The processor counts by itself; a host that can scale its counter counts so, another one
+ * by its own frequency, of which CPUID and the local APIC are told.
+ *
+ * The machine's clock stands still while the machine does, and the host may slew it. So each time that a vCPU
+ * begins to run the two are compared, and the counter is set anew if they are apart by more than what slewing
+ * makes. It never goes back.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "engine/kvm/private.h"
+
+#define APART_MOST UINT64_C(1000000) /* ticks */
+#define MSR_TSC    0x10
+
+static uint64_t guest_tsc(struct engine_vcpu *v)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry;
+    } list = {.head.nmsrs = 1, .entry.index = MSR_TSC};
+    if (ioctl(v->fd, KVM_GET_MSRS, &list) != 1)
+        kvm_failed(v, "read the time-stamp counter");
+    return list.entry.data;
+}
+
+static uint64_t clock_of(const struct engine_vm *vm)
+{
+    return clock_ticks(clock_now(&vm->machine.clock), vm->model.tsc_khz * UINT64_C(1000));
+}
+
+static void offset_set(struct engine_vcpu *v, uint64_t offset)
+{
+    const struct kvm_device_attr attribute = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
+    if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attribute) < 0)
+        kvm_failed(v, "set the time-stamp counter");
+    v->tsc_applied = offset;
+}
+
+static uint64_t offset_get(struct engine_vcpu *v)
+{
+    uint64_t offset = 0;
+    const struct kvm_device_attr attribute = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&offset};
+    if (ioctl(v->fd, KVM_GET_DEVICE_ATTR, &attribute) < 0)
+        kvm_failed(v, "give the time-stamp counter's offset");
+    return offset;
+}
+
+int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *error)
+{
+    const int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+    if (vm->scales_tsc) {
+        if (ioctl(v->fd, KVM_SET_TSC_KHZ, (unsigned long)vm->model.tsc_khz) < 0)
+            return error_set(error, -errno, "KVM cannot scale the time-stamp counter to %u kHz: %s",
+                             vm->model.tsc_khz, strerror(errno));
+    } else if (khz <= 0) {
+        return error_set(error, -ENOTSUP, "KVM does not know the frequency of the time-stamp counter");
+    } else {
+        vm->model.tsc_khz = (uint32_t)khz;
+    }
+    v->lapic->tsc_hz = vm->model.tsc_khz * UINT64_C(1000);
+    v->tsc_applied = offset_get(v);
+    return v->failed ? error_set(error, -EIO, "KVM has no time-stamp counter") : 0;
+}
+
+uint64_t kvm_clock_tsc(void *vcpu)
+{
+    struct engine_vcpu *v = vcpu;
+    return guest_tsc(v) - v->state.tsc_offset;
+}
+
+void kvm_clock_apply(struct engine_vcpu *v)
+{
+    const uint64_t offset = v->vm->tsc_base + v->state.tsc_offset;
+    if (offset != v->tsc_applied)
+        offset_set(v, offset);
+}
+
+void kvm_clock_tell(struct engine_vcpu *v)
+{
+    const uint64_t clock = clock_of(v->vm);
+    lapic_set_tsc_offset(v->lapic, guest_tsc(v) - clock);
+}
+
+void kvm_clock_start(struct engine_vcpu *v)
+{
+    struct engine_vm *vm = v->vm;
+    pthread_mutex_lock(&vm->tsc_lock);
+    const uint64_t clock = clock_of(vm), host = guest_tsc(v) - v->tsc_applied;
+    const int64_t apart = (int64_t)(clock - (host + vm->tsc_base));
+    if (apart > (int64_t)APART_MOST || apart < -(int64_t)APART_MOST) {
+        vm->tsc_base = clock - host;
+        if ((int64_t)(vm->tsc_last - clock) > 0)
+            vm->tsc_base += vm->tsc_last - clock;
+    }
+    kvm_clock_apply(v);
+    pthread_mutex_unlock(&vm->tsc_lock);
+}
+
+void kvm_clock_stop(struct engine_vcpu *v)
+{
+    struct engine_vm *vm = v->vm;
+    pthread_mutex_lock(&vm->tsc_lock);
+    const uint64_t tsc = kvm_clock_tsc(v);
+    if ((int64_t)(tsc - vm->tsc_last) > 0)
+        vm->tsc_last = tsc;
+    pthread_mutex_unlock(&vm->tsc_lock);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * msr: model-specific registers. The kernel has those that the processor itself goes by; all others are what
+ * arch/x86 and the local APIC say, as under every engine, and the guest comes to them by exits.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/macros.h"
+#include "engine/kvm/private.h"
+
+#define MSR_APIC_BASE    0x1b
+#define MSR_TSC_DEADLINE 0x6e0
+
+/* The kernel's: bits of a range from `first` on. */
+struct allowed {
+    uint32_t first, count;
+    bool write;
+    uint8_t bitmap[1];
+};
+
+static const struct allowed alloweds[] = {
+    {0x10, 1, false, {1}},         /* the counter: writes move the offset, which is ours */
+    {0x174, 3, true, {7}},         /* SYSENTER */
+    {0xc0000080, 5, true, {0x1f}}, /* EFER, SYSCALL */
+    {0xc0000100, 4, true, {0xf}},  /* bases, TSC_AUX */
+};
+
+int kvm_msr_filter(struct engine_vm *vm, struct error *error)
+{
+    const struct kvm_enable_cap exits = {
+        .cap = KVM_CAP_X86_USER_SPACE_MSR,
+        .args[0] = KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER,
+    };
+    struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_DENY};
+    _Static_assert(ARRAY_SIZE(alloweds) <= KVM_MSR_FILTER_MAX_RANGES, "");
+    for (unsigned i = 0; i < ARRAY_SIZE(alloweds); i++) {
+        const struct allowed *allowed = &alloweds[i];
+        filter.ranges[i] = (struct kvm_msr_filter_range){
+            .flags = KVM_MSR_FILTER_READ | (allowed->write ? KVM_MSR_FILTER_WRITE : 0),
+            .nmsrs = allowed->count,
+            .base = allowed->first,
+            .bitmap = (uint8_t *)allowed->bitmap,
+        };
+    }
+    if (ioctl(vm->fd, KVM_ENABLE_CAP, &exits) < 0 || ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+        return error_set(error, -errno, "KVM does not leave model-specific registers to visor: %s",
+                         strerror(errno));
+    return 0;
+}
+
+/* -- the local APIC's ------------------------------------------------------------------------------------ */
+
+bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
+{
+    const struct engine_vcpu *v = opaque;
+    return lapic_msr_read(v->lapic, msr, value);
+}
+
+/* The kernel goes by the base, too: CPUID says whether there is an APIC. */
+static bool base_changed(struct engine_vcpu *v)
+{
+    struct kvm_sregs2 sregs;
+    if (ioctl(v->fd, KVM_GET_SREGS2, &sregs) < 0)
+        return kvm_failed(v, "give the registers") == 0;
+    sregs.apic_base = v->lapic->base;
+    if (ioctl(v->fd, KVM_SET_SREGS2, &sregs) < 0)
+        return kvm_failed(v, "take the local APIC's base") == 0;
+    return true;
+}
+
+bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
+{
+    struct engine_vcpu *v = opaque;
+    if (msr == MSR_TSC_DEADLINE)
+        kvm_clock_tell(v);
+    if (!lapic_msr_write(v->lapic, msr, value))
+        return false;
+    return msr != MSR_APIC_BASE || base_changed(v);
+}
+
+/* -- exits ----------------------------------------------------------------------------------------------- */
+
+void kvm_msr_read(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    uint64_t value = 0;
+    run->msr.error = !x86_msr_read(&v->state, &v->platform, run->msr.index, &value);
+    run->msr.data = value;
+}
+
+void kvm_msr_write(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    const uint64_t offset = v->state.tsc_offset;
+    run->msr.error = !x86_msr_write(&v->state, &v->platform, run->msr.index, run->msr.data);
+    if (v->state.tsc_offset == offset)
+        return;
+    kvm_clock_apply(v);
+    kvm_clock_tell(v);
+}

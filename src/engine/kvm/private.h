@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * private: what the files of the engine `kvm` share.
+ *
+ * The kernel has the vCPU's registers. `state` has what it does not have (what is marked so in state.c: the
+ * activity, the counter's offset, memory types and other MSRs that only software reads), and all of them
+ * between kvm_pull() and kvm_push().
+ */
+#ifndef VISOR_ENGINE_KVM_PRIVATE_H
+#define VISOR_ENGINE_KVM_PRIVATE_H
+
+#include <linux/kvm.h>
+
+#include "arch/x86/emulate.h"
+#include "engine/doorbell.h"
+#include "engine/engine.h"
+
+enum kvm_request {
+    KVM_REQUEST_STOP = 1 << 0,
+    KVM_REQUEST_CLEAR = 1 << 1, /* somebody waits until no vCPU is inside: see slots.c */
+};
+
+/* A piece of guest-physical memory that the kernel knows. */
+struct kvm_slot {
+    uint64_t start, size; /* size 0: it is free */
+    uint8_t *host;
+    bool read_only;
+};
+
+/* What outlives a vCPU: a reset makes vCPUs anew, but the kernel makes each of a machine only once. */
+struct kvm_place {
+    int fd; /* -1: there is none yet */
+    struct kvm_run *run;
+    bool used;
+};
+
+struct engine_vm {
+    struct engine_machine machine; /* a copy */
+    struct x86_model model;        /* with the counter's frequency as the host has it */
+    int kvm, fd;
+    size_t run_size;
+    bool scales_tsc;
+    struct kvm_place *places;           /* owned; by index */
+    struct engine_vcpu *_Atomic *vcpus; /* owned array; by index, NULL: none now */
+
+    struct kvm_cpuid2 *cpuid; /* owned: room for all entries */
+
+    struct memory_listener listener;
+    struct kvm_slot *slots; /* owned; by the kernel's number */
+    unsigned slot_count;
+    pthread_mutex_t clear_lock;
+    pthread_cond_t clear_changed;
+    _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
+    _Atomic bool clearing;   /* somebody, with the machine's lock, waits for it to be 0 */
+
+    /* The counter without the guest's own offset is the host's, scaled, and this. */
+    pthread_mutex_t tsc_lock;
+    uint64_t tsc_base, tsc_last; /* tsc_last: no vCPU has seen a later one */
+};
+
+struct engine_vcpu {
+    struct engine_vm *vm;
+    unsigned index;
+    int fd;
+    struct kvm_run *run;
+    struct lapic *lapic;
+    struct x86_platform platform;
+    struct memory_reader reader;
+
+    struct x86_state state;
+    struct x86_core core; /* for what arch/x86 does with the registers */
+    uint64_t tsc_applied; /* what the kernel adds to the host's counter */
+    uint8_t cr8;          /* as given to the kernel */
+    bool completes;       /* the next KVM_RUN completes an access that was served */
+    bool failed;          /* reported */
+
+    struct doorbell bell;
+    _Atomic uint32_t requests;
+
+    struct engine_debug debug;
+    struct engine_breakpoint *breakpoints; /* owned: debug.breakpoints */
+    const struct engine_breakpoint *debug_hit;
+    bool resumed; /* the breakpoint at rip was reported: the instruction is executed now */
+};
+
+/* -- features.c ------------------------------------------------------------------------------------------ */
+
+/* The processor as CPUID describes it to the guest. */
+int kvm_set_cpuid(struct engine_vcpu *v, struct error *error);
+int kvm_fit(struct x86_model *model, struct error *error);
+struct kvm_cpuid2 *kvm_cpuid_new(void);
+
+/* -- slots.c --------------------------------------------------------------------------------------------- */
+
+int kvm_slots_init(struct engine_vm *vm, struct error *error);
+void kvm_slots_free(struct engine_vm *vm);
+/* On a vCPU's thread, around KVM_RUN. False: somebody waits; it is outside still. */
+bool kvm_slots_enter(struct engine_vm *vm);
+void kvm_slots_leave(struct engine_vm *vm);
+
+/* -- state.c --------------------------------------------------------------------------------------------- */
+
+/* 0, or a negative errno, reported. */
+int kvm_pull(struct engine_vcpu *v);
+int kvm_push(struct engine_vcpu *v);
+/* What the kernel has begun to deliver, or will before the next instruction, is delivered by arch/x86, so
+ * that nothing but registers is left of it. */
+void kvm_settle(struct engine_vcpu *v);
+/* Reports what the host said of a call, and marks the vCPU as failed. */
+int kvm_failed(struct engine_vcpu *v, const char *what);
+
+/* -- clock.c --------------------------------------------------------------------------------------------- */
+
+int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *error);
+/* Before it runs: the counter is the machine's clock again. After it has run: it has seen this much. */
+void kvm_clock_start(struct engine_vcpu *v);
+void kvm_clock_stop(struct engine_vcpu *v);
+/* The guest has written its offset. */
+void kvm_clock_apply(struct engine_vcpu *v);
+/* Tells the local APIC what the counter is now. */
+void kvm_clock_tell(struct engine_vcpu *v);
+/* The counter without the guest's own offset. */
+uint64_t kvm_clock_tsc(void *vcpu);
+
+/* -- msr.c ----------------------------------------------------------------------------------------------- */
+
+int kvm_msr_filter(struct engine_vm *vm, struct error *error);
+/* Of a struct x86_platform: those that arch/x86 leaves to the local APIC. */
+bool kvm_msr_lapic_read(void *vcpu, uint32_t msr, uint64_t *value);
+bool kvm_msr_lapic_write(void *vcpu, uint32_t msr, uint64_t value);
+void kvm_msr_read(struct engine_vcpu *v);
+void kvm_msr_write(struct engine_vcpu *v);
+
+/* -- linear.c -------------------------------------------------------------------------------------------- */
+
+/* The guest's memory by its page tables, for arch/x86, which sets bits and raises faults. */
+extern const struct x86_linear kvm_linear;
+/* Makes core and platform. */
+void kvm_surround(struct engine_vcpu *v);
+int kvm_linear_copy(struct engine_vcpu *v, uint64_t linear, uint8_t *out, const uint8_t *in, size_t size);
+
+/* -- rescue.c -------------------------------------------------------------------------------------------- */
+
+enum kvm_rescue { KVM_RESCUED, KVM_SHUT_DOWN, KVM_LOST };
+/* After KVM_EXIT_INTERNAL_ERROR: an instruction that the kernel does not know is executed by arch/x86. */
+enum kvm_rescue kvm_rescue(struct engine_vcpu *v);
+
+/* -- debug.c --------------------------------------------------------------------------------------------- */
+
+int kvm_debug_set(struct engine_vcpu *v, const struct engine_debug *debug, struct error *error);
+void kvm_debug_free(struct engine_vcpu *v);
+/* Before KVM_RUN; after KVM_EXIT_DEBUG: whether vcpu_run() ends. */
+void kvm_debug_arm(struct engine_vcpu *v);
+bool kvm_debug_exit(struct engine_vcpu *v);
+static inline bool kvm_debug_on(const struct engine_vcpu *v)
+{
+    return v->debug.step || v->debug.count;
+}
+
+/* -- run.c ----------------------------------------------------------------------------------------------- */
+
+enum engine_exit kvm_vcpu_run(struct engine_vcpu *v);
+void kvm_vcpu_kick(struct engine_vcpu *v);
+void kvm_vcpu_request(struct engine_vcpu *v, enum kvm_request request);
+
+#endif

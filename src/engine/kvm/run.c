@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* run: the loop of a vCPU: what comes from outside, then guest code, then what that needs. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/macros.h"
+#include "engine/arrival.h"
+#include "engine/kvm/private.h"
+
+/* What becomes of the vCPU after an exit. */
+enum outcome { GO_ON, DEBUG, SHUT_DOWN, FAILED };
+
+/* The vCPU of this thread. */
+static _Thread_local struct engine_vcpu *current;
+
+/* -- telling a vCPU -------------------------------------------------------------------------------------- */
+
+static int kick_signal(void)
+{
+    return SIGRTMIN + 2; /* the engine `translate` has its own, with another handler */
+}
+
+/* KVM_RUN comes back at once if it has not begun yet, and is interrupted if it has. */
+static void on_kick(int signal)
+{
+    (void)signal;
+    if (current)
+        current->run->immediate_exit = 1;
+}
+
+static void attach(struct engine_vcpu *v)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+    sigset_t mask;
+    sigfillset(&action.sa_mask);
+    sigaction(kick_signal(), &action, NULL);
+    sigfillset(&mask);
+    sigdelset(&mask, kick_signal());
+    current = v;
+    doorbell_attach(&v->bell);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+void kvm_vcpu_kick(struct engine_vcpu *v)
+{
+    if (doorbell_ring(&v->bell))
+        doorbell_signal(&v->bell, kick_signal());
+}
+
+void kvm_vcpu_request(struct engine_vcpu *v, enum kvm_request request)
+{
+    atomic_fetch_or(&v->requests, request);
+    kvm_vcpu_kick(v);
+}
+
+/* -- accesses to devices --------------------------------------------------------------------------------- */
+
+static void serve_port(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    const struct engine_machine *m = &v->vm->machine;
+    const unsigned size = run->io.size;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    pthread_mutex_lock(m->lock);
+    for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+        uint32_t value = 0;
+        if (run->io.direction == KVM_EXIT_IO_IN) {
+            value = io_read(m->io, run->io.port, size);
+            memcpy(data, &value, size);
+        } else {
+            memcpy(&value, data, size);
+            io_write(m->io, run->io.port, size, value);
+        }
+    }
+    pthread_mutex_unlock(m->lock);
+}
+
+static bool serve_lapic(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    const uint64_t offset = run->mmio.phys_addr % LAPIC_SIZE;
+    uint64_t page, value = 0;
+    if (!lapic_page(v->lapic, &page) || run->mmio.phys_addr - offset != page)
+        return false;
+    if (run->mmio.is_write) {
+        memcpy(&value, run->mmio.data, run->mmio.len);
+        lapic_mmio_write(v->lapic, offset, run->mmio.len, value);
+    } else {
+        value = lapic_mmio_read(v->lapic, offset, run->mmio.len);
+        memcpy(run->mmio.data, &value, run->mmio.len);
+    }
+    return true;
+}
+
+static void serve_memory(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    const struct engine_machine *m = &v->vm->machine;
+    uint64_t value = 0;
+    if (serve_lapic(v))
+        return;
+    pthread_mutex_lock(m->lock);
+    if (run->mmio.is_write) {
+        memcpy(&value, run->mmio.data, run->mmio.len);
+        memory_mmio_write(m->memory, run->mmio.phys_addr, run->mmio.len, value);
+    } else {
+        memory_mmio_read(m->memory, run->mmio.phys_addr, run->mmio.len, &value);
+        memcpy(run->mmio.data, &value, run->mmio.len);
+    }
+    pthread_mutex_unlock(m->lock);
+}
+
+/* -- exits ----------------------------------------------------------------------------------------------- */
+
+static enum outcome unknown_exit(struct engine_vcpu *v)
+{
+    const struct kvm_run *run = v->run;
+    const unsigned long long reason = run->exit_reason == KVM_EXIT_FAIL_ENTRY
+                                          ? run->fail_entry.hardware_entry_failure_reason
+                                          : run->hw.hardware_exit_reason;
+    fprintf(stderr, "visor: vCPU %u: KVM cannot go on (exit %u, reason %#llx)\n", v->index, run->exit_reason,
+            reason);
+    v->failed = true;
+    return FAILED;
+}
+
+static const enum outcome rescue_outcomes[] = {
+    [KVM_RESCUED] = GO_ON, [KVM_SHUT_DOWN] = SHUT_DOWN, [KVM_LOST] = FAILED};
+
+static enum outcome handle(struct engine_vcpu *v)
+{
+    v->completes = false;
+    switch (v->run->exit_reason) {
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+    case KVM_EXIT_SET_TPR: return GO_ON;
+    case KVM_EXIT_IO:
+        serve_port(v);
+        v->completes = true;
+        return GO_ON;
+    case KVM_EXIT_MMIO:
+        serve_memory(v);
+        v->completes = true;
+        return GO_ON;
+    case KVM_EXIT_X86_RDMSR:
+        kvm_msr_read(v);
+        v->completes = true;
+        return GO_ON;
+    case KVM_EXIT_X86_WRMSR:
+        kvm_msr_write(v);
+        v->completes = true;
+        return GO_ON;
+    case KVM_EXIT_HLT: v->state.activity = X86_HALTED; return v->debug.step ? DEBUG : GO_ON;
+    case KVM_EXIT_SHUTDOWN: return SHUT_DOWN;
+    case KVM_EXIT_DEBUG: return kvm_debug_exit(v) ? DEBUG : GO_ON;
+    case KVM_EXIT_INTERNAL_ERROR: return rescue_outcomes[kvm_rescue(v)];
+    default: return unknown_exit(v);
+    }
+}
+
+/* The instruction whose access was served last is done, and no other is begun. */
+static enum outcome complete(struct engine_vcpu *v)
+{
+    enum outcome outcome = GO_ON;
+    while (v->completes && outcome == GO_ON) {
+        v->run->immediate_exit = 1;
+        v->completes = false;
+        if (ioctl(v->fd, KVM_RUN, 0) == 0)
+            outcome = handle(v);
+        else if (errno != EINTR)
+            return kvm_failed(v, "complete an access"), FAILED;
+    }
+    v->run->immediate_exit = 0;
+    return outcome;
+}
+
+/* -- what comes from outside ----------------------------------------------------------------------------- */
+
+/* An NMI wakes who halts outside of another's handler. */
+static void inject_nmis(struct engine_vcpu *v, unsigned count)
+{
+    struct kvm_vcpu_events events;
+    for (unsigned i = 0; i < count; i++) {
+        if (ioctl(v->fd, KVM_NMI, 0) < 0)
+            kvm_failed(v, "take an NMI");
+    }
+    if (count && v->state.activity == X86_HALTED && ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) == 0 &&
+        !events.nmi.masked)
+        v->state.activity = X86_ACTIVE;
+}
+
+static enum outcome take_events(struct engine_vcpu *v)
+{
+    const enum outcome outcome = complete(v);
+    if (outcome != GO_ON)
+        return outcome;
+    if (kvm_pull(v) < 0)
+        return FAILED;
+    const struct arrival arrival = arrival_take(&v->state, v->lapic, &v->vm->model, v->index == 0);
+    if (arrival.registers && kvm_push(v) < 0)
+        return FAILED;
+    if (v->state.activity != X86_WAITS_FOR_SIPI)
+        inject_nmis(v, arrival.nmis);
+    return v->failed ? FAILED : GO_ON;
+}
+
+/* An interrupt is taken from the local APIC when the processor takes it at once. */
+static enum outcome offer_interrupt(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    if (lapic_pending(v->lapic) != LAPIC_NONE && run->ready_for_interrupt_injection && run->if_flag) {
+        const int vector = arrival_acknowledge(&v->vm->machine, v->lapic);
+        if (vector >= 0 && ioctl(v->fd, KVM_INTERRUPT, &(struct kvm_interrupt){.irq = (uint32_t)vector}) < 0)
+            return kvm_failed(v, "take an interrupt"), FAILED;
+        run->ready_for_interrupt_injection = 0;
+    }
+    run->request_interrupt_window = lapic_pending(v->lapic) != LAPIC_NONE;
+    return GO_ON;
+}
+
+/* -- the loop -------------------------------------------------------------------------------------------- */
+
+/* 0, or a negative errno; -EINTR: somebody wants to be looked at. */
+static int enter(struct engine_vcpu *v)
+{
+    struct engine_vm *vm = v->vm;
+    int code = -EINTR;
+    memory_reader_sleep(&v->reader);
+    if (kvm_slots_enter(vm)) {
+        if (doorbell_go_inside(&v->bell)) {
+            code = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+            doorbell_go_outside(&v->bell);
+        }
+        kvm_slots_leave(vm);
+    }
+    memory_reader_wake(vm->machine.memory, &v->reader);
+    return code;
+}
+
+static enum outcome run_code(struct engine_vcpu *v)
+{
+    struct kvm_run *run = v->run;
+    if (offer_interrupt(v) != GO_ON)
+        return FAILED;
+    v->cr8 = lapic_priority_class(v->lapic);
+    run->cr8 = v->cr8;
+    if (kvm_debug_on(v))
+        kvm_debug_arm(v);
+    const int code = enter(v);
+    if (run->cr8 != v->cr8)
+        lapic_set_priority_class(v->lapic, (uint8_t)run->cr8);
+    if (code == 0)
+        return handle(v);
+    if (code == -EINTR || code == -EAGAIN)
+        return GO_ON;
+    errno = -code;
+    return kvm_failed(v, "run the guest"), FAILED;
+}
+
+static bool wakes(const struct engine_vcpu *v)
+{
+    return v->state.activity == X86_HALTED && v->run->if_flag && lapic_pending(v->lapic) != LAPIC_NONE;
+}
+
+static enum outcome one_round(struct engine_vcpu *v)
+{
+    if (UNLIKELY(lapic_has_events(v->lapic))) {
+        const enum outcome outcome = take_events(v);
+        if (outcome != GO_ON)
+            return outcome;
+    }
+    if (v->state.activity == X86_ACTIVE)
+        return run_code(v);
+    if (wakes(v)) {
+        v->state.activity = X86_ACTIVE;
+    } else {
+        memory_reader_sleep(&v->reader);
+        doorbell_sleep(&v->bell);
+        memory_reader_wake(v->vm->machine.memory, &v->reader);
+    }
+    return GO_ON;
+}
+
+static enum engine_exit loop(struct engine_vcpu *v)
+{
+    for (;;) {
+        doorbell_listen(&v->bell);
+        v->run->immediate_exit = 0;
+        const uint32_t requests = atomic_exchange(&v->requests, 0);
+        enum outcome outcome = GO_ON;
+        if (UNLIKELY(requests & KVM_REQUEST_STOP)) {
+            outcome = complete(v);
+            if (outcome == GO_ON)
+                return v->failed ? ENGINE_FAILED : ENGINE_STOPPED;
+        } else {
+            outcome = one_round(v);
+        }
+        switch (outcome) {
+        case GO_ON: break;
+        case DEBUG: return ENGINE_DEBUG;
+        case SHUT_DOWN: return ENGINE_SHUTDOWN;
+        case FAILED: return ENGINE_FAILED;
+        }
+    }
+}
+
+enum engine_exit kvm_vcpu_run(struct engine_vcpu *v)
+{
+    attach(v);
+    memory_reader_wake(v->vm->machine.memory, &v->reader);
+    v->debug_hit = NULL;
+    kvm_clock_start(v);
+    const enum engine_exit exit = v->failed ? ENGINE_FAILED : loop(v);
+    kvm_clock_stop(v);
+    memory_reader_sleep(&v->reader);
+    current = NULL;
+    return exit;
+}
