@@ -5,20 +5,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/kvm/kvm.h"
 #include "translator/host/host.h"
 
 struct gathering {
@@ -208,30 +207,22 @@ static void check_iommu(struct gathering *g)
                                               : "none found (intel_iommu=on or amd_iommu=on may be missing)");
 }
 
+/* What it is like, found out by a guest of a few instructions. */
 static void check_kvm(struct gathering *g)
 {
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        const char *why = errno == ENOENT   ? "no /dev/kvm: the module kvm_intel or kvm_amd is not loaded"
-                          : errno == EACCES ? "/dev/kvm: permission denied (join the group kvm)"
-                                            : strerror(errno);
-        add(g, "kvm", "/dev/kvm", VERDICT_NO, "%s", why);
+    struct error error = ERROR_INIT;
+    struct kvm_trial trial;
+    if (engine_kvm.probe(&error) < 0 || kvm_trial(&trial, &error) < 0) {
+        add(g, "kvm", "/dev/kvm", VERDICT_NO, "%s%s%.70s%s", error.message, error.hint[0] ? " (" : "",
+            error.hint, error.hint[0] ? ")" : "");
         return;
     }
-    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
-    int vm = version == KVM_API_VERSION ? ioctl(fd, KVM_CREATE_VM, 0) : -1;
-    if (vm >= 0) {
-        bool hardware = has_word(g->cpu_flags, "vmx") || has_word(g->cpu_flags, "svm");
-        add(g, "kvm", "/dev/kvm", hardware ? VERDICT_YES : VERDICT_PARTLY, "%s",
-            hardware
-                ? "creates virtual machines"
-                : "creates virtual machines, though the CPU shows no VT-x or AMD-V: expect a slow software KVM");
-        close(vm);
-    } else {
-        add(g, "kvm", "/dev/kvm", VERDICT_NO, "opens, but cannot create a virtual machine: %s",
-            version == KVM_API_VERSION ? strerror(errno) : "unknown API version");
-    }
-    close(fd);
+    if (trial.software)
+        add(g, "kvm", "/dev/kvm", VERDICT_PARTLY,
+            "engine \"kvm\", but it is software: an instruction takes it %u ns; \"auto\" is \"translate\" here",
+            trial.instruction);
+    else
+        add(g, "kvm", "/dev/kvm", VERDICT_YES, "engine \"kvm\": whole x86 machines on the processor");
 }
 
 /* -- kernel ---------------------------------------------------------------------------------------------- */

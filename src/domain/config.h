@@ -38,7 +38,7 @@ struct domain_config {
     struct domain_list trace;
     char *gdb;
     struct {
-        char *type, *cpu;
+        char *type, *engine, *cpu;
         uint64_t cpus, memory;
         char *kernel, *initrd, *append;
         struct domain_list disks;

@@ -14,6 +14,7 @@
 #include "domain/control_option.h"
 #include "domain/kind.h"
 #include "domain/nets.h"
+#include "engine/choice.h"
 #include "machine/pc.h"
 #include "personality/container/oci_names.h"
 
@@ -307,6 +308,14 @@ const struct domain_field domain_fields[] = {
      .option = "machine",
      .argument = "TYPE",
      .help = "A machine, of this type: pc (what follows is for machines)"},
+    {.section = "machine",
+     .name = "engine",
+     .type = DOMAIN_TEXT,
+     AT(machine.engine),
+     .preset = "auto",
+     .choices = ENGINE_NAMES,
+     .argument = "ENGINE",
+     .help = "What runs it: kvm, the processor; translate; or auto: kvm if it is no software"},
     {.section = "machine",
      .name = "cpu",
      .type = DOMAIN_TEXT,

@@ -14,6 +14,7 @@
 #include "domain/machine_nets.h"
 #include "domain/process.h"
 #include "domain/visit_kinds.h"
+#include "engine/choice.h"
 #include "machine/machine_gdb.h"
 #include "machine/machine_qmp.h"
 #include "machine/pc.h"
@@ -159,12 +160,21 @@ static void vsock_prepare(struct machine_run *own, const struct domain_run *run)
     own->pc.vsock_optional = true;
 }
 
+static int engine_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
+{
+    struct engine_choice choice;
+    int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
+    if (!code)
+        code = engine_choose(&choice, config->machine.engine, &own->machine.model, own->machine.trace, error);
+    own->machine.engine = code ? NULL : choice.engine;
+    return code;
+}
+
 static int parts_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_config *config = run->config;
     own->machine = (struct machine_config){
         .type = &machine_pc,
-        .engine = &engine_translate,
         .vcpu_count = (unsigned)config->machine.cpus,
         .memory = ALIGN_UP(config->machine.memory, MEMORY_PAGE_SIZE),
         .no_reboot = config->machine.no_reboot,
@@ -182,7 +192,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };
     vsock_prepare(own, run);
-    int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
+    int code = engine_prepare(own, config, error);
     if (!code)
         code = consoles_prepare(own, run, error);
     if (!code)
@@ -234,8 +244,6 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     run->own = own;
     own->console = -1;
     int code = parts_prepare(own, run, error);
-    if (!code)
-        code = own->machine.engine->probe(error);
     if (!code)
         code = machine_new(&own->running, &own->machine, error);
     if (!code)
