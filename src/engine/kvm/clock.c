@@ -7,6 +7,9 @@
  * The machine's clock stands still while the machine does, and the host may slew it. So each time that a vCPU
  * begins to run the two are compared, and the counter is set anew if they are apart by more than what slewing
  * makes. It never goes back.
+ *
+ * A KVM that is software may not even add to the host's counter: then the guest has that as it is, and what
+ * it writes is lost.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,13 +22,13 @@
 
 static uint64_t guest_tsc(struct engine_vcpu *v)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } list = {.head.nmsrs = 1, .entry.index = MSR_TSC};
-    if (ioctl(v->fd, KVM_GET_MSRS, &list) != 1)
+    _Alignas(struct kvm_msrs) uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = {0};
+    struct kvm_msrs *list = (struct kvm_msrs *)bytes;
+    list->nmsrs = 1;
+    list->entries[0].index = MSR_TSC;
+    if (ioctl(v->fd, KVM_GET_MSRS, list) != 1)
         kvm_failed(v, "read the time-stamp counter");
-    return list.entry.data;
+    return list->entries[0].data;
 }
 
 static uint64_t clock_of(const struct engine_vm *vm)
@@ -52,6 +55,16 @@ static uint64_t offset_get(struct engine_vcpu *v)
     return offset;
 }
 
+/* Whether it keeps an offset. */
+static bool try_offset(struct engine_vcpu *v)
+{
+    const uint64_t before = offset_get(v), other = before ^ UINT64_C(1) << 40;
+    offset_set(v, other);
+    const bool kept = offset_get(v) == other;
+    offset_set(v, before);
+    return kept;
+}
+
 int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *error)
 {
     const int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
@@ -65,7 +78,7 @@ int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *er
         vm->model.tsc_khz = (uint32_t)khz;
     }
     v->lapic->tsc_hz = vm->model.tsc_khz * UINT64_C(1000);
-    v->tsc_applied = offset_get(v);
+    vm->offsets_tsc = try_offset(v);
     return v->failed ? error_set(error, -EIO, "KVM has no time-stamp counter") : 0;
 }
 
@@ -78,8 +91,15 @@ uint64_t kvm_clock_tsc(void *vcpu)
 void kvm_clock_apply(struct engine_vcpu *v)
 {
     const uint64_t offset = v->vm->tsc_base + v->state.tsc_offset;
-    if (offset != v->tsc_applied)
+    if (v->vm->offsets_tsc && offset != v->tsc_applied)
         offset_set(v, offset);
+    kvm_clock_show(v);
+}
+
+void kvm_clock_show(struct engine_vcpu *v)
+{
+    if (!v->vm->offsets_tsc)
+        v->state.tsc_offset = guest_tsc(v) - clock_of(v->vm);
 }
 
 void kvm_clock_tell(struct engine_vcpu *v)
@@ -91,6 +111,8 @@ void kvm_clock_tell(struct engine_vcpu *v)
 void kvm_clock_start(struct engine_vcpu *v)
 {
     struct engine_vm *vm = v->vm;
+    if (!vm->offsets_tsc)
+        return;
     pthread_mutex_lock(&vm->tsc_lock);
     const uint64_t clock = clock_of(vm), host = guest_tsc(v) - v->tsc_applied;
     const int64_t apart = (int64_t)(clock - (host + vm->tsc_base));

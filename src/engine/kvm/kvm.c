@@ -33,6 +33,7 @@ static const struct {
     {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
     {KVM_CAP_VCPU_EVENTS, "events of vCPUs"},
     {KVM_CAP_DEBUGREGS, "debug registers"},
+    {KVM_CAP_XSAVE, "states of vector units"},
     {KVM_CAP_XCRS, "extended control registers"},
     {KVM_CAP_SREGS2, "special registers, version 2"},
     {KVM_CAP_USER_NMI, "NMIs"},
@@ -118,6 +119,7 @@ static void vm_free(struct engine_vm *vm)
 {
     if (!vm)
         return;
+    kvm_rescue_vm_free(vm);
     if (vm->listener.changed)
         kvm_slots_free(vm);
     for (unsigned i = 0; vm->places && i < vm->machine.vcpu_count; i++) {
@@ -197,6 +199,7 @@ static void vcpu_free(struct engine_vcpu *v)
         atomic_store(&v->vm->vcpus[v->index], NULL);
         memory_reader_remove(v->vm->machine.memory, &v->reader);
     }
+    kvm_rescue_free(v);
     kvm_debug_free(v);
     free(v);
 }
@@ -270,6 +273,7 @@ static void vcpu_get_state(struct engine_vcpu *v, struct x86_state *state)
 {
     kvm_settle(v);
     kvm_pull(v);
+    kvm_clock_show(v);
     *state = v->state;
 }
 
@@ -278,8 +282,7 @@ static void vcpu_set_state(struct engine_vcpu *v, const struct x86_state *state)
     v->state = *state;
     kvm_push(v);
     kvm_clock_apply(v);
-    if (v->lapic->tsc_offset != state->tsc_offset)
-        kvm_clock_tell(v);
+    kvm_clock_tell(v);
 }
 
 /* -- debugging ------------------------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ struct engine_vm {
     struct x86_model model;        /* with the counter's frequency as the host has it */
     int kvm, fd;
     size_t run_size;
-    bool scales_tsc;
+    bool scales_tsc, offsets_tsc;
     struct kvm_place *places;           /* owned; by index */
     struct engine_vcpu *_Atomic *vcpus; /* owned array; by index, NULL: none now */
 
@@ -52,6 +52,8 @@ struct engine_vm {
     pthread_cond_t clear_changed;
     _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
     _Atomic bool clearing;   /* somebody, with the machine's lock, waits for it to be 0 */
+
+    struct engine_vm *substitute; /* owned, of `translate`: see rescue.c; NULL: there is none yet */
 
     /* The counter without the guest's own offset is the host's, scaled, and this. */
     pthread_mutex_t tsc_lock;
@@ -69,6 +71,7 @@ struct engine_vcpu {
 
     struct x86_state state;
     struct x86_core core; /* for what arch/x86 does with the registers */
+    _Alignas(struct kvm_xsave) uint8_t xsave[sizeof(struct kvm_xsave)]; /* as it was pulled */
     uint64_t tsc_applied; /* what the kernel adds to the host's counter */
     uint8_t cr8;          /* as given to the kernel */
     bool completes;       /* the next KVM_RUN completes an access that was served */
@@ -76,6 +79,7 @@ struct engine_vcpu {
 
     struct doorbell bell;
     _Atomic uint32_t requests;
+    struct engine_vcpu *substitute; /* likewise */
 
     struct engine_debug debug;
     struct engine_breakpoint *breakpoints; /* owned: debug.breakpoints */
@@ -115,10 +119,12 @@ int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *er
 /* Before it runs: the counter is the machine's clock again. After it has run: it has seen this much. */
 void kvm_clock_start(struct engine_vcpu *v);
 void kvm_clock_stop(struct engine_vcpu *v);
-/* The guest has written its offset. */
+/* The guest has written its offset. Where the host cannot add one, it stays what it is. */
 void kvm_clock_apply(struct engine_vcpu *v);
 /* Tells the local APIC what the counter is now. */
 void kvm_clock_tell(struct engine_vcpu *v);
+/* For who looks at the state: its offset where that is not ours to set. */
+void kvm_clock_show(struct engine_vcpu *v);
 /* The counter without the guest's own offset. */
 uint64_t kvm_clock_tsc(void *vcpu);
 
@@ -142,8 +148,11 @@ int kvm_linear_copy(struct engine_vcpu *v, uint64_t linear, uint8_t *out, const 
 /* -- rescue.c -------------------------------------------------------------------------------------------- */
 
 enum kvm_rescue { KVM_RESCUED, KVM_SHUT_DOWN, KVM_LOST };
-/* After KVM_EXIT_INTERNAL_ERROR: an instruction that the kernel does not know is executed by arch/x86. */
+/* After KVM_EXIT_INTERNAL_ERROR: an instruction that the kernel does not know is executed by visor. */
 enum kvm_rescue kvm_rescue(struct engine_vcpu *v);
+/* What that has made. */
+void kvm_rescue_free(struct engine_vcpu *v);
+void kvm_rescue_vm_free(struct engine_vm *vm);
 
 /* -- debug.c --------------------------------------------------------------------------------------------- */
 

@@ -142,43 +142,39 @@ static void sregs_set(struct kvm_sregs2 *sregs, const struct x86_state *s, const
     }
 }
 
-/* FXSAVE's area, of which the state has a part of its own. */
-struct fxsave {
-    uint16_t control, status;
-    uint8_t tags, reserved;
-    uint16_t opcode;
-    uint64_t instruction, operand;
+/* What XSAVE's area begins with: FXSAVE's, and a header with the components that are there. Intel SDM volume
+ * 1, 13.4. What the guest has beyond (a KVM that is software may show it more than it was told to) stays as
+ * it is. */
+struct xsave {
+    uint8_t x87[24];
     uint32_t mxcsr, mxcsr_mask;
-    uint8_t stack[8][16];
+    uint8_t stack[128];
+    uint8_t xmm[256];
+    uint8_t rest[96];
+    uint64_t components;
 };
+_Static_assert(offsetof(struct xsave, stack) == 32 && offsetof(struct xsave, xmm) == 160 &&
+                   offsetof(struct xsave, components) == 512,
+               "");
 
-static void fpu_get(const struct kvm_fpu *fpu, struct x86_state *s)
+static void fpu_get(const uint8_t *from, struct x86_state *s)
 {
-    struct fxsave *area = (struct fxsave *)s->x87;
-    area->control = fpu->fcw;
-    area->status = fpu->fsw;
-    area->tags = fpu->ftwx;
-    area->opcode = fpu->last_opcode;
-    area->instruction = fpu->last_ip;
-    area->operand = fpu->last_dp;
-    memcpy(area->stack, fpu->fpr, sizeof area->stack);
-    memcpy(s->xmm, fpu->xmm, sizeof s->xmm);
-    s->mxcsr = fpu->mxcsr;
+    const struct xsave *area = (const struct xsave *)from;
+    memset(s->x87, 0, sizeof s->x87);
+    memcpy(s->x87, area->x87, sizeof area->x87);
+    memcpy(s->x87 + offsetof(struct xsave, stack), area->stack, sizeof area->stack);
+    memcpy(s->xmm, area->xmm, sizeof area->xmm);
+    s->mxcsr = area->mxcsr;
 }
 
-static void fpu_set(struct kvm_fpu *fpu, const struct x86_state *s)
+static void fpu_set(uint8_t *to, const struct x86_state *s)
 {
-    const struct fxsave *area = (const struct fxsave *)s->x87;
-    memset(fpu, 0, sizeof *fpu);
-    fpu->fcw = area->control;
-    fpu->fsw = area->status;
-    fpu->ftwx = area->tags;
-    fpu->last_opcode = area->opcode;
-    fpu->last_ip = area->instruction;
-    fpu->last_dp = area->operand;
-    memcpy(fpu->fpr, area->stack, sizeof area->stack);
-    memcpy(fpu->xmm, s->xmm, sizeof s->xmm);
-    fpu->mxcsr = s->mxcsr;
+    struct xsave *area = (struct xsave *)to;
+    memcpy(area->x87, s->x87, sizeof area->x87);
+    memcpy(area->stack, s->x87 + offsetof(struct xsave, stack), sizeof area->stack);
+    memcpy(area->xmm, s->xmm, sizeof area->xmm);
+    area->mxcsr = s->mxcsr;
+    area->components |= X86_XCR0_X87 | X86_XCR0_SSE;
 }
 
 /* Those that the kernel has, in this order. The last is in processors with RDTSCP only. */
@@ -197,9 +193,10 @@ static const struct {
     {0xc0000103, offsetof(struct x86_state, tsc_aux)},
 };
 
+/* Room for a struct kvm_msrs with all of them. */
 struct msr_list {
-    struct kvm_msrs head;
-    struct kvm_msr_entry entries[ARRAY_SIZE(msrs)];
+    _Alignas(struct kvm_msrs)
+        uint8_t bytes[sizeof(struct kvm_msrs) + ARRAY_SIZE(msrs) * sizeof(struct kvm_msr_entry)];
 };
 
 static unsigned msr_count(const struct engine_vcpu *v)
@@ -208,26 +205,35 @@ static unsigned msr_count(const struct engine_vcpu *v)
     return ARRAY_SIZE(msrs) - !rdtscp;
 }
 
+static struct kvm_msrs *msr_list_begin(struct msr_list *room, unsigned count)
+{
+    struct kvm_msrs *list = (struct kvm_msrs *)room->bytes;
+    memset(room, 0, sizeof *room);
+    list->nmsrs = count;
+    for (unsigned i = 0; i < count; i++)
+        list->entries[i].index = msrs[i].msr;
+    return list;
+}
+
 static int msrs_get(struct engine_vcpu *v)
 {
-    struct msr_list list = {.head.nmsrs = msr_count(v)};
-    for (unsigned i = 0; i < list.head.nmsrs; i++)
-        list.entries[i].index = msrs[i].msr;
-    if (ioctl(v->fd, KVM_GET_MSRS, &list) != (int)list.head.nmsrs)
+    struct msr_list room;
+    struct kvm_msrs *list = msr_list_begin(&room, msr_count(v));
+    if (ioctl(v->fd, KVM_GET_MSRS, list) != (int)list->nmsrs)
         return kvm_failed(v, "give the model-specific registers");
-    for (unsigned i = 0; i < list.head.nmsrs; i++)
-        memcpy((char *)&v->state + msrs[i].offset, &list.entries[i].data, sizeof list.entries[i].data);
+    for (unsigned i = 0; i < list->nmsrs; i++)
+        memcpy((char *)&v->state + msrs[i].offset, &list->entries[i].data, sizeof list->entries[i].data);
     return 0;
 }
 
 static int msrs_set(struct engine_vcpu *v)
 {
-    struct msr_list list = {.head.nmsrs = msr_count(v)};
-    for (unsigned i = 0; i < list.head.nmsrs; i++) {
-        list.entries[i].index = msrs[i].msr;
-        memcpy(&list.entries[i].data, (const char *)&v->state + msrs[i].offset, sizeof list.entries[i].data);
-    }
-    if (ioctl(v->fd, KVM_SET_MSRS, &list) != (int)list.head.nmsrs)
+    struct msr_list room;
+    struct kvm_msrs *list = msr_list_begin(&room, msr_count(v));
+    for (unsigned i = 0; i < list->nmsrs; i++)
+        memcpy(&list->entries[i].data, (const char *)&v->state + msrs[i].offset,
+               sizeof list->entries[i].data);
+    if (ioctl(v->fd, KVM_SET_MSRS, list) != (int)list->nmsrs)
         return kvm_failed(v, "take the model-specific registers");
     return 0;
 }
@@ -259,17 +265,16 @@ int kvm_pull(struct engine_vcpu *v)
     struct x86_state *s = &v->state;
     struct kvm_regs regs;
     struct kvm_sregs2 sregs;
-    struct kvm_fpu fpu;
     struct kvm_debugregs debug;
     struct kvm_xcrs xcrs;
     struct kvm_vcpu_events events;
     if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS2, &sregs) < 0 ||
-        ioctl(v->fd, KVM_GET_FPU, &fpu) < 0 || ioctl(v->fd, KVM_GET_DEBUGREGS, &debug) < 0 ||
+        ioctl(v->fd, KVM_GET_XSAVE, v->xsave) < 0 || ioctl(v->fd, KVM_GET_DEBUGREGS, &debug) < 0 ||
         ioctl(v->fd, KVM_GET_XCRS, &xcrs) < 0 || ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
         return kvm_failed(v, "give the registers");
     regs_get(&regs, s);
     sregs_get(&sregs, s);
-    fpu_get(&fpu, s);
+    fpu_get(v->xsave, s);
     events_get(&events, s);
     memcpy(s->dr, debug.db, sizeof debug.db);
     s->dr[6] = debug.dr6;
@@ -279,29 +284,42 @@ int kvm_pull(struct engine_vcpu *v)
     return msrs_get(v);
 }
 
+/* A KVM that is software may have paging in long mode only, and say nothing. */
+static int check_paging(struct engine_vcpu *v)
+{
+    struct kvm_sregs2 sregs;
+    if (!(v->state.cr0 & X86_CR0_PG) || v->state.efer & X86_EFER_LMA)
+        return 0;
+    if (ioctl(v->fd, KVM_GET_SREGS2, &sregs) == 0 && sregs.cr0 & X86_CR0_PG)
+        return 0;
+    errno = ENOTSUP;
+    return kvm_failed(v, "do paging outside of long mode");
+}
+
 int kvm_push(struct engine_vcpu *v)
 {
     const struct x86_state *s = &v->state;
     struct kvm_regs regs;
     struct kvm_sregs2 sregs;
-    struct kvm_fpu fpu;
     struct kvm_vcpu_events events;
     struct kvm_debugregs debug = {.dr6 = s->dr[6], .dr7 = s->dr[7]};
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0].value = x86_xcr0(s)};
     memcpy(debug.db, s->dr, sizeof debug.db);
     regs_set(&regs, s);
     sregs_set(&sregs, s, v->lapic);
-    fpu_set(&fpu, s);
+    fpu_set(v->xsave, s);
     events_set(&events, s);
     /* EFER and CR4 first: what MSRs and others may be depends on them. */
     if (ioctl(v->fd, KVM_SET_SREGS2, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0 ||
-        ioctl(v->fd, KVM_SET_XCRS, &xcrs) < 0 || ioctl(v->fd, KVM_SET_FPU, &fpu) < 0 ||
+        ioctl(v->fd, KVM_SET_XCRS, &xcrs) < 0 || ioctl(v->fd, KVM_SET_XSAVE, v->xsave) < 0 ||
         ioctl(v->fd, KVM_SET_DEBUGREGS, &debug) < 0 || ioctl(v->fd, KVM_SET_VCPU_EVENTS, &events) < 0)
         return kvm_failed(v, "take the registers");
     v->cr8 = lapic_priority_class(v->lapic);
     v->run->cr8 = v->cr8;
     v->run->ready_for_interrupt_injection = 0;
-    return msrs_set(v);
+    v->run->if_flag = !!(s->eflags_system & X86_EFLAGS_IF);
+    const int code = msrs_set(v);
+    return code ? code : check_paging(v);
 }
 
 /* -- what is on its way ---------------------------------------------------------------------------------- */
