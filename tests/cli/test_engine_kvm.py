@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The engine kvm: a kernel of ours finds the same machine under it as under translate, and what it cannot do it says."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from conftest import TOP, VISOR
+from qmp import Qmp
+
+TIMEOUT = 120  # of a host that is very busy
+FLAGS = ["-m32", "-O1", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-mgeneral-regs-only", "-nostdlib", "-static",
+         "-Wl,-Ttext=0x200000,--build-id=none,-z,noexecstack,-z,max-page-size=4096"]
+
+
+def check():
+    return json.loads(subprocess.run([VISOR, "check", "--json"], capture_output=True, text=True, check=True).stdout)["kvm"]
+
+
+KVM = check()
+needs_kvm = pytest.mark.skipif(KVM["verdict"] == "no", reason=KVM["detail"])
+
+
+@pytest.fixture(scope="session")
+def kernel(tmp_path_factory):
+    path = tmp_path_factory.mktemp("kernel") / "kernel"
+    directory = TOP / "tests/guest/kernel"
+    sources = [directory / "start.S", *sorted(directory.glob("*.c"))]  # which begins with the Multiboot header
+    subprocess.run(["gcc", *FLAGS, "-o", path, *sources], check=True)
+    return path
+
+
+def command(kernel, *options):
+    return [VISOR, "run", "--rm", "--memory", "32M", "--net", "none", "--kernel", str(kernel), *map(str, options)]
+
+
+def run(kernel, *options, prefix=()):
+    return subprocess.run([*prefix, *command(kernel, *options)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=TIMEOUT)
+
+
+def transcript(kernel, *options):
+    result = run(kernel, "--cpu", "x86-64-v1", *options)
+    assert result.returncode == 0, result.stdout[-500:] + result.stderr
+    assert result.stdout.endswith("end\n")
+    return result.stdout
+
+
+def test_transcript_of_translate(kernel):
+    """Everything that the kernel tries is there."""
+    text = transcript(kernel, "--engine", "translate", "--cpus", 2)
+    assert "not here" not in text and "lost" not in text and "none" not in text.replace("x87 divides by zero: none", "")
+    for line in ("vector 0e error 0011 at 40003000", "by priority: 60 51 50", "counted with locks: 00000320",
+                 "goes on from what was written: 00000001", "x87: 00000000", "boot: 00000002"):
+        assert line in text
+
+
+@needs_kvm
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_transcripts_are_the_same(kernel, cpus):
+    """What is left out for a KVM that is software must be there on a processor."""
+    less = ["--append", "lesser"] if KVM["verdict"] == "partly" else []
+    wanted = transcript(kernel, "--engine", "translate", "--cpus", cpus, *less)
+    for _ in range(3):
+        assert transcript(kernel, "--engine", "kvm", "--cpus", cpus, *less) == wanted
+
+
+@needs_kvm
+def test_processor_that_the_host_cannot_make(kernel):
+    result = run(kernel, "--engine", "kvm", "--cpu", "x86-64-v1,+sha_ni,+pcid", "--append", "lesser")
+    if KVM["verdict"] == "yes":
+        pytest.skip("a processor may have anything")
+    assert result.returncode != 0
+    assert "this host's KVM cannot make a processor x86-64-v1: it lacks pcid, sha_ni" in result.stderr
+    assert "--cpu max" in result.stderr and result.stdout == ""
+    assert run(kernel, "--engine", "kvm", "--cpu", "max", "--append", "lesser").returncode == 0
+
+
+@needs_kvm
+def test_traces_are_translations(kernel):
+    result = run(kernel, "--engine", "kvm", "--trace", "guest")
+    assert result.returncode != 0
+    assert "--trace shows what is translated" in result.stderr and "--engine translate" in result.stderr
+
+
+def test_unknown_engine(kernel):
+    result = run(kernel, "--engine", "hvf")
+    assert result.returncode != 0
+    assert "hvf" in result.stderr and "translate" in result.stderr and "kvm" in result.stderr
+
+
+def hidden(script):
+    """In a mount namespace of its own, where /dev is changed."""
+    return ["unshare", "--mount", "sh", "-c", script + ' && exec "$@"', "sh"]
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+
+
+@needs_root
+def test_host_without_kvm(kernel):
+    prefix = hidden("mount -t tmpfs none /dev && : > /dev/null")
+    result = run(kernel, "--engine", "kvm", prefix=prefix)
+    assert result.returncode != 0
+    assert "there is no KVM: No such file or directory" in result.stderr and "modprobe" in result.stderr
+    result = run(kernel, "--engine", "auto", "--append", "lesser", prefix=prefix)
+    assert result.returncode == 0 and result.stdout.endswith("end\n")
+
+
+@needs_root
+@needs_kvm
+@pytest.mark.parametrize("mode,hint", [("0600", "root alone may use it"), ("0660", "join its group: adduser USER daemon")])
+def test_no_permission(kernel, tmp_path, mode, hint):
+    for directory in (kernel, *kernel.parents[:3]):
+        directory.chmod(0o755)
+    group = "daemon" if mode == "0660" else "root"  # which every Debian has
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+        directory.chmod(0o755)
+    prefix = hidden(f"mknod -m {mode} {tmp_path}/kvm c 10 232 && chgrp {group} {tmp_path}/kvm && mount --bind {tmp_path}/kvm /dev/kvm")
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", f"HOME={home}", f"XDG_RUNTIME_DIR={home}",
+            f"XDG_STATE_HOME={home}", f"XDG_DATA_HOME={home}"]
+    result = run(kernel, "--engine", "kvm", prefix=[*prefix, *user])
+    assert result.returncode != 0
+    assert "/dev/kvm: permission denied" in result.stderr and hint in result.stderr
+
+
+@needs_kvm
+@pytest.mark.parametrize("engine", ["auto", "kvm", "translate"])
+def test_which_engine_it_is(store_kernel, tmp_path, engine):
+    """QMP says so. A KVM that is software is nothing for "auto"."""
+    path = tmp_path / "qmp"
+    machine = subprocess.Popen(command(store_kernel, "--engine", engine, "--qmp", f"unix:{path}"), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert b"READY" in machine.stdout.readline()
+        qmp = Qmp(path, TIMEOUT)
+        real = KVM["verdict"] == "yes"
+        assert qmp.execute("query-kvm")["enabled"] == {"auto": real, "kvm": True, "translate": False}[engine]
+        for _ in range(5):
+            qmp.execute("stop")
+            qmp.execute("cont")
+        qmp.execute("system_reset")
+        assert b"READY" in machine.stdout.readline()
+        qmp.execute("quit")
+        machine.wait(TIMEOUT)
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+@pytest.fixture(scope="session")
+def store_kernel(tmp_path_factory):
+    """The kernel of domains; see its source."""
+    path = tmp_path_factory.mktemp("store-kernel") / "kernel"
+    source = pathlib.Path(__file__).with_name("domain_kernel.S")
+    subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x200000,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
+                    "-o", path, source], check=True)
+    return path
+
+
+def test_check_tries(kernel):
+    assert KVM["verdict"] in ("yes", "partly", "no")
+    if KVM["verdict"] == "partly":
+        assert "it is software: an instruction takes it" in KVM["detail"]

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Interrupts, their order and priorities, timers, and what interrupted code keeps. */
+#include "kernel.h"
+
+enum { TIMER = 0x40, LOW = 0x50, HIGH = 0x60, ERROR = 0x70, NOBODY = 0x7f, SPURIOUS = 0x7e };
+enum { SELF = 1 << 18, NMI = 4 << 8 };
+
+/* With an access to a port, which leaves the guest: a KVM that is software may look for interrupts only then.
+ */
+static void sti(void)
+{
+    __asm__ volatile("sti; nop; inb $0x80, %%al; nop" : : : "eax", "memory");
+}
+
+static void cli(void)
+{
+    __asm__ volatile("cli" : : : "memory");
+}
+
+/* Until the count of a vector has changed so far. */
+static void wait_for(unsigned vector, uint32_t count)
+{
+    cli();
+    while (counts[vector] < count)
+        __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
+
+static void tell_order(const char *name)
+{
+    say("  ");
+    say(name);
+    say(":");
+    for (unsigned i = 0; i < order_count; i++) {
+        say(" ");
+        say_hex(order[i], 2);
+    }
+    say("\n");
+    order_count = 0;
+}
+
+static void clear_counts(void)
+{
+    for (unsigned i = 0; i < VECTORS; i++)
+        counts[i] = 0;
+    order_count = 0;
+}
+
+void test_interrupts(void)
+{
+    heading("interrupts");
+    clear_counts();
+    lapic_write(0xf0, 0x100 | SPURIOUS);
+    __asm__ volatile("int $0x7f");
+    tell("INT", counts[NOBODY]);
+    lapic_write(0x300, SELF | LOW);
+    lapic_write(0x300, SELF | HIGH);
+    lapic_write(0x300, SELF | (LOW + 1));
+    tell("IRR of 40 to 5f", lapic_read(0x220));
+    tell_order("held off");
+    sti();
+    tell_order("by priority");
+    cli();
+    lapic_write(0x80, 0x55);
+    lapic_write(0x300, SELF | LOW);
+    lapic_write(0x300, SELF | HIGH);
+    sti();
+    tell_order("beyond the task priority");
+    lapic_write(0x80, 0);
+    sti();
+    tell_order("and the others");
+    cli();
+    __asm__ volatile("sti; cli" : : : "memory");
+    lapic_write(0x300, SELF | LOW);
+    __asm__ volatile("sti; cli; nop; nop" : : : "memory");
+    tell_order("in the shadow of STI");
+    sti();
+    cli();
+    tell_order("behind it");
+    lapic_write(0x300, SELF | NMI);
+    for (unsigned i = 0; i < 1000 && !counts[2]; i++)
+        __asm__ volatile("pause");
+    tell("NMI", counts[2]);
+    lapic_write(0x370, ERROR);
+    lapic_write(0x280, 0);
+    lapic_write(0x300, SELF | 5); /* there is no such vector */
+    lapic_write(0x280, 0);
+    tell("error", lapic_read(0x280));
+    sti();
+    cli();
+    tell_order("told of");
+    lapic_write(0x370, 0x10000);
+}
+
+/* -- timers ---------------------------------------------------------------------------------------------- */
+
+static void pit(void)
+{
+    clear_counts();
+    lapic_write(0x350, 0x700); /* the 8259 at LINT0 */
+    out8(0x43, 0x34);          /* counter 0, rate */
+    out8(0x40, 0xa9);          /* 1193: a millisecond */
+    out8(0x40, 0x04);
+    out8(0x21, 0xfe);
+    const uint64_t begin = read_tsc();
+    wait_for(0x20, 5);
+    out8(0x21, 0xff);
+    tell("PIT came", counts[0x20] >= 5);
+    tell("after four milliseconds or more", read_tsc() - begin >= 3900000);
+    out8(0x43, 0x30); /* once */
+    out8(0x40, 0xa9);
+    out8(0x40, 0x04);
+    sti();
+    cli();
+    clear_counts();
+    out8(0x21, 0xfe);
+    wait_for(0x20, 1);
+    for (unsigned i = 0; i < 100; i++)
+        in8(0x21);
+    sti();
+    cli();
+    tell("once", counts[0x20]);
+    out8(0x21, 0xff);
+    lapic_write(0x350, 0x10000);
+}
+
+static void lapic_timer(void)
+{
+    clear_counts();
+    lapic_write(0x3e0, 0xb); /* a billion a second */
+    lapic_write(0x320, TIMER);
+    lapic_write(0x380, 500000);
+    wait_for(TIMER, 1);
+    tell("one shot", counts[TIMER]);
+    tell("count afterwards", lapic_read(0x390));
+    lapic_write(0x320, 0x20000 | TIMER);
+    lapic_write(0x380, 500000);
+    wait_for(TIMER, 6);
+    lapic_write(0x380, 0);
+    tell("periodic", counts[TIMER] >= 6);
+    sti();
+    cli();
+    clear_counts();
+    lapic_write(0x320, 0x40000 | TIMER);
+    const uint64_t deadline = read_tsc() + 2000000;
+    write_msr(0x6e0, deadline);
+    tell("deadline kept", read_msr(0x6e0) == deadline);
+    wait_for(TIMER, 1);
+    const uint64_t now = read_tsc();
+    /* Nobody's clocks agree to the last microsecond. */
+    tell("deadline is past", now + 2000 >= deadline);
+    tell("deadline afterwards", (uint32_t)read_msr(0x6e0));
+    write_msr(0x6e0, 1);
+    wait_for(TIMER, 2);
+    tell("one that was past at once", counts[TIMER]);
+    lapic_write(0x320, 0x10000);
+}
+
+static void tsc(void)
+{
+    uint64_t last = read_tsc();
+    bool monotonic = true;
+    for (unsigned i = 0; i < 200; i++) {
+        const uint64_t now = read_tsc();
+        monotonic &= now > last;
+        last = now;
+    }
+    tell("counter goes up", monotonic);
+    tell("as an MSR", read_msr(0x10) > last);
+    if (!lesser)
+        write_msr(0x10, UINT64_C(0x1234) << 44);
+    const uint64_t now = read_tsc();
+    if (now >> 44 == 0x1234)
+        tell("goes on from what was written", read_tsc() > now);
+    else
+        say("  what is written is lost\n");
+}
+
+void test_timers(void)
+{
+    heading("timers");
+    pit();
+    lapic_timer();
+    tsc();
+}
+
+/* -- registers ------------------------------------------------------------------------------------------- */
+
+/* Counts in a register, in memory, by SSE and by the x87 unit, while the timer interrupts. All must agree. */
+void test_float(void)
+{
+    uint32_t ebx = 0, sse, x87;
+    volatile uint32_t memory = 0;
+    heading("x87 and SSE");
+    __asm__ volatile("movl %0, %%cr4" : : "r"(0x600)); /* SSE, and its exceptions */
+    clear_counts();
+    lapic_write(0x3e0, 0xb);
+    lapic_write(0x320, 0x20000 | TIMER);
+    lapic_write(0x380, 300000);
+    __asm__ volatile(
+        "fninit; fldz; pxor %%xmm0, %%xmm0; movl $1, %%eax; movd %%eax, %%xmm1; sti\n"
+        "1: incl %[ebx]; incl %[memory]; paddd %%xmm1, %%xmm0; fld1; faddp; cmpl $20, %[ticks]; jb 1b\n"
+        "cli; movd %%xmm0, %[sse]; fistpl %[x87]"
+        : [ebx] "+b"(ebx), [sse] "=r"(sse), [x87] "=m"(x87), [memory] "+m"(memory)
+        : [ticks] "m"(counts[TIMER])
+        : "eax", "memory", "cc");
+    lapic_write(0x380, 0);
+    tell("SSE", sse - ebx);
+    tell("x87", x87 - ebx);
+    tell("memory", memory - ebx);
+    uint8_t area[512] __attribute__((aligned(16)));
+    const float third = 1.0f / 3;
+    __asm__ volatile("fninit; fldpi; flds %1; fdivrp; movss %1, %%xmm7; sqrtss %%xmm7, %%xmm7; fxsave %0"
+                     : "=m"(area)
+                     : "m"(third));
+    for (unsigned i = 0; i < 8; i++)
+        tell("FXSAVE",
+             ((uint32_t *)area)[i == 2 || i == 4 || i == 7 ? 0 : i]); /* without addresses and the mask */
+    tell("ST0", ((uint32_t *)area)[8]);
+    tell("", ((uint32_t *)area)[9]);
+    tell("XMM7", ((uint32_t *)area)[(160 + 7 * 16) / 4]);
+    sti();
+    cli();
+}
