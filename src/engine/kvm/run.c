@@ -290,7 +290,7 @@ static enum engine_exit loop(struct engine_vcpu *v)
     for (;;) {
         doorbell_listen(&v->bell);
         v->run->immediate_exit = 0;
-        const uint32_t requests = atomic_exchange(&v->requests, 0);
+        const uint32_t requests = atomic_load(&v->requests) ? atomic_exchange(&v->requests, 0) : 0;
         enum outcome outcome = GO_ON;
         if (UNLIKELY(requests & KVM_REQUEST_STOP)) {
             outcome = complete(v);
