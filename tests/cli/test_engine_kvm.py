@@ -9,6 +9,8 @@ import pytest
 
 from conftest import TOP, VISOR
 from qmp import Qmp
+from test_machine import free_port
+from test_machine_gdb import Debugger
 
 TIMEOUT = 120  # of a host that is very busy
 FLAGS = ["-m32", "-O1", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-mgeneral-regs-only", "-nostdlib", "-static",
@@ -161,6 +163,56 @@ def store_kernel(tmp_path_factory):
     subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x200000,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
                     "-o", path, source], check=True)
     return path
+
+
+# 20000: mov ebx, 30000; inc dword [ebx]; mov eax, [ebx]; mov [ebx + 8], eax; jmp here
+CODE = "bb00000300" "ff03" "8b03" "894308" "ebfe"
+
+
+@pytest.fixture
+def debugger(store_kernel):
+    port = free_port()
+    machine = subprocess.Popen(command(store_kernel, "--engine", "kvm", "--gdb", f"{port},wait"), stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    debugger = None
+    try:
+        while not debugger:
+            assert machine.poll() is None, machine.stderr.read()
+            try:
+                debugger = Debugger(port)
+            except ConnectionRefusedError:
+                continue
+        yield debugger
+    finally:
+        machine.kill()
+        machine.wait()
+
+
+@needs_kvm
+def test_debugger(debugger):
+    """Steps, breakpoints, watchpoints, memory and registers. The code is put where the processor is."""
+    assert debugger.ask("?").startswith("T05")
+    assert debugger.ask(f"M20000,{len(CODE) // 2:x}:{CODE}") == "OK"
+    assert debugger.ask(f"m20000,{len(CODE) // 2:x}") == CODE
+    assert debugger.ask("M30000,c:" + "00" * 12) == "OK"
+    assert debugger.ask(f"P10={0x20000.to_bytes(8, 'little').hex()}") == "OK"
+    assert debugger.ask("s") == "T05thread:1;"
+    assert debugger.rip() == 0x20005
+    assert debugger.ask("Z1,20009,1") == "OK"
+    assert debugger.ask("c") == "T05thread:1;swbreak:;"
+    assert debugger.rip() == 0x20009
+    assert debugger.ask("m30000,4") == "01000000"
+    assert debugger.ask("s") == "T05thread:1;"
+    assert debugger.rip() == 0x2000c
+    assert debugger.ask("m30008,4") == "01000000"
+    assert debugger.ask(f"P10={0x20005.to_bytes(8, 'little').hex()}") == "OK"
+    assert debugger.ask("c") == "T05thread:1;swbreak:;"
+    assert debugger.ask("m30000,4") == "02000000"
+    if KVM["verdict"] == "yes":  # what emulates instructions does not watch data
+        assert debugger.ask("Z2,30008,4") == "OK"
+        assert debugger.ask("c") == "T05thread:1;watch:30008;"
+        assert debugger.rip() == 0x2000c
+    assert debugger.ask("D") == "OK"
 
 
 def test_check_tries(kernel):
