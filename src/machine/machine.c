@@ -56,7 +56,7 @@ static void vcpus_free(struct machine *machine)
     pthread_mutex_unlock(&machine->vcpus_lock);
 }
 
-/* All vCPUs as after power-on, and the first one where the board wants it. None of them runs. */
+/* All vCPUs as after power-on. None of them runs. */
 static int vcpus_make(struct machine *machine, struct error *error)
 {
     vcpus_free(machine);
@@ -65,9 +65,16 @@ static int vcpus_make(struct machine *machine, struct error *error)
     for (unsigned i = 0; !code && i < machine->vcpu_count; i++)
         code = machine->engine->vcpu_new(&machine->vcpus[i].vcpu, machine->vm, i, error);
     pthread_mutex_unlock(&machine->vcpus_lock);
+    return code;
+}
+
+/* The same, with the first one where the board wants it. */
+static int machine_begin(struct machine *machine, struct error *error)
+{
+    struct x86_state state;
+    int code = vcpus_make(machine, error);
     if (code)
         return code;
-    struct x86_state state;
     machine->engine->vcpu_get_state(machine->vcpus[0].vcpu, &state);
     code = machine->type->load(machine, &state, error);
     if (!code)
@@ -232,7 +239,7 @@ static int machine_reset(struct machine *machine)
 {
     struct error error = ERROR_INIT;
     devices_reset(&machine->devices);
-    int code = vcpus_make(machine, &error);
+    int code = machine_begin(machine, &error);
     if (code) {
         error_prefix(&error, "reset: ");
         error_report(&error);
@@ -362,7 +369,7 @@ static int machine_make(struct machine *machine, const struct machine_config *co
     machine->type = config->type;
     devices_reset(&machine->devices);
     code = config->engine->vm_new(&machine->vm, &machine->parts, error);
-    return code ? code : vcpus_make(machine, error);
+    return code ? code : (config->is_loaded ? vcpus_make : machine_begin)(machine, error);
 }
 
 int machine_new(struct machine **out, const struct machine_config *config, struct error *error)

@@ -69,6 +69,7 @@ struct machine_config {
     unsigned vcpu_count;
     uint64_t memory; /* bytes, a multiple of the page size */
     bool no_reboot;  /* a reset, or a triple fault, ends the machine */
+    bool is_loaded;  /* by machine_load(): no kernel is, before the first reset */
     unsigned trace;  /* the engine's */
     FILE *trace_stream;
     const void *board; /* the type's own configuration */
@@ -88,8 +89,9 @@ struct machine_type {
     /* What devices have under way in the guest's memory, which must end before they are reset, or freed. The
      * loop's thread will get it done. May be NULL: nothing ever. */
     unsigned (*pending)(struct machine *machine);
-    /* The devices were loaded: what was under way when they were saved is begun again. May be NULL. */
-    void (*loaded)(struct machine *machine);
+    /* The devices were loaded, so many seconds after they were saved: what was under way then is begun again,
+     * and what follows the host's time does so. May be NULL. */
+    void (*loaded)(struct machine *machine, int64_t seconds);
     /* What a board adds to the commands of all machines (machine_qmp.h); what is asked is the struct machine.
      * May be NULL. */
     const struct qmp_table *qmp;

@@ -4,15 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "arch/nzcv.h"
 #include "base/macros.h"
+#include "machine/machine_memory.h"
 
-static const char magic[4] = "VMCH";
-#define FORMAT   1
-#define RUN_MOST 256u /* pages in one piece */
-#define RAM_END  UINT64_MAX
 #define NOT_SUCH "the saved machine is not such a one: "
 
 /* -- what must be the same ------------------------------------------------------------------------------- */
@@ -33,39 +29,91 @@ static void save_model(struct buffer *buffer, const struct x86_model *model)
     buffer_patch_integer(buffer, start, buffer->size - start - 4, 4);
 }
 
-static int load_model(const struct x86_model *model, struct reader *reader, struct error *error)
+static int load_model(struct x86_model *model, struct reader *reader)
 {
-    struct buffer own = {0};
-    save_model(&own, model);
-    const uint8_t *data = reader_take(reader, own.size);
-    int code = 0;
-    if (own.failed)
-        code = error_set(error, -ENOMEM, "out of memory");
-    else if (!data || memcmp(data, own.data, own.size) != 0)
-        code = error_set(error, -EINVAL, NOT_SUCH "its processors are others");
-    buffer_free(&own);
+    struct reader saved = {.left = reader_take_integer(reader, 4)};
+    saved.data = reader_take(reader, saved.left);
+    const uint8_t *vendor = saved.data ? reader_take(&saved, sizeof model->vendor) : NULL;
+    if (!vendor || vendor[sizeof model->vendor - 1])
+        return -EINVAL;
+    memcpy(model->vendor, vendor, sizeof model->vendor);
+    model->family = (unsigned)reader_take_integer(&saved, 4);
+    model->model = (unsigned)reader_take_integer(&saved, 4);
+    model->stepping = (unsigned)reader_take_integer(&saved, 4);
+    for (unsigned i = 0; i < ARRAY_SIZE(model->features); i++)
+        model->features[i] = (uint32_t)reader_take_integer(&saved, 4);
+    model->physical_bits = (uint8_t)reader_take_integer(&saved, 1);
+    model->linear_bits = (uint8_t)reader_take_integer(&saved, 1);
+    model->last_leaf = (uint8_t)reader_take_integer(&saved, 1);
+    return saved.failed || saved.left ? -EINVAL : 0;
+}
+
+struct saved_kind {
+    char board[256];
+    uint64_t ram, vcpus;
+    struct x86_model model;
+};
+
+static int read_kind(struct saved_kind *kind, struct state_reader *reader, struct error *error)
+{
+    struct buffer bytes = {0};
+    int code = state_read(reader, "machine", 1, NULL, &bytes, error);
+    struct reader from = {bytes.data, bytes.size, false};
+    *kind = (struct saved_kind){0};
+    const size_t length = reader_take_integer(&from, 1);
+    const uint8_t *name = reader_take(&from, length);
+    if (name)
+        memcpy(kind->board, name, length);
+    kind->ram = reader_take_integer(&from, 8);
+    kind->vcpus = reader_take_integer(&from, 4);
+    if (!code && (load_model(&kind->model, &from) || from.failed || from.left))
+        code = error_set(error, -EINVAL, "what the saved machine is cannot be so");
+    buffer_free(&bytes);
     return code;
 }
 
-static int load_kind(const struct machine *machine, struct reader *reader, struct error *error)
+static bool models_agree(const struct x86_model *a, const struct x86_model *b)
 {
-    const uint8_t *head = reader_take(reader, sizeof magic);
-    if (!head || memcmp(head, magic, sizeof magic) != 0)
-        return error_set(error, -EINVAL, "this is no saved machine");
-    unsigned format = (unsigned)reader_take_integer(reader, 4);
-    if (format != FORMAT)
-        return error_set(error, -EINVAL, "the machine was saved in format %u, known is %u", format, FORMAT);
-    size_t length = reader_take_integer(reader, 1);
-    const uint8_t *name = reader_take(reader, length);
-    if (!name || length != strlen(machine->type->name) || memcmp(name, machine->type->name, length) != 0)
+    return !strcmp(a->vendor, b->vendor) && a->family == b->family && a->model == b->model &&
+           a->stepping == b->stepping && !memcmp(a->features, b->features, sizeof a->features) &&
+           a->physical_bits == b->physical_bits && a->linear_bits == b->linear_bits &&
+           a->last_leaf == b->last_leaf;
+}
+
+static int check_kind(const struct machine *machine, const struct saved_kind *kind, struct error *error)
+{
+    if (strcmp(kind->board, machine->type->name) != 0)
         return error_set(error, -EINVAL, NOT_SUCH "its board is another");
-    uint64_t ram = reader_take_integer(reader, 8), vcpus = reader_take_integer(reader, 4);
-    if (ram != machine->ram->size)
+    if (kind->ram != machine->ram->size)
         return error_set(error, -EINVAL, NOT_SUCH "it has %llu MiB of memory",
-                         (unsigned long long)(ram >> 20));
-    if (vcpus != machine->vcpu_count)
-        return error_set(error, -EINVAL, NOT_SUCH "it has %llu processors", (unsigned long long)vcpus);
-    return load_model(&machine->model, reader, error);
+                         (unsigned long long)(kind->ram >> 20));
+    if (kind->vcpus != machine->vcpu_count)
+        return error_set(error, -EINVAL, NOT_SUCH "it has %llu processors", (unsigned long long)kind->vcpus);
+    if (!models_agree(&kind->model, &machine->model))
+        return error_set(error, -EINVAL, NOT_SUCH "its processors are others");
+    return 0;
+}
+
+int machine_load_model(struct x86_model *model, struct state_reader *reader, struct error *error)
+{
+    struct saved_kind kind;
+    int code = read_kind(&kind, reader, error);
+    if (code)
+        return code;
+    for (unsigned i = 0; i < ARRAY_SIZE(model->features); i++) {
+        const uint32_t missing = kind.model.features[i] & ~model->features[i];
+        if (!missing)
+            continue;
+        const unsigned feature = X86_FEATURE(i, (unsigned)__builtin_ctz(missing));
+        const char *name = x86_feature_text(feature);
+        return error_set(error, -EINVAL,
+                         "the saved machine's processors have %s, which this host cannot give",
+                         name ? name : "a feature");
+    }
+    memcpy(model->features, kind.model.features, sizeof model->features);
+    if (!models_agree(&kind.model, model))
+        return error_set(error, -EINVAL, NOT_SUCH "its processors are others");
+    return 0;
 }
 
 /* -- vCPUs and devices ----------------------------------------------------------------------------------- */
@@ -83,15 +131,19 @@ static int make_vcpus(const struct machine *machine, struct devices *vcpus, stru
     return code;
 }
 
-static void save_section(struct buffer *buffer, const struct devices *devices)
+static int save_devices(struct state_writer *writer, const char *name, const struct devices *devices,
+                        struct error *error)
 {
-    size_t start = buffer->size;
-    buffer_append_integer(buffer, 0, 8);
-    devices_save(devices, buffer);
-    buffer_patch_integer(buffer, start, buffer->size - start - 8, 8);
+    struct state_section section = {.version = 1};
+    struct buffer bytes = {0};
+    snprintf(section.name, sizeof section.name, "%s", name);
+    devices_save(devices, &bytes);
+    int code = state_write(writer, &section, &bytes, error);
+    buffer_free(&bytes);
+    return code;
 }
 
-static int save_vcpus(struct machine *machine, struct buffer *buffer, struct error *error)
+static int save_vcpus(struct machine *machine, struct state_writer *writer, struct error *error)
 {
     struct devices vcpus = {0};
     struct machine_vcpu_state *states = calloc(machine->vcpu_count, sizeof *states);
@@ -103,70 +155,10 @@ static int save_vcpus(struct machine *machine, struct buffer *buffer, struct err
     }
     int code = make_vcpus(machine, &vcpus, states, error);
     if (!code)
-        save_section(buffer, &vcpus);
+        code = save_devices(writer, "vcpus", &vcpus, error);
     devices_free(&vcpus);
     free(states);
     return code;
-}
-
-static int take_section(struct reader *reader, struct reader *section, struct error *error)
-{
-    section->left = reader_take_integer(reader, 8);
-    section->data = reader_take(reader, section->left);
-    return section->data ? 0 : error_set(error, -EINVAL, "the saved machine is cut off");
-}
-
-/* -- memory ---------------------------------------------------------------------------------------------- */
-
-static bool page_is_zero(const uint8_t *page)
-{
-    return !page[0] && !memcmp(page, page + 1, MEMORY_PAGE_SIZE - 1);
-}
-
-static void save_ram(const struct memory_backing *ram, struct buffer *buffer)
-{
-    const uint64_t pages = ram->size / MEMORY_PAGE_SIZE;
-    for (uint64_t first = 0, end; first < pages && !buffer->failed; first = end) {
-        end = first;
-        while (end < pages && end - first < RUN_MOST && !page_is_zero(ram->host + end * MEMORY_PAGE_SIZE))
-            end++;
-        if (end == first) {
-            end++;
-            continue;
-        }
-        buffer_append_integer(buffer, first, 8);
-        buffer_append_integer(buffer, end - first, 4);
-        buffer_append(buffer, ram->host + first * MEMORY_PAGE_SIZE, (end - first) * MEMORY_PAGE_SIZE);
-    }
-    buffer_append_integer(buffer, RAM_END, 8);
-}
-
-/* To the last byte; with `store` into memory that is all zeros. */
-static int load_ram(struct memory_backing *ram, struct reader reader, bool store, struct error *error)
-{
-    const uint64_t pages = ram->size / MEMORY_PAGE_SIZE;
-    for (uint64_t next = 0;;) {
-        uint64_t first = reader_take_integer(&reader, 8);
-        if (!reader.failed && first == RAM_END)
-            break;
-        uint64_t count = reader_take_integer(&reader, 4);
-        if (!reader.failed && (first < next || first >= pages || !count || count > pages - first))
-            return error_set(error, -EINVAL, "the saved memory has pages that cannot be");
-        const uint8_t *data = reader_take(&reader, count * MEMORY_PAGE_SIZE);
-        if (!data)
-            return error_set(error, -EINVAL, "the saved memory is cut off");
-        if (store)
-            memcpy(ram->host + first * MEMORY_PAGE_SIZE, data, count * MEMORY_PAGE_SIZE);
-        next = first + count;
-    }
-    return reader.left ? error_set(error, -EINVAL, "the saved machine has bytes after its end") : 0;
-}
-
-static int clear_ram(struct memory_backing *ram, struct error *error)
-{
-    if (madvise(ram->host, ram->size, MADV_DONTNEED))
-        return error_set(error, -errno, "cannot clear the machine's memory: %s", strerror(errno));
-    return 0;
 }
 
 /* -- the whole ------------------------------------------------------------------------------------------- */
@@ -176,71 +168,120 @@ static bool stands_still(const struct machine *machine)
     return !machine->running && (machine->paused || !machine->vcpus[0].has_thread);
 }
 
-int machine_save(struct machine *machine, struct buffer *buffer, struct error *error)
+static int save_kind(struct machine *machine, struct state_writer *writer, struct error *error)
 {
     const char *name = machine->type->name;
-    if (!stands_still(machine))
-        return error_set(error, -EBUSY, "a machine that runs cannot be saved");
-    buffer_append(buffer, magic, sizeof magic);
-    buffer_append_integer(buffer, FORMAT, 4);
-    buffer_append_integer(buffer, strlen(name), 1);
-    buffer_append(buffer, name, strlen(name));
-    buffer_append_integer(buffer, machine->ram->size, 8);
-    buffer_append_integer(buffer, machine->vcpu_count, 4);
-    save_model(buffer, &machine->model);
-    buffer_append_integer(buffer, clock_now(&machine->clock), 8);
-    int code = save_vcpus(machine, buffer, error);
-    if (code)
-        return code;
-    save_section(buffer, &machine->devices);
-    save_ram(machine->ram, buffer);
-    return buffer->failed ? error_set(error, -ENOMEM, "out of memory to save the machine") : 0;
-}
-
-/* What the sections say, into the machine, whose clock is what it was. */
-static int load_parts(struct machine *machine, struct machine_vcpu_state *states, struct reader vcpus,
-                      struct reader devices, struct reader ram, struct error *error)
-{
-    struct devices list = {0};
-    int code = make_vcpus(machine, &list, states, error);
-    if (!code)
-        code = devices_load(&list, vcpus.data, vcpus.left, error);
-    devices_free(&list);
-    if (!code)
-        code = load_ram(machine->ram, ram, false, error);
-    if (!code)
-        code = devices_load(&machine->devices, devices.data, devices.left, error);
-    if (!code)
-        code = clear_ram(machine->ram, error);
-    if (!code)
-        code = load_ram(machine->ram, ram, true, error);
+    struct buffer bytes = {0};
+    buffer_append_integer(&bytes, strlen(name), 1);
+    buffer_append(&bytes, name, strlen(name));
+    buffer_append_integer(&bytes, machine->ram->size, 8);
+    buffer_append_integer(&bytes, machine->vcpu_count, 4);
+    save_model(&bytes, &machine->model);
+    int code = state_write(writer, &(struct state_section){"machine", .version = 1}, &bytes, error);
+    buffer_free(&bytes);
     return code;
 }
 
-int machine_load(struct machine *machine, const void *data, size_t size, struct error *error)
+static int save_clock(struct machine *machine, struct state_writer *writer, int64_t now, struct error *error)
 {
-    struct reader reader = {data, size, false}, vcpus = {0}, devices = {0};
+    struct buffer bytes = {0};
+    buffer_append_integer(&bytes, clock_now(&machine->clock), 8);
+    buffer_append_integer(&bytes, (uint64_t)now, 8);
+    int code = state_write(writer, &(struct state_section){"clock", .version = 1}, &bytes, error);
+    buffer_free(&bytes);
+    return code;
+}
+
+int machine_save(struct machine *machine, struct state_writer *writer,
+                 const struct machine_save_options *options, struct error *error)
+{
+    if (!stands_still(machine))
+        return error_set(error, -EBUSY, "a machine that runs cannot be saved");
+    int code = save_kind(machine, writer, error);
+    if (!code)
+        code = save_clock(machine, writer, options->now, error);
+    if (!code)
+        code = save_vcpus(machine, writer, error);
+    if (!code)
+        code = save_devices(writer, "devices", &machine->devices, error);
+    return code ? code : machine_memory_save(machine->ram, writer, options->compress, error);
+}
+
+/* What was read of it, before anything is changed. */
+struct loader {
+    struct buffer vcpus, devices;
+    uint64_t clock;
+    int64_t then;
+    struct machine_memory_plan memory;
+    struct machine_vcpu_state *states;
+};
+
+static int read_clock(struct loader *loader, struct state_reader *reader, struct error *error)
+{
+    struct buffer bytes = {0};
+    int code = state_read(reader, "clock", 1, NULL, &bytes, error);
+    struct reader from = {bytes.data, bytes.size, false};
+    loader->clock = reader_take_integer(&from, 8);
+    loader->then = (int64_t)reader_take_integer(&from, 8);
+    if (!code && (from.failed || from.left || loader->clock >= TIMER_NEVER / 2 || loader->then < 0))
+        code = error_set(error, -EINVAL, "the saved machine's clock cannot be so");
+    buffer_free(&bytes);
+    return code;
+}
+
+static int read_parts(struct machine *machine, struct loader *loader, struct state_reader *reader,
+                      struct error *error)
+{
+    struct saved_kind kind;
+    int code = read_kind(&kind, reader, error);
+    if (!code)
+        code = check_kind(machine, &kind, error);
+    if (!code)
+        code = read_clock(loader, reader, error);
+    if (!code)
+        code = state_read(reader, "vcpus", 1, NULL, &loader->vcpus, error);
+    if (!code)
+        code = state_read(reader, "devices", 1, NULL, &loader->devices, error);
+    if (!code)
+        code = machine_memory_plan(&loader->memory, reader, machine->ram->size, error);
+    return code ? code : state_reader_check(reader, error);
+}
+
+/* The machine's clock is what it was. */
+static int load_parts(struct machine *machine, struct loader *loader, const struct state_reader *reader,
+                      bool eager, struct error *error)
+{
+    struct devices list = {0};
+    loader->states = calloc(machine->vcpu_count, sizeof *loader->states);
+    if (!loader->states)
+        return error_set(error, -ENOMEM, "out of memory");
+    int code = make_vcpus(machine, &list, loader->states, error);
+    if (!code)
+        code = devices_load(&list, loader->vcpus.data, loader->vcpus.size, error);
+    devices_free(&list);
+    if (!code)
+        code = devices_load(&machine->devices, loader->devices.data, loader->devices.size, error);
+    return code ? code : machine_memory_load(machine->ram, reader, &loader->memory, eager, error);
+}
+
+int machine_load(struct machine *machine, struct state_reader *reader,
+                 const struct machine_load_options *options, struct error *error)
+{
+    struct loader loader = {0};
     if (machine->vcpus[0].has_thread)
         return error_set(error, -EBUSY, "a machine that is on cannot become another one");
-    int code = load_kind(machine, &reader, error);
-    uint64_t clock = code ? 0 : reader_take_integer(&reader, 8);
-    if (!code && clock >= TIMER_NEVER / 2)
-        code = error_set(error, -EINVAL, "the saved machine's clock cannot be so");
-    if (!code)
-        code = take_section(&reader, &vcpus, error);
-    if (!code)
-        code = take_section(&reader, &devices, error);
-    if (code)
-        return code;
-    struct machine_vcpu_state *states = calloc(machine->vcpu_count, sizeof *states);
-    if (!states)
-        return error_set(error, -ENOMEM, "out of memory");
-    machine->frozen = clock;
-    code = load_parts(machine, states, vcpus, devices, reader, error);
+    int code = read_parts(machine, &loader, reader, error);
+    if (!code) {
+        machine->frozen = loader.clock;
+        code = load_parts(machine, &loader, reader, options->eager, error);
+    }
     for (unsigned i = 0; !code && i < machine->vcpu_count; i++)
-        machine->engine->vcpu_set_state(machine->vcpus[i].vcpu, &states[i].state);
-    free(states);
+        machine->engine->vcpu_set_state(machine->vcpus[i].vcpu, &loader.states[i].state);
     if (!code && machine->type->loaded)
-        machine->type->loaded(machine);
+        machine->type->loaded(machine, (options->now - loader.then) / (int64_t)TIMER_SECOND);
+    machine_memory_plan_free(&loader.memory);
+    free(loader.states);
+    buffer_free(&loader.vcpus);
+    buffer_free(&loader.devices);
     return code;
 }

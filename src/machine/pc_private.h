@@ -34,7 +34,7 @@ void pc_tell_pci(const struct pc *pc, struct acpi_config *tables);
 int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *error);
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
-void pc_loaded(struct machine *machine);
+void pc_loaded(struct machine *machine, int64_t seconds);
 /* What of its memory the guest has not given away. */
 uint64_t pc_guest_memory(const struct pc *pc);
 

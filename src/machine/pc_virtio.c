@@ -133,9 +133,10 @@ unsigned pc_pending(struct machine *machine)
     return pending;
 }
 
-void pc_loaded(struct machine *machine)
+void pc_loaded(struct machine *machine, int64_t seconds)
 {
     struct pc *pc = machine->board;
+    rtc_go_on(&pc->rtc, seconds);
     for (unsigned i = 0; i < pc->disk_count; i++)
         virtio_block_resume(pc->disks[i].device);
     for (unsigned i = 0; i < pc->net_count; i++)

@@ -2,7 +2,6 @@
 /* Lookups in the flat view, and accesses by them. */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/macros.h"
 #include "memory/memory_map.h"
@@ -215,8 +214,8 @@ void memory_discard(struct memory_map *map, uint64_t address, uint64_t length)
             uint64_t offset = range->region->backing_offset + range->offset + (address - range->start);
             uint64_t start = ALIGN_UP(offset, MEMORY_PAGE_SIZE),
                      end = ALIGN_DOWN(offset + some, MEMORY_PAGE_SIZE);
-            if (start < end && !madvise(backing->host + start, end - start, MADV_DONTNEED))
-                memory_backing_written(backing, start, end - start);
+            if (start < end)
+                memory_backing_discard(backing, start, end - start);
         }
         if (some == length || address + some < address)
             return;

@@ -63,6 +63,7 @@ void memory_backing_free(struct memory_backing *backing)
         return;
     munmap(backing->host, backing->size);
     munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);
+    free(backing->pieces);
     free(backing);
 }
 

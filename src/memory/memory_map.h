@@ -53,6 +53,11 @@ struct memory_backing {
      * next write to each. */
     void (*dirty_cleared)(void *opaque);
     void *opaque;
+    /* What memory_backing_map_file() has mapped, in order. */
+    struct memory_file_piece {
+        uint64_t start, end;
+    } * pieces;
+    unsigned piece_count;
 };
 
 /* `size` is a multiple of the page size. */
@@ -63,6 +68,20 @@ void memory_backing_free(struct memory_backing *backing);
 void memory_backing_track_dirty(struct memory_backing *backing, bool on);
 /* Host memory was written not through memory_write(). */
 void memory_backing_written(struct memory_backing *backing, uint64_t offset, uint64_t length);
+
+/* All of it is zeros again, and mapped from no file. Nobody uses it meanwhile. */
+int memory_backing_clear(struct memory_backing *backing, struct error *error);
+/* Whole pages, which were not mapped so before, have what the file has at `file_offset`, without being read
+ * before somebody needs them; what is written to them is not written to the file, which stays as it is as
+ * long as there is the backing. In ascending order. A negative errno: it cannot be mapped. */
+int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uint64_t length, int fd,
+                            uint64_t file_offset);
+/* Whole pages are zeros again, and cost the host nothing where that is possible. */
+void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uint64_t length);
+/* Of `count` pages from number `first` on, whether they can be anything but zeros: those that were never
+ * touched are not. */
+void memory_backing_touched(const struct memory_backing *backing, uint64_t first, unsigned count,
+                            bool *touched);
 
 enum memory_kind {
     MEMORY_RAM,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/macros.h"
@@ -140,17 +141,75 @@ static bool is_paused(struct machine *machine)
     return paused;
 }
 
-static int load(struct machine *machine, const struct buffer *saved, size_t size, struct error *error)
+static int new_file(void)
 {
+    int fd = memfd_create("saved", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static int save_with(struct machine *machine, int fd, bool compress, struct error *error)
+{
+    const struct machine_save_options options = {.compress = compress, .now = 1000000000};
+    struct state_writer writer;
+    int code = state_writer_begin(&writer, fd, error);
+    if (!code)
+        code = machine_save(machine, &writer, &options, error);
+    return code ? code : state_writer_end(&writer, error);
+}
+
+static int save(struct machine *machine, int fd, struct error *error)
+{
+    return save_with(machine, fd, false, error);
+}
+
+static int load_with(struct machine *machine, int fd, bool eager, struct error *error)
+{
+    const struct machine_load_options options = {.eager = eager, .now = 1000000000};
+    struct state_reader reader;
     *error = (struct error)ERROR_INIT;
+    int code = state_reader_open(&reader, fd, error);
     pthread_mutex_lock(&machine->lock);
-    int code = machine_load(machine, saved->data, size, error);
+    if (!code)
+        code = machine_load(machine, &reader, &options, error);
     pthread_mutex_unlock(&machine->lock);
     return code;
 }
 
+static int load(struct machine *machine, int fd, struct error *error)
+{
+    return load_with(machine, fd, false, error);
+}
+
+/* The file's bytes. */
+static struct buffer content(int fd)
+{
+    struct buffer bytes = {0};
+    uint8_t piece[4096];
+    ssize_t size;
+    for (off_t at = 0; (size = pread(fd, piece, sizeof piece, at)) > 0; at += size)
+        buffer_append(&bytes, piece, (size_t)size);
+    assert_false(bytes.failed);
+    return bytes;
+}
+
+static void put_content(int fd, const struct buffer *bytes)
+{
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, bytes->data, bytes->size, 0), (ssize_t)bytes->size);
+}
+
+static void assert_same_files(int a, int b)
+{
+    struct buffer first = content(a), second = content(b);
+    assert_int_equal(first.size, second.size);
+    assert_memory_equal(first.data, second.data, first.size);
+    buffer_free(&first);
+    buffer_free(&second);
+}
+
 /* Of a guest that is in the middle of its work; a machine that runs is refused. */
-static void save_running(struct buffer *saved, unsigned ticks)
+static void save_running(int fd, unsigned ticks, bool compress)
 {
     struct error error = ERROR_INIT;
     struct machine *machine = machine_make();
@@ -159,72 +218,114 @@ static void save_running(struct buffer *saved, unsigned ticks)
     while (ticks_of(machine) < ticks)
         usleep(500);
     pthread_mutex_lock(&machine->lock);
-    assert_int_equal(machine_save(machine, saved, &error), -EBUSY);
+    assert_int_equal(save(machine, fd, &error), -EBUSY);
     pthread_mutex_unlock(&machine->lock);
-    assert_int_equal(load(machine, saved, 0, &error), -EBUSY);
     machine_pause(machine, MACHINE_PAUSE_USER);
     while (!is_paused(machine))
         usleep(500);
     assert_in_range(ticks_of(machine), ticks, TICKS_MOST - 1);
     pthread_mutex_lock(&machine->lock);
-    assert_int_equal(machine_save(machine, saved, &error), 0);
+    if (save_with(machine, fd, compress, &error))
+        fail_msg("%s", error.message);
     pthread_mutex_unlock(&machine->lock);
+    assert_int_equal(load(machine, fd, &error), -EBUSY);
     machine_request(machine, MACHINE_REQUEST_END);
     pthread_join(thread, NULL);
     machine_free(machine);
 }
 
-/* In another machine the guest goes on, again and again, and finds everything as it left it. */
+/* In another machine the guest goes on, again and again, and finds everything as it left it; whether or not
+ * that machine has loaded its kernel before. */
 static void test_save(void **state)
 {
-    struct buffer saved = {0}, again = {0};
     struct error error;
     (void)state;
     KERNEL(count);
     config.vcpu_count = 2;
     config.memory = 8 << 20;
-    save_running(&saved, 20);
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 4; i++) {
+        const bool compress = i & 1, eager = i & 2;
+        int saved = new_file(), again = new_file();
+        config.is_loaded = false;
+        save_running(saved, 20, compress);
+        config.is_loaded = i == 1 || i == 2;
         struct machine *machine = machine_make();
-        if (load(machine, &saved, saved.size, &error))
+        if (load_with(machine, saved, eager, &error))
             fail_msg("%s", error.message);
-        if (!i) { /* what was loaded is what is saved */
-            assert_int_equal(machine_save(machine, &again, &error), 0);
-            assert_int_equal(saved.size, again.size);
-            assert_memory_equal(saved.data, again.data, saved.size);
-        }
+        assert_int_equal(save_with(machine, again, compress, &error), 0);
+        assert_same_files(saved, again); /* what was loaded is what is saved */
         uint64_t clock = clock_now(&machine->clock);
         assert_in_range(clock, 20000000, INT64_MAX);
         assert_int_equal(machine_run(machine), MACHINE_TOLD);
         assert_int_equal(machine->status, exit_status(0x55));
         assert_in_range(clock_now(&machine->clock), clock, INT64_MAX);
         machine_free(machine);
+        close(saved);
+        close(again);
     }
-    buffer_free(&saved);
-    buffer_free(&again);
 }
 
-/* A KVM that is software may not be able to set the counter: its offset, of which the local APIC has a copy.
- */
-#define TSC_BYTES 16
+/* A machine whose memory is that of a file is saved with all of it, and leaves the file as it is. */
+static void test_save_mapped(void **state)
+{
+    struct error error;
+    (void)state;
+    KERNEL(count);
+    config.memory = 8 << 20;
+    struct machine *first = machine_make(), *second = machine_make(), *third = machine_make();
+    int saved = new_file(), again = new_file(), unchanged = new_file();
+    memset(first->ram->host + 0x400000, 0x5a, 0x3000);
+    first->ram->host[0x600000] = 1;
+    assert_int_equal(save(first, saved, &error), 0);
+    struct buffer bytes = content(saved);
+    put_content(unchanged, &bytes);
+    buffer_free(&bytes);
+    assert_int_equal(load(second, saved, &error), 0);
+    second->ram->host[0x401000] = 0xa5;
+    memory_discard(&second->memory, 0x402000, 0x1000);
+    memory_discard(&second->memory, 0x500000, 0x200000);
+    assert_int_equal(second->ram->host[0x402123], 0);
+    assert_int_equal(second->ram->host[0x600000], 0);
+    assert_int_equal(save(second, again, &error), 0);
+    assert_int_equal(load(third, again, &error), 0);
+    assert_int_equal(third->ram->host[0x400fff], 0x5a);
+    assert_int_equal(third->ram->host[0x401000], 0xa5);
+    assert_int_equal(third->ram->host[0x401001], 0x5a);
+    assert_int_equal(third->ram->host[0x402000], 0);
+    assert_int_equal(third->ram->host[0x600000], 0);
+    assert_same_files(saved, unchanged);
+    machine_free(first);
+    machine_free(second);
+    machine_free(third);
+    close(saved);
+    close(again);
+    close(unchanged);
+}
+
+/* A KVM that is software may not be able to set the counter: its offset, of which the local APIC has a copy,
+ * and the checksums of what these are in. */
+#define TSC_BYTES (16 + 4 * 4)
 
 /* Runs on what was saved, under an engine, of which all is there again; the guest must find everything as it
  * left it. */
-static void go_on(const struct buffer *saved, const struct engine *engine)
+static void go_on(int saved, const struct engine *engine)
 {
     struct error error;
     config.engine = engine;
     struct machine *machine = machine_make();
-    struct buffer again = {0};
-    if (load(machine, saved, saved->size, &error))
-        fail_msg("%s", error.message);
-    assert_int_equal(machine_save(machine, &again, &error), 0);
-    assert_int_equal(saved->size, again.size);
+    int again = new_file();
     unsigned other = 0;
-    for (size_t i = 0; i < saved->size; i++)
-        other += saved->data[i] != again.data[i];
+    if (load(machine, saved, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(save(machine, again, &error), 0);
+    struct buffer before = content(saved), now = content(again);
+    assert_int_equal(before.size, now.size);
+    for (size_t i = 0; i < before.size; i++)
+        other += before.data[i] != now.data[i];
     assert_in_range(other, 0, TSC_BYTES);
-    buffer_free(&again);
+    buffer_free(&before);
+    buffer_free(&now);
+    close(again);
     assert_int_equal(machine_run(machine), MACHINE_TOLD);
     assert_int_equal(machine->status, exit_status(0x55));
     machine_free(machine);
@@ -246,59 +347,107 @@ static void test_engines(void **state)
     config.memory = 4 << 20;
     for (unsigned moment = 0; moment < 4; moment++) {
         for (unsigned from = 0; from < 2; from++) {
-            struct buffer saved = {0};
+            int saved = new_file();
             config.engine = engines[from];
-            save_running(&saved, 15 + 60 * moment);
-            go_on(&saved, engines[!from]);
-            go_on(&saved, engines[from]);
-            buffer_free(&saved);
+            save_running(saved, 15 + 60 * moment, false);
+            go_on(saved, engines[!from]);
+            go_on(saved, engines[from]);
+            close(saved);
         }
     }
 }
 
-static void refuse(const struct buffer *saved, const char *reason)
+static void refuse(int fd, const char *reason)
 {
     struct error error;
     struct machine *machine = machine_make();
-    assert_int_equal(load(machine, saved, saved->size, &error), -EINVAL);
+    assert_int_equal(load_with(machine, fd, true, &error), -EINVAL);
     if (!strstr(error.message, reason))
         fail_msg("\"%s\" is not in \"%s\"", reason, error.message);
     machine_free(machine);
 }
 
-/* What is cut off, damaged or of another machine is refused, with a reason. */
+/* What is of another machine is refused, with a reason. */
 static void test_load_refusals(void **state)
 {
-    struct buffer saved = {0};
     struct error error;
+    int saved = new_file();
     (void)state;
     KERNEL(count);
     config.memory = 2 << 20;
     struct machine *machine = machine_make();
-    assert_int_equal(machine_save(machine, &saved, &error), 0);
-    for (size_t size = 0; size < saved.size; size += size < 20000 ? 1 : 1009)
-        assert_int_equal(load(machine, &saved, size, &error), -EINVAL);
-    assert_int_equal(load(machine, &saved, saved.size, &error), 0);
+    assert_int_equal(save(machine, saved, &error), 0);
     machine_free(machine);
     config.memory = 4 << 20;
-    refuse(&saved, "2 MiB of memory");
+    refuse(saved, "2 MiB of memory");
     config.memory = 2 << 20;
     config.vcpu_count = 2;
-    refuse(&saved, "1 processors");
+    refuse(saved, "1 processors");
     config.vcpu_count = 1;
     x86_model_parse(&config.model, "x86-64-v2", &error);
-    refuse(&saved, "its processors are others");
+    refuse(saved, "its processors are others");
     x86_model_parse(&config.model, "max", &error);
     pc_config.serial_count = 2;
-    refuse(&saved, "device");
-    pc_config.serial_count = 1;
-    buffer_append(&saved, "x", 1);
-    refuse(&saved, "bytes after its end");
-    saved.data[4] = 2;
-    refuse(&saved, "format 2");
-    saved.data[0] = 'X';
-    refuse(&saved, "no saved machine");
-    buffer_free(&saved);
+    refuse(saved, "device");
+    close(saved);
+}
+
+/* A byte of it that is not as it was is found, wherever it is; and an end that is missing. */
+static void test_load_damage(void **state)
+{
+    struct error error;
+    int saved = new_file(), damaged = new_file();
+    (void)state;
+    KERNEL(count);
+    config.memory = 2 << 20;
+    struct machine *machine = machine_make();
+    assert_int_equal(save(machine, saved, &error), 0);
+    struct buffer bytes = content(saved);
+    for (size_t size = 0; size < bytes.size; size += size < 20000 ? 97 : 1009) {
+        struct buffer part = {.data = bytes.data, .size = size};
+        put_content(damaged, &part);
+        assert_int_equal(load(machine, damaged, &error), -EINVAL);
+    }
+    unsigned accepted = 0;
+    for (size_t at = 0; at < bytes.size; at += at < 128 ? 1 : 211) {
+        bytes.data[at] ^= 0x10;
+        put_content(damaged, &bytes);
+        accepted += load_with(machine, damaged, true, &error) == 0; /* what lies between sections */
+        bytes.data[at] ^= 0x10;
+    }
+    assert_in_range(accepted, 0, 4096 / 211 + 2);
+    buffer_append(&bytes, "x", 1);
+    put_content(damaged, &bytes);
+    refuse(damaged, "too long");
+    assert_int_equal(load(machine, saved, &error), 0);
+    machine_free(machine);
+    buffer_free(&bytes);
+    close(saved);
+    close(damaged);
+}
+
+/* A saved processor that has what this one has not is refused by the name of that. */
+static void test_load_model(void **state)
+{
+    struct x86_model model;
+    struct state_reader reader;
+    struct error error = ERROR_INIT;
+    int saved = new_file();
+    (void)state;
+    KERNEL(count);
+    config.memory = 2 << 20;
+    x86_model_parse(&config.model, "x86-64-v2", &error);
+    struct machine *machine = machine_make();
+    assert_int_equal(save(machine, saved, &error), 0);
+    machine_free(machine);
+    assert_int_equal(state_reader_open(&reader, saved, &error), 0);
+    x86_model_parse(&model, "x86-64-v2,+smap", &error);
+    assert_int_equal(machine_load_model(&model, &reader, &error), 0);
+    assert_memory_equal(model.features, config.model.features, sizeof model.features);
+    x86_model_parse(&model, "x86-64-v2,-popcnt", &error);
+    assert_int_equal(machine_load_model(&model, &reader, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "popcnt"));
+    close(saved);
 }
 
 /* Every register has its place: what was not saved would be zero. */
@@ -337,8 +486,8 @@ static void test_vcpu_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_init),          TEST(test_save),        TEST(test_engines),
-        TEST(test_load_refusals), TEST(test_vcpu_fields),
+        TEST(test_init),          TEST(test_save),        TEST(test_engines),    TEST(test_save_mapped),
+        TEST(test_load_refusals), TEST(test_load_damage), TEST(test_load_model), TEST(test_vcpu_fields),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

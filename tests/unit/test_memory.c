@@ -120,6 +120,72 @@ static void test_discard(void **state)
     memory_backing_free(ram);
 }
 
+#define FILE_PAGES 4u
+
+/* What a file has at page n is n + 1 in all bytes. */
+static int make_pages(void)
+{
+    uint8_t page[4096];
+    int fd = memfd_create("pages", MFD_CLOEXEC);
+    for (unsigned i = 0; i < FILE_PAGES; i++) {
+        memset(page, (int)i + 1, sizeof page);
+        assert_int_equal(pwrite(fd, page, sizeof page, i * sizeof page), (ssize_t)sizeof page);
+    }
+    return fd;
+}
+
+static void assert_pages(const struct memory_backing *ram, const char *wanted)
+{
+    for (unsigned i = 0; wanted[i]; i++) {
+        assert_int_equal(ram->host[i * 4096ull], wanted[i] - '0');
+        assert_int_equal(ram->host[i * 4096ull + 4095], wanted[i] - '0');
+    }
+}
+
+/* Pages are a file's until they are written, which the file is not; given back, they are zeros, and not the
+ * file's again. */
+static void test_file(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    struct memory_backing *ram = new_backing(0x10000);
+    bool touched[16];
+    uint8_t byte;
+    int fd = make_pages();
+    assert_int_equal(memory_backing_map_file(ram, 0x1000, 0x1000, fd, 0x3000), 0);
+    assert_int_equal(memory_backing_map_file(ram, 0x2000, 0x2000, fd, 0), 0);
+    assert_int_equal(memory_backing_map_file(ram, 0x8000, 0x2000, fd, 0x1000), 0);
+    assert_int_equal(memory_backing_map_file(ram, 0xb000, 0x1000, fd, 1), -EINVAL);
+    assert_int_equal(ram->piece_count, 2);
+    memory_backing_touched(ram, 0, 16, touched);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(touched[i], (i >= 1 && i < 4) || i == 8 || i == 9);
+    memory_backing_touched(ram, 3, 6, touched);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(touched[i], i == 0 || i == 5);
+    assert_pages(ram, "0412000023000000");
+    memset(ram->host + 0x2000, 7, 0x1000);
+    memset(ram->host + 0xf000, 8, 0x1000);
+    assert_pages(ram, "0472000023000008");
+    assert_int_equal(pread(fd, &byte, 1, 0), 1);
+    assert_int_equal(byte, 1);
+    memory_backing_discard(ram, 0x2000, 0x7000);
+    assert_pages(ram, "0400000003000008");
+    memory_backing_discard(ram, 0, 0x10000);
+    assert_pages(ram, "0000000000000000");
+    memory_backing_touched(ram, 15, 1, touched); /* looking has touched it */
+    assert_true(touched[0]);
+    assert_int_equal(memory_backing_map_file(ram, 0xc000, 0x1000, fd, 0), 0);
+    assert_int_equal(memory_backing_clear(ram, &error), 0);
+    assert_int_equal(ram->piece_count, 0);
+    memory_backing_touched(ram, 0, 16, touched);
+    for (unsigned i = 0; i < 16; i++)
+        assert_false(touched[i]);
+    assert_pages(ram, "0000000000000000");
+    memory_backing_free(ram);
+    close(fd);
+}
+
 /* A child does not have it: the parent's pages need no copies. */
 static void test_fork(void **state)
 {
@@ -455,7 +521,7 @@ int main(void)
         cmocka_unit_test(test_discard), cmocka_unit_test(test_fork),       cmocka_unit_test(test_ram),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_overlap),    cmocka_unit_test(test_split),
         cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

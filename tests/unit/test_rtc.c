@@ -291,13 +291,41 @@ static void test_load(void **state)
     devices_free(&devices);
 }
 
+/* What passed while the machine was no more than a file: time and weekday go on, and an alarm that is still
+ * to come comes. Nothing happens to a time that the guest is about to set, and none becomes one that cannot
+ * be saved. */
+static void test_go_on(void **state)
+{
+    (void)state;
+    rtc_set_time(&rtc, LEAP_DAY);
+    for (uint8_t index = 1; index <= 5; index += 2)
+        set(index, 0); /* the alarm: midnight */
+    set(11, 0x22);
+    assert_int_equal(get(6), 5);
+    rtc_go_on(&rtc, 86401);
+    assert_int_equal(get(7), 1);
+    assert_int_equal(get(8), 3);
+    assert_int_equal(get(6), 6);
+    assert_int_equal(get(0), 0x59);
+    assert_false(line);
+    advance(TIMER_SECOND);
+    assert_true(line);
+    const int64_t time = rtc_time(&rtc);
+    rtc_go_on(&rtc, INT64_MAX);
+    rtc_go_on(&rtc, INT64_C(1) << 40);
+    assert_int_equal(rtc_time(&rtc), time);
+    set(11, 0x82);
+    rtc_go_on(&rtc, 1000);
+    assert_int_equal(rtc_time(&rtc), time);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_formats),  TEST(test_calendar), TEST(test_set),    TEST(test_update),
-        TEST(test_periodic), TEST(test_alarm),    TEST(test_memory), TEST(test_load),
+        TEST(test_formats), TEST(test_calendar), TEST(test_set),  TEST(test_update), TEST(test_periodic),
+        TEST(test_alarm),   TEST(test_memory),   TEST(test_load), TEST(test_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

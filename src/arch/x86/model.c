@@ -53,6 +53,15 @@ unsigned x86_feature_at(unsigned index)
     return features[index].feature;
 }
 
+const char *x86_feature_text(unsigned feature)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
+        if (features[i].feature == feature)
+            return features[i].name;
+    }
+    return NULL;
+}
+
 /* -- what the host must have for it ---------------------------------------------------------------------- */
 
 /* Some instructions are executed by the host's own. */

@@ -57,6 +57,8 @@ const char *x86_model_name(unsigned index);
 const char *x86_feature_name(unsigned index);
 /* X86_FEATURE() of the feature of that index, which has a name. */
 unsigned x86_feature_at(unsigned index);
+/* That of one feature; NULL: it has none. */
+const char *x86_feature_text(unsigned feature);
 
 /* Its registers after power-on: real-address mode at FFFFFFF0h. All memory is write-back, as firmware leaves
  * it. INIT leaves x87, SSE and MSRs alone. */

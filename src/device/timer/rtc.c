@@ -9,6 +9,8 @@
 /* "Update Cycle": UIP rises 244 us before the update, which takes 1984 us. */
 #define UPDATE_NANOSECONDS (244000 + 1984000)
 
+#define TIME_MOST (INT64_C(1) << 40) /* seconds */
+
 enum rtc_register {
     RTC_SECONDS = 0,
     RTC_SECONDS_ALARM = 1,
@@ -353,6 +355,15 @@ void rtc_set_time(struct rtc *rtc, int64_t seconds)
     rtc_arm(rtc);
 }
 
+void rtc_go_on(struct rtc *rtc, int64_t seconds)
+{
+    const int64_t now = seconds > TIME_MOST || seconds < -TIME_MOST ? INT64_MAX : rtc->seconds + seconds;
+    if (rtc_frozen(rtc) || now > TIME_MOST || now < -TIME_MOST)
+        return; /* the guest is about to set it; or nobody's time */
+    rtc->seconds = now;
+    rtc_arm(rtc);
+}
+
 void rtc_set_cmos(struct rtc *rtc, uint8_t index, uint8_t value)
 {
     rtc->cmos[index] = value;
@@ -373,8 +384,7 @@ static void rtc_reset(void *opaque)
 static int rtc_loaded(void *opaque, struct error *error)
 {
     struct rtc *rtc = opaque;
-    int64_t most = INT64_C(1) << 40;
-    if (rtc->seconds <= most && rtc->seconds >= -most)
+    if (rtc->seconds <= TIME_MOST && rtc->seconds >= -TIME_MOST)
         return 0;
     rtc->seconds = 0; /* a reset does not touch the time */
     return error_set(error, -EINVAL, "the time is out of range");

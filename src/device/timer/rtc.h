@@ -36,6 +36,9 @@ int rtc_attach(struct rtc *rtc, struct io_space *io, struct error *error);
 /* Seconds since 1970 of what the guest is to see as the local time. */
 void rtc_set_time(struct rtc *rtc, int64_t seconds);
 int64_t rtc_time(struct rtc *rtc);
+/* After loading: so many seconds have passed for the world, in which the machine's clock stood still. Alarms
+ * in between are missed. */
+void rtc_go_on(struct rtc *rtc, int64_t seconds);
 /* For what a board's firmware keeps there: sizes of memory, boot order. Not for bytes 0 to 0Dh. */
 void rtc_set_cmos(struct rtc *rtc, uint8_t index, uint8_t value);
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Backings and files: what was never touched, what is a file's until it is written, what is zeros again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+#include "memory/memory_map.h"
+
+/* /proc/self/pagemap, as the kernel's documentation of it has it: present, or swapped out. */
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+
+static int map_private(struct memory_backing *backing, uint64_t offset, uint64_t length)
+{
+    uint8_t *at = backing->host + offset;
+    if (mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
+        return -errno;
+    madvise(at, length, MADV_HUGEPAGE);
+    madvise(at, length, MADV_DONTFORK);
+    return 0;
+}
+
+int memory_backing_clear(struct memory_backing *backing, struct error *error)
+{
+    int code = map_private(backing, 0, backing->size);
+    if (code)
+        return error_set(error, code, "cannot clear the guest's memory: %s", strerror(-code));
+    free(backing->pieces);
+    backing->pieces = NULL;
+    backing->piece_count = 0;
+    return 0;
+}
+
+int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uint64_t length, int fd,
+                            uint64_t file_offset)
+{
+    struct memory_file_piece *last = backing->piece_count ? &backing->pieces[backing->piece_count - 1] : NULL;
+    if (!last || last->end != offset) {
+        struct memory_file_piece *more =
+            realloc(backing->pieces, (backing->piece_count + 1) * sizeof *backing->pieces);
+        if (!more)
+            return -ENOMEM;
+        backing->pieces = more;
+        last = NULL;
+    }
+    if (mmap(backing->host + offset, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+             fd, (off_t)file_offset) == MAP_FAILED)
+        return -errno;
+    madvise(backing->host + offset, length, MADV_DONTFORK);
+    if (last)
+        last->end += length;
+    else
+        backing->pieces[backing->piece_count++] = (struct memory_file_piece){offset, offset + length};
+    return 0;
+}
+
+/* The first piece that ends behind an offset. */
+static unsigned piece_after(const struct memory_backing *backing, uint64_t offset)
+{
+    unsigned low = 0, high = backing->piece_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        if (backing->pieces[middle].end > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/* Where a file's bytes would come back, private pages take their place. A host that has no room for more
+ * mappings keeps the pages. */
+static void discard_one(struct memory_backing *backing, uint64_t offset, uint64_t length, bool of_file)
+{
+    if (of_file ? !map_private(backing, offset, length)
+                : !madvise(backing->host + offset, length, MADV_DONTNEED))
+        return;
+    memset(backing->host + offset, 0, length);
+}
+
+void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uint64_t length)
+{
+    const uint64_t end = offset + length;
+    unsigned next = piece_after(backing, offset);
+    for (uint64_t at = offset, stop; at < end; at = stop) {
+        const struct memory_file_piece *piece = next < backing->piece_count ? &backing->pieces[next] : NULL;
+        const bool of_file = piece && piece->start <= at;
+        stop = !piece ? end : MIN(end, of_file ? piece->end : piece->start);
+        next += of_file;
+        discard_one(backing, at, stop - at, of_file);
+    }
+    memory_backing_written(backing, offset, length);
+}
+
+void memory_backing_touched(const struct memory_backing *backing, uint64_t first, unsigned count,
+                            bool *touched)
+{
+    const uint64_t begin = first << MEMORY_PAGE_SHIFT, end = begin + ((uint64_t)count << MEMORY_PAGE_SHIFT);
+    uint64_t entries[512];
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    for (unsigned done = 0, some; done < count; done += some) {
+        some = MIN(count - done, ARRAY_SIZE(entries));
+        const uint64_t page = (uintptr_t)backing->host / MEMORY_PAGE_SIZE + first + done;
+        const size_t size = some * sizeof entries[0];
+        const bool known =
+            fd >= 0 && pread(fd, entries, size, (off_t)(page * sizeof entries[0])) == (ssize_t)size;
+        for (unsigned i = 0; i < some; i++)
+            touched[done + i] = !known || (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
+    }
+    if (fd >= 0)
+        close(fd);
+    for (unsigned i = piece_after(backing, begin); i < backing->piece_count && backing->pieces[i].start < end;
+         i++) {
+        const uint64_t from = MAX(backing->pieces[i].start, begin), to = MIN(backing->pieces[i].end, end);
+        memset(touched + ((from - begin) >> MEMORY_PAGE_SHIFT), true, (to - from) >> MEMORY_PAGE_SHIFT);
+    }
+}
