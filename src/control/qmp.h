@@ -120,6 +120,8 @@ struct qmp_table {
 void *qmp_call_opaque(const struct qmp_call *call);
 const struct qmp_command *qmp_call_command(const struct qmp_call *call);
 struct qmp_server *qmp_call_server(const struct qmp_call *call);
+/* The descriptor that came with the command (SCM_RIGHTS), which is the caller's then; -1: none has. */
+int qmp_call_take_descriptor(struct qmp_call *call);
 /* For a function that is about to fail: the class of its error. */
 void qmp_call_set_class(struct qmp_call *call, enum qmp_class error_class);
 

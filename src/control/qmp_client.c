@@ -26,6 +26,10 @@ struct qmp_client {
     json_t *events; /* an array: the oldest first */
     json_int_t id;  /* of the last command */
     enum qmp_class error_class;
+    int passed; /* goes with the next command; -1: nothing */
+    int idle_ms;
+    void (*idle)(void *opaque); /* NULL: nothing */
+    void *idle_opaque;
 };
 
 /* -- time ------------------------------------------------------------------------------------------------ */
@@ -48,10 +52,13 @@ static int wait_for(const struct qmp_client *client, short events, int64_t deadl
     for (;;) {
         struct pollfd look = {.fd = client->fd, .events = events};
         int64_t left = deadline < 0 ? -1 : MAX(deadline - now_ms(), 0);
-        int count = poll(&look, 1, (int)MIN(left, 1 << 30));
+        const int64_t most = client->idle ? client->idle_ms : 1 << 30;
+        int count = poll(&look, 1, (int)(left < 0 ? (client->idle ? most : -1) : MIN(left, most)));
         if (count > 0)
             return 0;
-        if (!count && left <= 1 << 30)
+        if (!count && client->idle)
+            client->idle(client->idle_opaque);
+        if (!count && left >= 0 && left <= most)
             return error_set(error, -ETIMEDOUT, "the control socket gave no answer in time");
         if (count < 0 && errno != EINTR)
             return error_set(error, -errno, "cannot wait for the control socket: %s", strerror(errno));
@@ -65,10 +72,32 @@ static int closed(struct error *error)
     return error_set(error, -ECONNRESET, "the control socket was closed by the other end");
 }
 
+/* The descriptor that is to be passed goes with the first byte. */
+static ssize_t send_some(struct qmp_client *client, const char *text, size_t left)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {(void *)(uintptr_t)text, left};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (client->passed >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        control.align = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.align), &client->passed, sizeof(int));
+    }
+    ssize_t size = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size > 0)
+        client->passed = -1;
+    return size;
+}
+
 static int send_all(struct qmp_client *client, const char *text, int64_t deadline, struct error *error)
 {
     for (size_t left = strlen(text); left;) {
-        ssize_t size = send(client->fd, text, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t size = send_some(client, text, left);
         int code = 0;
         if (size >= 0) {
             text += size;
@@ -184,6 +213,18 @@ int qmp_client_execute(struct qmp_client *client, const char *command, json_t *a
     return code ? code : read_answer(client, answer, result, error);
 }
 
+void qmp_client_pass(struct qmp_client *client, int fd)
+{
+    client->passed = fd;
+}
+
+void qmp_client_set_idle(struct qmp_client *client, int interval_ms, void (*idle)(void *opaque), void *opaque)
+{
+    client->idle_ms = interval_ms;
+    client->idle = idle;
+    client->idle_opaque = opaque;
+}
+
 enum qmp_class qmp_client_class(const struct qmp_client *client)
 {
     return client->error_class;
@@ -242,6 +283,7 @@ int qmp_client_adopt(struct qmp_client **out, int fd, int timeout_ms, struct err
         return error_set(error, -ENOMEM, "out of memory for a client of the control socket");
     }
     client->fd = fd;
+    client->passed = -1;
     client->timeout_ms = timeout_ms;
     client->events = json_array();
     qmp_frame_init(&client->frame, limits);

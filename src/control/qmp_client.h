@@ -39,6 +39,11 @@ void qmp_client_close(struct qmp_client *client); /* NULL: nothing */
 int qmp_client_execute(struct qmp_client *client, const char *command, json_t *arguments, json_t **result,
                        struct error *error);
 enum qmp_class qmp_client_class(const struct qmp_client *client);
+/* The next command comes with this descriptor, which stays the caller's. */
+void qmp_client_pass(struct qmp_client *client, int fd);
+/* While an answer is awaited, `idle` is called every so many milliseconds. NULL: nothing is. */
+void qmp_client_set_idle(struct qmp_client *client, int interval_ms, void (*idle)(void *opaque),
+                         void *opaque);
 /* The timeout for the answers from now on. */
 void qmp_client_set_timeout(struct qmp_client *client, int timeout_ms);
 

@@ -50,6 +50,14 @@ struct qmp_server *qmp_call_server(const struct qmp_call *call)
     return call->server;
 }
 
+int qmp_call_take_descriptor(struct qmp_call *call)
+{
+    const int fd = call->client ? call->client->passed : -1;
+    if (fd >= 0)
+        call->client->passed = -1;
+    return fd;
+}
+
 void qmp_call_set_class(struct qmp_call *call, enum qmp_class error_class)
 {
     call->error_class = error_class;

@@ -13,6 +13,7 @@ struct qmp_client_end {
     struct qmp_server *server;
     struct qmp_client_end *next;
     int fd;
+    int passed; /* the last descriptor that it has sent and nobody has taken; -1: none */
     struct loop_watch *watch;
     struct qmp_frame frame;
     char

@@ -108,11 +108,39 @@ static void client_process(struct qmp_client_end *client)
         client_die(client);
 }
 
+/* Of the descriptors that came with a message the first is kept, for the next command that takes one. */
+static void client_take_descriptors(struct qmp_client_end *client, struct msghdr *message)
+{
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+            int *place = i ? &fd : &client->passed;
+            if (*place >= 0)
+                close(*place);
+            if (!i)
+                client->passed = fd;
+        }
+    }
+}
+
 static void client_receive(struct qmp_client_end *client)
 {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(4 * sizeof(int))];
+    } control;
+    struct iovec iov = {client->input, sizeof client->input};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     if (client->ended || client->input_taken < client->input_size)
         return;
-    ssize_t size = recv(client->fd, client->input, sizeof client->input, MSG_DONTWAIT);
+    ssize_t size = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size >= 0)
+        client_take_descriptors(client, &message);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (size < 0) {
@@ -144,6 +172,8 @@ static void client_free(struct qmp_client_end *client)
         client->call->client = NULL;
     loop_watch_remove(client->watch);
     hang_up(client->fd);
+    if (client->passed >= 0)
+        close(client->passed);
     qmp_frame_free(&client->frame);
     buffer_free(&client->output);
     free(client);
@@ -195,6 +225,7 @@ static int client_new(struct qmp_server *server, int fd, struct error *error)
     }
     client->server = server;
     client->fd = fd;
+    client->passed = -1;
     qmp_frame_init(&client->frame, limits);
     client->next = server->clients;
     server->clients = client;

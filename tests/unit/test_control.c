@@ -82,6 +82,18 @@ static int shout(struct qmp_call *call, const json_t *arguments, json_t **result
     return 0;
 }
 
+/* Writes to the descriptor that came with it. */
+static int scribble(struct qmp_call *call, const json_t *arguments, json_t **result, struct error *error)
+{
+    (void)arguments, (void)result;
+    int fd = qmp_call_take_descriptor(call);
+    if (fd < 0)
+        return error_set(error, -EBADF, "no descriptor has come");
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(write(fd, "hello", 5), 5);
+    return close(fd);
+}
+
 static int flood(struct qmp_call *call, const json_t *arguments, json_t **result, struct error *error)
 {
     (void)call, (void)arguments, (void)error;
@@ -119,6 +131,7 @@ static const struct qmp_command commands[] = {
     {"early", NULL, &value, early, false},
     {"shout", NULL, &qmp_nothing, shout, false},
     {"flood", NULL, &value, flood, false},
+    {"scribble", NULL, &qmp_nothing, scribble, false},
     {"free", NULL, &qmp_nothing, refuse, true},
     {0},
 };
@@ -919,6 +932,55 @@ static void test_client(void **state)
     pthread_mutex_unlock(&lock);
 }
 
+/* A descriptor is of one command, or of nobody and closed; the client keeps its own. */
+static void test_descriptor(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    struct qmp_client *client;
+    char text[8];
+    int pipe[2];
+    assert_int_equal(pipe2(pipe, O_CLOEXEC), 0);
+    assert_int_equal(qmp_client_connect(&client, path, WAIT, &error), 0);
+    assert_int_equal(qmp_client_execute(client, "scribble", NULL, NULL, &error), -EREMOTEIO);
+    qmp_client_pass(client, pipe[1]);
+    assert_int_equal(qmp_client_execute(client, "scribble", NULL, NULL, &error), 0);
+    assert_int_equal(read(pipe[0], text, sizeof text), 5);
+    assert_int_equal(qmp_client_execute(client, "scribble", NULL, NULL, &error), -EREMOTEIO);
+    for (unsigned i = 0; i < 2; i++) {
+        qmp_client_pass(client, pipe[1]);
+        assert_int_equal(qmp_client_execute(client, "echo", NULL, NULL, &error), 0);
+    }
+    close(pipe[1]);
+    qmp_client_close(client);
+    assert_int_equal(read(pipe[0], text, sizeof text), 0); /* nobody has it any more */
+    close(pipe[0]);
+}
+
+static void count_idle(void *opaque)
+{
+    ++*(unsigned *)opaque;
+}
+
+/* Who waits for an answer is told of the time, and of its end. */
+static void test_idle(void **state)
+{
+    (void)state;
+    struct error error = ERROR_INIT;
+    struct qmp_client *client;
+    unsigned idle = 0;
+    assert_int_equal(qmp_client_connect(&client, path, WAIT, &error), 0);
+    qmp_client_set_idle(client, 2, count_idle, &idle);
+    qmp_client_set_timeout(client, 50);
+    assert_int_equal(qmp_client_execute(client, "later", NULL, NULL, &error), -ETIMEDOUT);
+    assert_in_range(idle, 2, 26);
+    qmp_client_close(client);
+    pthread_mutex_lock(&lock);
+    qmp_call_return(waiting, NULL);
+    waiting = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
 /* What a server that is none says, and what becomes of it. */
 static void test_client_mistrusts(void **state)
 {
@@ -988,25 +1050,13 @@ static void test_adopt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_negotiation),
-        TEST(test_order),
-        TEST(test_wrong),
-        TEST(test_arguments),
-        TEST(test_limits),
-        TEST(test_many_clients),
-        TEST(test_no_descriptors),
-        TEST(test_slow_events),
-        TEST(test_slow_commands),
-        TEST(test_later),
-        TEST(test_later_gone),
-        TEST(test_half_closed),
-        TEST(test_events),
-        TEST(test_rates),
-        TEST(test_other_user),
-        TEST(test_paths),
-        TEST(test_introspection),
-        TEST(test_client),
-        TEST(test_client_mistrusts),
+        TEST(test_negotiation),    TEST(test_order),         TEST(test_wrong),
+        TEST(test_arguments),      TEST(test_limits),        TEST(test_many_clients),
+        TEST(test_no_descriptors), TEST(test_slow_events),   TEST(test_slow_commands),
+        TEST(test_later),          TEST(test_later_gone),    TEST(test_half_closed),
+        TEST(test_events),         TEST(test_rates),         TEST(test_other_user),
+        TEST(test_paths),          TEST(test_introspection), TEST(test_client),
+        TEST(test_descriptor),     TEST(test_idle),          TEST(test_client_mistrusts),
         TEST(test_adopt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
