@@ -28,3 +28,12 @@ NOTHING(__mq_notify_fork_subprocess)
 NOTHING(__nss_database_fork_prepare_parent)
 NOTHING(__nss_database_fork_subprocess)
 NOTHING(__timer_fork_subprocess)
+
+/* Likewise in zstd, which would tell a tracer of what it compresses. */
+__attribute__((weak)) unsigned long long ZSTD_trace_compress_begin(const void *context);
+unsigned long long ZSTD_trace_compress_begin(const void *context)
+{
+    (void)context;
+    return 0; /* nobody listens */
+}
+NOTHING(ZSTD_trace_compress_end)

@@ -13,23 +13,15 @@
 #define OPTIONS_MAX 64
 
 const struct command *const commands[] = {
-    &command_run_domain, &command_create,
-    &command_start,      &command_stop,
-    &command_restart,    &command_kill,
-    &command_pause,      &command_resume,
-    &command_wait,       &command_rm,
-    &command_rename,     &command_ps,
-    &command_inspect,    &command_logs,
-    &command_events,     &command_stats,
-    &command_top,        &command_update,
-    &command_attach,     &command_console,
-    &command_exec,       &command_cp,
-    &command_network,    &command_up,
-    &command_down,       &command_generate,
-    &command_oci,        &command_image,
-    &command_binfmt,     &command_check,
-    &command_version,    &command_help,
-    &command_completion, NULL,
+    &command_run_domain, &command_create,  &command_start,      &command_stop,
+    &command_restart,    &command_kill,    &command_pause,      &command_resume,
+    &command_save,       &command_restore, &command_wait,       &command_rm,
+    &command_rename,     &command_ps,      &command_inspect,    &command_logs,
+    &command_events,     &command_stats,   &command_top,        &command_update,
+    &command_attach,     &command_console, &command_exec,       &command_cp,
+    &command_network,    &command_up,      &command_down,       &command_generate,
+    &command_oci,        &command_image,   &command_binfmt,     &command_check,
+    &command_version,    &command_help,    &command_completion, NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -6,6 +6,7 @@
 
 #include "control/qmp_server.h"
 #include "domain/control_option.h"
+#include "domain/save.h"
 
 struct domain_control {
     struct domain_run *run;
@@ -133,6 +134,8 @@ static int control_add(struct domain_control *control, struct error *error)
         return qmp_server_add(control->server, &table, control, error);
     int code = control->kind->control(control->run, control->server, error);
     control->added = !code;
+    if (!code && control->kind->save)
+        code = qmp_server_add(control->server, &domain_save_control, control->run, error);
     return code;
 }
 

@@ -56,11 +56,27 @@ struct domain_output {
     const char *name; /* "console", "stdout", "stderr" */
 };
 
+/* A domain is to be saved. All of it is the asker's until done() was called. */
+struct domain_save {
+    int fd;        /* of a file that is read and written; borrowed */
+    bool compress; /* the file is to be small rather than soon there */
+    /* On the loop's thread under its lock, exactly once: 0, and the domain stands still; or why not. */
+    void (*done)(struct domain_save *save, int code, const struct error *error);
+};
+
+/* A domain is to go on from where it was saved. */
+struct domain_resume {
+    int fd;      /* of the file; borrowed */
+    bool verify; /* all of it is read and checked before; the file is not needed any more then */
+    bool force;  /* even if disks have been written since */
+};
+
 struct domain_run {
     const struct domain_config *config;
-    const struct domain *domain; /* NULL: it is in no store */
-    const char *name;            /* of the domain, for messages */
-    bool background;             /* its console is what the kind gives below, and not stdio */
+    const struct domain *domain;        /* NULL: it is in no store */
+    const char *name;                   /* of the domain, for messages */
+    const struct domain_resume *resume; /* in prepare(): it goes on from there; NULL: it begins */
+    bool background;                    /* its console is what the kind gives below, and not stdio */
     /* Called under the lock when it stands still, or goes on, whoever asked. May be NULL. */
     void (*paused_changed)(struct domain_run *run, bool paused);
     bool asked;  /* somebody outside has asked for its end */
@@ -103,6 +119,11 @@ struct domain_kind {
     void (*uncontrol)(struct domain_run *run);
     int (*pause)(struct domain_run *run, struct error *error);
     int (*resume)(struct domain_run *run, struct error *error);
+    /* Writes down all that it is; 0: done() comes later. NULL: it cannot be saved, and prepare() has no
+     * `resume`. */
+    int (*save)(struct domain_run *run, struct domain_save *save, struct error *error);
+    /* After that: it ends, for that reason, or goes on. -EBUSY: it went on meanwhile. */
+    int (*saved)(struct domain_run *run, bool ends, struct error *error);
     /* The terminal in the background that it has given as an output shall have this size. -ENOTTY: it has
      * none. */
     int (*resize)(struct domain_run *run, unsigned rows, unsigned columns, struct error *error);

@@ -12,6 +12,7 @@
 #include "debug/gdb.h"
 #include "domain/kind.h"
 #include "domain/machine_nets.h"
+#include "domain/machine_state.h"
 #include "domain/process.h"
 #include "domain/visit_kinds.h"
 #include "engine/choice.h"
@@ -35,7 +36,9 @@ struct machine_run {
     struct machine_observer observer;
     struct machine_qmp *qmp;
     char vsock[PATH_MAX]; /* if its configuration names none */
-    int console;          /* the machine's end of it; -1: it is stdio */
+    struct machine_state state;
+    bool saved;  /* that is why it ends */
+    int console; /* the machine's end of it; -1: it is stdio */
 };
 
 /* -- its configuration ----------------------------------------------------------------------------------- */
@@ -234,6 +237,18 @@ static void machine_happened(void *opaque, const struct machine_news *news)
         run->paused_changed(run, paused);
 }
 
+/* As it was when it was saved. */
+static int machine_restore(struct machine_run *own, const struct domain_run *run, struct error *error)
+{
+    struct state_reader reader;
+    int code =
+        machine_state_open(&reader, run->resume, own->disks, own->pc.disk_count, &own->machine.model, error);
+    own->machine.is_loaded = true;
+    if (!code)
+        code = machine_new(&own->running, &own->machine, error);
+    return code ? code : machine_state_load(own->running, &reader, run->resume, error);
+}
+
 static int machine_prepare(struct domain_run *run, struct error *error)
 {
     struct machine_run *own = calloc(1, sizeof *own);
@@ -245,7 +260,8 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     own->console = -1;
     int code = parts_prepare(own, run, error);
     if (!code)
-        code = machine_new(&own->running, &own->machine, error);
+        code =
+            run->resume ? machine_restore(own, run, error) : machine_new(&own->running, &own->machine, error);
     if (!code)
         code = machine_nets_connect(&own->nets, error);
     if (!code && run->config->gdb)
@@ -258,6 +274,8 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     }
     own->observer = (struct machine_observer){.happened = machine_happened, .opaque = run};
     machine_observe(own->running, &own->observer);
+    own->state = (struct machine_state){
+        .run = run, .machine = own->running, .disks = own->disks, .disk_count = own->pc.disk_count};
     run->asked = run->paused = false;
     run->loop = own->running->loop;
     run->lock = &own->running->lock;
@@ -288,6 +306,8 @@ static void machine_run_until_end(struct domain_run *run, struct domain_end *end
         end->status = own->running->status;
         end->failed = end->status != 0;
     }
+    if (why == MACHINE_ENDED && own->saved)
+        *end = (struct domain_end){.status = DOMAIN_OFF, .reason = "saved", .asked = true};
     machine_gdb_free(own->gdb, (unsigned)end->status);
     own->gdb = NULL;
     if (why == MACHINE_SHUTDOWN)
@@ -333,9 +353,27 @@ static int machine_control(struct domain_run *run, struct qmp_server *server, st
     return machine_qmp_new(&own->qmp, own->running, server, &options, error);
 }
 
+static int machine_kind_save(struct domain_run *run, struct domain_save *save, struct error *error)
+{
+    struct machine_run *own = run->own;
+    return machine_state_save(&own->state, save, error);
+}
+
+static int machine_kind_saved(struct domain_run *run, bool over, struct error *error)
+{
+    struct machine_run *own = run->own;
+    int code = machine_state_saved(&own->state, over, error);
+    if (code || !over)
+        return code;
+    own->saved = true;
+    machine_ask(own->running, MACHINE_REQUEST_END, MACHINE_CONTROL);
+    return 0;
+}
+
 static void machine_uncontrol(struct domain_run *run)
 {
     struct machine_run *own = run->own;
+    machine_state_cancel(&own->state);
     machine_qmp_free(own->qmp);
     own->qmp = NULL;
 }
@@ -353,5 +391,7 @@ const struct domain_kind domain_kind_machine = {
     .uncontrol = machine_uncontrol,
     .pause = machine_kind_pause,
     .resume = machine_kind_resume,
+    .save = machine_kind_save,
+    .saved = machine_kind_saved,
     .visits = &domain_machine_visits,
 };

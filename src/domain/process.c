@@ -380,6 +380,9 @@ static int process_begin(struct process *process, struct error *error)
         return run;
     close(run);
     code = run_prepare(process, error);
+    if (process->run.resume)
+        close(process->run.resume->fd); /* what is still needed of the file is mapped */
+    process->run.resume = NULL;
     if (!code) {
         code = begin_put(process, error);
         if (code) {
@@ -496,24 +499,35 @@ static int detach(struct process *process, struct error *error)
     return code;
 }
 
-static void close_others(int one, int two)
+static int compare_descriptors(const void *a, const void *b)
 {
-    int low = MIN(one, two), high = MAX(one, two);
-    if (low > 3)
-        close_range(3, (unsigned)low - 1, 0);
-    if (high > low + 1)
-        close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-    close_range((unsigned)high + 1, ~0u, 0);
+    return *(const int *)a - *(const int *)b;
+}
+
+/* All but these, and standard input, output and error. */
+static void close_others(int *keep, unsigned count)
+{
+    int next = STDERR_FILENO + 1;
+    qsort(keep, count, sizeof *keep, compare_descriptors);
+    for (unsigned i = 0; i < count; i++) {
+        if (keep[i] > next)
+            close_range((unsigned)next, (unsigned)keep[i] - 1, 0);
+        next = MAX(next, keep[i] + 1);
+    }
+    close_range((unsigned)next, ~0u, 0);
 }
 
 /* The domain's process. */
-static void process_main(struct domain *domain, const struct domain_config *config, int report)
+static void process_main(struct domain *domain, const struct domain_config *config,
+                         const struct domain_resume *resume, int report)
 {
+    int keep[] = {report, domain->lock, resume ? resume->fd : report};
     struct process process;
     struct domain_end end;
     struct error error = ERROR_INIT;
-    close_others(report, domain->lock);
+    close_others(keep, ARRAY_SIZE(keep));
     process_init(&process, domain, config);
+    process.run.resume = resume;
     process.run.background = true;
     process.report = report;
     int code = detach(&process, &error);
@@ -545,7 +559,7 @@ static int report_wait(int fd, struct error *error)
     return report.code;
 }
 
-int domain_start(struct domain *domain, struct error *error)
+int domain_resume(struct domain *domain, const struct domain_resume *resume, struct error *error)
 {
     struct domain_config config;
     int pipe[2] = {-1, -1}, code = domain_read_config(domain, &config, error);
@@ -553,12 +567,14 @@ int domain_start(struct domain *domain, struct error *error)
         code = error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
     if (!code && !domain_kind_of(&config)->prepare)
         code = domain_kind_cannot(domain_kind_of(&config), "run as a domain yet", error);
+    if (!code && resume && !domain_kind_of(&config)->save)
+        code = domain_kind_cannot(domain_kind_of(&config), "restored", error);
     fflush(NULL);
     pid_t child = code ? -1 : fork();
     if (child == 0) {
         setsid();
         if (fork() == 0) /* not the session's leader: no terminal becomes its own */
-            process_main(domain, &config, pipe[1]);
+            process_main(domain, &config, resume, pipe[1]);
         _exit(0);
     }
     if (!code && child < 0)
@@ -576,4 +592,9 @@ int domain_start(struct domain *domain, struct error *error)
         close(pipe[0]);
     domain_config_free(&config);
     return code;
+}
+
+int domain_start(struct domain *domain, struct error *error)
+{
+    return domain_resume(domain, NULL, error);
 }

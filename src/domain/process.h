@@ -26,6 +26,8 @@
  * lock is released. -errno: why not; the domain is as it was before, and the lock is still held.
  */
 int domain_start(struct domain *domain, struct error *error);
+/* The same, and it goes on from where it was saved. */
+int domain_resume(struct domain *domain, const struct domain_resume *resume, struct error *error);
 
 /*
  * Runs a domain in this process, with its console on stdio, until its end, and removes it then if its

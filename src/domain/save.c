@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domain/save.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/qmp_client.h"
+#include "domain/control.h"
+#include "domain/kind.h"
+#include "state/state_file.h"
+
+#define ANSWER_MS   5000
+#define PROGRESS_MS 100
+
+struct saver {
+    const struct domain_save_options *options;
+    struct qmp_client *client;
+    const char *path;
+    char beside[PATH_MAX];
+    int fd;
+    int process; /* of the domain: readable when it has ended */
+};
+
+/* A file that somebody may have meant something else by is left. */
+static int check_old(const char *path, bool force, struct error *error)
+{
+    struct stat status;
+    if (lstat(path, &status) < 0)
+        return errno == ENOENT ? 0 : error_set(error, -errno, "cannot write %s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, -EEXIST, "%s is there already, and no file", path);
+    const int fd = force || !status.st_size ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    const bool known = force || !status.st_size || (fd >= 0 && state_file_is(fd));
+    if (fd >= 0)
+        close(fd);
+    if (known)
+        return 0;
+    error_set(error, -EEXIST, "%s is there already, and no saved domain", path);
+    error_hint(error, "give another name; --force replaces it");
+    return -EEXIST;
+}
+
+static int open_beside(struct saver *saver, struct error *error)
+{
+    const char *path = saver->path, *slash = strrchr(path, '/');
+    const int directory = slash ? (int)(slash - path + 1) : 0;
+    if (snprintf(saver->beside, sizeof saver->beside, "%.*s.%s.XXXXXX", directory, path, path + directory) >=
+        (int)sizeof saver->beside)
+        return error_set(error, -ENAMETOOLONG, "cannot write %s: %s", path, strerror(ENAMETOOLONG));
+    saver->fd = mkostemp(saver->beside, O_CLOEXEC);
+    if (saver->fd >= 0)
+        return 0;
+    saver->beside[0] = '\0';
+    return error_set(error, -errno, "cannot write %s: %s", path, strerror(errno));
+}
+
+static void idle(void *opaque)
+{
+    const struct saver *saver = opaque;
+    if (saver->options->progress)
+        saver->options->progress(saver->options->opaque, state_progress(saver->fd));
+}
+
+static int ask(struct saver *saver, struct error *error)
+{
+    const bool compress = saver->options->compress;
+    qmp_client_set_idle(saver->client, PROGRESS_MS, idle, saver);
+    qmp_client_set_timeout(saver->client, -1); /* all its memory is written */
+    qmp_client_pass(saver->client, saver->fd);
+    int code =
+        qmp_client_execute(saver->client, "save", json_pack("{s:b}", "compress", compress), NULL, error);
+    if (code == -EREMOTEIO && qmp_client_class(saver->client) == QMP_COMMAND_NOT_FOUND)
+        error_set(error, -EOPNOTSUPP, "it is of a kind, or of a visor, that cannot be saved");
+    qmp_client_set_timeout(saver->client, ANSWER_MS);
+    return code;
+}
+
+static int tell(struct saver *saver, bool keep, struct error *error)
+{
+    return qmp_client_execute(saver->client, "save-end", json_pack("{s:b}", "keep-running", keep), NULL,
+                              error);
+}
+
+static bool runs(struct saver *saver)
+{
+    json_t *status = NULL;
+    int code = qmp_client_execute(saver->client, "query-status", NULL, &status, NULL);
+    const bool running = !code && json_is_true(json_object_get(status, "running"));
+    json_decref(status);
+    return running;
+}
+
+/* It has been told to end. */
+static void wait_for_end(const struct saver *saver)
+{
+    struct pollfd wait = {.fd = saver->process, .events = POLLIN};
+    while (poll(&wait, 1, ANSWER_MS) < 0 && errno == EINTR) {
+    }
+}
+
+/* On the disk, and under its name. */
+static int settle(struct saver *saver, struct error *error)
+{
+    if (fsync(saver->fd) < 0 || rename(saver->beside, saver->path) < 0)
+        return error_set(error, -errno, "cannot write %s: %s", saver->path, strerror(errno));
+    saver->beside[0] = '\0';
+    return 0;
+}
+
+static int save(struct saver *saver, struct error *error)
+{
+    const bool keep = saver->options->keep_running, ran = runs(saver);
+    int code = ask(saver, error);
+    bool waits = !code;  /* to be told what is to become of it */
+    if (!code && keep) { /* it need not wait for the host's disk */
+        code = tell(saver, true, error);
+        waits = false;
+    }
+    if (!code)
+        code = settle(saver, error);
+    if (waits) {
+        int told = tell(saver, code != 0, code ? NULL : error);
+        code = code ? code : told;
+    }
+    if (!code && !keep)
+        wait_for_end(saver);
+    else if (ran) /* which it does already; but the answer comes when it does */
+        qmp_client_execute(saver->client, "cont", NULL, NULL, NULL);
+    return code;
+}
+
+/* That it runs, and can be saved. */
+static int look(struct saver *saver, struct domain *domain, struct error *error)
+{
+    struct domain_state state;
+    struct domain_config config;
+    int code = domain_look(domain, &state, error);
+    if (code)
+        return code;
+    saver->process = domain_state_lives(&state) ? process_id_open(&state.process) : -ESRCH;
+    if (saver->process < 0)
+        return error_set(error, -ESRCH, "it does not run");
+    code = domain_read_config(domain, &config, error);
+    if (!code && !domain_kind_of(&config)->save)
+        code = domain_kind_cannot(domain_kind_of(&config), "saved", error);
+    domain_config_free(&config);
+    return code;
+}
+
+int domain_save(struct domain *domain, const char *path, const struct domain_save_options *options,
+                struct error *error)
+{
+    struct saver saver = {.options = options, .path = path, .fd = -1, .process = -1};
+    char control[PATH_MAX];
+    int code = look(&saver, domain, error);
+    if (!code)
+        code = check_old(path, options->force, error);
+    if (!code)
+        code = open_beside(&saver, error);
+    domain_run_path(domain, DOMAIN_CONTROL_FILE, control);
+    if (!code)
+        code = qmp_client_connect(&saver.client, control, ANSWER_MS, error);
+    if (!code)
+        code = save(&saver, error);
+    if (code)
+        error_prefix(error, "cannot save %s: ", domain->name);
+    if (saver.beside[0])
+        unlink(saver.beside);
+    if (saver.fd >= 0)
+        close(saver.fd);
+    if (saver.process >= 0)
+        close(saver.process);
+    qmp_client_close(saver.client);
+    return code;
+}

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Machines that are saved to a file and go on from it, as if nothing had been."""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from conftest import VISOR
+from store import TIMEOUT, Store
+from test_domain import kernel, store  # noqa: F401 (fixtures)
+
+MOMENTS = int(os.environ.get("VISOR_TEST_MOMENTS", "40"))
+RUN_MOMENTS = 10  # of one run
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    """A kernel that computes a checksum for some seconds; see its source."""
+    path = tmp_path_factory.mktemp("work") / "work"
+    source = pathlib.Path(__file__).with_name("state_kernel.c")
+    subprocess.run(["gcc", "-m32", "-O2", "-march=pentium3", "-mfpmath=387", "-ffreestanding", "-fno-pie",
+                    "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-nostdlib",
+                    "-static", "-Wl,-Ttext=0x200000,-e,entry,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
+                    "-o", path, source], check=True)
+    return path
+
+
+@pytest.fixture
+def workers(tmp_path, work):
+    store = Store(tmp_path / "workers", work)  # noqa: F811
+    yield store
+    store.run("rm", "--force", "--all")
+
+
+def checksums(store, name):  # noqa: F811
+    return re.findall("SUM ([0-9a-f]{16})\r?\n", store.ok("logs", name))
+
+
+def wait_for_end(store, name):  # noqa: F811
+    assert store.ok("wait", name) == "0\n"
+    assert store.state(name)["reason"] == "off"
+
+
+@pytest.fixture(scope="session")
+def expected(work, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("expected") / "store", work)  # noqa: F811
+    began = time.monotonic()
+    store.start("undisturbed")
+    wait_for_end(store, "undisturbed")
+    took = time.monotonic() - began
+    sums = checksums(store, "undisturbed")
+    store.ok("rm", "undisturbed")
+    assert len(sums) == 1
+    return sums[0], took
+
+
+@pytest.mark.parametrize("run", range((MOMENTS + RUN_MOMENTS - 1) // RUN_MOMENTS))
+def test_random_moments(workers, expected, tmp_path, run):
+    """Saved again and again, in all ways, the guest has the same result in the end; and so has each copy of it that
+    goes on from one of the files."""
+    result, took = expected
+    rng = random.Random(run)
+    workers.start("worker", "--cpus", str(1 + run % 2))
+    files = []
+    for moment in range(RUN_MOMENTS):
+        time.sleep(rng.uniform(0, took / RUN_MOMENTS))
+        if workers.state("worker")["status"] != "running":
+            break
+        path = tmp_path / f"state-{moment % 3}"
+        keep = rng.random() < 0.3
+        saved = workers.run("save", *rng.sample(["--compress"], rng.randrange(2)),
+                            *(["--keep-running"] if keep else []), "worker", path)
+        if saved.returncode:
+            assert "does not run" in saved.stderr or "end" in saved.stderr, saved.stderr
+            break
+        files.append(path)
+        if not keep:
+            state = workers.state("worker")
+            assert (state["status"], state["exit_status"], state["reason"]) == ("exited", 0, "saved")
+            workers.ok("restore", *rng.sample(["--verify"], rng.randrange(2)), path)
+    wait_for_end(workers, "worker")
+    assert checksums(workers, "worker") == [result]
+    assert files
+    for number, path in enumerate(set(files)):
+        workers.ok("restore", "--name", f"copy{number}", path)
+    for number in range(len(set(files))):
+        wait_for_end(workers, f"copy{number}")
+        assert checksums(workers, f"copy{number}") == [result]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]  # nothing half written
+
+
+def test_the_domain_itself_goes_on(store, tmp_path):  # noqa: F811
+    identity = store.start("web")
+    store.wait_for_log("web", "READY")
+    file = tmp_path / "web.state"
+    assert store.ok("save", "web", file) == "web\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_blocks * 512 < 1 << 20  # of 16 MiB
+    assert "Exited (0, saved)" in store.ok("ps", "-a")
+    assert store.ok("restore", file) == f"{identity}\n"
+    store.send("web", "abc")
+    store.wait_for_log("web", "abc")
+    assert store.ok("logs", "web").count("READY") == 1  # it was not started anew
+    store.ok("rename", "web", "shop")
+    store.ok("save", "shop", file)
+    store.ok("restore", file)
+    assert store.state("shop")["status"] == "running"
+    store.ok("stop", "shop")
+    assert store.state("shop")["reason"] == "off"
+    store.ok("start", "shop")  # and this is a start like any other
+    store.wait_for_log("shop", "READY", 2)
+
+
+def test_another_domain_goes_on(store, tmp_path):  # noqa: F811
+    identity = store.start("web", "--label", "a=b")
+    store.wait_for_log("web", "READY")
+    file = tmp_path / "web.state"
+    store.ok("save", "--keep-running", "web", file)
+    assert store.state("web")["status"] == "running"
+    refused = store.run("restore", file)
+    assert refused.returncode == 126 and "web runs" in refused.stderr and "--name" in refused.stderr
+    other = store.ok("restore", "--name", "copy", file).strip()
+    assert other != identity
+    assert json.loads(store.ok("inspect", "copy"))[0]["config"] == json.loads(store.ok("inspect", "web"))[0]["config"]
+    store.send("copy", "x")
+    store.wait_for_log("copy", "x")
+    store.ok("rm", "--force", "web", "copy")
+    store.ok("restore", file)  # nobody has the name
+    assert store.ok("ps", "--format", "{{.Name}}") == "web\n"
+    store.ok("rm", "--force", "web")
+    store.start("web")
+    refused = store.run("restore", file)
+    assert refused.returncode == 126 and 'a domain "web" already' in refused.stderr
+    assert store.check_whole() == {"web"}
+
+
+def test_what_was_paused_stays_so(store, tmp_path):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    store.ok("pause", "web")
+    store.ok("save", "--keep-running", "web", tmp_path / "state")
+    assert store.state("web")["status"] == "paused"
+    store.ok("resume", "web")
+    store.ok("save", "--keep-running", "web", tmp_path / "state")
+    assert store.state("web")["status"] == "running"
+
+
+def test_removed_after_its_end(store, tmp_path):  # noqa: F811
+    store.start("brief", "--rm")
+    store.wait_for_log("brief", "READY")
+    store.ok("save", "brief", tmp_path / "state")
+    assert store.check_whole() == set()
+    store.ok("restore", tmp_path / "state")
+    assert store.check_whole() == {"brief"}
+    store.ok("stop", "brief")
+    assert store.check_whole() == set()
+
+
+def test_a_restart_policy_begins_anew(store, tmp_path):  # noqa: F811
+    store.start("web", "--restart", "always")
+    store.wait_for_log("web", "READY")
+    store.ok("save", "web", tmp_path / "state")
+    assert store.state("web")["status"] == "exited"
+    store.ok("restore", tmp_path / "state")
+    store.send("web", "Q")
+    store.wait_for_log("web", "READY", 2)
+    store.ok("stop", "web")
+
+
+# -- disks ---------------------------------------------------------------------------------------------------
+
+def test_disks_must_be_what_they_were(store, tmp_path):  # noqa: F811
+    disk, file = tmp_path / "disk.img", tmp_path / "state"
+    disk.write_bytes(bytes(1 << 20))
+    store.start("web", "--disk", disk)
+    store.wait_for_log("web", "READY")
+    store.ok("save", "web", file)
+    kept = disk.stat()
+    store.ok("restore", file)
+    store.ok("save", "web", file)
+
+    disk.write_bytes(b"x" * (1 << 20))
+    refused = store.run("restore", file)
+    assert refused.returncode == 126
+    assert f"the disk {disk} has been written since" in refused.stderr and "--force" in refused.stderr
+    assert store.state("web")["status"] == "exited"
+    refused = store.run("restore", "--name", "copy", file)
+    assert refused.returncode == 126 and store.check_whole() == {"web"}
+    store.ok("restore", "--force", file)
+    store.ok("kill", "web")
+    os.utime(disk, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    store.ok("restore", file)
+    store.ok("kill", "web")
+
+    disk.write_bytes(bytes(2 << 20))
+    refused = store.run("restore", "--force", file)
+    assert refused.returncode == 126 and "had 1048576 bytes and has 2097152 now" in refused.stderr
+    disk.unlink()
+    refused = store.run("restore", file)
+    assert refused.returncode == 126 and f"the disk {disk} does not exist" in refused.stderr
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+
+def one_line(result):
+    """The reason, in one line and perhaps a hint."""
+    lines = result.stderr.splitlines()
+    assert result.returncode == 126 and lines[0].startswith("visor: ") and len(lines) <= 2, result.stderr
+    assert len(lines) == 1 or lines[1].startswith("  hint: ")
+    return result.stderr
+
+
+def test_files_that_are_no_saved_machine(store, tmp_path, kernel):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    good = tmp_path / "good"
+    store.ok("save", "web", good)
+    data = good.read_bytes()
+    bad = tmp_path / "bad"
+
+    def refused(content):
+        bad.write_bytes(content)
+        result = store.run("restore", "--verify", bad)
+        assert store.state("web")["status"] == "exited"
+        return one_line(result)
+
+    assert "no saved domain" in refused(b"")
+    assert "no saved domain" in refused(kernel.read_bytes())
+    assert "cut off" in refused(data[:-1])
+    assert "cut off" in refused(data[:4096])
+    assert "cut off" in refused(data + b"x")
+    assert "format 2, known is 1" in refused(data[:8] + b"\2" + data[9:])
+    assert "not written to its end" in refused(data[:7] + b"?" + data[8:])
+    for at in range(64, len(data), len(data) // 50):
+        if data[at]:
+            assert "damaged" in refused(data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
+    assert "No such file" in one_line(store.run("restore", tmp_path / "nothing"))
+    assert "no saved domain" in one_line(store.run("restore", tmp_path))
+    store.ok("restore", "--verify", good)
+
+
+def test_saving_that_fails_changes_nothing(store, tmp_path):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    precious = tmp_path / "disk.img"
+    precious.write_bytes(b"what somebody needs")
+    for words, reason in [(("web", precious), "no saved domain"), (("web", tmp_path), "no file"),
+                          (("web", tmp_path / "no" / "where"), "No such file"), (("nobody", precious), "no domain")]:
+        result = store.run("save", *words)
+        assert result.returncode == 1 and reason in result.stderr
+    assert precious.read_bytes() == b"what somebody needs"
+    assert store.state("web")["status"] == "running"
+    store.ok("save", "--force", "--keep-running", "web", precious)
+    store.ok("save", "web", precious)  # which is one now
+    result = store.run("save", "web", precious)
+    assert result.returncode == 1 and "does not run" in result.stderr
+    result = store.run("save", "web")
+    assert result.returncode == 2 and "hint" in result.stderr
+    assert store.run("restore").returncode == 2
+
+
+def test_a_full_disk(workers, tmp_path, expected):
+    """The machine goes on as if nobody had tried."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted")
+    try:
+        workers.start("worker")
+        workers.wait_for_log("worker", "READY")
+        result = workers.run("save", "worker", small / "state")
+        assert result.returncode == 1 and "No space left" in result.stderr, result
+        assert list(small.iterdir()) == []
+        assert workers.state("worker")["status"] == "running"
+        wait_for_end(workers, "worker")
+        assert checksums(workers, "worker") == [expected[0]]
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_the_command_dies(workers, tmp_path, expected):
+    """Whenever it does there is a machine, which at most has to be told to go on."""
+    workers.start("worker")
+    for _ in range(10):
+        command = subprocess.Popen([VISOR, "save", "worker", tmp_path / "state"], env=workers.environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.02))
+        command.kill()
+        command.wait()
+        deadline = time.monotonic() + TIMEOUT
+        while workers.state("worker")["status"] not in ("running", "exited"):
+            workers.run("resume", "worker")
+            assert time.monotonic() < deadline
+        state = workers.state("worker")
+        if state["status"] == "exited":
+            assert state["reason"] in ("saved", "off")
+            if state["reason"] == "off":
+                break
+            workers.ok("restore", tmp_path / "state")
+    wait_for_end(workers, "worker")
+    assert checksums(workers, "worker") == [expected[0]]
+
+
+def test_kinds_that_cannot(store, tmp_path):  # noqa: F811
+    store.ok("run", "-d", "--name", "program", shutil.which("sleep"), "100")
+    result = store.run("save", "program", tmp_path / "state")
+    assert result.returncode == 1 and "a program cannot be saved" in result.stderr
+    assert not (tmp_path / "state").exists()
