@@ -83,19 +83,6 @@ static int disks_check(const json_t *document, const struct block_options *disks
 
 /* -- saving ---------------------------------------------------------------------------------------------- */
 
-static int check_disks(const struct machine_state *state, struct error *error)
-{
-    for (unsigned i = 0; i < state->disk_count; i++) {
-        if (!state->disks[i].snapshot)
-            continue;
-        error_set(error, -EOPNOTSUPP, "what the guest has written to the disk %s is in no file",
-                  state->disks[i].path);
-        error_hint(error, "a machine with --snapshot, or a disk with snapshot, cannot be saved yet");
-        return -EOPNOTSUPP;
-    }
-    return 0;
-}
-
 static int write_all(struct machine_state *state, struct error *error)
 {
     const struct machine_save_options options = {.compress = state->save->compress, .now = time_now()};
@@ -148,9 +135,6 @@ int machine_state_save(struct machine_state *state, struct domain_save *save, st
 {
     if (state->save)
         return error_set(error, -EBUSY, "the machine is being saved already");
-    int code = check_disks(state, error);
-    if (code)
-        return code;
     state->save = save;
     if (!state->is_saved)
         state->was_paused = state->machine->pauses & MACHINE_PAUSE_USER;

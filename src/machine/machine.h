@@ -61,6 +61,8 @@ enum machine_pause {
 
 struct machine;
 struct qmp_table;
+struct state_reader;
+struct state_writer;
 
 struct machine_config {
     const struct machine_type *type;
@@ -89,6 +91,10 @@ struct machine_type {
     /* What devices have under way in the guest's memory, which must end before they are reset, or freed. The
      * loop's thread will get it done. May be NULL: nothing ever. */
     unsigned (*pending)(struct machine *machine);
+    /* Writes what the board's backends have that nothing else keeps, as sections of its own; and reads it,
+     * before anything is loaded. May be NULL. */
+    int (*save)(struct machine *machine, struct state_writer *writer, struct error *error);
+    int (*restore)(struct machine *machine, struct state_reader *reader, struct error *error);
     /* The devices were loaded, so many seconds after they were saved: what was under way then is begun again,
      * and what follows the host's time does so. May be NULL. */
     void (*loaded)(struct machine *machine, int64_t seconds);

@@ -204,6 +204,8 @@ int machine_save(struct machine *machine, struct state_writer *writer,
         code = save_vcpus(machine, writer, error);
     if (!code)
         code = save_devices(writer, "devices", &machine->devices, error);
+    if (!code && machine->type->save)
+        code = machine->type->save(machine, writer, error);
     return code ? code : machine_memory_save(machine->ram, writer, options->compress, error);
 }
 
@@ -244,6 +246,8 @@ static int read_parts(struct machine *machine, struct loader *loader, struct sta
         code = state_read(reader, "devices", 1, NULL, &loader->devices, error);
     if (!code)
         code = machine_memory_plan(&loader->memory, reader, machine->ram->size, error);
+    if (!code && machine->type->restore)
+        code = machine->type->restore(machine, reader, error);
     return code ? code : state_reader_check(reader, error);
 }
 

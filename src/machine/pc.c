@@ -292,6 +292,8 @@ const struct machine_type machine_pc = {
     .load = pc_load,
     .power_button = pc_power_button,
     .pending = pc_pending,
+    .save = pc_save,
+    .restore = pc_restore,
     .loaded = pc_loaded,
     .qmp = &pc_qmp,
 };

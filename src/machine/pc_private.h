@@ -38,6 +38,13 @@ void pc_loaded(struct machine *machine, int64_t seconds);
 /* What of its memory the guest has not given away. */
 uint64_t pc_guest_memory(const struct pc *pc);
 
+/* -- pc_state.c -------------------------------------------------------------------------------------------
+ */
+
+/* What disks with `snapshot` keep, in sections "disk0" and "disk0-data" and so on. */
+int pc_save(struct machine *machine, struct state_writer *writer, struct error *error);
+int pc_restore(struct machine *machine, struct state_reader *reader, struct error *error);
+
 /* -- pc_qmp.c -------------------------------------------------------------------------------------------- */
 
 extern const struct qmp_table pc_qmp; /* what is asked is the struct machine */

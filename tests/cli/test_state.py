@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Machines that are saved to a file and go on from it, as if nothing had been."""
+import hashlib
 import json
 import os
 import pathlib
 import random
 import re
 import shutil
+import socketserver
 import subprocess
+import threading
 import time
 
 import pytest
 
 from conftest import VISOR
+from guest_kernel import BALLOON, DISK, NET, GuestKernel
 from store import TIMEOUT, Store
 from test_domain import kernel, store  # noqa: F401 (fixtures)
 
@@ -204,6 +208,84 @@ def test_disks_must_be_what_they_were(store, tmp_path):  # noqa: F811
     disk.unlink()
     refused = store.run("restore", file)
     assert refused.returncode == 126 and f"the disk {disk} does not exist" in refused.stderr
+
+
+BLOCK, ROUND, ROUNDS = 4096, 74 * 4096, 80
+
+
+def test_linux_and_its_disks(store, tmp_path):  # noqa: F811
+    """Linux writes two disks and reads them again, past its cache, while it is saved and restored; of one the
+    writes are thrown away in the end, and until then they are in the file."""
+    content = {name: bytearray(8 << 20) for name in ("vda", "vdb")}
+    disks = {name: tmp_path / name for name in content}
+    for name, path in disks.items():
+        path.write_bytes(content[name])
+        for number in range(1, ROUNDS + 1):
+            line = f"{number} {name}\n".encode()
+            at = number * 3 * BLOCK
+            content[name][at:at + ROUND] = (line * (ROUND // len(line) + 1))[:ROUND]
+    guest = GuestKernel()
+    initrd = guest.initrd(tmp_path, f"""load {' '.join(DISK)}
+        for i in $(seq 1 {ROUNDS}); do
+            for d in vda vdb; do
+                yes "$i $d" | head -c {ROUND} >/tmp/piece
+                dd if=/tmp/piece of=/dev/$d bs={BLOCK} seek=$((i * 3)) conv=notrunc,fsync 2>/dev/null
+                echo 3 >/proc/sys/vm/drop_caches
+                dd if=/dev/$d bs={BLOCK} skip=$((i * 3)) count=74 2>/dev/null | cmp - /tmp/piece || echo BROKEN
+            done
+            echo ROUND-$i
+        done
+        md5sum /dev/vda /dev/vdb
+        poweroff -f""")
+    store.ok("run", "-d", "--name", "linux", "--kernel", guest.image, "--initrd", initrd, "--memory", "256M",
+             "--cpus", "2", "--disk", disks["vda"], "--disk", f"{disks['vdb']},snapshot")
+    store.wait_for_log("linux", "ROUND-1\n")
+    saved = 0
+    for moment in range(8):
+        time.sleep(random.uniform(0, 0.5))
+        path = tmp_path / f"state-{moment % 2}"
+        if store.run("save", *(["--compress"] if moment % 4 == 3 else []), "linux", path).returncode:
+            break
+        store.ok("restore", path)
+        saved += 1
+    assert saved >= 2
+    wait_for_end(store, "linux")
+    log = store.ok("logs", "linux")
+    assert "BROKEN" not in log
+    for name, path in disks.items():
+        assert f"{hashlib.md5(content[name]).hexdigest()}  /dev/{name}" in log
+    assert disks["vda"].read_bytes() == content["vda"]
+    assert disks["vdb"].read_bytes() == bytes(8 << 20)
+
+
+def test_linux_and_its_network(store, tmp_path):  # noqa: F811
+    """What was under way ends with the old process; new connections work, by the same card."""
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"answer to " + self.rfile.readline())
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    guest = GuestKernel()
+    initrd = guest.initrd(tmp_path, f"""load {' '.join(DISK + NET + BALLOON)}
+        ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up
+        for i in $(seq 1 120); do
+            until echo $i | nc -w 1 10.0.2.2 {server.server_address[1]} >/tmp/answer && [ -s /tmp/answer ]; do :; done
+            echo "ROUND-$(cat /tmp/answer)"
+        done
+        poweroff -f""")
+    store.ok("run", "-d", "--name", "linux", "--kernel", guest.image, "--initrd", initrd, "--memory", "256M")
+    store.wait_for_log("linux", "ROUND-answer to 1\n")
+    for _ in range(4):
+        time.sleep(random.uniform(0, 0.3))
+        if store.run("save", "linux", tmp_path / "state").returncode:
+            break
+        store.ok("restore", tmp_path / "state")
+    wait_for_end(store, "linux")
+    server.shutdown()
+    log = store.ok("logs", "linux")
+    for number in range(1, 121):
+        assert f"ROUND-answer to {number}\n" in log
 
 
 # -- what is refused -----------------------------------------------------------------------------------------

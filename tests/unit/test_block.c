@@ -342,6 +342,43 @@ static void test_snapshot(void **state)
     snapshot_test(",snapshot,cache=none");
 }
 
+/* What a snapshot keeps, in another one, makes the same disk of it; and only snapshots keep something. */
+static void test_snapshot_kept(void **state)
+{
+    (void)state;
+    static uint8_t kept[SIZE];
+    static bool is_kept[SIZE / 4096];
+    uint64_t offset, length;
+    model_make();
+    disk_open(",snapshot");
+    offset = 0;
+    assert_true(block_keeps(disk));
+    assert_false(block_next_kept(disk, &offset, &length));
+    srand(13);
+    random_run(150);
+    unsigned runs = 0;
+    for (offset = 0; block_next_kept(disk, &offset, &length); offset += length, runs++) {
+        assert_true(length && !(offset % 4096) && offset + length <= SIZE);
+        assert_int_equal(block_read_now(disk, offset, kept + offset, length), 0);
+        memset(is_kept + offset / 4096, true, (length + 4095) / 4096);
+    }
+    assert_in_range(runs, 5, SIZE / 4096);
+    block_close(disk);
+    disk_open(",snapshot");
+    for (offset = 0; offset < SIZE; offset += 4096)
+        assert_int_equal(!is_kept[offset / 4096] || block_keep(disk, offset, kept + offset, 4096) == 0, 1);
+    assert_int_equal(block_keep(disk, 512, kept, 4096), -EINVAL);
+    assert_int_equal(block_keep(disk, 0, kept, 512), -EINVAL);
+    assert_int_equal(block_keep(disk, SIZE, kept, 4096), -EINVAL);
+    check_all();
+    random_run(500);
+    check_all();
+    block_close(disk);
+    disk_open("");
+    assert_false(block_keeps(disk));
+    block_close(disk);
+}
+
 /* Two sectors of a cluster that are written at once, as the first of it, again and again. */
 static struct block_request twins[8];
 static unsigned twins_left;
@@ -651,6 +688,7 @@ int main(void)
         TEST(test_random_threads),
         TEST(test_random_direct),
         TEST(test_snapshot),
+        TEST(test_snapshot_kept),
         TEST(test_snapshot_cluster),
         TEST(test_incomplete_sector),
         TEST(test_many_pieces),

@@ -11,6 +11,7 @@
 #define VISOR_BACKEND_BLOCK_BLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -43,6 +44,9 @@ struct block_ops {
     void (*submit)(struct block_backend *backend, struct block_request *request);
     void (*kick)(struct block_backend *backend);
     int (*read_now)(struct block_backend *backend, uint64_t offset, void *buffer, uint64_t length);
+    /* Of a disk that keeps what is written to itself, NULL of others: see below. */
+    bool (*next_kept)(struct block_backend *backend, uint64_t *offset, uint64_t *length);
+    int (*keep)(struct block_backend *backend, uint64_t offset, const void *buffer, uint64_t length);
     void (*close)(struct block_backend *backend); /* nothing is under way; frees it */
 };
 
@@ -71,6 +75,28 @@ static inline int block_read_now(struct block_backend *backend, uint64_t offset,
                                  uint64_t length)
 {
     return backend->ops->read_now(backend, offset, buffer, length);
+}
+
+/*
+ * A disk with `snapshot` keeps what is written: it is lost with it, unless it is saved. While nothing is
+ * under way: the next run of bytes, from *offset on, that are not what the disk had; false: there is none.
+ * They are read by block_read_now(), and block_keep() writes them to another such disk, before its machine
+ * runs: offset and length as they were. 0 or a negative errno.
+ */
+static inline bool block_keeps(const struct block_backend *backend)
+{
+    return backend->ops->keep != NULL;
+}
+
+static inline bool block_next_kept(struct block_backend *backend, uint64_t *offset, uint64_t *length)
+{
+    return backend->ops->next_kept(backend, offset, length);
+}
+
+static inline int block_keep(struct block_backend *backend, uint64_t offset, const void *buffer,
+                             uint64_t length)
+{
+    return backend->ops->keep(backend, offset, buffer, length);
 }
 
 #endif

@@ -36,6 +36,7 @@ struct overlay_task {
 struct overlay {
     struct block_backend block;
     struct block_backend *base, *top;
+    int top_fd; /* the top's */
     struct loop *loop;
     uint64_t *present; /* a bit for each cluster */
     struct overlay_task *fills;
@@ -475,7 +476,48 @@ static void overlay_close(struct block_backend *backend)
     free(overlay);
 }
 
-static const struct block_ops overlay_ops = {overlay_submit, overlay_kick, overlay_read_now, overlay_close};
+static bool overlay_next_kept(struct block_backend *backend, uint64_t *offset, uint64_t *length)
+{
+    const struct overlay *overlay = (struct overlay *)backend;
+    const uint64_t clusters = (backend->size + CLUSTER - 1) / CLUSTER;
+    uint64_t cluster = (*offset + CLUSTER - 1) / CLUSTER;
+    while (cluster < clusters && !cluster_present(overlay, cluster))
+        cluster += overlay->present[cluster / 64] >> cluster % 64 ? 1 : 64 - cluster % 64;
+    if (cluster >= clusters)
+        return false;
+    *offset = cluster * CLUSTER;
+    *length = run_end(overlay, *offset, backend->size) - *offset;
+    return true;
+}
+
+static int overlay_keep(struct block_backend *backend, uint64_t offset, const void *buffer, uint64_t length)
+{
+    struct overlay *overlay = (struct overlay *)backend;
+    const uint64_t end = offset + length;
+    if (offset % CLUSTER || end > backend->size || end < offset || (end % CLUSTER && end != backend->size))
+        return -EINVAL;
+    for (const uint8_t *from = buffer; offset < end;) {
+        ssize_t some = pwrite(overlay->top_fd, from, end - offset, (off_t)offset);
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some <= 0)
+            return some ? -errno : -EIO;
+        for (uint64_t i = offset / CLUSTER; i * CLUSTER < offset + (uint64_t)some; i++)
+            overlay->present[i / 64] |= UINT64_C(1) << (i % 64);
+        from += some;
+        offset += (uint64_t)some;
+    }
+    return 0;
+}
+
+static const struct block_ops overlay_ops = {
+    .submit = overlay_submit,
+    .kick = overlay_kick,
+    .read_now = overlay_read_now,
+    .next_kept = overlay_next_kept,
+    .keep = overlay_keep,
+    .close = overlay_close,
+};
 
 /* The temporary file: where the user wants such files, but not, unless asked to, in memory. */
 static int temporary_open(uint64_t size, struct error *error)
@@ -508,6 +550,7 @@ static int overlay_open_top(struct overlay *overlay, const struct block_options 
     int code = raw_open_file(&overlay->top, &file, &top, overlay->loop, error);
     if (code)
         close(file.fd);
+    overlay->top_fd = file.fd;
     return code;
 }
 

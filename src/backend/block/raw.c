@@ -482,7 +482,8 @@ static void raw_close(struct block_backend *backend)
     free(raw);
 }
 
-static const struct block_ops raw_ops = {raw_submit, raw_kick, raw_read_now, raw_close};
+static const struct block_ops raw_ops = {
+    .submit = raw_submit, .kick = raw_kick, .read_now = raw_read_now, .close = raw_close};
 
 int raw_open_file(struct block_backend **out, const struct raw_file *file,
                   const struct block_options *options, struct loop *loop, struct error *error)
