@@ -308,8 +308,11 @@ static void copy_code(struct code_cache *cache, uint32_t index, const struct cod
         if (from->direct)
             put32(cache, block->code + from->direct, from->store - (from->direct + 4));
     }
-    memcpy(&cache->restarts[block->restarts], code->restarts, code->restart_count * sizeof *code->restarts);
-    memcpy(&cache->insns[block->insns], code->insns, code->insn_count * sizeof *code->insns);
+    if (code->restart_count) /* without any there may be no array */
+        memcpy(&cache->restarts[block->restarts], code->restarts,
+               code->restart_count * sizeof *code->restarts);
+    if (code->insn_count)
+        memcpy(&cache->insns[block->insns], code->insns, code->insn_count * sizeof *code->insns);
 }
 
 /* The entry of the page of an address; there is room. */
