@@ -189,11 +189,14 @@ def test_listener_is_not_the_programs(make_jail, way):  # noqa: F811
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
+        listener.settimeout(TIMEOUT)
         if way == "exec":
             jail.start("wait")
             jail.wait_for("running")
-            state = jail.state_root / jail.id / "config.json"
-            state.write_text(json.dumps({**jail.config, "linux": {**jail.config["linux"], "seccomp": filter_}}))
+            record = jail.state_root / jail.id / "record"  # two lines, and the configuration
+            head = record.read_bytes().split(b"\n", 2)[:2]
+            changed = {**jail.config, "linux": {**jail.config["linux"], "seccomp": filter_}}
+            record.write_bytes(b"\n".join([*head, json.dumps(changed).encode()]))
             found = Findings(jail.run("exec", jail.id, "/bin/descriptors", jail.marker, check=True).stdout)
         else:
             jail.config["linux"]["seccomp"] = filter_
