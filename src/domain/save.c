@@ -163,10 +163,13 @@ int domain_save(struct domain *domain, const char *path, const struct domain_sav
     if (!code)
         code = open_beside(&saver, error);
     domain_run_path(domain, DOMAIN_CONTROL_FILE, control);
-    if (!code)
+    if (!code) {
         code = qmp_client_connect(&saver.client, control, ANSWER_MS, error);
-    if (!code)
-        code = save(&saver, error);
+        if (!code)
+            code = save(&saver, error);
+        if (code == -ENOENT || code == -ECONNREFUSED || code == -ECONNRESET) /* the socket is no more */
+            code = error_set(error, -ESRCH, "it has come to its end");
+    }
     if (code)
         error_prefix(error, "cannot save %s: ", domain->name);
     if (saver.beside[0])
