@@ -631,6 +631,20 @@ def test_creator_killed_leaves_nothing_running(runtime):
     assert not any((runtime.top / "state").iterdir())
 
 
+def test_a_container_of_visor_itself_is_entered(runtime):
+    """Its program is visor's own file, which it was given: that it is made and started is known by something else."""
+    runtime.config["mounts"].append({"destination": "/visor", "source": str(VISOR), "options": ["bind"]})
+    runtime.config["process"].update(args=["/visor", "events"], env=["PATH=/bin", "VISOR_STORE=/dev/shm/store"])
+    runtime.write()
+    with subprocess.Popen(runtime.command("run", "--bundle", runtime.bundle, runtime.id), stdin=subprocess.DEVNULL):
+        try:
+            runtime.wait_for("running")
+            done = runtime.run("exec", runtime.id, "echo", "entered")
+        finally:
+            runtime.run("delete", "--force", runtime.id)
+    assert (done.stdout, done.stderr) == ("entered\n", "")
+
+
 def test_run_is_not_entered_while_it_is_made(runtime):
     """Its first process has the host's root then."""
     runtime.config["hooks"] = {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "1"]}]}

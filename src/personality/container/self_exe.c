@@ -22,8 +22,9 @@
 extern const unsigned char launch_image[];
 extern const size_t launch_image_size;
 
-#define SELF      "/proc/self/exe"
-#define WORDS_MAX (4 << 20) /* bytes of the command line; above what the kernel takes */
+#define SELF        "/proc/self/exe"
+#define FORKED_ONLY 0x40      /* PF_FORKNOEXEC of the kernel's task_struct.flags */
+#define WORDS_MAX   (4 << 20) /* bytes of the command line; above what the kernel takes */
 
 /* A copy in memory has no name anywhere; on an overlay nobody can write. */
 static bool leads_to_file(const char *path)
@@ -122,14 +123,30 @@ bool self_exe_is_exposed(void)
     return leads_to_file(SELF);
 }
 
+/* Whether a process was made by fork() and has executed nothing since (PF_FORKNOEXEC): the ninth of the
+ * fields of proc(5)'s stat, of which the second may have anything in it, but for the last bracket. */
+static bool has_executed_nothing(pid_t pid)
+{
+    char path[32], text[512];
+    unsigned flags = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    const char *end = strrchr(text, ')');
+    return end && sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & FORKED_ONLY;
+}
+
 bool self_exe_is_exposed_by(pid_t pid)
 {
     char path[32];
     struct stat own, other;
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
-    /* on an overlay it has another device, but these are the same */
-    return leads_to_file(path) && stat(SELF, &own) == 0 && stat(path, &other) == 0 &&
-           own.st_ino == other.st_ino && own.st_size == other.st_size;
+    /* What CRIU has brought back has executed nothing either; a copy of visor's file has another number. */
+    return has_executed_nothing(pid) && leads_to_file(path) && stat(SELF, &own) == 0 &&
+           stat(path, &other) == 0 && own.st_size == other.st_size;
 }
 
 int self_exe_open(struct error *error)

@@ -19,7 +19,8 @@
 
 /* Whether visor's file needs protection at all. */
 bool self_exe_is_exposed(void);
-/* Whether that process executes visor, and who may look into it could write to visor's file. */
+/* Whether that process, of visor's, has executed no program yet, and who may look into it could write to
+ * visor's file. */
 bool self_exe_is_exposed_by(pid_t pid);
 
 /* To be called before anything else is done: this process may begin again, with the same command line. */
