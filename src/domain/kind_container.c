@@ -200,12 +200,21 @@ static void container_ended(void *opaque, unsigned events)
     loop_stop(own->run->loop);
 }
 
+static int container_signal(const struct container_run *own, int number, struct error *error)
+{
+    if (own->made.pid <= 0) /* it has just ended: this would be a signal to ourselves */
+        return error_set(error, -ESRCH, "the container has ended");
+    return kill(own->made.pid, number) < 0
+               ? error_set(error, -errno, "cannot send the container a signal: %s", strerror(errno))
+               : 0;
+}
+
 /* What is frozen does not die of it before it goes on. */
 static void container_end(struct domain_run *run)
 {
     const struct container_run *own = run->own;
     struct error error = ERROR_INIT;
-    kill(own->made.pid, SIGKILL);
+    container_signal(own, SIGKILL, NULL);
     if (run->paused && container_freeze(own->state_root, run->domain->id, false, &error))
         error_report(&error);
 }
@@ -294,13 +303,6 @@ static void container_run_until_end(struct domain_run *run, struct domain_end *e
     own->made.pid = 0;
     if (end->status == 128 + SIGKILL && !end->asked && oom_kills(own->oom))
         snprintf(end->reason, sizeof end->reason, "out of memory");
-}
-
-static int container_signal(const struct container_run *own, int number, struct error *error)
-{
-    return kill(own->made.pid, number) < 0
-               ? error_set(error, -errno, "cannot send the container a signal: %s", strerror(errno))
-               : 0;
 }
 
 static int container_stop(struct domain_run *run, struct error *error)
