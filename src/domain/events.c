@@ -25,11 +25,6 @@ const char *const domain_event_names[] = {
     [DOMAIN_EVENT_UPDATE] = "update", [DOMAIN_EVENT_REMOVE] = "remove", NULL,
 };
 
-const char *domain_event_text(enum domain_event event)
-{
-    return domain_event_names[event];
-}
-
 /* -- writing --------------------------------------------------------------------------------------------- */
 
 /* Whether the open file is the one with that name. */

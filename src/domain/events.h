@@ -22,8 +22,6 @@
 #define DOMAIN_EVENTS_OLD  "events.1"
 #define DOMAIN_EVENTS_MAX  (1u << 20) /* bytes of one file */
 
-/* "exit". */
-const char *domain_event_text(enum domain_event event);
 /* Ends with NULL. */
 extern const char *const domain_event_names[];
 
