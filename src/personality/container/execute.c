@@ -43,8 +43,8 @@ struct executing {
     struct oci_process process;
     struct limits limits;
     int first;          /* the container's first process */
-    int root;           /* its root, for a container without a mount namespace */
-    int console_socket; /* */
+    int root;           /* its root */
+    int console_socket; /* -1: none */
     int channel;
     uint64_t namespaces; /* to join */
     struct container_user user;
