@@ -571,8 +571,8 @@ def test_state_of_another_user(make_jail):  # noqa: F811
     record = {"ociVersion": "1.1.0", "id": "false", "bundle": "/", "rootfs": "/", "created": "", "pid": os.getpid(),
               "startTime": 1}
     (jail.state_root / "false").mkdir(parents=True)
-    (jail.state_root / "false/record.json").write_text(json.dumps(record))
-    for path in (jail.state_root, jail.state_root / "false", jail.state_root / "false/record.json"):
+    (jail.state_root / "false/record").write_text(json.dumps(record))
+    for path in (jail.state_root, jail.state_root / "false", jail.state_root / "false/record"):
         os.chown(path, 1234, 1234)
         os.chmod(path, 0o777)
     for words in (["state", "false"], ["kill", "false"], ["delete", "--force", "false"], ["run", "--bundle", jail.bundle, "new"]):
