@@ -122,6 +122,19 @@ const struct qmp_command *qmp_call_command(const struct qmp_call *call);
 struct qmp_server *qmp_call_server(const struct qmp_call *call);
 /* The descriptor that came with the command (SCM_RIGHTS), which is the caller's then; -1: none has. */
 int qmp_call_take_descriptor(struct qmp_call *call);
+/*
+ * What a client has begun and has not brought to its end when it goes. gone() is called exactly once, on the
+ * loop's thread under its lock: when the client has gone, or the server, before qmp_server_free() comes back;
+ * if the command is still under way, maybe before it is answered. The struct is the caller's until then.
+ */
+struct qmp_leave {
+    void (*gone)(void *opaque);
+    void *opaque;
+    struct qmp_leave *next; /* the client's */
+};
+/* In a command's function. */
+void qmp_call_await_leave(struct qmp_call *call, struct qmp_leave *leave);
+
 /* For a function that is about to fail: the class of its error. */
 void qmp_call_set_class(struct qmp_call *call, enum qmp_class error_class);
 

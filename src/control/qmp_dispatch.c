@@ -58,6 +58,12 @@ int qmp_call_take_descriptor(struct qmp_call *call)
     return fd;
 }
 
+void qmp_call_await_leave(struct qmp_call *call, struct qmp_leave *leave)
+{
+    leave->next = call->client->leaves;
+    call->client->leaves = leave;
+}
+
 void qmp_call_set_class(struct qmp_call *call, enum qmp_class error_class)
 {
     call->error_class = error_class;

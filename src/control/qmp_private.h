@@ -22,9 +22,10 @@ struct qmp_client_end {
     struct buffer output; /* those from `output_sent` on have not been sent */
     size_t output_sent;
     bool negotiated;
-    bool ended;            /* it sends no more */
-    bool dead;             /* it is to be hung up */
-    struct qmp_call *call; /* that has not been answered yet; NULL: none */
+    bool ended;               /* it sends no more */
+    bool dead;                /* it is to be hung up */
+    struct qmp_call *call;    /* that has not been answered yet; NULL: none */
+    struct qmp_leave *leaves; /* who wants to know when it goes */
 };
 
 struct qmp_call {

@@ -176,7 +176,12 @@ static void client_free(struct qmp_client_end *client)
         close(client->passed);
     qmp_frame_free(&client->frame);
     buffer_free(&client->output);
+    struct qmp_leave *leaves = client->leaves;
     free(client);
+    for (struct qmp_leave *next; leaves; leaves = next) {
+        next = leaves->next;
+        leaves->gone(leaves->opaque);
+    }
 }
 
 static void client_ready(void *opaque, unsigned events)

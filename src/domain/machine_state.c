@@ -149,7 +149,9 @@ int machine_state_saved(struct machine_state *state, bool ends, struct error *er
 {
     if (!state->is_saved || !machine_paused(state->machine))
         return error_set(error, -EBUSY, "the machine has gone on since it was saved");
-    if (!ends)
+    if (ends)
+        state->is_saved = false;
+    else
         go_on(state);
     return 0;
 }
@@ -157,6 +159,7 @@ int machine_state_saved(struct machine_state *state, bool ends, struct error *er
 void machine_state_cancel(struct machine_state *state)
 {
     struct error error = ERROR_INIT;
+    state->is_saved = false;
     if (!state->save)
         return;
     loop_cancel(state->machine->loop, &state->turn);

@@ -16,7 +16,7 @@ struct machine_state {
     struct loop_call turn;
     struct domain_save *save; /* NULL: it is not being saved */
     bool was_paused;          /* before that, by somebody else */
-    bool is_saved;            /* and it stands still since */
+    bool is_saved;            /* and it stands still since, until somebody says what becomes of it */
 };
 
 /* As save() and saved() of struct domain_kind; who has it end does so afterwards. */

@@ -4,8 +4,8 @@
  *
  * Whoever asks opens a file beside the one that is wanted, with his own rights, and gives it to the domain's
  * process with the command "save". The domain stands still from then on until it is told what is to become of
- * it ("save-end"), which is when the file is on the disk under its name; so whatever fails, there is the
- * domain or the file.
+ * it ("save-end"), which is when the file is on the disk under its name, or until its client leaves, and goes
+ * on then; so whatever fails, there is the domain or the file.
  */
 #ifndef VISOR_DOMAIN_SAVE_H
 #define VISOR_DOMAIN_SAVE_H

@@ -8,10 +8,30 @@
 #include "domain/kind.h"
 #include "domain/save.h"
 
+/* Of the client that asks, until it leaves. */
 struct save_call {
     struct domain_save save;
-    struct qmp_call *call;
+    struct qmp_leave leave;
+    struct domain_run *run;
+    struct qmp_call *call; /* NULL: it was answered */
+    bool gone;             /* who asked has left before */
 };
+
+/* Nobody is there to say what is to become of it. Whoever was told already, or has had it go on, is right. */
+static void abandon(struct save_call *saving)
+{
+    domain_kind_of(saving->run->config)->saved(saving->run, false, NULL);
+    free(saving);
+}
+
+static void save_left(void *opaque)
+{
+    struct save_call *saving = opaque;
+    if (saving->call)
+        saving->gone = true;
+    else
+        abandon(saving);
+}
 
 static void save_done(struct domain_save *save, int code, const struct error *error)
 {
@@ -21,7 +41,9 @@ static void save_done(struct domain_save *save, int code, const struct error *er
     else
         qmp_call_return(saving->call, NULL);
     close(save->fd);
-    free(saving);
+    saving->call = NULL;
+    if (saving->gone)
+        abandon(saving);
 }
 
 QMP_COMMAND(save)
@@ -34,13 +56,17 @@ QMP_COMMAND(save)
     struct save_call *saving = calloc(1, sizeof *saving);
     int code = saving ? 0 : error_set(error, -ENOMEM, "out of memory");
     if (!code) {
+        saving->run = run;
         saving->call = call;
+        saving->leave = (struct qmp_leave){.gone = save_left, .opaque = saving};
         saving->save = (struct domain_save){
             .fd = fd, .compress = json_is_true(json_object_get(arguments, "compress")), .done = save_done};
         code = domain_kind_of(run->config)->save(run, &saving->save, error);
     }
-    if (!code)
+    if (!code) {
+        qmp_call_await_leave(call, &saving->leave);
         return QMP_LATER;
+    }
     close(fd);
     free(saving);
     return code;

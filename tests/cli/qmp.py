@@ -87,12 +87,12 @@ class Qmp:
                                   message["event"])
         return message
 
-    def execute(self, command, **arguments):
+    def execute(self, command, pass_fd=None, **arguments):
         self.number += 1
         request = {"execute": command, "id": self.number}
         if arguments:
             request["arguments"] = {name.replace("_", "-"): value for name, value in arguments.items()}
-        self.socket.sendall(json.dumps(request).encode())
+        socket.send_fds(self.socket, [json.dumps(request).encode()], [] if pass_fd is None else [pass_fd])
         while True:
             message = self.message()
             assert message is not None, f"{command}: the server has hung up"

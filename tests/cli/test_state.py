@@ -16,6 +16,7 @@ import pytest
 
 from conftest import VISOR
 from guest_kernel import BALLOON, DISK, NET, GuestKernel
+from qmp import Qmp
 from store import TIMEOUT, Store
 from test_domain import kernel, store  # noqa: F401 (fixtures)
 
@@ -367,7 +368,7 @@ def test_a_full_disk(workers, tmp_path, expected):
 
 
 def test_the_command_dies(workers, tmp_path, expected):
-    """Whenever it does there is a machine, which at most has to be told to go on."""
+    """Whenever it does there is a machine that goes on, or the file."""
     workers.start("worker")
     for _ in range(10):
         command = subprocess.Popen([VISOR, "save", "worker", tmp_path / "state"], env=workers.environment(),
@@ -376,15 +377,38 @@ def test_the_command_dies(workers, tmp_path, expected):
         command.kill()
         command.wait()
         deadline = time.monotonic() + TIMEOUT
-        while workers.state("worker")["status"] not in ("running", "exited"):
-            workers.run("resume", "worker")
+        while (state := workers.state("worker"))["status"] not in ("running", "exited"):
             assert time.monotonic() < deadline
-        state = workers.state("worker")
         if state["status"] == "exited":
             assert state["reason"] in ("saved", "off")
             if state["reason"] == "off":
                 break
             workers.ok("restore", tmp_path / "state")
+    wait_for_end(workers, "worker")
+    assert checksums(workers, "worker") == [expected[0]]
+
+
+def test_who_asks_leaves_without_a_word(workers, tmp_path, expected):
+    """The machine, which stands still until it is told what becomes of it, goes on; the paused one stays so."""
+    workers.start("worker")
+    workers.wait_for_log("worker", "READY")
+    control = workers.ok("inspect", "-f", "paths.control", "worker").strip()
+    for paused in (True, False):
+        if paused:
+            workers.ok("pause", "worker")
+        client, other = Qmp(control, TIMEOUT), Qmp(control, TIMEOUT)
+        with open(tmp_path / "state", "wb+") as file:
+            client.execute("save", pass_fd=file.fileno())
+        assert other.execute("query-status")["running"] is False
+        other.events.clear()
+        client.close()
+        if paused:
+            other.execute("query-name")  # the other has gone by then
+            assert other.execute("query-status")["running"] is False
+            workers.ok("resume", "worker")
+        else:
+            other.wait("RESUME")
+        other.close()
     wait_for_end(workers, "worker")
     assert checksums(workers, "worker") == [expected[0]]
 

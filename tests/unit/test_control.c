@@ -94,6 +94,24 @@ static int scribble(struct qmp_call *call, const json_t *arguments, json_t **res
     return close(fd);
 }
 
+static unsigned departures; /* of whom "stay" was to tell */
+
+static void count_leave(void *opaque)
+{
+    free(opaque);
+    departures++;
+}
+
+static int stay(struct qmp_call *call, const json_t *arguments, json_t **result, struct error *error)
+{
+    (void)arguments, (void)result, (void)error;
+    struct qmp_leave *leave = malloc(sizeof *leave);
+    assert_non_null(leave);
+    *leave = (struct qmp_leave){.gone = count_leave, .opaque = leave};
+    qmp_call_await_leave(call, leave);
+    return 0;
+}
+
 static int flood(struct qmp_call *call, const json_t *arguments, json_t **result, struct error *error)
 {
     (void)call, (void)arguments, (void)error;
@@ -129,6 +147,7 @@ static const struct qmp_command commands[] = {
     {"refuse", refuse_arguments, &qmp_nothing, refuse, false},
     {"later", NULL, &value, later, false},
     {"early", NULL, &value, early, false},
+    {"stay", NULL, &qmp_nothing, stay, false},
     {"shout", NULL, &qmp_nothing, shout, false},
     {"flood", NULL, &value, flood, false},
     {"scribble", NULL, &qmp_nothing, scribble, false},
@@ -659,6 +678,42 @@ static void test_later(void **state)
     close(other);
 }
 
+static unsigned count_departures(void)
+{
+    pthread_mutex_lock(&lock);
+    const unsigned count = departures;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+/* Whoever wants to know that a client has gone is told once for each time that he has asked. */
+static void test_leaves(void **state)
+{
+    (void)state;
+    int fd = dial_in(), other = dial_in();
+    departures = 0;
+    for (int i = 0; i < 2; i++) {
+        say(fd, "{\"execute\": \"stay\"}");
+        expect(fd, "{\"return\": {}}");
+        say(other, "{\"execute\": \"stay\"}");
+        expect(other, "{\"return\": {}}");
+    }
+    assert_int_equal(count_departures(), 0);
+    close(fd);
+    while (count_departures() < 2)
+        usleep(100);
+    loop_stop(loop);
+    pthread_join(thread, NULL);
+    assert_int_equal(departures, 2);
+    qmp_server_free(server);
+    assert_int_equal(departures, 4);
+    expect_end(other);
+    close(other);
+    struct error error = ERROR_INIT;
+    assert_int_equal(qmp_server_new(&server, loop, &error), 0);
+    assert_int_equal(pthread_create(&thread, NULL, run_loop, NULL), 0);
+}
+
 /* The client has gone, or the server, before the call has come to its end. */
 static void test_later_gone(void **state)
 {
@@ -1050,13 +1105,17 @@ static void test_adopt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_negotiation),    TEST(test_order),         TEST(test_wrong),
-        TEST(test_arguments),      TEST(test_limits),        TEST(test_many_clients),
-        TEST(test_no_descriptors), TEST(test_slow_events),   TEST(test_slow_commands),
-        TEST(test_later),          TEST(test_later_gone),    TEST(test_half_closed),
-        TEST(test_events),         TEST(test_rates),         TEST(test_other_user),
-        TEST(test_paths),          TEST(test_introspection), TEST(test_client),
-        TEST(test_descriptor),     TEST(test_idle),          TEST(test_client_mistrusts),
+        TEST(test_negotiation),    TEST(test_order),
+        TEST(test_wrong),          TEST(test_arguments),
+        TEST(test_limits),         TEST(test_many_clients),
+        TEST(test_no_descriptors), TEST(test_slow_events),
+        TEST(test_slow_commands),  TEST(test_later),
+        TEST(test_later_gone),     TEST(test_half_closed),
+        TEST(test_leaves),         TEST(test_events),
+        TEST(test_rates),          TEST(test_other_user),
+        TEST(test_paths),          TEST(test_introspection),
+        TEST(test_client),         TEST(test_descriptor),
+        TEST(test_idle),           TEST(test_client_mistrusts),
         TEST(test_adopt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
