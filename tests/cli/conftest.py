@@ -23,8 +23,13 @@ if "VISOR_STORE" not in os.environ:
 
 def run_visor(*arguments, stdin="", timeout=120, **options):
     """Runs visor; returns the completed process with text output."""
-    return subprocess.run(
-        [VISOR, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=timeout, **options)
+    try:
+        return subprocess.run(
+            [VISOR, *map(str, arguments)], input=stdin, capture_output=True, text=True, timeout=timeout, **options)
+    except subprocess.TimeoutExpired as expired:  # its message does not have the end of it
+        for name, output in (("stdout", expired.stdout), ("stderr", expired.stderr)):
+            print(f"{name} ended in: {(output or b'').decode(errors='replace')[-2000:]}")
+        raise
 
 
 @pytest.fixture
