@@ -289,6 +289,17 @@ static void eat(void *argument)
     }
 }
 
+/* One death is told more than once, the last time some milliseconds later. */
+static bool falls_silent(struct pollfd *poller)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        cgroup_oom_rearm(poller->fd);
+        if (poll(poller, 1, 100) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -312,8 +323,7 @@ static void test_memory(void **state)
     must(cgroup_oom_kills(cgroup, &kills, &error), &error);
     assert_true(kills >= 1);
     assert_int_equal(kill(bystander, 0), 0);
-    cgroup_oom_rearm(watch);
-    assert_int_equal(poll(&poller, 1, 0), 0);
+    assert_true(falls_silent(&poller));
     close(watch);
 
     struct cgroup_statistics statistics;
@@ -797,12 +807,15 @@ static void test_not_delegated(void **state)
     assert_int_equal(status, 0);
 }
 
-static int remove_base(void **state)
+/* What a test that failed has left must not be waited for by the next one. */
+static int tear_down(void **state)
 {
     struct cgroup *cgroup;
     (void)state;
     if (cgroup_open(&cgroup, base, NULL, NULL) == 0) {
         cgroup_kill(cgroup, NULL);
+        while (waitpid(-1, NULL, 0) > 0)
+            continue;
         cgroup_delete(cgroup, 5000, NULL);
         cgroup_close(cgroup);
     }
@@ -812,23 +825,23 @@ static int remove_base(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_place),
-        cmocka_unit_test(test_located),
-        cmocka_unit_test(test_pids),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_update),
-        cmocka_unit_test(test_update_moves),
-        cmocka_unit_test(test_freeze),
-        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_devices),
-        cmocka_unit_test(test_device_program),
-        cmocka_unit_test(test_cpu),
-        cmocka_unit_test(test_side_by_side),
-        cmocka_unit_test(test_failure_leaves_nothing),
-        cmocka_unit_test(test_scope),
-        cmocka_unit_test(test_delegated),
-        cmocka_unit_test(test_not_delegated),
+        cmocka_unit_test_teardown(test_place, tear_down),
+        cmocka_unit_test_teardown(test_located, tear_down),
+        cmocka_unit_test_teardown(test_pids, tear_down),
+        cmocka_unit_test_teardown(test_memory, tear_down),
+        cmocka_unit_test_teardown(test_update, tear_down),
+        cmocka_unit_test_teardown(test_update_moves, tear_down),
+        cmocka_unit_test_teardown(test_freeze, tear_down),
+        cmocka_unit_test_teardown(test_nested, tear_down),
+        cmocka_unit_test_teardown(test_devices, tear_down),
+        cmocka_unit_test_teardown(test_device_program, tear_down),
+        cmocka_unit_test_teardown(test_cpu, tear_down),
+        cmocka_unit_test_teardown(test_side_by_side, tear_down),
+        cmocka_unit_test_teardown(test_failure_leaves_nothing, tear_down),
+        cmocka_unit_test_teardown(test_scope, tear_down),
+        cmocka_unit_test_teardown(test_delegated, tear_down),
+        cmocka_unit_test_teardown(test_not_delegated, tear_down),
     };
     snprintf(base, sizeof base, "/visor-test-%d", getpid());
-    return cmocka_run_group_tests(tests, NULL, remove_base);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
