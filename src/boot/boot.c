@@ -32,16 +32,6 @@ static const struct protocol protocols[] = {
     {pvh_detect, pvh_protocol, pvh_load, OWN_ALL},
 };
 
-static const char *const names[] = {
-    [BOOT_LINUX64] = "Linux, 64 bits", [BOOT_LINUX32] = "Linux, 32 bits", [BOOT_PVH] = "PVH",
-    [BOOT_MULTIBOOT] = "multiboot",    [BOOT_MULTIBOOT2] = "multiboot 2",
-};
-
-const char *boot_protocol_name(enum boot_protocol protocol)
-{
-    return names[protocol];
-}
-
 /* What a file is that nothing here can start. */
 struct foreign {
     const char *what, *hint;

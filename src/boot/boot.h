@@ -45,7 +45,6 @@ struct boot_config {
 /* What the kernel is; a negative errno and the reason if no protocol takes it: a file of another processor or
  * of no kernel, a truncated one. */
 int boot_detect(struct boot_file *kernel, struct error *error);
-const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* Writes kernel, modules and tables to guest memory, and to *state, which is that after power-on, what the
  * protocol says of registers. On failure there may be parts in memory, and *state is as it was. For a
