@@ -4,6 +4,7 @@ import atexit
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -14,6 +15,10 @@ VISOR = pathlib.Path(os.environ.get("VISOR", TOP / "build/visor"))
 IMAGE = pathlib.Path(os.environ.get("VISOR_TEST_IMAGE", TOP / "build/images/test-amd64.img"))
 IMAGE_KEY = pathlib.Path(f"{IMAGE}.key")
 ROOT = pathlib.Path(os.environ.get("VISOR_TEST_ROOT", TOP / "build/roots/test-arm64"))
+
+# Who was started in the background by a shell ignores them, and so would what tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # What tests run is no business of the host's own store of domains.
 if "VISOR_STORE" not in os.environ:
