@@ -224,6 +224,20 @@ size_t malloc_usable_size(void *p)
     return p ? room((struct header *)p - 1) : 0;
 }
 
+/* A free block's first bytes are the list's. */
+void heap_return(void)
+{
+    lock_take(&lock);
+    for (unsigned class = class_of(2 * PAGE); class < CLASS_COUNT; class ++)
+        for (struct block *block = blocks[class]; block; block = block->next) {
+            const uintptr_t first = ALIGN_UP((uintptr_t)(block + 1), PAGE);
+            const uintptr_t end = ((uintptr_t)block + class_size(class)) & ~(PAGE - 1);
+            if (first < end)
+                madvise((void *)first, end - first, MADV_DONTNEED);
+        }
+    lock_release(&lock);
+}
+
 void heap_lock(void)
 {
     lock_take(&lock);
@@ -256,6 +270,8 @@ void __malloc_fork_unlock_child(void) {}
 void __malloc_arena_thread_freeres(void) {}
 
 #else
+
+void heap_return(void) {}
 
 void heap_lock(void) {}
 

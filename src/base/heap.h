@@ -12,6 +12,9 @@
 
 #include <stdint.h>
 
+/* Gives the host the pages that are wholly in free blocks, for who will not need them soon. */
+void heap_return(void);
+
 /* Around fork(): nobody else is inside. */
 void heap_lock(void);
 void heap_unlock(void);

@@ -26,6 +26,8 @@
 #undef MAX
 #include "base/macros.h"
 
+#define SETTLE_DELAY 1000 /* milliseconds */
+
 struct loop_watch {
     struct loop *loop;
     uv_poll_t poll;
@@ -49,6 +51,9 @@ struct loop {
     pthread_t thread;
     struct loop_watch *watches, *queue, **queue_end;
     atomic_bool stop;
+    uv_check_t events; /* after each wait, */
+    uv_timer_t settle; /* and a second later */
+    void (*settled)(void);
 
     pthread_mutex_t inner; /* what follows */
     struct loop_call *calls, **calls_end;
@@ -317,6 +322,35 @@ void loop_stop(struct loop *loop)
 {
     atomic_store(&loop->stop, true);
     uv_async_send(&loop->wake);
+}
+
+static void loop_settled(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    loop->settled();
+}
+
+/* The wait that ends for the timer itself comes here before the timer is called. */
+static void loop_happened(uv_check_t *check)
+{
+    struct loop *loop = check->data;
+    if (!uv_is_active((uv_handle_t *)&loop->settle))
+        uv_timer_start(&loop->settle, loop_settled, SETTLE_DELAY, 0);
+}
+
+int loop_settle(struct loop *loop, void (*function)(void), struct error *error)
+{
+    int code = uv_check_init(&loop->uv, &loop->events);
+    if (!code)
+        code = uv_timer_init(&loop->uv, &loop->settle);
+    if (code)
+        return error_set(error, code, "cannot watch an event loop: %s", strerror(-code));
+    loop->settled = function;
+    loop->events.data = loop->settle.data = loop;
+    uv_unref((uv_handle_t *)&loop->events);
+    uv_unref((uv_handle_t *)&loop->settle);
+    uv_check_start(&loop->events, loop_happened);
+    return uv_timer_start(&loop->settle, loop_settled, SETTLE_DELAY, 0);
 }
 
 void loop_run(struct loop *loop)

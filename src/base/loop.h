@@ -29,6 +29,10 @@ void loop_run(struct loop *loop);
 /* [any thread, signal handlers too] */
 void loop_stop(struct loop *loop);
 
+/* For a loop that mostly waits: calls `function`, by its thread and without the lock, a second after
+ * something has happened, once for all that happens in that second. Before loop_run(). */
+int loop_settle(struct loop *loop, void (*function)(void), struct error *error);
+
 /* Calls back when the descriptor, which stays the caller's and becomes non-blocking, is ready for `events`.
  * NULL with error: -EPERM for what is always ready, such as a file. */
 struct loop_watch *loop_watch_add(struct loop *loop, int fd, unsigned events,

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/heap.h"
+#include "base/idle_pages.h"
 #include "domain/child.h"
 #include "domain/container_document.h"
 #include "domain/container_nets.h"
@@ -257,6 +259,13 @@ static int memory_watch(struct container_run *own, struct error *error)
     return code ? code : oom_new(&own->oom, own->run->domain, own->run->loop, cgroup, error);
 }
 
+/* It waits, for a long time. */
+static void memory_return(void)
+{
+    heap_return();
+    idle_pages_return();
+}
+
 static int container_prepare(struct domain_run *run, struct error *error)
 {
     if (!run->domain)
@@ -290,6 +299,8 @@ static int container_prepare(struct domain_run *run, struct error *error)
         code = terminal_connect(own, error);
     if (!code)
         code = memory_watch(own, error);
+    if (!code)
+        code = loop_settle(run->loop, memory_return, error);
     if (code)
         container_discard(run);
     return code;

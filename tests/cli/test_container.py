@@ -220,6 +220,28 @@ def test_network(store, root):
     assert set(os.listdir("/sys/class/net")) == set(inside(store, root, "ls /sys/class/net", options=["--net", "host"]).split())
 
 
+def share(pid):
+    """KiB of memory that are the process's: those of pages that several have are divided among them (PSS)."""
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def test_memory_beside_a_container(store, root):
+    """Of the domain's process and the user network's, when nothing has happened for a while: under a megabyte."""
+    if b"libasan" in pathlib.Path(VISOR).read_bytes():
+        pytest.skip("sanitizers take memory of their own")
+    assert store.run("run", "--detach", "--name", "small", root, "sleep", "1000").returncode == 0
+    parent = store.state("small")["pid"]
+    children = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    network, = (int(c) for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() == "visor-net-user\n")
+    deadline = time.monotonic() + TIMEOUT
+    while share(parent) + share(network) >= 1024:
+        assert time.monotonic() < deadline, (share(parent), share(network))
+        time.sleep(0.1)
+    # And it works as before.
+    assert store.run("exec", "small", "echo", "there").stdout == "there\n"
+
+
 def test_bundle(store, root, tmp_path):
     bundle = tmp_path / "bundle"
     bundle.mkdir()

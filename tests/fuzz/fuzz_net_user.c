@@ -90,7 +90,7 @@ static void try_ring(struct reader *reader)
     }
     memset(&ring, 0, sizeof ring);
     uint32_t start = (uint32_t)reader_take_integer(reader, 4) & ~7u;
-    struct channel_end producer = {&ring, bytes, start}, consumer = {&ring, bytes, start};
+    struct channel_end producer = {&ring, bytes, start, start}, consumer = {&ring, bytes, start, start};
     atomic_store(&ring.head, start);
     atomic_store(&ring.tail, start);
     for (unsigned steps = 0; reader->left && steps < 200; steps++) {

@@ -53,6 +53,31 @@ static void test_blocks(void **state)
         free(blocks[i]);
 }
 
+/* What is free is given back, and what is not stays as it is; what was given back is used again. */
+static void test_return(void **state)
+{
+    enum { SIZE = 40000 };
+    uint8_t *kept = malloc(SIZE), *other = malloc(SIZE);
+    (void)state;
+    memset(kept, 1, SIZE);
+    memset(other, 2, SIZE);
+    free(other);
+    heap_return();
+    for (unsigned i = 0; i < SIZE; i++)
+        assert_int_equal(kept[i], 1);
+    uint8_t *again = calloc(1, SIZE), *more = malloc(SIZE);
+    for (unsigned i = 0; i < SIZE; i++)
+        assert_int_equal(again[i], 0);
+    memset(again, 3, SIZE);
+    memset(more, 4, SIZE);
+    for (unsigned i = 0; i < SIZE; i++)
+        assert_int_equal(kept[i] + again[i] + more[i], 8);
+    free(kept);
+    free(again);
+    free(more);
+    heap_return();
+}
+
 static struct lock lock;
 static unsigned counter;
 
@@ -115,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_return),
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_dead_holder),
     };

@@ -445,6 +445,63 @@ static void test_timers_still(void **state)
 
 /* The end. */
 
+static unsigned settled;
+
+static void settle(void)
+{
+    settled++;
+    if (settled == 2)
+        loop_stop(loop);
+}
+
+static int settle_pipe[2];
+
+/* The first comes without an event; then something happens. */
+static void settle_write(void *opaque)
+{
+    (void)opaque;
+    assert_int_equal(write(settle_pipe[1], "x", 1), 1);
+}
+
+static void settle_read(void *opaque, unsigned events)
+{
+    char byte;
+    (void)opaque, (void)events;
+    assert_int_equal(settled, 1);
+    assert_int_equal(read(settle_pipe[0], &byte, 1), 1);
+}
+
+static void *settle_thread(void *unused)
+{
+    static struct loop_call call = {.function = settle_write};
+    while (!__atomic_load_n(&settled, __ATOMIC_RELAXED))
+        usleep(1000);
+    loop_post(loop, &call);
+    return unused;
+}
+
+/* Called after the start, and after what happens, and not without that. */
+static void test_settle(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pipe(settle_pipe), 0);
+    loop = make_loop(NULL);
+    assert_int_equal(loop_settle(loop, settle, NULL), 0);
+    struct loop_watch *watch = loop_watch_add(loop, settle_pipe[0], LOOP_READ, settle_read, NULL, NULL);
+    assert_non_null(watch);
+    assert_int_equal(pthread_create(&thread, NULL, settle_thread, NULL), 0);
+    loop_run(loop);
+    pthread_join(thread, NULL);
+    assert_int_equal(settled, 2);
+    pthread_mutex_lock(&lock);
+    loop_watch_remove(watch);
+    pthread_mutex_unlock(&lock);
+    loop_free(loop);
+    close(settle_pipe[0]);
+    close(settle_pipe[1]);
+}
+
 static void stop_handler(int number)
 {
     (void)number;
@@ -483,7 +540,7 @@ int main(void)
         cmocka_unit_test(test_error),         cmocka_unit_test(test_watch_threads),
         cmocka_unit_test(test_post),          cmocka_unit_test(test_post_inside),
         cmocka_unit_test(test_timers_real),   cmocka_unit_test(test_timers_still),
-        cmocka_unit_test(test_stop_signal),
+        cmocka_unit_test(test_stop_signal),   cmocka_unit_test(test_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -288,9 +288,9 @@ static int make_channel(struct user *user, const struct net_options *options)
         return -errno;
     }
     user->to_user =
-        (struct channel_end){&user->shared->to_user, channel_map(user->memory_fd, CHANNEL_TO_USER), 0};
+        (struct channel_end){&user->shared->to_user, channel_map(user->memory_fd, CHANNEL_TO_USER), 0, 0};
     user->from_user =
-        (struct channel_end){&user->shared->to_visor, channel_map(user->memory_fd, CHANNEL_TO_VISOR), 0};
+        (struct channel_end){&user->shared->to_visor, channel_map(user->memory_fd, CHANNEL_TO_VISOR), 0, 0};
     user->shared->options = *options;
     atomic_store(&user->shared->to_visor.consumer_waits, 1);
     return user->to_user.data && user->from_user.data ? 0 : -ENOMEM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From a profile to the kernel's program, by libseccomp. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -10,8 +11,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "personality/container/seccomp_private.h"
 
 #define ARGUMENTS_MOST 6
@@ -170,6 +174,76 @@ static int generate(struct seccomp_filter *filter, const struct seccomp_profile 
     return result;
 }
 
+/* What a child says: this, then the program. */
+struct generated {
+    int result;
+    struct error error;
+    uint32_t count;
+};
+
+static void say_generated(int pipe, const struct seccomp_profile *profile)
+{
+    struct seccomp_filter filter = {0};
+    struct generated generated = {.error = ERROR_INIT};
+    generated.result = generate(&filter, profile, &generated.error);
+    generated.count = generated.result == 0 ? (uint32_t)filter.count : 0;
+    const struct iovec parts[] = {{&generated, sizeof generated},
+                                  {filter.program, generated.count * sizeof(struct sock_filter)}};
+    const ssize_t size = (ssize_t)(parts[0].iov_len + parts[1].iov_len);
+    _exit(writev(pipe, parts, ARRAY_SIZE(parts)) == size ? 0 : 1);
+}
+
+static bool read_all(int fd, void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t part = read(fd, (uint8_t *)data + done, size - done);
+        if (part <= 0 && errno != EINTR)
+            return false;
+        done += part > 0 ? (size_t)part : 0;
+    }
+    return true;
+}
+
+static int hear_generated(int pipe, struct seccomp_filter *filter, struct error *error)
+{
+    struct generated generated;
+    if (!read_all(pipe, &generated, sizeof generated) || generated.count > BPF_MAXINSNS)
+        return error_set(error, -ECHILD, "the process that makes the filter of system calls has died");
+    if (generated.result < 0) {
+        if (error)
+            *error = generated.error;
+        return generated.result;
+    }
+    filter->program = malloc(generated.count * sizeof(struct sock_filter));
+    filter->count = generated.count;
+    if (!filter->program)
+        return error_set(error, -ENOMEM, "cannot make the filter of system calls: out of memory");
+    return read_all(pipe, filter->program, generated.count * sizeof(struct sock_filter))
+               ? 0
+               : error_set(error, -ECHILD, "the process that makes the filter of system calls has died");
+}
+
+/* By a child: libseccomp takes more than a megabyte in small pieces, which who stays beside his container
+ * would keep. */
+static int generate_apart(struct seccomp_filter *filter, const struct seccomp_profile *profile,
+                          struct error *error)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
+    pid_t child = fork();
+    if (child == 0)
+        say_generated(ends[1], profile);
+    int result = child < 0 ? error_set(error, -errno, "cannot make a process: %s", strerror(errno)) : 0;
+    close(ends[1]);
+    if (result == 0)
+        result = hear_generated(ends[0], filter, error);
+    close(ends[0]);
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return result;
+}
+
 static bool notifies(const struct seccomp_profile *profile)
 {
     for (size_t i = 0; i < profile->rule_count; i++)
@@ -188,7 +262,7 @@ int seccomp_filter_compile(struct seccomp_filter *filter, const struct seccomp_p
         seccomp_cache_key(&key, profile);
     bool keyed = cache && !key.failed;
     if (!keyed || !seccomp_cache_get(cache, &key, filter)) {
-        result = generate(filter, profile, error);
+        result = generate_apart(filter, profile, error);
         if (result == 0 && keyed)
             seccomp_cache_put(cache, &key, filter);
     }

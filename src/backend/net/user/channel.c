@@ -65,6 +65,9 @@ bool channel_wait_room(struct channel_end *end, uint32_t size)
 
 bool channel_must_wake(struct channel_end *end)
 {
+    if (end->told == end->position)
+        return false;
+    end->told = end->position;
     atomic_thread_fence(memory_order_seq_cst);
     return atomic_load_explicit(&end->ring->consumer_waits, memory_order_relaxed) &&
            atomic_exchange(&end->ring->consumer_waits, 0);

@@ -53,6 +53,7 @@ struct channel_end {
     struct channel_ring *ring;
     uint8_t *data;     /* 2 * CHANNEL_RING */
     uint32_t position; /* own copy of head or tail */
+    uint32_t told;     /* a producer's position when it last looked whether the consumer must be woken */
 };
 
 /* Maps a ring's bytes twice. NULL: no memory. */
@@ -65,7 +66,7 @@ uint8_t *channel_reserve(struct channel_end *producer, uint32_t size);
 void channel_commit(struct channel_end *producer, uint32_t size);
 /* Asks to be woken when there is room. True: there is already, for that size. */
 bool channel_wait_room(struct channel_end *producer, uint32_t size);
-/* Whether the consumer must be woken. */
+/* Whether the consumer must be woken, for what has been committed since this was asked last. */
 bool channel_must_wake(struct channel_end *producer);
 
 enum channel_take { CHANNEL_EMPTY, CHANNEL_FRAME, CHANNEL_BROKEN };

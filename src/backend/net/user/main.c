@@ -28,6 +28,7 @@
 #include "backend/net/user/channel.h"
 #include "backend/net/user/frames.h"
 #include "backend/net/user/sandbox.h"
+#include "base/idle_pages.h"
 #include "base/macros.h"
 
 #define LIBRARY "libslirp.so.0"
@@ -37,6 +38,11 @@
 /* While the guest does not take its frames, so much waits here, and the host's sockets are left alone. */
 #define WAITING_MAX (4u << 20)
 #define TURN_MAX    (128u << 10) /* of the guest's frames, in bytes */
+/* libslirp wants a turn each second. Without a socket for so many of them there is nothing that it would do
+ * in one: it has forgotten all connections by then. */
+#define QUIET_TURN  1000u /* milliseconds */
+#define QUIET_TURNS 120u
+#define OWN_POLLS   2u
 
 /* Of the library, by name. */
 #define FUNCTIONS(X)                                                                                         \
@@ -70,6 +76,7 @@ static struct {
     unsigned poll_count, poll_room;
     struct waiting *waiting, **waiting_end;
     size_t waiting_size;
+    unsigned quiet_turns;     /* in which nothing has happened */
     struct waiting *reserved; /* the one that is being made */
 } user;
 
@@ -280,9 +287,9 @@ static bool channel_start(void)
     if (user.shared == MAP_FAILED)
         return false;
     user.from_guest =
-        (struct channel_end){&user.shared->to_user, channel_map(CHANNEL_MEMORY_FD, CHANNEL_TO_USER), 0};
+        (struct channel_end){&user.shared->to_user, channel_map(CHANNEL_MEMORY_FD, CHANNEL_TO_USER), 0, 0};
     user.to_guest =
-        (struct channel_end){&user.shared->to_visor, channel_map(CHANNEL_MEMORY_FD, CHANNEL_TO_VISOR), 0};
+        (struct channel_end){&user.shared->to_visor, channel_map(CHANNEL_MEMORY_FD, CHANNEL_TO_VISOR), 0, 0};
     user.waiting_end = &user.waiting;
     user.frames.output = (struct frames_output){output_reserve, output_commit, NULL};
     user.frames.large_mss = LARGE_MSS;
@@ -370,6 +377,16 @@ static bool take_frames(void)
     return take != CHANNEL_BROKEN;
 }
 
+/* After the first second in which nothing has happened the pages of the start and of work are returned; only
+ * those of the turns that libslirp wants come back. */
+static void quiet_count(bool quiet, uint32_t timeout)
+{
+    if (!quiet)
+        user.quiet_turns = 0;
+    else if (timeout >= QUIET_TURN && !user.quiet_turns++)
+        idle_pages_return();
+}
+
 /* One turn. False at the end. */
 static bool turn(void)
 {
@@ -385,17 +402,20 @@ static bool turn(void)
     if (visor)
         wake(CHANNEL_WAKE_VISOR_FD);
 
-    user.poll_count = 0;
+    user.poll_count = 0; /* OWN_POLLS of them are not libslirp's */
     poll_add(CHANNEL_CONTROL_FD, SLIRP_POLL_IN, NULL);
     poll_add(CHANNEL_WAKE_FD, SLIRP_POLL_IN, NULL);
     library.slirp_pollfds_fill(user.slirp, &timeout, poll_add, NULL);
-    timeout = timers_check(MIN(timeout, (uint32_t)INT32_MAX));
     const unsigned all = user.poll_count;
+    if (all == OWN_POLLS && user.quiet_turns >= QUIET_TURNS)
+        timeout = INT32_MAX;
+    timeout = timers_check(MIN(timeout, (uint32_t)INT32_MAX));
     if (user.waiting) /* the sockets come later */
-        user.poll_count = 2;
+        user.poll_count = OWN_POLLS;
     if (channel_wait(&user.from_guest))
         timeout = 0;
     int ready = poll(user.polls, user.poll_count, timeout == INT32_MAX ? -1 : (int)timeout);
+    quiet_count(!ready && timeout, timeout);
     for (unsigned i = user.poll_count; i < all; i++)
         user.polls[i].revents = 0;
     if (user.polls[0].revents)

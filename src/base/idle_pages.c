@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/idle_pages.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/macros.h"
+
+#define PAGE         4096ul      /* where they are larger, the kernel refuses what is not aligned: no harm */
+#define WORTH_A_LOOK (64u << 10) /* bytes of constants with addresses */
+#define AT_ONCE      64u         /* pages */
+
+/* Of /proc/PID/pagemap. */
+#define IS_PRESENT (1ull << 63)
+#define IS_FILES   (1ull << 61) /* as in the file: it has not been written to */
+
+static void part_return(uintptr_t first, uintptr_t end)
+{
+    if (first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+/* Constants with addresses in them have been writable until they were relocated: only pages that are still
+ * the file's. Nobody can write them now. */
+static void relocated_return(int pages, uintptr_t first, uintptr_t end)
+{
+    uint64_t entries[AT_ONCE];
+    if (lseek(pages, (off_t)(first / PAGE * sizeof entries[0]), SEEK_SET) < 0)
+        return;
+    while (first < end) {
+        const size_t count = MIN((end - first) / PAGE, AT_ONCE);
+        if (read(pages, entries, count * sizeof entries[0]) != (ssize_t)(count * sizeof entries[0]))
+            return;
+        for (size_t i = 0; i < count; i++, first += PAGE)
+            if ((entries[i] & (IS_PRESENT | IS_FILES)) == (IS_PRESENT | IS_FILES))
+                part_return(first, first + PAGE);
+    }
+}
+
+static int object_return(struct dl_phdr_info *object, size_t size, void *opaque)
+{
+    (void)size, (void)opaque;
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        const uintptr_t begin = object->dlpi_addr + segment->p_vaddr, end = begin + segment->p_memsz;
+        if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W)) {
+            part_return(begin & ~(PAGE - 1), ALIGN_UP(end, PAGE));
+        } else if (segment->p_type == PT_GNU_RELRO && segment->p_memsz >= WORTH_A_LOOK) {
+            int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+            relocated_return(pages, ALIGN_UP(begin, PAGE), end & ~(PAGE - 1));
+            if (pages >= 0)
+                close(pages);
+        }
+    }
+    return 0;
+}
+
+void idle_pages_return(void)
+{
+    dl_iterate_phdr(object_return, NULL);
+}
