@@ -580,10 +580,25 @@ def test_processors_of_exec(runtime):
 
 
 def test_what_is_not_served_says_so(runtime):
-    for name, value in (("intelRdt", {"closID": "x"}), ("netDevices", {"eth9": {}})):
+    for name, value in (("netDevices", {"eth9": {}}),):
         runtime.config["linux"][name] = value
         refused(runtime.container("true"), f"linux.{name}")
         del runtime.config["linux"][name]
+
+
+@pytest.mark.parametrize("value, said", [
+    ({"closID": "../x"}, "linux.intelRdt.closID"), ({"memBwSchema": "L3:0=1"}, "linux.intelRdt.memBwSchema"),
+    ({"schemata": ["L3:0=1", "L2:0=1\nL3:0=f"]}, "linux.intelRdt.schemata[1]"),
+    ({"l3CacheSchema": 7}, "linux.intelRdt.l3CacheSchema")])
+def test_classes_of_service_that_are_none(runtime, value, said):
+    runtime.config["linux"]["intelRdt"] = value
+    refused(runtime.container("true"), said)
+
+
+@pytest.mark.skipif(" resctrl " in pathlib.Path("/proc/self/mounts").read_text(), reason="this host has resctrl")
+def test_classes_of_service_without_their_file_system(runtime):
+    runtime.config["linux"]["intelRdt"] = {"closID": "x"}
+    refused(runtime.container("true"), "linux.intelRdt: no resctrl file system is mounted")
 
 
 def test_pause_and_resume(runtime):

@@ -90,11 +90,6 @@ static int check_options(const struct making *making, struct error *error)
     if (config->platform.mount_label && config->platform.mount_label[0] &&
         access("/sys/fs/selinux/status", F_OK) < 0)
         return error_set(error, -ENOTSUP, "linux.mountLabel: this host does not run SELinux");
-    if (config->platform.intel_rdt)
-        return error_set(error, -ENOTSUP, "linux.intelRdt: %s",
-                         access("/sys/fs/resctrl/schemata", F_OK) < 0
-                             ? "no resctrl file system is mounted at /sys/fs/resctrl"
-                             : "visor does not assign containers to classes of service");
     if (config->platform.net_devices && json_object_size(config->platform.net_devices))
         return error_set(error, -ENOTSUP, "linux.netDevices: visor does not move network devices");
     return 0;
@@ -123,6 +118,7 @@ static void fill_record(struct making *making)
         .poststart = config->hooks[OCI_HOOK_POSTSTART].hooks_count > 0,
         .poststop = config->hooks[OCI_HOOK_POSTSTOP].hooks_count > 0,
         .default_filter = making->options->default_filter,
+        .rdt = config->platform.has_rdt,
     };
 }
 
@@ -167,6 +163,18 @@ int making_open(struct making *making, const struct container_options *options, 
     return open_bundle(making, error);
 }
 
+static int claim_class(struct making *making, struct error *error)
+{
+    const struct oci_linux *platform = &making->config->platform;
+    char root[PATH_MAX];
+    if (!platform->has_rdt)
+        return 0;
+    int code = rdt_find(root, RDT_MOUNTS, error);
+    if (code == 0)
+        code = rdt_claim(&making->rdt, root, &platform->rdt, making->options->id, error);
+    return code < 0 ? code : rdt_apply(&making->rdt, error);
+}
+
 int making_claim(struct making *making, struct error *error)
 {
     struct first *first = &making->first;
@@ -177,9 +185,9 @@ int making_claim(struct making *making, struct error *error)
     if (code < 0)
         return code;
     limits_record(&first->limits, &making->record);
-    return making->written ? 0
-                           : store_write(making->directory, &making->record, making->bundle_fd,
-                                         config_name(making), error);
+    if (!making->written)
+        code = store_write(making->directory, &making->record, making->bundle_fd, config_name(making), error);
+    return code < 0 ? code : claim_class(making, error);
 }
 
 static int prepare(struct making *making, struct error *error)
@@ -317,6 +325,8 @@ static int make(struct making *making, struct error *error)
     if (code == 0) /* while it works */
         code = making_note(making, false, error);
     if (code == 0)
+        code = rdt_enter(&making->rdt, making->pid, error);
+    if (code == 0)
         code = serve(making, error);
     if (code == 0 && making->options->pid_file)
         code = pid_file_write(making->options->pid_file, making->pid, error);
@@ -332,6 +342,7 @@ void making_undo(struct making *making)
             ;
     }
     limits_remove(&making->first.limits);
+    rdt_remove(&making->rdt, &ignored);
     if (making->directory >= 0)
         store_remove(making->options->state_root, making->options->id, making->directory, &ignored);
     const int fds[] = {making->terminal, making->users, making->network};

@@ -27,6 +27,7 @@
 #include "personality/container/oci_names.h"
 #include "personality/container/pid_file.h"
 #include "personality/container/process.h"
+#include "personality/container/rdt.h"
 #include "personality/container/self_exe.h"
 #include "personality/container/spawn.h"
 #include "personality/container/terminal.h"
@@ -316,7 +317,9 @@ static int take_pid(struct executing *executing, pid_t pid, struct error *error)
         return error_set(error, -EPROTO, "the process says that it is another one");
     reap(&executing->maker);
     executing->pid = pid;
-    return 0;
+    struct rdt rdt;
+    rdt_open(&rdt, &executing->config->platform, executing->held.entry->record.id);
+    return rdt_enter(&rdt, pid, error);
 }
 
 static int send_listener(const struct executing *executing, int listener, struct error *error)

@@ -18,6 +18,7 @@
 #include "personality/container/held.h"
 #include "personality/container/hook.h"
 #include "personality/container/members.h"
+#include "personality/container/rdt.h"
 #include "personality/container/state.h"
 #include "personality/container/store.h"
 #include "personality/container/unix_path.h"
@@ -255,6 +256,13 @@ static int remove_cgroups(const struct store_record *record, struct error *error
     return code;
 }
 
+static int leave_class(const struct oci_config *config, const char *id, struct error *error)
+{
+    struct rdt rdt;
+    rdt_open(&rdt, &config->platform, id);
+    return rdt_remove(&rdt, error);
+}
+
 /* Poststop hooks come when nothing is left; their failure is worth a warning only. */
 static int delete_held(struct held *held, const char *state_root, const char *id, struct error *error)
 {
@@ -262,9 +270,12 @@ static int delete_held(struct held *held, const char *state_root, const char *id
     struct oci_config *config = NULL;
     struct error failure = ERROR_INIT;
     char *state = NULL;
-    if (record->poststop && store_config(held->entry, &config, &failure) == 0)
+    if ((record->poststop || record->rdt) && store_config(held->entry, &config, &failure) == 0 &&
+        record->poststop)
         state = state_text(config, id, record->bundle, CONTAINER_STOPPED, 0);
     int code = remove_cgroups(record, error);
+    if (code == 0 && record->rdt && config)
+        code = leave_class(config, id, error);
     if (code == 0)
         code = store_remove(state_root, id, held->directory, error);
     if (code == 0 && state && hooks_run(config, OCI_HOOK_POSTSTOP, state, &failure) < 0)

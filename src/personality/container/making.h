@@ -7,6 +7,7 @@
 
 #include "personality/container/container.h"
 #include "personality/container/first.h"
+#include "personality/container/rdt.h"
 #include "personality/container/store.h"
 
 /* All descriptors are -1 where there is none. */
@@ -17,6 +18,7 @@ struct making {
     char bundle[PATH_MAX], root[PATH_MAX], created[112];
     int bundle_fd, directory, channel;
     struct first first;
+    struct rdt rdt;
     pid_t pid;
     int terminal;
     bool written;       /* the record is there */

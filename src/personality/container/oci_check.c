@@ -327,6 +327,31 @@ static int check_memory_policy(struct oci_linux *platform, struct error *error)
                       &platform->memory_policy.list, error);
 }
 
+static int check_line(struct error *error, const char *path, const char *text)
+{
+    return text && (!text[0] || strchr(text, '\n')) ? refuse(error, path, "a line is wanted, without its end")
+                                                    : 0;
+}
+
+static int check_rdt(const struct oci_rdt *rdt, struct error *error)
+{
+    char path[48];
+    if (rdt->class && strcmp(rdt->class, "/") != 0 &&
+        (!rdt->class[0] || strchr(rdt->class, '/') || strchr(rdt->class, '\n') || rdt->class[0] == '.'))
+        return refuse(error, "linux.intelRdt.closID",
+                      "it is not the name of a class of service, or \"/\" for the default one");
+    int code = check_line(error, "linux.intelRdt.memBwSchema", rdt->bandwidth);
+    if (code == 0 && rdt->bandwidth && strncmp(rdt->bandwidth, "MB:", 3) != 0)
+        code = refuse(error, "linux.intelRdt.memBwSchema", "it does not begin with \"MB:\"");
+    if (code == 0 && rdt->l3 && !rdt->l3[0])
+        code = refuse(error, "linux.intelRdt.l3CacheSchema", "empty");
+    for (unsigned i = 0; code == 0 && i < rdt->schemata_count; i++) {
+        snprintf(path, sizeof path, "linux.intelRdt.schemata[%u]", i);
+        code = check_line(error, path, rdt->schemata[i]);
+    }
+    return code;
+}
+
 static int check_linux(struct oci_linux *platform, struct error *error)
 {
     uint64_t value;
@@ -353,7 +378,7 @@ static int check_linux(struct oci_linux *platform, struct error *error)
         return refuse_name(error, "linux.personality.domain", platform->personality.domain, "domain");
     if (platform->personality.flags_count)
         return refuse(error, "linux.personality.flags", "the specification has none so far");
-    return 0;
+    return platform->has_rdt ? check_rdt(&platform->rdt, error) : 0;
 }
 
 static int check_rest(const struct oci_config *config, struct error *error)

@@ -293,6 +293,17 @@ static const struct json_field memory_policy_fields[] = {
     {0},
 };
 
+static const struct json_field rdt_fields[] = {
+    JSON_BIND_TEXT(struct oci_rdt, "closID", class),
+    JSON_BIND_TEXT(struct oci_rdt, "l3CacheSchema", l3),
+    JSON_BIND_TEXT(struct oci_rdt, "memBwSchema", bandwidth),
+    JSON_BIND_TEXTS(struct oci_rdt, "schemata", schemata),
+    JSON_BIND_FLAG(struct oci_rdt, "enableMonitoring", monitoring),
+    JSON_BIND_FLAG(struct oci_rdt, "enableCMT", cache_monitoring),
+    JSON_BIND_FLAG(struct oci_rdt, "enableMBM", bandwidth_monitoring),
+    {0},
+};
+
 static const struct json_field linux_fields[] = {
     JSON_BIND_STRUCTS(struct oci_linux, "namespaces", namespaces, namespace_fields),
     JSON_BIND_STRUCTS(struct oci_linux, "uidMappings", uid_maps, id_map_fields),
@@ -307,7 +318,12 @@ static const struct json_field linux_fields[] = {
     JSON_BIND_TEXTS(struct oci_linux, "maskedPaths", masked_paths),
     JSON_BIND_TEXTS(struct oci_linux, "readonlyPaths", readonly_paths),
     JSON_BIND_TEXT(struct oci_linux, "mountLabel", mount_label),
-    JSON_BIND_RAW(struct oci_linux, "intelRdt", intel_rdt),
+    {.name = "intelRdt",
+     .kind = JSON_STRUCT,
+     .offset = offsetof(struct oci_linux, rdt),
+     .fields = rdt_fields,
+     .has_present = true,
+     .present = offsetof(struct oci_linux, has_rdt)},
     JSON_BIND_RAW(struct oci_linux, "netDevices", net_devices),
     {.name = "memoryPolicy",
      .kind = JSON_STRUCT,

@@ -149,6 +149,15 @@ struct oci_device {
     bool has_mode;
 };
 
+/* linux.intelRdt (config-linux.md, "IntelRdt"). */
+struct oci_rdt {
+    const char *class; /* closID; NULL: one of its own */
+    const char *l3, *bandwidth, **schemata;
+    unsigned schemata_count;
+    /* enableCMT and enableMBM are version 1.1's, and ask for the same. */
+    bool monitoring, cache_monitoring, bandwidth_monitoring;
+};
+
 struct oci_time_offset {
     int64_t seconds;
     uint32_t nanoseconds;
@@ -183,10 +192,12 @@ struct oci_linux {
         struct number_list list;
     } memory_policy;
     bool has_memory_policy;
-    const json_t *resources, *seccomp, *intel_rdt, *net_devices; /* NULL: not given */
-    uint64_t new_namespaces;                                     /* CLONE_NEW* of those without a path */
-    uint64_t joined_namespaces;                                  /* and of those with one */
-    uint64_t propagation;                                        /* of rootfs_propagation: MS_* */
+    struct oci_rdt rdt;
+    bool has_rdt;
+    const json_t *resources, *seccomp, *net_devices; /* NULL: not given */
+    uint64_t new_namespaces;                         /* CLONE_NEW* of those without a path */
+    uint64_t joined_namespaces;                      /* and of those with one */
+    uint64_t propagation;                            /* of rootfs_propagation: MS_* */
 };
 
 struct oci_config {

@@ -101,6 +101,8 @@ int container_restore(const struct container_options *options, const struct cont
     if (code == 0)
         code = restore(&making, checkpoint, error);
     if (code == 0)
+        code = rdt_enter(&making.rdt, making.pid, error);
+    if (code == 0)
         code = making_note(&making, true, error);
     if (code == 0 && options->pid_file)
         code = pid_file_write(options->pid_file, making.pid, error);

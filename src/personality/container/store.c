@@ -38,6 +38,7 @@ static const struct json_field record_fields[] = {
     JSON_BIND_FLAG(struct store_record, "poststart", poststart),
     JSON_BIND_FLAG(struct store_record, "poststop", poststop),
     JSON_BIND_FLAG(struct store_record, "defaultFilter", default_filter),
+    JSON_BIND_FLAG(struct store_record, "intelRdt", rdt),
     {0},
 };
 
@@ -191,12 +192,12 @@ static json_t *record_document(const struct store_record *record)
     for (unsigned i = 0; i < record->annotations_count; i++)
         json_object_set_new(annotations, record->annotations[i].name,
                             json_string(record->annotations[i].value));
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:I, s:b, s:b, s:b, s:o}", "ociVersion",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s*, s:s*, s:I, s:b, s:b, s:b, s:b, s:o}", "ociVersion",
                      record->version, "id", record->id, "bundle", record->bundle, "rootfs", record->root,
                      "created", record->created, "cgroupPath", record->cgroup_path, "cgroupScope",
                      record->cgroup_scope, "owner", (json_int_t)record->owner, "poststart", record->poststart,
-                     "poststop", record->poststop, "defaultFilter", record->default_filter, "annotations",
-                     annotations);
+                     "poststop", record->poststop, "defaultFilter", record->default_filter, "intelRdt",
+                     record->rdt, "annotations", annotations);
 }
 
 /* FNV-1a, of 32 bits. */

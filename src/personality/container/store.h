@@ -34,6 +34,7 @@ struct store_record {
     bool made;           /* it has been created: no more is to come */
     uint32_t owner;      /* the user who made the container */
     bool poststart, poststop, default_filter;
+    bool rdt; /* it is in a class of service (rdt.h) */
 };
 
 /* A record that was read, and what it points to. */
