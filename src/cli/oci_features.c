@@ -28,11 +28,11 @@ static int run_features(void *state, int count, char **words)
     for (unsigned i = 0; mount_option_name(i); i++)
         json_array_append_new(mount_options, json_string(mount_option_name(i)));
     json_t *platform = json_pack(
-        "{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b}, s:{s:b}, s:{s:b}, s:{s:b, s:b, s:b}, s:{s:{s:b}}}",
+        "{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b}, s:{s:b}, s:{s:b}, s:{s:b, s:b, s:b}, s:{s:b}, s:{s:{s:b}}}",
         "namespaces", names(oci_namespace_names), "capabilities", names(oci_capability_names), "cgroup", "v1",
         1, "v2", 1, "systemd", 1, "systemdUser", 1, "rdma", 1, "seccomp", "enabled", 1, "apparmor", "enabled",
-        1, "selinux", "enabled", 1, "intelRdt", "enabled", 1, "schemata", 1, "monitoring", 1,
-        "mountExtensions", "idmap", "enabled", 1);
+        1, "selinux", "enabled", 1, "intelRdt", "enabled", 1, "schemata", 1, "monitoring", 1, "netDevices",
+        "enabled", 1, "mountExtensions", "idmap", "enabled", 1);
     json_t *document = json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s}}", "ociVersionMin", OCI_VERSION_MIN,
                                  "ociVersionMax", OCI_VERSION, "hooks", hooks, "mountOptions", mount_options,
                                  "linux", platform, "annotations", "org.visor.version", VISOR_VERSION);

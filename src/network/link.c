@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -236,6 +237,19 @@ int link_make_pair(struct link *link, const struct link_pair *pair, struct error
     return code ? failed(code, "make the interface", pair->name, error) : 0;
 }
 
+int link_move(struct link *link, const char *name, int namespace, const char *new_name, struct error *error)
+{
+    struct request request;
+    struct ifinfomsg *info = request_begin(&request, RTM_NEWLINK, 0, sizeof(struct ifinfomsg));
+    info->ifi_index = (int)link_index(link, name);
+    if (!info->ifi_index)
+        return failed(-ENODEV, "find the interface", name, error);
+    attribute_text(&request, IFLA_IFNAME, new_name);
+    attribute(&request, IFLA_NET_NS_FD, &namespace, sizeof namespace);
+    int code = exchange(link, &request);
+    return code ? failed(code, "move the interface", name, error) : 0;
+}
+
 int link_remove(struct link *link, const char *name, struct error *error)
 {
     struct request request;
@@ -260,6 +274,118 @@ int link_add_address(struct link *link, const char *name, struct in_addr address
     attribute(&request, IFA_LOCAL, &address, sizeof address);
     attribute(&request, IFA_ADDRESS, &address, sizeof address);
     attribute(&request, IFA_BROADCAST, &broadcast, sizeof broadcast);
+    int code = exchange(link, &request);
+    return code && code != -EEXIST ? failed(code, "give an address to", name, error) : 0;
+}
+
+static size_t address_size(const struct link_address *address)
+{
+    return address->family == AF_INET ? 4 : 16;
+}
+
+static bool keep(uint8_t *to, bool *has, const struct rtattr *attribute, size_t size)
+{
+    if (RTA_PAYLOAD(attribute) < size)
+        return false;
+    memcpy(to, RTA_DATA(attribute), size);
+    if (has)
+        *has = true;
+    return true;
+}
+
+/* False: not one that stays with the interface. */
+static bool address_parse(struct link_address *address, const struct nlmsghdr *message, unsigned index)
+{
+    const struct ifaddrmsg *info = NLMSG_DATA(message);
+    uint32_t flags = info->ifa_flags;
+    bool found = false;
+    *address = (struct link_address){.family = info->ifa_family, .prefix = info->ifa_prefixlen};
+    if (info->ifa_index != index || info->ifa_scope != RT_SCOPE_UNIVERSE ||
+        (info->ifa_family != AF_INET && info->ifa_family != AF_INET6))
+        return false;
+    const size_t size = address_size(address);
+    size_t left = IFA_PAYLOAD(message);
+    for (const struct rtattr *at = IFA_RTA(info); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+        switch (at->rta_type) {
+        case IFA_ADDRESS: found |= keep(address->address, NULL, at, size); break;
+        case IFA_LOCAL: keep(address->local, &address->has_local, at, size); break;
+        case IFA_BROADCAST: keep(address->broadcast, &address->has_broadcast, at, size); break;
+        case IFA_FLAGS: memcpy(&flags, RTA_DATA(at), sizeof flags); break;
+        default: break;
+        }
+    }
+    return found && flags & IFA_F_PERMANENT;
+}
+
+/* One part of the answer. 1: the last one. */
+static int addresses_take(const char *bytes, size_t size, unsigned index, struct link_address **addresses,
+                          unsigned *count)
+{
+    for (const struct nlmsghdr *at = (const void *)bytes; NLMSG_OK(at, size); at = NLMSG_NEXT(at, size)) {
+        struct link_address one;
+        if (at->nlmsg_type == NLMSG_DONE)
+            return 1;
+        if (at->nlmsg_type == NLMSG_ERROR)
+            return ((struct nlmsgerr *)NLMSG_DATA(at))->error;
+        if (at->nlmsg_type != RTM_NEWADDR || !address_parse(&one, at, index))
+            continue;
+        struct link_address *more = realloc(*addresses, (*count + 1) * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        *addresses = more;
+        more[(*count)++] = one;
+    }
+    return 0;
+}
+
+int link_list_addresses(struct link *link, const char *name, struct link_address **addresses, unsigned *count,
+                        struct error *error)
+{
+    const unsigned index = link_index(link, name);
+    struct request request;
+    union {
+        struct nlmsghdr header;
+        char bytes[2 * ANSWER_SIZE];
+    } answer;
+    *addresses = NULL;
+    *count = 0;
+    request_begin(&request, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+    request.header.nlmsg_seq = ++link->sequence;
+    int code = !index ? -ENODEV : send(link->fd, &request, request.header.nlmsg_len, 0) < 0 ? -errno : 0;
+    while (code == 0) {
+        ssize_t size = recv(link->fd, &answer, sizeof answer, 0);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < (ssize_t)sizeof answer.header)
+            code = size < 0 ? -errno : -EPROTO;
+        else if (answer.header.nlmsg_seq == link->sequence)
+            code = addresses_take(answer.bytes, (size_t)size, index, addresses, count);
+    }
+    if (code > 0)
+        return 0;
+    free(*addresses);
+    *addresses = NULL;
+    *count = 0;
+    return failed(code, "list the addresses of", name, error);
+}
+
+int link_take_address(struct link *link, const char *name, const struct link_address *address,
+                      struct error *error)
+{
+    const uint32_t flags = IFA_F_PERMANENT | (address->family == AF_INET6 ? IFA_F_NODAD : 0);
+    const size_t size = address_size(address);
+    struct request request;
+    struct ifaddrmsg *info =
+        request_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct ifaddrmsg));
+    info->ifa_family = address->family;
+    info->ifa_prefixlen = address->prefix;
+    info->ifa_index = link_index(link, name);
+    if (address->has_local)
+        attribute(&request, IFA_LOCAL, address->local, size);
+    attribute(&request, IFA_ADDRESS, address->address, size);
+    if (address->has_broadcast)
+        attribute(&request, IFA_BROADCAST, address->broadcast, size);
+    attribute(&request, IFA_FLAGS, &flags, sizeof flags); /* nobody else had it a moment ago */
     int code = exchange(link, &request);
     return code && code != -EEXIST ? failed(code, "give an address to", name, error) : 0;
 }

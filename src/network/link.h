@@ -45,6 +45,20 @@ int link_set_mac(struct link *link, const char *name, const uint8_t mac[6], stru
 int link_add_address(struct link *link, const char *name, struct in_addr address, unsigned prefix,
                      struct error *error);
 int link_add_default_route(struct link *link, const char *name, struct in_addr gateway, struct error *error);
+/* An address that is to stay, of any family, as the kernel gives it. */
+struct link_address {
+    uint8_t family, prefix;
+    bool has_local, has_broadcast;
+    uint8_t address[16], local[16], broadcast[16];
+};
+/* Those of an interface that are permanent and of global scope; of malloc(). */
+int link_list_addresses(struct link *link, const char *name, struct link_address **addresses, unsigned *count,
+                        struct error *error);
+int link_take_address(struct link *link, const char *name, const struct link_address *address,
+                      struct error *error);
+/* Into another network namespace, where it has this name and is down. -EEXIST: the name is taken there. */
+int link_move(struct link *link, const char *name, int namespace, const char *new_name, struct error *error);
+
 /* Its index; 0: there is none. */
 unsigned link_index(struct link *link, const char *name);
 

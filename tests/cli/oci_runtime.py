@@ -80,9 +80,13 @@ class Runtime:
         return json.loads(self.run("state", self.id, check=True).stdout)
 
     def wait_for(self, status):
+        """Also for a container that somebody is about to make."""
         deadline = time.monotonic() + 30
-        while self.state()["status"] != status:
-            assert time.monotonic() < deadline, f"it is still {self.state()['status']}"
+        while True:
+            done = self.run("state", self.id)
+            if done.returncode == 0 and json.loads(done.stdout)["status"] == status:
+                return
+            assert time.monotonic() < deadline, f"it is not {status}: {done.stdout}{done.stderr}"
             time.sleep(0.01)
 
 

@@ -4,7 +4,9 @@ import array
 import json
 import os
 import pathlib
+import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -579,13 +581,6 @@ def test_processors_of_exec(runtime):
     refused(runtime.run("exec", "--process", process, runtime.id), "process.execCPUAffinity.final: the kernel refuses")
 
 
-def test_what_is_not_served_says_so(runtime):
-    for name, value in (("netDevices", {"eth9": {}}),):
-        runtime.config["linux"][name] = value
-        refused(runtime.container("true"), f"linux.{name}")
-        del runtime.config["linux"][name]
-
-
 @pytest.mark.parametrize("value, said", [
     ({"closID": "../x"}, "linux.intelRdt.closID"), ({"memBwSchema": "L3:0=1"}, "linux.intelRdt.memBwSchema"),
     ({"schemata": ["L3:0=1", "L2:0=1\nL3:0=f"]}, "linux.intelRdt.schemata[1]"),
@@ -599,6 +594,51 @@ def test_classes_of_service_that_are_none(runtime, value, said):
 def test_classes_of_service_without_their_file_system(runtime):
     runtime.config["linux"]["intelRdt"] = {"closID": "x"}
     refused(runtime.container("true"), "linux.intelRdt: no resctrl file system is mounted")
+
+
+@pytest.fixture
+def devices():
+    """A new pair of network devices of the host, whose addresses are nobody's."""
+    names = [f"v{os.getpid()}{c}" for c in "ab"]
+    made = subprocess.run(["ip", "link", "add", names[0], "type", "veth", "peer", "name", names[1]], capture_output=True)
+    if made.returncode:
+        pytest.skip("this host's kernel has no pairs of network devices")
+    subprocess.run(["ip", "address", "add", "192.0.2.7/24", "dev", names[0]], check=True)
+    subprocess.run(["ip", "address", "add", "2001:db8::7/64", "dev", names[0]], check=True)
+    subprocess.run(["ip", "link", "set", names[0], "up"], check=True)
+    yield names
+    subprocess.run(["ip", "link", "del", names[0]], capture_output=True, check=False)
+
+
+def shown(name):
+    return subprocess.run(["ip", "-o", "address", "show", "dev", name], capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.skipif(not shutil.which("ip"), reason="it takes iproute2")
+def test_network_devices(runtime, devices):
+    (runtime.rootfs / "bin/ip").symlink_to("busybox")
+    runtime.config["linux"]["netDevices"] = {devices[0]: {"name": "nic%d"}, devices[1]: {}}
+    result = runtime.container("ip", "address")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"nic0: .*\bUP\b", result.stdout) and re.search(rf"{devices[1]}: .*\bUP\b", result.stdout)
+    assert "192.0.2.7/24 scope global nic0" in result.stdout and "2001:db8::7/64 scope global" in result.stdout
+    assert not shown(devices[0]) and not shown(devices[1])
+
+
+@pytest.mark.skipif(not shutil.which("ip"), reason="it takes iproute2")
+def test_network_devices_come_back(runtime, devices):
+    """With their names and addresses, if there is no container in the end."""
+    for name, value, said in (("nowhere7", {}, "linux.netDevices.nowhere7: "), (devices[1], {"name": "lo"}, "has a device lo"),
+                              (devices[1], {"name": "a/b"}, "not the name of a network device"),
+                              (devices[1], 3, "an object is wanted")):
+        runtime.config["linux"]["netDevices"] = {devices[0]: {"name": "eth0"}, name: value}
+        refused(runtime.container("true"), said)
+        assert "192.0.2.7/24" in shown(devices[0]) and "2001:db8::7/64" in shown(devices[0])
+    runtime.config["linux"]["netDevices"] = {devices[0]: {}}
+    refused(runtime.container("no-such-program"), "no-such-program")
+    assert "192.0.2.7/24" in shown(devices[0])
+    runtime.config["linux"]["namespaces"] = [n for n in runtime.config["linux"]["namespaces"] if n["type"] != "network"]
+    refused(runtime.container("true"), "no network namespace")
 
 
 def test_pause_and_resume(runtime):

@@ -90,8 +90,6 @@ static int check_options(const struct making *making, struct error *error)
     if (config->platform.mount_label && config->platform.mount_label[0] &&
         access("/sys/fs/selinux/status", F_OK) < 0)
         return error_set(error, -ENOTSUP, "linux.mountLabel: this host does not run SELinux");
-    if (config->platform.net_devices && json_object_size(config->platform.net_devices))
-        return error_set(error, -ENOTSUP, "linux.netDevices: visor does not move network devices");
     return 0;
 }
 
@@ -158,6 +156,7 @@ int making_open(struct making *making, const struct container_options *options, 
         .terminal = -1,
         .users = -1,
         .network = -1,
+        .net_devices = {.namespace = -1},
         .first = {.start = -1, .console_socket = -1, .launch = -1, .rootfs.tree = -1},
     };
     return open_bundle(making, error);
@@ -327,6 +326,8 @@ static int make(struct making *making, struct error *error)
     if (code == 0)
         code = rdt_enter(&making->rdt, making->pid, error);
     if (code == 0)
+        code = net_devices_move(&making->net_devices, making->config, making->pid, error);
+    if (code == 0)
         code = serve(making, error);
     if (code == 0 && making->options->pid_file)
         code = pid_file_write(making->options->pid_file, making->pid, error);
@@ -336,6 +337,7 @@ static int make(struct making *making, struct error *error)
 void making_undo(struct making *making)
 {
     struct error ignored = ERROR_INIT;
+    net_devices_return(&making->net_devices);
     if (making->pid > 0) {
         kill(making->pid, SIGKILL);
         while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
@@ -360,6 +362,7 @@ void making_release(struct making *making)
         if (fds[i] >= 0)
             close(fds[i]);
     }
+    net_devices_release(&making->net_devices);
     if (making->config)
         rootfs_release(&making->first.rootfs);
     spawn_release(&making->first.spawn);

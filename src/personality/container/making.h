@@ -7,6 +7,7 @@
 
 #include "personality/container/container.h"
 #include "personality/container/first.h"
+#include "personality/container/net_devices.h"
 #include "personality/container/rdt.h"
 #include "personality/container/store.h"
 
@@ -19,6 +20,7 @@ struct making {
     int bundle_fd, directory, channel;
     struct first first;
     struct rdt rdt;
+    struct net_devices net_devices;
     pid_t pid;
     int terminal;
     bool written;       /* the record is there */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "personality/container/oci_check.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <linux/sched.h>
+#include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -381,6 +384,67 @@ static int check_linux(struct oci_linux *platform, struct error *error)
     return platform->has_rdt ? check_rdt(&platform->rdt, error) : 0;
 }
 
+/* As the kernel takes it. */
+static bool is_device_name(const char *name, size_t size)
+{
+    if (!size || size >= IF_NAMESIZE || (name[0] == '.' && size < 3 && name[size - 1] == '.'))
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (name[i] == '/' || name[i] == ':' || name[i] == '%' || isspace((unsigned char)name[i]))
+            return false;
+    return true;
+}
+
+static int read_net_device(struct oci_net_device *device, const char *name, const json_t *value,
+                           struct error *error)
+{
+    const json_t *new_name;
+    char path[80];
+    snprintf(path, sizeof path, "linux.netDevices.%.40s", name);
+    if (!json_is_object(value))
+        return refuse(error, path, "an object is wanted");
+    int code = json_member(value, "name", JSON_STRING, path, &new_name, error);
+    if (code < 0)
+        return code;
+    device->name = name;
+    device->new_name = new_name && json_string_value(new_name)[0] ? json_string_value(new_name) : name;
+    const size_t size = strlen(device->new_name);
+    const bool template = size > 2 && strcmp(device->new_name + size - 2, "%d") == 0;
+    if (!is_device_name(name, strlen(name)))
+        return refuse(error, path, "it is not the name of a network device");
+    strcat(path, ".name");
+    return is_device_name(device->new_name, template ? size - 2 : size)
+               ? 0
+               : refuse(error, path, "it is not the name of a network device, nor one that ends with \"%d\"");
+}
+
+static int read_net_devices(struct oci_config *config, struct error *error)
+{
+    struct oci_linux *platform = &config->platform;
+    const json_t *object = platform->net_devices_json;
+    const char *name;
+    json_t *value;
+    int code = 0;
+    if (!object)
+        return 0;
+    if (!json_is_object(object))
+        return refuse(error, "linux.netDevices", "an object is wanted");
+    if (!json_object_size(object))
+        return 0;
+    if (!has(platform, CLONE_NEWNET))
+        return refuse(error, "linux.netDevices", "there is no network namespace among linux.namespaces");
+    platform->net_devices =
+        json_bind_allocate(&config->binding, json_object_size(object), sizeof *platform->net_devices);
+    if (!platform->net_devices)
+        return error_set(error, -ENOMEM, "out of memory");
+    json_object_foreach((json_t *)object, name, value)
+    {
+        if (code == 0)
+            code = read_net_device(&platform->net_devices[platform->net_devices_count++], name, value, error);
+    }
+    return code;
+}
+
 static int check_rest(const struct oci_config *config, struct error *error)
 {
     if (!config->has_root)
@@ -405,6 +469,8 @@ int oci_check_config(struct oci_config *config, struct error *error)
         code = check_platform(config, error);
     if (code == 0)
         code = check_linux(&config->platform, error); /* which the others ask for namespaces */
+    if (code == 0)
+        code = read_net_devices(config, error);
     if (code == 0)
         code = check_rest(config, error);
     if (code == 0 && config->has_process)

@@ -324,7 +324,7 @@ static const struct json_field linux_fields[] = {
      .fields = rdt_fields,
      .has_present = true,
      .present = offsetof(struct oci_linux, has_rdt)},
-    JSON_BIND_RAW(struct oci_linux, "netDevices", net_devices),
+    JSON_BIND_RAW(struct oci_linux, "netDevices", net_devices_json),
     {.name = "memoryPolicy",
      .kind = JSON_STRUCT,
      .fields = memory_policy_fields,

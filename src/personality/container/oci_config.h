@@ -22,7 +22,7 @@
 #include "personality/container/mount_option.h"
 #include "personality/container/number_list.h"
 
-#define OCI_VERSION     "1.2.0" /* of the specification that is served */
+#define OCI_VERSION     "1.3.0" /* of the specification that is served */
 #define OCI_VERSION_MIN "1.0.0"
 
 struct oci_id_map {
@@ -158,6 +158,11 @@ struct oci_rdt {
     bool monitoring, cache_monitoring, bandwidth_monitoring;
 };
 
+/* linux.netDevices (config-linux.md, "Network Devices"). */
+struct oci_net_device {
+    const char *name, *new_name; /* the latter may end with "%d" */
+};
+
 struct oci_time_offset {
     int64_t seconds;
     uint32_t nanoseconds;
@@ -194,10 +199,12 @@ struct oci_linux {
     bool has_memory_policy;
     struct oci_rdt rdt;
     bool has_rdt;
-    const json_t *resources, *seccomp, *net_devices; /* NULL: not given */
-    uint64_t new_namespaces;                         /* CLONE_NEW* of those without a path */
-    uint64_t joined_namespaces;                      /* and of those with one */
-    uint64_t propagation;                            /* of rootfs_propagation: MS_* */
+    struct oci_net_device *net_devices;
+    unsigned net_devices_count;
+    const json_t *resources, *seccomp, *net_devices_json; /* NULL: not given */
+    uint64_t new_namespaces;                              /* CLONE_NEW* of those without a path */
+    uint64_t joined_namespaces;                           /* and of those with one */
+    uint64_t propagation;                                 /* of rootfs_propagation: MS_* */
 };
 
 struct oci_config {
