@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cp: files and directories between this host and a domain that runs. */
+/* cp: files and directories between this host and a domain. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ static int copy(struct cp_state *state, struct domain *domain)
     state->copy.left_out = show_left_out;
     state->copy.opaque = state;
     progress_begin(&state->progress);
-    int code = domain_visit_begin(&visit, domain, &error);
+    int code = domain_visit_begin_files(&visit, domain, &error);
     if (!code) {
         code = domain_visit_copy(&visit, &state->copy, &error);
         domain_visit_end(&visit);
@@ -134,10 +134,11 @@ const struct command command_cp = {
     .arguments = "NAME:SRC DST|- | SRC|- NAME:DST",
     .domains = true,
     .paths = true,
-    .summary = "Copies files and directories to or from a domain that runs",
+    .summary = "Copies files and directories to or from a domain",
     .details = "A directory DST gets SRC in it, or what is in SRC if that ends with \"/.\"; else DST is the\n"
                "copy's name. \"-\" is a tar archive. Files belong to root there, and here to who copies.\n"
-               "In a machine the guest's agent and its programs sh and tar do it.\n",
+               "In a machine the guest's agent and its programs sh and tar do it. A container need not\n"
+               "run: then these are the files of its root tree, and not those of its volumes.\n",
     .options = options,
     .option = set_option,
     .run = run_cp,

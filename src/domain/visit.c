@@ -7,22 +7,33 @@
 #include "backend/char/terminal.h"
 #include "domain/visit_kinds.h"
 
-int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error)
+static int begin(struct domain_visit *visit, struct domain *domain, bool files, struct error *error)
 {
     *visit = (struct domain_visit){.domain = domain};
     const char *name = domain_visit_name(visit);
     int code = domain_look(domain, &visit->state, error);
-    if (!code && !domain_state_lives(&visit->state)) {
+    if (!code)
+        code = domain_read_config(domain, &visit->config, error);
+    if (!code)
+        visit->kind = domain_kind_of(&visit->config);
+    const struct domain_visits *visits = code ? NULL : visit->kind->visits;
+    if (!code && !domain_state_lives(&visit->state) && !(files && visits && visits->files_at_rest)) {
         code = error_set(error, -ESRCH, "%s does not run", name);
         error_hint(error, "visor start %s", name);
     }
-    if (!code)
-        code = domain_read_config(domain, &visit->config, error);
     if (code)
         domain_visit_end(visit);
-    else
-        visit->kind = domain_kind_of(&visit->config);
     return code;
+}
+
+int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error)
+{
+    return begin(visit, domain, false, error);
+}
+
+int domain_visit_begin_files(struct domain_visit *visit, struct domain *domain, struct error *error)
+{
+    return begin(visit, domain, true, error);
 }
 
 const char *domain_visit_name(const struct domain_visit *visit)

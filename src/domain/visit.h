@@ -75,6 +75,7 @@ struct domain_visits {
                   struct domain_change *changes, unsigned count, struct error *error); /* see update.h */
 
     /* For copy.h. These are called in a process of their own, which does not come back from where they go. */
+    bool files_at_rest; /* they also serve a domain that does not run */
     int (*look)(struct domain_visit *visit, const struct domain_transfer *transfer, struct domain_file *file,
                 struct error *error);
     int (*put)(struct domain_visit *visit, const struct domain_transfer *transfer, struct error *error);
@@ -83,6 +84,8 @@ struct domain_visits {
 
 /* -ESRCH: the domain does not run. Nothing is left after an error. */
 int domain_visit_begin(struct domain_visit *visit, struct domain *domain, struct error *error);
+/* The same for domain_visit_copy(): the domain need not run if its kind has its files then, too. */
+int domain_visit_begin_files(struct domain_visit *visit, struct domain *domain, struct error *error);
 void domain_visit_end(struct domain_visit *visit);
 /* What to call the domain in messages. */
 const char *domain_visit_name(const struct domain_visit *visit);

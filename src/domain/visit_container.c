@@ -101,14 +101,48 @@ static int container_exec(struct domain_visit *visit, const struct domain_exec *
 
 /* -- files ----------------------------------------------------------------------------------------------- */
 
+/* Of a container that does not run: its tree, in which the same directory may be another's volume. */
+static int tree_path(const struct domain_visit *visit, char path[PATH_MAX], struct error *error)
+{
+    const char *bundle = visit->config.container.bundle;
+    struct oci_config *config = NULL;
+    if (!bundle) {
+        snprintf(path, PATH_MAX, "%s", visit->config.container.root);
+        return 0;
+    }
+    int directory = open(bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int code = directory < 0 ? error_set(error, -errno, "cannot open %s: %s", bundle, strerror(errno))
+                             : oci_config_read(&config, directory, "config.json", error);
+    if (directory >= 0)
+        close(directory);
+    if (code)
+        return code;
+    const char *root = config->root.path;
+    if (snprintf(path, PATH_MAX, "%s%s%s", root[0] == '/' ? "" : bundle, root[0] == '/' ? "" : "/", root) >=
+        PATH_MAX)
+        code = error_set(error, -ENAMETOOLONG, "root.path: the path is too long");
+    oci_config_free(config);
+    return code;
+}
+
+/* Its root, for good. */
+static int enter_root(const struct domain_visit *visit, const int *kept, unsigned count, struct error *error)
+{
+    char path[PATH_MAX];
+    if (domain_state_lives(&visit->state)) {
+        domain_container_root(visit->domain->store, path);
+        return container_enter(path, visit->domain->id, kept, count, error);
+    }
+    int code = tree_path(visit, path, error);
+    return code ? code : container_enter_tree(path, kept, count, error);
+}
+
 /* This process is in the container from here on: its root, and what is at the path (O_PATH), or -1 if there
  * is nothing and that is allowed. */
 static int enter(const struct domain_visit *visit, const struct domain_transfer *transfer, const int *kept,
                  unsigned count, int *object, struct error *error)
 {
-    char state_root[PATH_MAX];
-    domain_container_root(visit->domain->store, state_root);
-    int root = container_enter(state_root, visit->domain->id, kept, count, error);
+    int root = enter_root(visit, kept, count, error);
     if (root < 0)
         return root;
     *object = inside_open(root, transfer->path, O_PATH | (transfer->follow ? 0 : O_NOFOLLOW));
@@ -142,6 +176,8 @@ static int container_put(struct domain_visit *visit, const struct domain_transfe
         .owner = transfer->owner, .special = true, .self = tree_open_self(error)};
     const int kept[] = {transfer->report, transfer->stream, options.self};
     struct tree_unpack where = {.directory = -1};
+    if (visit->config.container.read_only && !domain_state_lives(&visit->state))
+        return error_set(error, -EROFS, "the root of %s is read-only", domain_visit_name(visit));
     int code = options.self < 0 ? options.self : enter(visit, transfer, kept, 3, &where.directory, error);
     return code ? code : tree_unpack(&where, transfer->stream, &options, error);
 }
@@ -168,6 +204,7 @@ static int container_get(struct domain_visit *visit, const struct domain_transfe
 
 const struct domain_visits domain_container_visits = {
     .exec = container_exec,
+    .files_at_rest = true,
     .look = container_look,
     .put = container_put,
     .get = container_get,

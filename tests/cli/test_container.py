@@ -220,6 +220,44 @@ def test_network(store, root):
     assert set(os.listdir("/sys/class/net")) == set(inside(store, root, "ls /sys/class/net", options=["--net", "host"]).split())
 
 
+def test_files_of_one_that_does_not_run(store, root, tmp_path):
+    """Of its tree, from which no link leads away; created, and ended."""
+    tree = tmp_path / "own"
+    shutil.copytree(root, tree, symlinks=True)
+    (tree / "srv/away").symlink_to("/")
+    (tree / "srv/up").symlink_to("../../../..")
+    (tmp_path / "file").write_text("content\n")
+    assert store.run("create", "--name", "rest", "--volume", f"{tmp_path}:/tmp", tree, "cat", "/srv/new").returncode == 0
+    for status in ("created", "exited"):
+        assert store.state("rest")["status"] == status
+        for where in ("/srv/new", "/srv/away/srv/new", "/srv/up/srv/new"):
+            done = store.run("cp", tmp_path / "file", f"rest:{where}")
+            assert done.returncode == 0 and not done.stderr, done.stderr
+            assert (tree / "srv/new").read_text() == "content\n"
+            if where != "/srv/new":
+                (tree / "srv/new").unlink()
+                assert store.run("cp", tmp_path / "file", "rest:/srv/new").returncode == 0
+        assert store.run("cp", "rest:/srv/away/etc/group", tmp_path / "group").returncode == 0
+        assert (tmp_path / "group").read_text() == (root / "etc/group").read_text()
+        assert store.run("cp", "rest:/srv", "-").stdout
+        done = store.run("cp", "rest:/nowhere", tmp_path)
+        assert done.returncode == 1 and "nowhere" in done.stderr
+        assert store.run("start", "--attach", "rest").returncode == 0
+    assert not (tmp_path / "new").exists()
+    assert store.run("logs", "rest").stdout == "content\ncontent\n"
+    assert store.run("create", "--name", "fixed", "--read-only", tree).returncode == 0
+    done = store.run("cp", tmp_path / "file", "fixed:/srv/other")
+    assert done.returncode == 1 and "read-only" in done.stderr and not (tree / "srv/other").exists()
+    assert store.run("cp", "fixed:/srv/new", tmp_path / "from").returncode == 0
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    subprocess.run([VISOR, "oci", "spec", "--bundle", bundle], check=True)
+    shutil.copytree(root, bundle / "rootfs", symlinks=True)
+    assert store.run("create", "--name", "bundled", bundle).returncode == 0
+    assert store.run("cp", tmp_path / "file", "bundled:/etc/made").returncode == 0
+    assert (bundle / "rootfs/etc/made").read_text() == "content\n"
+
+
 def share(pid):
     """KiB of memory that are the process's: those of pages that several have are divided among them (PSS)."""
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

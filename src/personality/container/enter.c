@@ -113,11 +113,37 @@ static int keep_calls(struct error *error)
                : error_set(error, -errno, "cannot load a filter of system calls: %s", strerror(errno));
 }
 
+/* Nothing else of visor's from here on. */
+static int keep_only(int root, const int *kept, unsigned count, struct error *error)
+{
+    int all[16];
+    if (count >= ARRAY_SIZE(all))
+        return error_set(error, -EINVAL, "too many descriptors for a container");
+    memcpy(all, kept, count * sizeof *kept);
+    all[count] = root;
+    process_close_others(0, all, count + 1);
+    prctl(PR_SET_DUMPABLE, 0); /* other ids have undone it */
+    int code = keep_file_rights(error);
+    return code ? code : keep_calls(error);
+}
+
+int container_enter_tree(const char *path, const int *kept, unsigned count, struct error *error)
+{
+    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    /* An ordinary user has no right to; what is done next is done by descriptors in any case. */
+    if (geteuid() == 0 && (fchdir(root) < 0 || chroot(".") < 0))
+        return error_set(error, -errno, "cannot enter %s: %s", path, strerror(errno));
+    int code = keep_only(root, kept, count, error);
+    return code ? code : root;
+}
+
 int container_enter(const char *state_root, const char *id, const int *kept, unsigned count,
                     struct error *error)
 {
     uint64_t namespaces = 0;
-    int all[16], process = -1, root = open_container(state_root, id, &process, &namespaces, error);
+    int process = -1, root = open_container(state_root, id, &process, &namespaces, error);
     int code = root < 0 ? root : 0;
     prctl(PR_SET_DUMPABLE, 0);
     if (!code && namespaces & CLONE_NEWUSER && setns(process, CLONE_NEWUSER) < 0)
@@ -130,16 +156,7 @@ int container_enter(const char *state_root, const char *id, const int *kept, uns
         close(process);
     if (!code && (fchdir(root) < 0 || chroot(".") < 0))
         code = error_set(error, -errno, "cannot enter the container's root: %s", strerror(errno));
-    if (!code && count >= ARRAY_SIZE(all))
-        code = error_set(error, -EINVAL, "too many descriptors for a container");
-    if (code)
-        return code;
-    memcpy(all, kept, count * sizeof *kept);
-    all[count] = root;
-    process_close_others(0, all, count + 1);
-    prctl(PR_SET_DUMPABLE, 0); /* other ids have undone it */
-    code = keep_file_rights(error);
     if (!code)
-        code = keep_calls(error);
+        code = keep_only(root, kept, count, error);
     return code ? code : root;
 }

@@ -19,4 +19,8 @@
 int container_enter(const char *state_root, const char *id, const int *kept, unsigned count,
                     struct error *error);
 
+/* The same of the root tree `path` of a container that does not run: without its namespaces, so that what is
+ * made there belongs to who calls. */
+int container_enter_tree(const char *path, const int *kept, unsigned count, struct error *error);
+
 #endif
