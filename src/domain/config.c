@@ -182,11 +182,26 @@ static int number_parse(uint64_t *number, const struct domain_field *field, cons
     return domain_number_set(number, field, errno ? UINT64_MAX : value, where, text, error);
 }
 
+/* As if nothing had been said of it. */
+static void unset(void *at, const struct domain_field *field)
+{
+    if (field->type == DOMAIN_TEXT) {
+        free(*(char **)at);
+        *(char **)at = NULL;
+    } else {
+        *(uint64_t *)at = 0;
+    }
+}
+
 int domain_config_set(struct domain_config *config, const struct domain_field *field, const char *text,
                       const char *where, struct error *error)
 {
     void *at = domain_field_at(config, field);
     int code;
+    if (field->none && strcmp(text, "none") == 0) {
+        unset(at, field);
+        return 0;
+    }
     switch (field->type) {
     case DOMAIN_BOOLEAN: *(bool *)at = true; return 0;
     case DOMAIN_NUMBER: return number_parse(at, field, text, where, error);

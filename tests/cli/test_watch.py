@@ -435,6 +435,24 @@ def test_memory_and_swap_fit_each_other(store, root):
 
 
 @containers
+def test_limits_are_taken_back(store, root):
+    store.ok("run", "-d", "--name", "free", "--net", "none", root, "sleep", "1000")
+    store.ok("run", "-d", "--name", "web", "--net", "none", "--memory", "16M", "--memory-swap", "16M", "--pids-limit", "50",
+             "--cpus", "0.5", "--cpu-shares", "512", root, "sleep", "1000")
+    assert_refused(store.run("update", "web", "--memory", "none"), 1, "container.memory_swap")
+    assert stats(store)["web"]["memory_limit"] == 16 << 20
+    lifted = [word for name in ("memory", "memory-swap", "pids-limit", "cpus", "cpu-shares") for word in (f"--{name}", "none")]
+    result = store.run("update", "web", *lifted)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = stats(store)
+    for name in ("memory_limit", "processes_limit"):
+        assert rows["web"].get(name) == rows["free"].get(name)
+    assert not {"memory", "memory_swap", "pids", "cpus", "cpu_shares"} & set(config(store, "web")["container"])
+    assert store.run("exec", "web", "sh", "-c", "dd if=/dev/zero of=/dev/shm/fill bs=1M count=30").returncode == 0
+    assert_refused(store.run("update", "web", "--hostname", "none", "--memory", "some"), 1, "--memory")
+
+
+@containers
 def test_update_of_a_container_that_stands_still(store, root):
     store.ok("run", "-d", "--name", "web", root, "sleep", "1000")
     store.ok("pause", "web")
