@@ -62,6 +62,7 @@ void test_strings(void);
 void test_interrupts(void);
 void test_timers(void);
 void test_float(void);
+void test_virtio(void);
 void test_processors(void);
 
 static inline uint8_t in8(uint16_t port)

@@ -6,6 +6,7 @@
  * It boots three times, by two kinds of reset: what is left in memory says which time it is.
  */
 #include "kernel.h"
+#include "virtio.h"
 
 volatile struct fault fault;
 volatile uint32_t resume;
@@ -85,6 +86,8 @@ void interrupt(struct frame *frame)
         if (order_count < 16)
             order[order_count++] = vector;
         if (vector < 0x30) { /* of an 8259 */
+            if (virtio_wire)
+                virtio_wire_count += read8(virtio_wire) & 1;
             if (vector >= 0x28)
                 out8(0xa0, 0x20);
             out8(0x20, 0x20);
@@ -252,6 +255,7 @@ void main(uint32_t information)
         test_interrupts();
         test_timers();
         test_float();
+        test_virtio();
         test_processors();
         heading("reset");
         reset();
