@@ -67,6 +67,8 @@ struct engine_debug {
 
 struct engine {
     const char *name;
+    /* It makes signals of writes by memory_signals of the memory map. Else there is no use in making any. */
+    bool signals;
     /* 0 if this host can; else a negative errno, and the reason in error. */
     int (*probe)(struct error *error);
     /* Leaves out of the model what this host cannot do for it; an error if that is required. NULL: there is

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "machine/machine_signal.h"
+
 #define ENDS                                                                                                 \
     (MACHINE_REQUEST_OFF | MACHINE_REQUEST_RESET | MACHINE_REQUEST_SHUTDOWN | MACHINE_REQUEST_PANIC |        \
      MACHINE_REQUEST_TOLD | MACHINE_REQUEST_END | MACHINE_REQUEST_FAILED)
@@ -310,8 +312,10 @@ static void machine_serve(void *opaque)
 {
     struct machine *machine = opaque;
     unsigned requests = machine->requests;
-    if (requests & STOPPING)
+    if (requests & STOPPING) {
         vcpus_hold(machine);
+        machine_signals_serve(machine); /* what the guest has asked for before it stood still is done */
+    }
     /* Also those that the vCPUs have made on their way out. */
     requests = machine_put_off(machine, atomic_exchange(&machine->requests, 0));
     if (requests & MACHINE_REQUEST_POWER_BUTTON)
@@ -388,6 +392,7 @@ int machine_new(struct machine **out, const struct machine_config *config, struc
     pthread_cond_init(&machine->go, NULL);
     timers_init(&machine->timers, machine->clock);
     timers_stand_still(&machine->timers, true);
+    machine_signals_init(machine);
     int code = machine_make(machine, config, error);
     if (code)
         machine_free(machine);
@@ -421,6 +426,7 @@ void machine_free(struct machine *machine)
     if (machine->type)
         machine->type->destroy(machine);
     devices_free(&machine->devices);
+    machine_signals_free(machine);
     free(machine->vcpus);
     if (machine->loop)
         loop_free(machine->loop);

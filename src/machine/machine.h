@@ -21,6 +21,7 @@
 #include "base/loop.h"
 #include "device/device.h"
 #include "device/misc/board.h"
+#include "device/signal.h"
 #include "engine/engine.h"
 
 /* Local APICs without x2APIC have eight bits to be named by, of which FFh means all. */
@@ -137,6 +138,8 @@ struct machine_debugger {
     void *opaque;
 };
 
+struct machine_signal;
+
 struct machine_vcpu {
     struct machine *machine;
     struct engine_vcpu *vcpu;
@@ -162,6 +165,8 @@ struct machine {
     struct clock clock; /* nanoseconds since power-on without those of pauses */
     struct timers timers;
     struct loop *loop;
+    struct machine_signal *signals; /* see machine_signal.h */
+    struct signal_host signal_host;
 
     /* The clock: the host's monotonic one less `started`, or, while the machine stands still, `frozen`. */
     _Atomic uint64_t started, frozen;

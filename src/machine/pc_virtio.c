@@ -24,7 +24,8 @@ static struct virtio_place place_of(struct pc *pc, const char *name)
                                  .slot = PCI_SLOT_ANY,
                                  .devices = &pc->machine->devices,
                                  .name = name,
-                                 .broken = told_broken};
+                                 .broken = told_broken,
+                                 .signals = pc->machine->engine->signals ? &pc->machine->signal_host : NULL};
 }
 
 /* -- disks ----------------------------------------------------------------------------------------------- */

@@ -355,6 +355,46 @@ void memory_listener_remove(struct memory_map *map, struct memory_listener *list
         *link = listener->next;
 }
 
+static void tell_signals(const struct memory_map *map)
+{
+    for (struct memory_listener *listener = map->listeners; listener; listener = listener->next)
+        if (listener->signals_changed)
+            listener->signals_changed(listener->opaque);
+}
+
+void memory_signal_add(struct memory_map *map, struct memory_signal *signal)
+{
+    signal->next = map->signals;
+    map->signals = signal;
+    tell_signals(map);
+}
+
+void memory_signal_remove(struct memory_map *map, struct memory_signal *signal)
+{
+    struct memory_signal **link = &map->signals;
+    while (*link && *link != signal)
+        link = &(*link)->next;
+    if (!*link)
+        return;
+    *link = signal->next;
+    tell_signals(map);
+}
+
+bool memory_signal_address(const struct memory_view *view, const struct memory_signal *signal,
+                           uint64_t *address)
+{
+    const uint64_t last = signal->offset + MAX(signal->size, 1u) - 1;
+    for (unsigned i = 0; i < view->count; i++) {
+        const struct memory_range *range = &view->ranges[i];
+        if (range->region != signal->region || signal->offset < range->offset ||
+            last - range->offset > range->last - range->start)
+            continue;
+        *address = range->start + (signal->offset - range->offset);
+        return true;
+    }
+    return false;
+}
+
 void memory_reader_add(struct memory_map *map, struct memory_reader *reader)
 {
     atomic_store(&reader->seen, atomic_load(&map->generation));

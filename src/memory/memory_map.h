@@ -127,9 +127,21 @@ struct memory_reader {
     struct memory_reader *next;
 };
 
+/* A write by the guest that an engine may turn into a signal of an eventfd, without leaving guest code: to
+ * `offset` of a region of MMIO. Where an engine does not, and for who else writes there, the region's
+ * callback is called as ever, and does what the signal is for. Under the machine's lock. */
+struct memory_signal {
+    struct memory_region *region;
+    uint64_t offset;
+    unsigned size; /* of the write; 0: any */
+    int fd;        /* an eventfd, the owner's; gets 1 added */
+    struct memory_signal *next;
+};
+
 /* Told of every change, after it, under the machine's lock. */
 struct memory_listener {
     void (*changed)(void *opaque, const struct memory_view *old, const struct memory_view *now);
+    void (*signals_changed)(void *opaque); /* one came or went; may be NULL */
     void *opaque;
     struct memory_listener *next;
 };
@@ -143,6 +155,7 @@ struct memory_map {
     uint64_t order;
     struct memory_reader *readers;
     struct memory_listener *listeners;
+    struct memory_signal *signals;
 };
 
 int memory_map_init(struct memory_map *map, uint64_t last, struct error *error);
@@ -165,6 +178,14 @@ struct memory_region *memory_add_mmio(struct memory_map *map, const char *name, 
  * -ENOMEM and leave everything as it was. */
 int memory_region_place(struct memory_region *region, uint64_t base, bool enabled, struct error *error);
 int memory_region_remove(struct memory_region *region, struct error *error);
+
+/* The signal and its descriptor stay the caller's, until it is removed: then no engine knows them any more.
+ */
+void memory_signal_add(struct memory_map *map, struct memory_signal *signal);
+void memory_signal_remove(struct memory_map *map, struct memory_signal *signal);
+/* Where the view has the place of the signal. False: nowhere. */
+bool memory_signal_address(const struct memory_view *view, const struct memory_signal *signal,
+                           uint64_t *address);
 
 void memory_listener_add(struct memory_map *map, struct memory_listener *listener);
 void memory_listener_remove(struct memory_map *map, struct memory_listener *listener);

@@ -28,6 +28,7 @@ enum act {
     HALT,  /* until a kick */
     SPIN,  /* until a stop */
     LEAVE, /* with the exit `value` */
+    RING,  /* value to port, and all signals that there are at once */
     MARK   /* says that it is there */
 };
 
@@ -122,6 +123,14 @@ static enum engine_exit fake_step(struct engine_vcpu *vcpu)
     case LEAVE: vcpu->step++; return (enum engine_exit)step->value;
     case MARK:
         there++;
+        vcpu->step++;
+        break;
+    case RING:
+        pthread_mutex_lock(machine->lock);
+        io_write(machine->io, step->port, step->size, step->value);
+        for (const struct memory_signal *s = machine->memory->signals; s; s = s->next)
+            assert_int_equal(write(s->fd, &(uint64_t){1}, 8), 8);
+        pthread_mutex_unlock(machine->lock);
         vcpu->step++;
         break;
     case SPIN: break;
@@ -248,6 +257,49 @@ static void test_power_off(void **state)
     assert_int_equal(run(), MACHINE_OFF);
     assert_int_equal(made, VCPUS);
     assert_int_equal(alive, 0);
+}
+
+static struct machine *ringing;
+static struct signal *bells[3];
+static unsigned rung[ARRAY_SIZE(bells)];
+
+static void bell_rung(void *device, unsigned number)
+{
+    assert_ptr_equal(device, bells);
+    rung[number]++;
+    if (number != 1)
+        return;
+    ringing->signal_host.close(ringing, bells[1]);
+    bells[1] = NULL;
+}
+
+static void bells_ended(void *opaque, const struct machine_news *news)
+{
+    unsigned *missing = opaque;
+    for (unsigned k = 0; news->kind == MACHINE_ENDS && k < ARRAY_SIZE(bells); k++)
+        *missing += rung[k] != 1;
+}
+
+/* What the guest has asked for by a signal is done before the machine stands still, or ends. */
+static void test_signals(void **state)
+{
+    static const struct step ring[] = {{RING, 0x604, 2, 0x3400}, {.act = SPIN}};
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        boots = 0;
+        scripts[0][0] = ring;
+        memset(rung, 0, sizeof rung);
+        unsigned missing = 0;
+        struct machine_observer observer = {.happened = bells_ended, .opaque = &missing};
+        ringing = machine_make();
+        machine_observe(ringing, &observer);
+        for (unsigned k = 0; k < ARRAY_SIZE(bells); k++)
+            bells[k] = ringing->signal_host.open(ringing->signal_host.opaque, ringing->memory.regions, 16 * k,
+                                                 bell_rung, bells, k);
+        assert_int_equal(machine_run(ringing), MACHINE_OFF);
+        assert_int_equal(missing, 0);
+        machine_free(ringing);
+    }
 }
 
 static void test_resets(void **state)
@@ -818,6 +870,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_power_off),
+        TEST(test_signals),
         TEST(test_resets),
         TEST(test_triple_fault),
         TEST(test_told),

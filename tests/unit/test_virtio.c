@@ -84,6 +84,48 @@ static const struct device_type type = {
     .loaded = type_loaded,
 };
 
+/* -- signals --------------------------------------------------------------------------------------------- */
+
+#define NOTIFICATIONS 0x3000
+
+static struct signal {
+    void (*rung)(void *device, unsigned number);
+    unsigned number;
+    bool open;
+} bells[QUEUES];
+static unsigned bells_most; /* so many can be */
+
+static struct signal *bell_open(void *opaque, struct memory_region *region, uint64_t offset,
+                                void (*rung)(void *device, unsigned number), void *which, unsigned number)
+{
+    (void)opaque;
+    assert_ptr_equal(which, &device);
+    assert_ptr_equal(region, device.pci.bars[0].region);
+    assert_int_equal(offset, NOTIFICATIONS + 4 * number);
+    if (number >= bells_most)
+        return NULL;
+    assert_false(bells[number].open);
+    bells[number] = (struct signal){rung, number, true};
+    return &bells[number];
+}
+
+static void bell_close(void *opaque, struct signal *signal)
+{
+    (void)opaque;
+    assert_true(signal->open);
+    signal->open = false;
+}
+
+static const struct signal_host bell_host = {bell_open, bell_close, NULL};
+
+static unsigned bells_open(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < QUEUES; i++)
+        count += bells[i].open;
+    return count;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -660,6 +702,42 @@ static void test_save(void **state)
     buffer_free(&saved);
 }
 
+/* Notifications are signals while the driver runs, and only then. */
+static void test_signals(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct buffer saved = {0};
+    (void)state;
+    bells_most = QUEUES;
+    device.signals = &bell_host;
+    driver_find(driver, 1);
+    driver_agree(driver, driver_features(driver));
+    driver_queue(driver, 0, 16);
+    driver_queue(driver, 2, 16);
+    assert_int_equal(bells_open(), 0);
+    driver_start(driver);
+    assert_true(bells[0].open && !bells[1].open && bells[2].open);
+    memset(notified, 0, sizeof notified);
+    bells[2].rung(&device, bells[2].number);
+    assert_int_equal(notified[2], 1);
+    devices_save(&devices, &saved);
+    set(COMMON(0x14), 1, 0);
+    assert_int_equal(bells_open(), 0);
+    assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), 0);
+    assert_true(bells[0].open && !bells[1].open && bells[2].open);
+    devices_reset(&devices);
+    assert_int_equal(bells_open(), 0);
+    assert_int_equal(pci_assign(&bus, &error), 0);
+    /* Where the host has no more of them, accesses do as ever. */
+    bells_most = 1;
+    begin();
+    assert_int_equal(bells_open(), 1);
+    set(driver->structures[2] + 4, 2, 1);
+    assert_int_equal(notified[1], 1);
+    devices_reset(&devices);
+    buffer_free(&saved);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -670,7 +748,7 @@ int main(void)
         TEST(test_indirect),    TEST(test_split),     TEST(test_event_index),
         TEST(test_wire),        TEST(test_unpop),     TEST(test_bus_master),
         TEST(test_slow_reset),  TEST(test_malformed), TEST(test_malformed_queues),
-        TEST(test_memory_goes), TEST(test_save),
+        TEST(test_memory_goes), TEST(test_save),      TEST(test_signals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

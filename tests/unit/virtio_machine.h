@@ -39,6 +39,7 @@ static uint64_t message_address;
 static uint32_t message_data;
 static uint32_t message_counts[64]; /* by data */
 static const char *broken_reason;
+static const struct signal_host *signals; /* for place() */
 
 static void set_line(void *opaque, unsigned number, bool level)
 {
@@ -112,7 +113,7 @@ static __attribute__((unused)) void machine_power_on(void)
 
 static __attribute__((unused)) struct virtio_place place(const char *name)
 {
-    return (struct virtio_place){&bus, PCI_SLOT_ANY, &devices, name, note_broken, NULL};
+    return (struct virtio_place){&bus, PCI_SLOT_ANY, &devices, name, note_broken, NULL, signals};
 }
 
 /* Guest memory. */

@@ -37,6 +37,7 @@ const struct device_field virtio_device_fields[VIRTIO_DEVICE_FIELDS] = {
 /* As the driver finds it. */
 static void device_clear(struct virtio_device *device)
 {
+    virtio_signals_close(device);
     device->resetting = false;
     device->status = device->isr = 0;
     device->config_vector = VIRTIO_NO_VECTOR;
@@ -121,6 +122,7 @@ static void write_status(struct virtio_device *device, uint8_t value)
     }
     if (device->ops->started)
         device->ops->started(device);
+    virtio_signals_open(device);
     virtio_notify_all(device);
 }
 
@@ -297,6 +299,8 @@ int virtio_loaded(struct virtio_device *device, struct error *error)
         code = error_set(error, -EINVAL, "the driver is ready without features");
     if (!code)
         virtio_reset_done(device); /* nothing is under way here */
+    if (!code && (device->status & VIRTIO_DRIVER_OK))
+        virtio_signals_open(device);
     return code;
 }
 
@@ -312,6 +316,7 @@ int virtio_add(struct virtio_device *device, const struct virtio_place *place,
     device->queue_count = parameters->queue_count;
     device->config_size = parameters->config_size;
     device->memory = place->bus->wiring.memory;
+    device->signals = place->signals;
     device->broken = place->broken;
     device->opaque = place->opaque;
     for (unsigned i = 0; i < device->queue_count; i++)

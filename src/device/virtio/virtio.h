@@ -22,6 +22,7 @@
 #include <sys/uio.h>
 
 #include "device/pci/pci.h"
+#include "device/signal.h"
 
 #define VIRTIO_QUEUES_MAX     18
 #define VIRTIO_QUEUE_SIZE_MAX 256
@@ -52,6 +53,7 @@ struct virtio_place {
     /* May be NULL: a guest has broken the rules. */
     void (*broken)(void *opaque, const char *name, const char *reason);
     void *opaque;
+    const struct signal_host *signals; /* may be NULL: notifications come as accesses */
 };
 
 struct virtio_device;
@@ -87,6 +89,7 @@ struct virtio_queue {
     uint8_t *host_device;
     struct memory_backing *backing; /* of the device area */
     uint64_t backing_offset;
+    struct signal *signal; /* of notifications; NULL: they come as accesses */
 };
 
 /* A chain of descriptors: what the device reads, then what it writes. */
@@ -116,6 +119,7 @@ struct virtio_device {
     uint64_t features; /* offered */
     const struct virtio_ops *ops;
     struct memory_map *memory;
+    const struct signal_host *signals;
     char name[32];
     const char *reason; /* why it needs a reset */
     void (*broken)(void *opaque, const char *name, const char *reason);

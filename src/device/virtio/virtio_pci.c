@@ -115,6 +115,30 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 
 static const struct access_ops bar_ops = {bar_read, bar_write, 4};
 
+static void told_notified(void *opaque, unsigned queue)
+{
+    virtio_notified(opaque, queue);
+}
+
+void virtio_signals_open(struct virtio_device *device)
+{
+    for (unsigned i = 0; device->signals && i < device->queue_count; i++) {
+        struct virtio_queue *queue = &device->queues[i];
+        if (queue->enabled && !queue->signal)
+            queue->signal = device->signals->open(device->signals->opaque, device->pci.bars[0].region,
+                                                  NOTIFY + i * NOTIFY_STRIDE, told_notified, device, i);
+    }
+}
+
+void virtio_signals_close(struct virtio_device *device)
+{
+    for (unsigned i = 0; i < device->queue_count; i++) {
+        if (device->queues[i].signal)
+            device->signals->close(device->signals->opaque, device->queues[i].signal);
+        device->queues[i].signal = NULL;
+    }
+}
+
 /* The window through configuration space, for who cannot reach the BAR: false if it does not show anything.
  */
 static bool window(const struct virtio_device *device, uint32_t *offset, uint32_t *length)

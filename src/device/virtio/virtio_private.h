@@ -16,6 +16,10 @@ void virtio_notify_all(struct virtio_device *device);
 /* The interrupt of a vector, or of the wire with this bit in the ISR. */
 void virtio_interrupt(struct virtio_device *device, uint16_t vector, uint8_t isr);
 
+/* While the driver runs, the engine may tell of notifications without leaving guest code. */
+void virtio_signals_open(struct virtio_device *device);
+void virtio_signals_close(struct virtio_device *device);
+
 int virtio_pci_init(struct virtio_device *device, const struct virtio_place *place, struct error *error);
 
 #endif

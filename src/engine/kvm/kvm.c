@@ -317,6 +317,7 @@ static int vcpu_write(struct engine_vcpu *v, uint64_t linear, const void *buffer
 
 const struct engine engine_kvm = {
     .name = "kvm",
+    .signals = true,
     .probe = probe,
     .fit = kvm_fit,
     .vm_new = vm_new,

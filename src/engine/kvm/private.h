@@ -27,6 +27,13 @@ struct kvm_slot {
     bool read_only;
 };
 
+/* A write that the kernel makes a signal of. */
+struct kvm_signal {
+    uint64_t address;
+    unsigned size;
+    int fd;
+};
+
 /* What outlives a vCPU: a reset makes vCPUs anew, but the kernel makes each of a machine only once. */
 struct kvm_place {
     int fd; /* -1: there is none yet */
@@ -48,6 +55,8 @@ struct engine_vm {
     struct memory_listener listener;
     struct kvm_slot *slots; /* owned; by the kernel's number */
     unsigned slot_count;
+    struct kvm_signal *signals; /* owned */
+    unsigned signal_count;
     pthread_mutex_t clear_lock;
     pthread_cond_t clear_changed;
     _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
@@ -101,6 +110,11 @@ void kvm_slots_free(struct engine_vm *vm);
 /* On a vCPU's thread, around KVM_RUN. False: somebody waits; it is outside still. */
 bool kvm_slots_enter(struct engine_vm *vm);
 void kvm_slots_leave(struct engine_vm *vm);
+
+/* -- signals.c ------------------------------------------------------------------------------------------- */
+
+/* The kernel knows the map's signals where the view has them. */
+void kvm_signals_follow(struct engine_vm *vm, const struct memory_view *view);
 
 /* -- state.c --------------------------------------------------------------------------------------------- */
 

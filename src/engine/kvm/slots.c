@@ -167,6 +167,7 @@ static void map_changed(void *opaque, const struct memory_view *old, const struc
 {
     struct engine_vm *vm = opaque;
     (void)old;
+    kvm_signals_follow(vm, now);
     if (!slots_differ(vm, now))
         return;
     clear_begin(vm);
@@ -174,6 +175,12 @@ static void map_changed(void *opaque, const struct memory_view *old, const struc
     clear_end(vm);
     if (code)
         fprintf(stderr, "visor: KVM cannot follow the machine's memory map: %s\n", strerror(-code));
+}
+
+static void signals_changed(void *opaque)
+{
+    struct engine_vm *vm = opaque;
+    kvm_signals_follow(vm, atomic_load(&vm->machine.memory->view));
 }
 
 int kvm_slots_init(struct engine_vm *vm, struct error *error)
@@ -184,7 +191,9 @@ int kvm_slots_init(struct engine_vm *vm, struct error *error)
     const int code = slots_follow(vm, atomic_load(&map->view));
     if (code)
         return error_set(error, code, "KVM cannot take the machine's memory: %s", strerror(-code));
-    vm->listener = (struct memory_listener){.changed = map_changed, .opaque = vm};
+    vm->listener =
+        (struct memory_listener){.changed = map_changed, .signals_changed = signals_changed, .opaque = vm};
+    signals_changed(vm);
     memory_listener_add(map, &vm->listener);
     return 0;
 }
@@ -193,6 +202,7 @@ void kvm_slots_free(struct engine_vm *vm)
 {
     memory_listener_remove(vm->machine.memory, &vm->listener);
     free(vm->slots);
+    free(vm->signals);
     pthread_mutex_destroy(&vm->clear_lock);
     pthread_cond_destroy(&vm->clear_changed);
 }

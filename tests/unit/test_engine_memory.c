@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_engine_memory: what each engine does with the memory map beside accesses: writes that become signals,
+ * and pages that were written. The guests are a few instructions without paging, which end by an OUT.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/x86/segment.h"
+#include "base/macros.h"
+#include "engine/engine.h"
+
+enum {
+    RAM_SIZE = 16 << 20,
+    CODE = 0x1000,
+    DEVICE = 0x40000000,
+    ELSEWHERE = 0x40100000,
+    SIGNAL = 4, /* offsets in the device's region */
+    PLAIN = 8,
+    TIMES = 10,
+    FINISH = 0xf4,
+};
+
+static struct {
+    const struct engine *engine;
+    pthread_mutex_t lock;
+    struct memory_map map;
+    struct memory_backing *ram;
+    struct memory_region *device;
+    struct io_space io;
+    struct timers timers;
+    struct lapic_bus bus;
+    struct lapic lapic, *lapics[1];
+    struct x86_model model;
+    struct engine_vm *vm;
+    struct engine_vcpu *vcpu;
+    unsigned writes; /* to the device, by its callback */
+} m;
+
+/* -- the machine ----------------------------------------------------------------------------------------- */
+
+static uint64_t now(void *opaque)
+{
+    struct timespec t;
+    (void)opaque;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * TIMER_SECOND + (uint64_t)t.tv_nsec;
+}
+
+static void kick(void *opaque, unsigned vcpu)
+{
+    (void)opaque, (void)vcpu;
+    m.engine->vcpu_kick(m.vcpu);
+}
+
+static void eoi(void *opaque, uint8_t vector)
+{
+    (void)opaque, (void)vector;
+}
+
+static uint8_t pic_acknowledge(void *opaque)
+{
+    (void)opaque;
+    return 0xff;
+}
+
+static void device_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)value;
+    m.writes++;
+}
+
+static void finish(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)value;
+    m.engine->vcpu_stop(m.vcpu);
+}
+
+static const struct access_ops device_ops = {NULL, device_write, 4}, finish_ops = {NULL, finish, 4};
+
+static int set_up(const struct engine *engine)
+{
+    struct error error = ERROR_INIT;
+    memset(&m, 0, sizeof m);
+    m.engine = engine;
+    if (engine->probe(&error))
+        return 1;
+    pthread_mutex_init(&m.lock, NULL);
+    assert_int_equal(memory_map_init(&m.map, (1ull << 36) - 1, &error), 0);
+    m.ram = memory_backing_create("ram", RAM_SIZE, &error);
+    assert_non_null(memory_add_ram(&m.map, "ram", 0, RAM_SIZE, 0, m.ram, 0, &error));
+    m.device = memory_add_mmio(&m.map, "device", DEVICE, MEMORY_PAGE_SIZE, 0, &device_ops, NULL, &error);
+    assert_int_equal(io_space_init(&m.io, &error), 0);
+    assert_non_null(io_add(&m.io, "finish", FINISH, 4, 0, &finish_ops, NULL, &error));
+    timers_init(&m.timers, (struct clock){now, NULL});
+    m.lapics[0] = &m.lapic;
+    m.bus = (struct lapic_bus){.lapics = m.lapics, .count = 1, .host = {kick, eoi, NULL}};
+    lapic_init(&m.lapic, &m.bus, 0, 0, 36, &m.timers);
+    assert_int_equal(x86_model_parse(&m.model, "max", &error), 0);
+    if (engine->fit && engine->fit(&m.model, &error))
+        fail_msg("%s", error.message);
+    const struct engine_machine machine = {
+        .memory = &m.map,
+        .ram = m.ram,
+        .io = &m.io,
+        .lock = &m.lock,
+        .clock = {now, NULL},
+        .lapics = m.lapics,
+        .vcpu_count = 1,
+        .model = &m.model,
+        .pic_acknowledge = pic_acknowledge,
+    };
+    if (engine->vm_new(&m.vm, &machine, &error) || engine->vcpu_new(&m.vcpu, m.vm, 0, &error))
+        fail_msg("%s", error.message);
+    return 0;
+}
+
+static void tear_down(void)
+{
+    m.engine->vcpu_free(m.vcpu);
+    m.engine->vm_free(m.vm);
+    io_space_destroy(&m.io);
+    memory_map_destroy(&m.map);
+    memory_backing_free(m.ram);
+    timers_destroy(&m.timers);
+    pthread_mutex_destroy(&m.lock);
+}
+
+/* -- guests ---------------------------------------------------------------------------------------------- */
+
+static uint8_t *put(uint8_t *to, const char *bytes, size_t size)
+{
+    memcpy(to, bytes, size);
+    return to + size;
+}
+
+static uint8_t *put32(uint8_t *to, uint32_t value)
+{
+    return put(to, (const char *)&value, sizeof value);
+}
+
+/* mov %ax, address */
+static uint8_t *put_store(uint8_t *to, uint32_t address)
+{
+    return put32(put(to, "\x66\xa3", 2), address);
+}
+
+/* Runs what was put from `code` on, with 32 bits and no paging, up to its end. */
+static void run(uint8_t *end)
+{
+    const uint16_t data = X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_WRITABLE |
+                          X86_SEGMENT_ACCESSED | X86_SEGMENT_BIG | X86_SEGMENT_GRANULAR;
+    struct x86_state s;
+    put(end, "\xe6\xf4\xf4\xeb\xfd", 5); /* out %al, $FINISH; 1: hlt; jmp 1b */
+    memory_backing_written(m.ram, CODE, MEMORY_PAGE_SIZE);
+    m.engine->vcpu_get_state(m.vcpu, &s);
+    for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
+        s.segment_base[i] = 0;
+        s.segment[i] = (struct x86_segment_register){0x10, data, UINT32_MAX};
+    }
+    s.segment[X86_CS] = (struct x86_segment_register){
+        8, (data & ~X86_SEGMENT_WRITABLE) | X86_SEGMENT_CODE | X86_SEGMENT_READABLE, UINT32_MAX};
+    s.cr0 = X86_CR0_PE | X86_CR0_ET;
+    s.rip = CODE;
+    s.activity = X86_ACTIVE;
+    m.engine->vcpu_set_state(m.vcpu, &s);
+    assert_int_equal(m.engine->vcpu_run(m.vcpu), ENGINE_STOPPED);
+}
+
+/* Writes to both places of the device, several times. */
+static void ring(uint32_t device)
+{
+    uint8_t *at = put32(put(m.ram->host + CODE, "\xb9", 1), TIMES); /* mov $TIMES, %ecx */
+    at = put_store(put_store(at, device + SIGNAL), device + PLAIN);
+    run(put(at, "\xe2\xf2", 2)); /* loop */
+}
+
+/* -- signals --------------------------------------------------------------------------------------------- */
+
+static uint64_t take(int fd)
+{
+    uint64_t count = 0;
+    return read(fd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+static void check_signals(const struct memory_signal *signal, uint32_t device, bool signals)
+{
+    m.writes = 0;
+    ring(device);
+    assert_int_equal(take(signal->fd), signals ? TIMES : 0);
+    assert_int_equal(m.writes, signals ? TIMES : 2 * TIMES);
+}
+
+static void test_signals(const struct engine *engine)
+{
+    struct error error = ERROR_INIT;
+    if (set_up(engine))
+        skip();
+    struct memory_signal signal = {
+        .region = m.device, .offset = SIGNAL, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    check_signals(&signal, DEVICE, false);
+    memory_signal_add(&m.map, &signal);
+    check_signals(&signal, DEVICE, engine->signals);
+    assert_int_equal(memory_region_place(m.device, ELSEWHERE, true, &error), 0);
+    check_signals(&signal, ELSEWHERE, engine->signals);
+    m.writes = 0;
+    ring(DEVICE); /* where nothing is any more */
+    assert_int_equal(take(signal.fd) + m.writes, 0);
+    assert_int_equal(memory_region_place(m.device, ELSEWHERE, false, &error), 0);
+    ring(ELSEWHERE);
+    assert_int_equal(take(signal.fd) + m.writes, 0);
+    assert_int_equal(memory_region_place(m.device, DEVICE, true, &error), 0);
+    check_signals(&signal, DEVICE, engine->signals);
+    memory_signal_remove(&m.map, &signal);
+    check_signals(&signal, DEVICE, false);
+    close(signal.fd);
+    tear_down();
+}
+
+static void test_signals_translate(void **state)
+{
+    (void)state;
+    assert_false(engine_translate.signals);
+    test_signals(&engine_translate);
+}
+
+static void test_signals_kvm(void **state)
+{
+    (void)state;
+    assert_true(engine_kvm.signals);
+    test_signals(&engine_kvm);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signals_translate),
+        cmocka_unit_test(test_signals_kvm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
