@@ -26,17 +26,6 @@ static uint64_t ones(unsigned size)
     return size < 8 ? (UINT64_C(1) << (8 * size)) - 1 : UINT64_MAX;
 }
 
-void memory_backing_track_dirty(struct memory_backing *backing, bool on)
-{
-    for (uint64_t page = 0; page < backing->size >> MEMORY_PAGE_SHIFT; page++) {
-        if (atomic_load_explicit(&backing->page_flags[page], memory_order_relaxed) & MEMORY_PAGE_DIRTY)
-            atomic_fetch_and(&backing->page_flags[page], (uint8_t)~MEMORY_PAGE_DIRTY);
-    }
-    backing->tracks_dirty = on;
-    if (on && backing->dirty_cleared)
-        backing->dirty_cleared(backing->opaque);
-}
-
 void memory_backing_written(struct memory_backing *backing, uint64_t offset, uint64_t length)
 {
     if (!length)
@@ -48,8 +37,8 @@ void memory_backing_written(struct memory_backing *backing, uint64_t offset, uin
          page++) {
         uint8_t flags = atomic_load_explicit(&backing->page_flags[page], memory_order_relaxed);
         code |= flags & MEMORY_PAGE_CODE;
-        if (dirty && !(flags & MEMORY_PAGE_DIRTY))
-            atomic_fetch_or(&backing->page_flags[page], MEMORY_PAGE_DIRTY);
+        if (dirty)
+            memory_backing_mark_dirty(backing, page);
     }
     if (code && backing->code_written)
         backing->code_written(backing->opaque, backing, offset, length);

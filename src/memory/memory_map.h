@@ -41,6 +41,16 @@ enum memory_page_flag {
     MEMORY_PAGE_DIRTY = 2, /* written since the flag was cleared; kept while the backing tracks that */
 };
 
+/* How an engine whose guest writes to host memory without a word tells of it afterwards. */
+struct memory_dirty_source {
+    /* From now on, or no longer; pages are clean when it begins. 0, or a negative errno; ending never fails.
+     */
+    int (*track)(void *opaque, bool on);
+    /* Calls memory_backing_mark_dirty() for what was written since it began, or was asked last. */
+    int (*collect)(void *opaque);
+    void *opaque;
+};
+
 /* Host memory, visor's own and no child's: zero and unallocated until touched. */
 struct memory_backing {
     uint64_t size;
@@ -53,6 +63,7 @@ struct memory_backing {
      * next write to each. */
     void (*dirty_cleared)(void *opaque);
     void *opaque;
+    const struct memory_dirty_source *dirty_source; /* the engine's; NULL: it sets the flags itself */
     /* What memory_backing_map_file() has mapped, in order. */
     struct memory_file_piece {
         uint64_t start, end;
@@ -64,8 +75,22 @@ struct memory_backing {
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
 /* For when no region and no reader uses it. */
 void memory_backing_free(struct memory_backing *backing);
-/* Begins, or begins anew, to keep MEMORY_PAGE_DIRTY, or ends it. No processor runs meanwhile. */
-void memory_backing_track_dirty(struct memory_backing *backing, bool on);
+
+/* Which pages were written since when: by the guest, whatever the engine, and by devices. Begins, begins anew
+ * or ends to be kept. A negative errno: the engine cannot; nothing is kept. No processor runs meanwhile. */
+int memory_backing_track_dirty(struct memory_backing *backing, bool on);
+/* Those since it began, or since they were last taken: bit n % 64 of pages[n / 64] for page n; the others are
+ * cleared. From now on they count anew. No processor runs meanwhile. A negative errno, -EINVAL: it is not
+ * kept; else nothing is lost for the next time. */
+int memory_backing_take_dirty(struct memory_backing *backing, uint64_t *pages);
+/* For engines, and what tells of writes otherwise. */
+static inline void memory_backing_mark_dirty(struct memory_backing *backing, uint64_t page)
+{
+    _Atomic uint8_t *flags = &backing->page_flags[page];
+    if (!(atomic_load_explicit(flags, memory_order_relaxed) & MEMORY_PAGE_DIRTY))
+        atomic_fetch_or(flags, MEMORY_PAGE_DIRTY);
+}
+
 /* Host memory was written not through memory_write(). */
 void memory_backing_written(struct memory_backing *backing, uint64_t offset, uint64_t length);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "arch/x86/segment.h"
 #include "base/macros.h"
@@ -155,14 +156,12 @@ static uint8_t *put_store(uint8_t *to, uint32_t address)
     return put32(put(to, "\x66\xa3", 2), address);
 }
 
-/* Runs what was put from `code` on, with 32 bits and no paging, up to its end. */
-static void run(uint8_t *end)
+/* Runs what was put from CODE on, with 32 bits and no paging. */
+static void go(void)
 {
     const uint16_t data = X86_SEGMENT_PRESENT | X86_SEGMENT_NOT_SYSTEM | X86_SEGMENT_WRITABLE |
                           X86_SEGMENT_ACCESSED | X86_SEGMENT_BIG | X86_SEGMENT_GRANULAR;
     struct x86_state s;
-    put(end, "\xe6\xf4\xf4\xeb\xfd", 5); /* out %al, $FINISH; 1: hlt; jmp 1b */
-    memory_backing_written(m.ram, CODE, MEMORY_PAGE_SIZE);
     m.engine->vcpu_get_state(m.vcpu, &s);
     for (unsigned i = 0; i < X86_SEGMENT_COUNT; i++) {
         s.segment_base[i] = 0;
@@ -177,12 +176,19 @@ static void run(uint8_t *end)
     assert_int_equal(m.engine->vcpu_run(m.vcpu), ENGINE_STOPPED);
 }
 
+static void end_code(uint8_t *at)
+{
+    put(at, "\xe6\xf4\xf4\xeb\xfd", 5); /* out %al, $FINISH; 1: hlt; jmp 1b */
+    memory_backing_written(m.ram, CODE, MEMORY_PAGE_SIZE);
+}
+
 /* Writes to both places of the device, several times. */
 static void ring(uint32_t device)
 {
     uint8_t *at = put32(put(m.ram->host + CODE, "\xb9", 1), TIMES); /* mov $TIMES, %ecx */
     at = put_store(put_store(at, device + SIGNAL), device + PLAIN);
-    run(put(at, "\xe2\xf2", 2)); /* loop */
+    end_code(put(at, "\xe2\xf2", 2)); /* loop */
+    go();
 }
 
 /* -- signals --------------------------------------------------------------------------------------------- */
@@ -241,11 +247,95 @@ static void test_signals_kvm(void **state)
     test_signals(&engine_kvm);
 }
 
+/* -- written pages --------------------------------------------------------------------------------------- */
+
+enum { PAGE_COUNT = RAM_SIZE >> MEMORY_PAGE_SHIFT };
+
+/* The guest writes to these; the third write is on two pages. */
+static const uint32_t targets[] = {0x200000, 0x203ffe, 0x27ffff, 0x9ff123, 0xfff000};
+static const unsigned written[] = {0x200, 0x203, 0x27f, 0x280, 0x9ff, 0xfff};
+
+static void check_pages(const unsigned *pages, unsigned count)
+{
+    uint64_t taken[PAGE_COUNT / 64];
+    unsigned found = 0;
+    memset(taken, 0xff, sizeof taken);
+    assert_int_equal(memory_backing_take_dirty(m.ram, taken), 0);
+    for (unsigned page = 0; page < PAGE_COUNT; page++) {
+        if (!(taken[page / 64] >> page % 64 & 1))
+            continue;
+        assert_true(found < count);
+        assert_int_equal(page, pages[found++]);
+    }
+    assert_int_equal(found, count);
+}
+
+static void check_written(void)
+{
+    go();
+    check_pages(written, ARRAY_SIZE(written));
+    check_pages(NULL, 0);
+}
+
+static void test_dirty(const struct engine *engine)
+{
+    static const unsigned by_device[] = {0x300, 0x301};
+    struct error error = ERROR_INIT;
+    if (set_up(engine))
+        skip();
+    uint8_t *at = m.ram->host + CODE;
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++)
+        at = put_store(at, targets[i]);
+    end_code(at);
+    go();
+    assert_int_equal(memory_backing_take_dirty(m.ram, NULL), -EINVAL);
+    assert_int_equal(memory_backing_track_dirty(m.ram, true), 0);
+    check_pages(NULL, 0);
+    check_written();
+    check_written();
+    assert_int_equal(memory_write(&m.map, 0x300ffc, "device", 6), 0);
+    check_pages(by_device, 2);
+    /* The memory that was written is in another place before anybody asks. */
+    go();
+    struct memory_region *hole =
+        memory_add_mmio(&m.map, "hole", 0x250000, 0x4000, 1, &device_ops, NULL, &error);
+    assert_non_null(hole);
+    check_pages(written, ARRAY_SIZE(written));
+    check_written();
+    assert_int_equal(memory_region_remove(hole, &error), 0);
+    check_written();
+    /* Begun anew. */
+    go();
+    assert_int_equal(memory_backing_track_dirty(m.ram, true), 0);
+    check_pages(NULL, 0);
+    check_written();
+    assert_int_equal(memory_backing_track_dirty(m.ram, false), 0);
+    go();
+    assert_int_equal(memory_backing_take_dirty(m.ram, NULL), -EINVAL);
+    assert_int_equal(memory_backing_track_dirty(m.ram, true), 0);
+    check_pages(NULL, 0);
+    tear_down();
+}
+
+static void test_dirty_translate(void **state)
+{
+    (void)state;
+    test_dirty(&engine_translate);
+}
+
+static void test_dirty_kvm(void **state)
+{
+    (void)state;
+    test_dirty(&engine_kvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signals_translate),
         cmocka_unit_test(test_signals_kvm),
+        cmocka_unit_test(test_dirty_translate),
+        cmocka_unit_test(test_dirty_kvm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

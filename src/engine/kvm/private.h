@@ -57,6 +57,8 @@ struct engine_vm {
     unsigned slot_count;
     struct kvm_signal *signals; /* owned */
     unsigned signal_count;
+    struct memory_dirty_source dirty_source;
+    bool logs_dirty, clears_dirty; /* the slots have logs, which are cleared by a call of their own */
     pthread_mutex_t clear_lock;
     pthread_cond_t clear_changed;
     _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
@@ -110,6 +112,15 @@ void kvm_slots_free(struct engine_vm *vm);
 /* On a vCPU's thread, around KVM_RUN. False: somebody waits; it is outside still. */
 bool kvm_slots_enter(struct engine_vm *vm);
 void kvm_slots_leave(struct engine_vm *vm);
+
+/* The kernel notes which pages of RAM are written, or no longer. */
+int kvm_slots_log(struct engine_vm *vm, bool on);
+
+/* -- dirty.c --------------------------------------------------------------------------------------------- */
+
+void kvm_dirty_init(struct engine_vm *vm);
+/* Takes the log of a slot, whose pages' writes are noted anew. */
+int kvm_dirty_collect(struct engine_vm *vm, unsigned number);
 
 /* -- signals.c ------------------------------------------------------------------------------------------- */
 

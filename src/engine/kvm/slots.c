@@ -66,9 +66,12 @@ static void clear_end(struct engine_vm *vm)
 
 static int slot_set(const struct engine_vm *vm, unsigned number, const struct kvm_slot *slot)
 {
+    const bool logs = vm->logs_dirty && !slot->read_only && slot->size;
     const struct kvm_userspace_memory_region region = {
         .slot = number,
-        .flags = slot->read_only ? KVM_MEM_READONLY : 0,
+        .flags = slot->read_only ? KVM_MEM_READONLY
+                 : logs          ? KVM_MEM_LOG_DIRTY_PAGES
+                                 : 0,
         .guest_phys_addr = slot->start,
         .memory_size = slot->size,
         .userspace_addr = (uintptr_t)slot->host,
@@ -141,13 +144,26 @@ static int slots_follow(struct engine_vm *vm, const struct memory_view *view)
     for (unsigned i = 0; !code && i < vm->slot_count; i++) {
         if (!vm->slots[i].size || view_has(view, &vm->slots[i]))
             continue;
+        if (vm->logs_dirty)
+            code = kvm_dirty_collect(vm, i);
         vm->slots[i].size = 0;
-        code = slot_set(vm, i, &vm->slots[i]);
+        if (!code)
+            code = slot_set(vm, i, &vm->slots[i]);
     }
     for (unsigned i = 0; !code && i < view->count; i++) {
         if (slot_of(&view->ranges[i], &slot) && !has_slot(vm, &slot))
             code = slot_add(vm, &slot);
     }
+    return code;
+}
+
+int kvm_slots_log(struct engine_vm *vm, bool on)
+{
+    int code = 0;
+    vm->logs_dirty = on;
+    for (unsigned i = 0; !code && i < vm->slot_count; i++)
+        if (vm->slots[i].size)
+            code = slot_set(vm, i, &vm->slots[i]);
     return code;
 }
 
@@ -194,6 +210,7 @@ int kvm_slots_init(struct engine_vm *vm, struct error *error)
     vm->listener =
         (struct memory_listener){.changed = map_changed, .signals_changed = signals_changed, .opaque = vm};
     signals_changed(vm);
+    kvm_dirty_init(vm);
     memory_listener_add(map, &vm->listener);
     return 0;
 }
@@ -201,6 +218,7 @@ int kvm_slots_init(struct engine_vm *vm, struct error *error)
 void kvm_slots_free(struct engine_vm *vm)
 {
     memory_listener_remove(vm->machine.memory, &vm->listener);
+    vm->machine.ram->dirty_source = NULL;
     free(vm->slots);
     free(vm->signals);
     pthread_mutex_destroy(&vm->clear_lock);
