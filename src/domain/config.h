@@ -40,6 +40,7 @@ struct domain_config {
     struct {
         char *type, *engine, *cpu;
         uint64_t cpus, memory;
+        bool huge_pages;
         char *kernel, *initrd, *append;
         struct domain_list disks;
         bool snapshot;

@@ -180,6 +180,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .type = &machine_pc,
         .vcpu_count = (unsigned)config->machine.cpus,
         .memory = ALIGN_UP(config->machine.memory, MEMORY_PAGE_SIZE),
+        .huge_pages = config->machine.huge_pages,
         .no_reboot = config->machine.no_reboot,
         .trace = trace_bits(&config->trace),
         .trace_stream = stderr,

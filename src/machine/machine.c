@@ -333,7 +333,8 @@ static void machine_serve(void *opaque)
 static int machine_make_parts(struct machine *machine, const struct machine_config *config,
                               struct error *error)
 {
-    machine->ram = memory_backing_create("guest-memory", config->memory, error);
+    machine->ram = (config->huge_pages ? memory_backing_create_huge
+                                       : memory_backing_create)("guest-memory", config->memory, error);
     if (!machine->ram)
         return error->code;
     int code = memory_map_init(&machine->memory, (UINT64_C(1) << config->model.physical_bits) - 1, error);

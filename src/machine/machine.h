@@ -71,6 +71,7 @@ struct machine_config {
     struct x86_model model;
     unsigned vcpu_count;
     uint64_t memory; /* bytes, a multiple of the page size */
+    bool huge_pages; /* of the host's reserve: memory_backing_create_huge() */
     bool no_reboot;  /* a reset, or a triple fault, ends the machine */
     bool is_loaded;  /* by machine_load(): no kernel is, before the first reset */
     unsigned trace;  /* the engine's */

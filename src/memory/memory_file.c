@@ -8,26 +8,35 @@
 #include <unistd.h>
 
 #include "base/macros.h"
-#include "memory/memory_map.h"
+#include "memory/memory_private.h"
 
 /* /proc/self/pagemap, as the kernel's documentation of it has it: present, or swapped out. */
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
 
-static int map_private(struct memory_backing *backing, uint64_t offset, uint64_t length)
+#define HUGE_2M (21 << MAP_HUGE_SHIFT)
+
+/* Hosts give huge pages to private memory that asks for them; to shared memory most do not. */
+int memory_map_private(struct memory_backing *backing, uint64_t offset, uint64_t length)
 {
     uint8_t *at = backing->host + offset;
-    if (mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-             0) == MAP_FAILED)
+    const int kind = backing->huge ? MAP_HUGETLB | HUGE_2M : MAP_NORESERVE;
+    if (mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | kind, -1, 0) ==
+        MAP_FAILED)
         return -errno;
-    madvise(at, length, MADV_HUGEPAGE);
-    madvise(at, length, MADV_DONTFORK);
+    if (!backing->huge)
+        madvise(at, length, MADV_HUGEPAGE);
+    madvise(at, length, MADV_DONTFORK); /* else every page would have to be copied after a fork */
     return 0;
 }
 
 int memory_backing_clear(struct memory_backing *backing, struct error *error)
 {
-    int code = map_private(backing, 0, backing->size);
+    if (backing->huge) { /* pages to exchange them for there may be none */
+        memory_backing_discard(backing, 0, backing->size);
+        return 0;
+    }
+    int code = memory_map_private(backing, 0, backing->size);
     if (code)
         return error_set(error, code, "cannot clear the guest's memory: %s", strerror(-code));
     free(backing->pieces);
@@ -39,6 +48,8 @@ int memory_backing_clear(struct memory_backing *backing, struct error *error)
 int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uint64_t length, int fd,
                             uint64_t file_offset)
 {
+    if (backing->huge)
+        return -ENOTSUP;
     struct memory_file_piece *last = backing->piece_count ? &backing->pieces[backing->piece_count - 1] : NULL;
     if (!last || last->end != offset) {
         struct memory_file_piece *more =
@@ -77,7 +88,7 @@ static unsigned piece_after(const struct memory_backing *backing, uint64_t offse
  * mappings keeps the pages. */
 static void discard_one(struct memory_backing *backing, uint64_t offset, uint64_t length, bool of_file)
 {
-    if (of_file ? !map_private(backing, offset, length)
+    if (of_file ? !memory_map_private(backing, offset, length)
                 : !madvise(backing->host + offset, length, MADV_DONTNEED))
         return;
     memset(backing->host + offset, 0, length);

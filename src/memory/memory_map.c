@@ -1,68 +1,120 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Regions, the flat view made of them, and when the old ones may go. memory_access.c looks things up. */
-#include "memory/memory_map.h"
-
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/macros.h"
+#include "memory/memory_private.h"
 
-#define HUGE_PAGE (UINT64_C(2) << 20)
+static int refuse_size(const char *name, uint64_t size, bool huge, struct error *error)
+{
+    if (!size || size % MEMORY_PAGE_SIZE || size > (UINT64_C(1) << 46))
+        return error_set(error, -EINVAL, "%s: no memory can have a size of %#llx bytes", name,
+                         (unsigned long long)size);
+    if (huge && size % MEMORY_HUGE_PAGE) {
+        error_set(error, -EINVAL, "%s: %llu bytes are no whole number of huge pages of 2 MiB", name,
+                  (unsigned long long)size);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+#define HUGE_PAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+static unsigned long long read_number(const char *path)
+{
+    unsigned long long number = 0;
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%llu", &number) != 1)
+        number = 0;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* Pages that are reserved for somebody count as free until they are used. */
+static int refuse_huge(const char *name, uint64_t size, int code, struct error *error)
+{
+    const unsigned long long wanted = size / MEMORY_HUGE_PAGE,
+                             free_pages = read_number(HUGE_PAGES "free_hugepages"),
+                             reserved = read_number(HUGE_PAGES "resv_hugepages"),
+                             all = read_number(HUGE_PAGES "nr_hugepages"),
+                             left = free_pages > reserved ? free_pages - reserved : 0;
+    if (code != -ENOMEM)
+        return error_set(error, code, "%s: cannot get huge pages: %s", name, strerror(-code));
+    error_set(error, code, "%s: %llu huge pages of 2 MiB are needed, and the host has %llu to give", name,
+              wanted, left);
+    error_hint(error, "as root: echo %llu > " HUGE_PAGES "nr_hugepages", all + wanted - MIN(left, wanted));
+    return code;
+}
+
+/* Address space at the boundary of a huge page, of which nothing is used. NULL with errno. */
+static uint8_t *reserve(uint64_t size)
+{
+    uint8_t *reserved =
+        mmap(NULL, size + MEMORY_HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED)
+        return NULL;
+    uint8_t *host = (uint8_t *)ALIGN_UP((uintptr_t)reserved, MEMORY_HUGE_PAGE), *end = host + size;
+    if (host > reserved)
+        munmap(reserved, (size_t)(host - reserved));
+    munmap(end, (size_t)(reserved + size + MEMORY_HUGE_PAGE - end));
+    return host;
+}
+
+static int backing_map(struct memory_backing *backing)
+{
+    void *flags = mmap(NULL, backing->size >> MEMORY_PAGE_SHIFT, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (flags == MAP_FAILED)
+        return -errno;
+    backing->page_flags = flags;
+    backing->host = reserve(backing->size);
+    return backing->host ? memory_map_private(backing, 0, backing->size) : -errno;
+}
+
+static struct memory_backing *backing_create(const char *name, uint64_t size, bool huge, struct error *error)
+{
+    if (refuse_size(name, size, huge, error))
+        return NULL;
+    struct memory_backing *backing = calloc(1, sizeof *backing);
+    if (backing) {
+        backing->size = size;
+        backing->huge = huge;
+    }
+    const int code = backing ? backing_map(backing) : -ENOMEM;
+    if (!code)
+        return backing;
+    memory_backing_free(backing);
+    if (huge)
+        refuse_huge(name, size, code, error);
+    else
+        error_set(error, code, "%s: cannot get %llu bytes of memory: %s", name, (unsigned long long)size,
+                  strerror(-code));
+    return NULL;
+}
 
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error)
 {
-    if (!size || size % MEMORY_PAGE_SIZE || size > (UINT64_C(1) << 46)) {
-        error_set(error, -EINVAL, "%s: no memory can have a size of %#llx bytes", name,
-                  (unsigned long long)size);
-        return NULL;
-    }
-    struct memory_backing *backing = calloc(1, sizeof *backing);
-    size_t flags = size >> MEMORY_PAGE_SHIFT;
-    uint8_t *reserved = MAP_FAILED;
-    void *page_flags = MAP_FAILED;
-    if (!backing)
-        goto failed;
-    backing->size = size;
-    page_flags =
-        mmap(NULL, flags, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    reserved = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (page_flags == MAP_FAILED || reserved == MAP_FAILED)
-        goto failed;
-    uint8_t *host = (uint8_t *)ALIGN_UP((uintptr_t)reserved, HUGE_PAGE);
-    if (mmap(host, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-             0) == MAP_FAILED)
-        goto failed;
-    if (host > reserved)
-        munmap(reserved, (size_t)(host - reserved));
-    uint8_t *end = host + ALIGN_UP(size, MEMORY_PAGE_SIZE);
-    munmap(end, (size_t)(reserved + size + HUGE_PAGE - end));
-    /* Hosts give huge pages to private memory that asks for them; to shared memory most do not. */
-    madvise(host, size, MADV_HUGEPAGE);
-    madvise(host, size, MADV_DONTFORK); /* else every page would have to be copied after a fork */
-    backing->host = host;
-    backing->page_flags = page_flags;
-    return backing;
+    return backing_create(name, size, false, error);
+}
 
-failed:;
-    int code = errno ? -errno : -ENOMEM;
-    error_set(error, code, "%s: cannot get %llu bytes of memory: %s", name, (unsigned long long)size,
-              strerror(-code));
-    if (reserved != MAP_FAILED)
-        munmap(reserved, size + HUGE_PAGE);
-    if (page_flags != MAP_FAILED)
-        munmap(page_flags, flags);
-    free(backing);
-    return NULL;
+struct memory_backing *memory_backing_create_huge(const char *name, uint64_t size, struct error *error)
+{
+    return backing_create(name, size, true, error);
 }
 
 void memory_backing_free(struct memory_backing *backing)
 {
     if (!backing)
         return;
-    munmap(backing->host, backing->size);
-    munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);
+    if (backing->host)
+        munmap(backing->host, backing->size);
+    if (backing->page_flags)
+        munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);
     free(backing->pieces);
     free(backing);
 }

@@ -55,6 +55,7 @@ struct memory_dirty_source {
 struct memory_backing {
     uint64_t size;
     uint8_t *host;               /* aligned to huge pages */
+    bool huge;                   /* of pages that the host has reserved for it */
     _Atomic uint8_t *page_flags; /* a byte for each page */
     _Atomic bool tracks_dirty;
     /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
@@ -71,8 +72,10 @@ struct memory_backing {
     unsigned piece_count;
 };
 
-/* `size` is a multiple of the page size. */
+/* `size` is a multiple of the page size. The host may give it huge pages as it likes. */
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
+/* All of it is huge pages, 2 MiB each, which the host reserves now. `size` is a multiple of that. */
+struct memory_backing *memory_backing_create_huge(const char *name, uint64_t size, struct error *error);
 /* For when no region and no reader uses it. */
 void memory_backing_free(struct memory_backing *backing);
 
@@ -98,7 +101,8 @@ void memory_backing_written(struct memory_backing *backing, uint64_t offset, uin
 int memory_backing_clear(struct memory_backing *backing, struct error *error);
 /* Whole pages, which were not mapped so before, have what the file has at `file_offset`, without being read
  * before somebody needs them; what is written to them is not written to the file, which stays as it is as
- * long as there is the backing. In ascending order. A negative errno: it cannot be mapped. */
+ * long as there is the backing. In ascending order. A negative errno: it cannot be mapped; huge pages never.
+ */
 int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uint64_t length, int fd,
                             uint64_t file_offset);
 /* Whole pages are zeros again, and cost the host nothing where that is possible. */

@@ -302,6 +302,25 @@ static void test_signals(void **state)
     }
 }
 
+/* Where the guest sees a huge page, the host can have one: below 4 GiB and above. */
+static void test_huge_pages_agree(void **state)
+{
+    (void)state;
+    const uint64_t huge = UINT64_C(2) << 20;
+    bool above = false;
+    config.memory = UINT64_C(5) << 30;
+    struct machine *machine = machine_make();
+    const struct memory_view *view = machine->memory.view;
+    for (unsigned i = 0; i < view->count; i++) {
+        if (view->ranges[i].region->kind != MEMORY_RAM)
+            continue;
+        assert_int_equal((view->ranges[i].start - (uintptr_t)view->ranges[i].host) % huge, 0);
+        above |= view->ranges[i].start >> 32;
+    }
+    assert_true(above);
+    machine_free(machine);
+}
+
 static void test_resets(void **state)
 {
     (void)state;
@@ -871,6 +890,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_power_off),
         TEST(test_signals),
+        TEST(test_huge_pages_agree),
         TEST(test_resets),
         TEST(test_triple_fault),
         TEST(test_told),

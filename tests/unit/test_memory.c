@@ -225,6 +225,40 @@ static void test_refused(void **state)
     memory_backing_free(ram);
 }
 
+/* Huge pages that are reserved: what they cannot do is done otherwise, and means the same. */
+static void test_huge(void **state)
+{
+    (void)state;
+    const uint64_t huge = UINT64_C(2) << 20;
+    struct error error = ERROR_INIT;
+    bool touched[1024];
+    assert_null(memory_backing_create_huge("odd", huge + MEMORY_PAGE_SIZE, &error));
+    assert_int_equal(error.code, -EINVAL);
+    struct memory_backing *ram = memory_backing_create_huge("huge", 2 * huge, &error);
+    if (!ram) { /* most hosts have set none aside */
+        assert_true(strstr(error.message, "2 huge pages of 2 MiB are needed") != NULL);
+        assert_true(strstr(error.hint, "nr_hugepages") != NULL);
+        return;
+    }
+    assert_int_equal((uintptr_t)ram->host % huge, 0);
+    memory_backing_touched(ram, 0, 1024, touched);
+    assert_false(touched[0] || touched[600]);
+    memset(ram->host, 1, 2 * huge);
+    memory_backing_touched(ram, 0, 1024, touched);
+    assert_true(touched[0] && touched[1023]);
+    memory_backing_discard(ram, MEMORY_PAGE_SIZE, MEMORY_PAGE_SIZE);
+    assert_int_equal(ram->host[MEMORY_PAGE_SIZE - 1], 1);
+    assert_int_equal(ram->host[MEMORY_PAGE_SIZE], 0);
+    assert_int_equal(ram->host[2 * MEMORY_PAGE_SIZE], 1);
+    memory_backing_discard(ram, huge, huge);
+    assert_int_equal(ram->host[huge - 1], 1);
+    assert_int_equal(ram->host[huge], 0);
+    assert_int_equal(memory_backing_map_file(ram, 0, MEMORY_PAGE_SIZE, 0, 0), -ENOTSUP);
+    assert_int_equal(memory_backing_clear(ram, &error), 0);
+    assert_int_equal(ram->host[0], 0);
+    memory_backing_free(ram);
+}
+
 static void test_overlap(void **state)
 {
     (void)state;
@@ -518,10 +552,10 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_discard), cmocka_unit_test(test_fork),       cmocka_unit_test(test_ram),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_overlap),    cmocka_unit_test(test_split),
-        cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_discard), cmocka_unit_test(test_fork),    cmocka_unit_test(test_ram),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_huge),    cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_split),   cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags),
+        cmocka_unit_test(test_random),  cmocka_unit_test(test_threads), cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
