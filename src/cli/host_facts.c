@@ -288,11 +288,11 @@ static void check_cgroups(struct gathering *g)
 }
 
 static void check_device(struct gathering *g, const char *id, const char *label, const char *path,
-                         const char *use)
+                         enum verdict there, const char *use)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
-        add(g, id, label, VERDICT_YES, "%s", use);
+        add(g, id, label, there, "%s", use);
         close(fd);
     } else {
         add(g, id, label, VERDICT_NO, "%s: %s", path, strerror(errno));
@@ -304,9 +304,13 @@ static void check_kernel(struct gathering *g)
     bool overlay = has_word(g->filesystems, "overlay");
     add(g, "overlayfs", "overlayfs", overlay ? VERDICT_YES : VERDICT_NO, "%s",
         overlay ? "known to the kernel" : "not in the kernel, or its module is not loaded");
-    check_device(g, "tun", "tun", "/dev/net/tun", "tap networking");
-    check_device(g, "vhost_net", "vhost-net", "/dev/vhost-net", "virtio networking in the kernel");
-    check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", "sockets to the guest in the kernel");
+    check_device(g, "tun", "tun", "/dev/net/tun", VERDICT_YES, "tap networking");
+    check_device(g, "vhost_net", "vhost-net", "/dev/vhost-net", VERDICT_PARTLY,
+                 "there, but visor does not use it");
+    check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", VERDICT_PARTLY,
+                 "there, but visor does not use it");
+    check_device(g, "vfio", "VFIO", "/dev/vfio/vfio", VERDICT_PARTLY,
+                 "there, but \"visor run --vfio\" only checks whether a device could be given");
 
     bool known = has_word(g->filesystems, "binfmt_misc");
     bool mounted = access("/proc/sys/fs/binfmt_misc/register", F_OK) == 0;

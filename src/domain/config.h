@@ -44,7 +44,7 @@ struct domain_config {
         char *kernel, *initrd, *append;
         struct domain_list disks;
         bool snapshot;
-        struct domain_list nets, publish, consoles;
+        struct domain_list nets, publish, vfio, consoles;
         char *virtio_console, *vsock, *qmp;
         bool no_reboot;
         uint64_t debug_exit;

@@ -8,6 +8,7 @@
 #include "arch/x86/model.h"
 #include "backend/block/options.h"
 #include "backend/char/host.h"
+#include "backend/vfio/vfio.h"
 #include "boot/layout.h"
 #include "debug/gdb.h"
 #include "domain/config.h"
@@ -56,6 +57,12 @@ static int check_publish(const char *text, struct error *error)
 {
     struct network_port port;
     return network_port_parse(&port, text, error);
+}
+
+static int check_vfio(const char *text, struct error *error)
+{
+    char address[VFIO_ADDRESS_SIZE];
+    return vfio_address_parse(address, text, error);
 }
 
 static int check_console(const char *text, struct error *error)
@@ -411,6 +418,14 @@ const struct domain_field domain_fields[] = {
      .letter = 'p',
      .argument = "PORT:PORT",
      .help = "A port of the host leads to one of the domain: [IP:]8080:80[/udp] (may be repeated)"},
+    {.section = "machine",
+     .name = "vfio",
+     .type = DOMAIN_LIST,
+     AT(machine.vfio),
+     .most = 16,
+     .check = check_vfio,
+     .argument = "PCIADDR",
+     .help = "Give it this PCI device of the host's (may be repeated); not there yet, but for its checks"},
     {.section = "machine",
      .name = "consoles",
      .type = DOMAIN_LIST,

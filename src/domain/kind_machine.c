@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/vfio/vfio.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/kind.h"
@@ -163,6 +164,23 @@ static void vsock_prepare(struct machine_run *own, const struct domain_run *run)
     own->pc.vsock_optional = true;
 }
 
+/* What could be given is not given yet: a machine without the device would not be what was asked for. */
+static int vfio_prepare(const struct domain_config *config, struct error *error)
+{
+    char address[VFIO_ADDRESS_SIZE];
+    int code = 0;
+    for (size_t i = 0; !code && i < config->machine.vfio.count; i++) {
+        code = vfio_address_parse(address, config->machine.vfio.items[i], error);
+        if (!code)
+            code = vfio_check(&vfio_host, address, error);
+    }
+    if (!code && config->machine.vfio.count)
+        code =
+            error_set(error, -ENOSYS,
+                      "PCI device %s could be given to the machine, but visor cannot do that yet", address);
+    return code;
+}
+
 static int engine_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
 {
     struct engine_choice choice;
@@ -196,7 +214,9 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };
     vsock_prepare(own, run);
-    int code = engine_prepare(own, config, error);
+    int code = vfio_prepare(config, error);
+    if (!code)
+        code = engine_prepare(own, config, error);
     if (!code)
         code = consoles_prepare(own, run, error);
     if (!code)
