@@ -21,8 +21,12 @@ struct domain_stats {
     struct domain_amount cpu;                       /* time of processors, nanoseconds */
     struct domain_amount memory, memory_limit;      /* bytes of the host's memory, and how many it may have */
     struct domain_amount guest_memory, guest_total; /* bytes in use, and that there are, as a guest sees it */
-    struct domain_amount net_received, net_sent;    /* bytes, by its own cards or interfaces */
-    struct domain_amount block_read, block_written; /* bytes */
+    struct domain_amount guest_free, guest_available, guest_caches; /* bytes, likewise */
+    struct domain_amount guest_swap_in, guest_swap_out;             /* bytes since its start */
+    struct domain_amount guest_major_faults, guest_minor_faults;    /* counts since its start */
+    struct domain_amount balloon;                    /* bytes that the guest has given away on demand */
+    struct domain_amount net_received, net_sent;     /* bytes, by its own cards or interfaces */
+    struct domain_amount block_read, block_written;  /* bytes */
     struct domain_amount processes, processes_limit; /* processes, or of containers threads */
 };
 

@@ -2,6 +2,7 @@
 /* stats_machine: what a machine uses: as the host sees its process, and its disks, cards and guest by QMP. */
 #include <errno.h>
 
+#include "base/macros.h"
 #include "control/qmp_client.h"
 #include "domain/control.h"
 #include "domain/process_facts.h"
@@ -43,11 +44,45 @@ static json_t *ask(struct qmp_client *client, const char *command, int *code)
     return *code ? NULL : result;
 }
 
+/* What the guest says of its memory. */
+static void take_memory(const json_t *memory, struct domain_stats *stats)
+{
+    const struct {
+        struct domain_amount *amount;
+        const char *name;
+    } rows[] = {
+        {&stats->guest_total, "total"},
+        {&stats->guest_free, "free"},
+        {&stats->guest_available, "available"},
+        {&stats->guest_caches, "caches"},
+        {&stats->guest_swap_in, "swap-in"},
+        {&stats->guest_swap_out, "swap-out"},
+        {&stats->guest_major_faults, "major-faults"},
+        {&stats->guest_minor_faults, "minor-faults"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        *rows[i].amount = member(memory, rows[i].name);
+    const struct domain_amount free =
+        stats->guest_available.known ? stats->guest_available : stats->guest_free;
+    if (free.known && stats->guest_total.known && free.value <= stats->guest_total.value)
+        stats->guest_memory = stats_amount(stats->guest_total.value - free.value);
+}
+
+/* What the balloon has of all that there is. */
+static void take_balloon(const json_t *all, const json_t *has, struct domain_stats *stats)
+{
+    const struct domain_amount size = member(all, "base-memory"), left = member(has, "actual");
+    if (size.known && left.known && left.value <= size.value)
+        stats->balloon = stats_amount(size.value - left.value);
+}
+
 static void ask_all(struct qmp_client *client, struct domain_stats *stats)
 {
     int code = 0;
     json_t *disks = ask(client, "query-blockstats", &code);
     json_t *cards = ask(client, "x-query-netstats", &code);
+    json_t *all = ask(client, "query-memory-size-summary", &code);
+    json_t *has = ask(client, "query-balloon", &code);
     json_t *memory = ask(client, "x-query-guest-memory", &code);
     if (disks) {
         stats->block_read = sum(disks, "stats", "rd_bytes");
@@ -57,14 +92,12 @@ static void ask_all(struct qmp_client *client, struct domain_stats *stats)
         stats->net_received = sum(cards, NULL, "rx_bytes");
         stats->net_sent = sum(cards, NULL, "tx_bytes");
     }
-    struct domain_amount free = member(memory, "available");
-    stats->guest_total = member(memory, "total");
-    if (!free.known)
-        free = member(memory, "free");
-    if (free.known && stats->guest_total.known && free.value <= stats->guest_total.value)
-        stats->guest_memory = stats_amount(stats->guest_total.value - free.value);
+    take_memory(memory, stats);
+    take_balloon(all, has, stats);
     json_decref(disks);
     json_decref(cards);
+    json_decref(all);
+    json_decref(has);
     json_decref(memory);
 }
 

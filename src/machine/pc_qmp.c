@@ -220,15 +220,23 @@ QMP_COMMAND(query_guest_memory)
     const struct virtio_balloon_statistics *told = virtio_balloon_statistics(balloon);
     const struct {
         const char *name;
-        uint64_t bytes;
-    } rows[] = {{"total", told->total_memory},
-                {"free", told->free_memory},
-                {"available", told->available_memory},
-                {"caches", told->disk_caches}};
+        uint64_t value;
+    } rows[] = {
+        {"total", told->total_memory},
+        {"free", told->free_memory},
+        {"available", told->available_memory},
+        {"caches", told->disk_caches},
+        {"swap-in", told->swap_in},
+        {"swap-out", told->swap_out},
+        {"major-faults", told->major_faults},
+        {"minor-faults", told->minor_faults},
+        {"hugetlb-allocations", told->hugetlb_allocations},
+        {"hugetlb-failures", told->hugetlb_failures},
+    };
     *result = json_object();
     for (unsigned i = 0; told->time && i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].bytes <= INT64_MAX) /* else it has not told of this */
-            json_object_set_new(*result, rows[i].name, json_integer((json_int_t)rows[i].bytes));
+        if (rows[i].value <= INT64_MAX) /* else it has not told of this */
+            json_object_set_new(*result, rows[i].name, json_integer((json_int_t)rows[i].value));
     }
     virtio_balloon_ask(balloon);
     return 0;
@@ -290,7 +298,10 @@ QMP_OBJECT_OF(netstats_info, {"device", &qmp_string, false}, {"rx_bytes", &qmp_i
               {"tx_frames", &qmp_integer, false});
 QMP_ARRAY_OF(netstats_info);
 QMP_OBJECT_OF(guest_memory_info, {"total", &qmp_integer, true}, {"free", &qmp_integer, true},
-              {"available", &qmp_integer, true}, {"caches", &qmp_integer, true});
+              {"available", &qmp_integer, true}, {"caches", &qmp_integer, true},
+              {"swap-in", &qmp_integer, true}, {"swap-out", &qmp_integer, true},
+              {"major-faults", &qmp_integer, true}, {"minor-faults", &qmp_integer, true},
+              {"hugetlb-allocations", &qmp_integer, true}, {"hugetlb-failures", &qmp_integer, true});
 static const struct qmp_field balloon_arguments[] = {{"value", &qmp_integer, false}, {0}};
 
 static const struct qmp_command commands[] = {
