@@ -331,7 +331,8 @@ static const struct net_ops wire_ops = {wire_send, NULL, wire_ready, wire_offloa
 static void machine_add_devices(struct machine *machine)
 {
     struct error error = ERROR_INIT;
-    struct virtio_place place = {&machine->bus, PCI_SLOT_ANY, &machine->devices, "disk", see_broken, machine};
+    struct virtio_place place = {&machine->bus, PCI_SLOT_ANY, &machine->devices, "disk", see_broken,
+                                 machine,       NULL};
     struct virtio_block_options disk = {.backend = &machine->disk,
                                         .serial = "12345",
                                         .queues = 2,
