@@ -171,6 +171,7 @@ static int make_controllers(struct pc *pc, const struct pc_config *config, struc
     if (!code)
         code = pc_add(pc, &pic8259_type, "pic", &pc->pic, error);
     ioapic_init(&pc->ioapic, (struct msi_port){lapic_bus_send, &pc->bus});
+    pc->ioapic.watcher = (struct ioapic_watcher){lapic_bus_pin, &pc->bus};
     if (!code && !memory_add_mmio(&machine->memory, "ioapic", PC_IOAPIC_BASE, IOAPIC_SIZE, 0, &ioapic_ops,
                                   &pc->ioapic, error))
         code = error->code;

@@ -569,12 +569,159 @@ static void test_threads(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* -- lent ------------------------------------------------------------------------------------------------ */
+
+static unsigned borrowed, pin_told;
+static uint32_t pin_data_told;
+
+static bool borrower_send(void *opaque, uint64_t address, uint32_t data)
+{
+    (void)opaque, (void)address, (void)data;
+    borrowed++;
+    return true;
+}
+
+static void borrower_pin(void *opaque, unsigned pin, uint64_t address, uint32_t data)
+{
+    (void)opaque, (void)address;
+    pin_told = pin;
+    pin_data_told = data;
+}
+
+/* Everything comes back as it was, and nothing happens meanwhile. */
+static void test_lend(void **state)
+{
+    struct lapic *lapic = &lapics[1];
+    struct lapic_image image;
+    (void)state;
+    write_register(1, 0x80, 0x23);
+    write_register(1, 0x370, 0xfe);
+    write_register(1, 0x310, 0x0a000000);
+    lapic_bus_send(&bus, 0xfee01000, 0xc061);
+    lapic_bus_send(&bus, 0xfee01000, 0x4072);
+    assert_int_equal(lapic_acknowledge(lapic), 0x72);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.registers[2], 1u << 24);
+    assert_int_equal(image.registers[8], 0x23);
+    assert_int_equal(image.registers[0x10 + 3], 1u << 0x12);
+    assert_int_equal(image.registers[0x20 + 3], 1u << 1);
+    assert_int_equal(image.registers[0x18 + 3], 1u << 1);
+    assert_int_equal(image.registers[0x31], 0x0a000000);
+    assert_int_equal(image.base, 0xfee00800);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    image.registers[0x37] = 0xfd; /* what guest code has done */
+    lapic_return(lapic, &image);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE); /* behind what is served */
+    write_register(1, 0xb0, 0);
+    assert_int_equal(lapic_acknowledge(lapic), 0x61);
+    assert_int_equal(read_register(1, 0x80), 0x23);
+    assert_int_equal(read_register(1, 0x370), 0xfd);
+    assert_int_equal(read_register(1, 0x310), 0x0a000000);
+    write_register(1, 0xb0, 0);
+    assert_int_equal(eois, 1);
+}
+
+/* The count goes on from where it is; what was reached before has interrupted, and does not again. */
+static void test_lend_timer(void **state)
+{
+    struct lapic *lapic = &lapics[0];
+    struct lapic_image image;
+    (void)state;
+    write_register(0, 0x3e0, 0); /* by two */
+    write_register(0, 0x320, 0x50);
+    write_register(0, 0x380, 1000);
+    advance(600);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.registers[0x38], 1000);
+    assert_int_equal(image.registers[0x39], 700);
+    advance(5000);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    lapic_return(lapic, &image);
+    assert_int_equal(read_register(0, 0x390), 700);
+    advance(1399);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    advance(1);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.registers[0x38], 0); /* it would count anew */
+    lapic_return(lapic, &image);
+    assert_int_equal(read_register(0, 0x380), 1000);
+    assert_int_equal(read_register(0, 0x390), 0);
+    advance(5000);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    write_register(0, 0x320, 0x20050);
+    write_register(0, 0x380, 1000);
+    advance(1200);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.registers[0x39], 400);
+    lapic_return(lapic, &image);
+    advance(800);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    advance(2000);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+}
+
+static void test_lend_deadline(void **state)
+{
+    struct lapic *lapic = &lapics[0];
+    struct lapic_image image;
+    uint64_t value;
+    (void)state;
+    write_register(0, 0x320, 0x40050);
+    lapic_msr_write(lapic, 0x6e0, now + 3000);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.tsc_deadline, now + 3000);
+    advance(1000);
+    lapic_return(lapic, &image);
+    assert_true(lapic_msr_read(lapic, 0x6e0, &value) && value == image.tsc_deadline);
+    advance(1999);
+    assert_int_equal(lapic_pending(lapic), LAPIC_NONE);
+    advance(1);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+    write_register(0, 0xb0, 0);
+    lapic_lend(lapic, &image);
+    assert_int_equal(image.tsc_deadline, 0);
+    image.tsc_deadline = now - 1; /* reached, and nobody has been told */
+    lapic_return(lapic, &image);
+    assert_int_equal(lapic_acknowledge(lapic), 0x50);
+}
+
+/* Pins that are asserted meanwhile count in the end; messages are the borrower's. */
+static void test_lend_wires(void **state)
+{
+    struct lapic *lapic = &lapics[0];
+    struct lapic_image image;
+    (void)state;
+    ioapic_init(&ioapic, (struct msi_port){lapic_bus_send, &bus});
+    ioapic.watcher = (struct ioapic_watcher){lapic_bus_pin, &bus};
+    bus.borrower = (struct lapic_borrower){borrower_send, borrower_pin, NULL};
+    borrowed = 0;
+    write_register(0, 0x360, 0x400); /* LINT1: NMI */
+    lapic_lend(lapic, &image);
+    assert_true(lapic_bus_send(&bus, 0xfee00000, 0x4061));
+    assert_int_equal(borrowed, 1);
+    lapic_set_lint(lapic, 1, true);
+    lapic_set_lint(lapic, 1, true);
+    assert_true(lapic_has_events(lapic));
+    assert_true(lapic_bus_deliver(&bus, 0xfee01000, 0x4061)); /* to another, which is here */
+    lapic_return(lapic, &image);
+    assert_int_equal(lapic_take_events(lapic), LAPIC_NMI);
+    assert_int_equal(lapic_acknowledge(&lapics[1]), 0x61);
+    ioapic_ops.write(&ioapic, 0, 4, 0x10 + 2 * 5);
+    ioapic_ops.write(&ioapic, 0x10, 4, 0x8041); /* level-triggered */
+    assert_int_equal(pin_told, 5);
+    assert_int_equal(pin_data_told, 0xc041);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_reset_state), TEST(test_priority), TEST(test_ipi),          TEST(test_logical),
-        TEST(test_x2apic),      TEST(test_timer),    TEST(test_tsc_deadline), TEST(test_tsc_offset),
-        TEST(test_lint),        TEST(test_errors),   TEST(test_ioapic),       TEST(test_threads),
+        TEST(test_reset_state), TEST(test_priority),   TEST(test_ipi),           TEST(test_logical),
+        TEST(test_x2apic),      TEST(test_timer),      TEST(test_tsc_deadline),  TEST(test_tsc_offset),
+        TEST(test_lint),        TEST(test_errors),     TEST(test_ioapic),        TEST(test_threads),
+        TEST(test_lend),        TEST(test_lend_timer), TEST(test_lend_deadline), TEST(test_lend_wires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,17 +23,34 @@ static const struct device_field ioapic_fields[] = {
 };
 
 /* As the message that a PCI function would send: Intel's manual, volume 3, "Message Signalled Interrupts". */
+static uint64_t pin_address(uint64_t pin)
+{
+    return 0xfee00000 | (pin >> 56) << 12 | (pin & PIN_LOGICAL ? 4 : 0);
+}
+
+static uint32_t pin_data(uint64_t pin)
+{
+    return (uint32_t)(pin & 0x7ff) | 1u << 14 | (pin & PIN_LEVEL ? 1u << 15 : 0);
+}
+
 static bool pin_send(struct ioapic *ioapic, uint64_t pin)
 {
-    uint64_t address = 0xfee00000 | (pin >> 56) << 12 | (pin & PIN_LOGICAL ? 4 : 0);
-    uint32_t data = (uint32_t)(pin & 0x7ff) | 1u << 14 | (pin & PIN_LEVEL ? 1u << 15 : 0);
-    return msi_send(&ioapic->messages, address, data);
+    return msi_send(&ioapic->messages, pin_address(pin), pin_data(pin));
 }
 
 /* Only what is delivered as fixed or to the lowest priority can be level-triggered. */
 static bool pin_level(uint64_t pin)
 {
     return (pin & PIN_LEVEL) && PIN_MODE(pin) <= MODE_LOWEST;
+}
+
+static void tell(const struct ioapic *ioapic, unsigned number)
+{
+    const struct ioapic_watcher *watcher = &ioapic->watcher;
+    const uint64_t pin = ioapic->pins[number];
+    if (watcher->changed)
+        watcher->changed(watcher->opaque, number, pin_address(pin),
+                         pin_data(pin_level(pin) ? pin : pin & ~PIN_LEVEL));
 }
 
 /* A level-triggered input asks until it is taken, then not before its EOI. */
@@ -99,6 +116,7 @@ static void register_write(struct ioapic *ioapic, uint32_t value)
     if (!pin_level(pin)) /* remote IRR is about level-triggered ones; software clears it so */
         pin &= ~PIN_REMOTE_IRR;
     ioapic->pins[number] = pin;
+    tell(ioapic, number);
     pin_update(ioapic, number);
 }
 
@@ -131,8 +149,18 @@ static void ioapic_reset(void *opaque)
 {
     struct ioapic *ioapic = opaque;
     ioapic->select = ioapic->id = 0;
-    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+    for (unsigned i = 0; i < IOAPIC_PINS; i++) {
         ioapic->pins[i] = PIN_MASKED;
+        tell(ioapic, i);
+    }
+}
+
+static int ioapic_loaded(void *opaque, struct error *error)
+{
+    (void)error;
+    for (unsigned i = 0; i < IOAPIC_PINS; i++)
+        tell(opaque, i);
+    return 0;
 }
 
 const struct device_type ioapic_type = {
@@ -141,6 +169,7 @@ const struct device_type ioapic_type = {
     .fields = ioapic_fields,
     .field_count = ARRAY_SIZE(ioapic_fields),
     .reset = ioapic_reset,
+    .loaded = ioapic_loaded,
 };
 
 void ioapic_init(struct ioapic *ioapic, struct msi_port messages)

@@ -14,12 +14,19 @@
 #define IOAPIC_PINS 24
 #define IOAPIC_SIZE 0x1000
 
+/* Who wants to know what a pin's entry is now, as the message that it sends; changed NULL: nobody. */
+struct ioapic_watcher {
+    void (*changed)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
+    void *opaque;
+};
+
 struct ioapic {
     uint8_t select; /* register that the window shows */
     uint8_t id;
     uint32_t lines;             /* levels of the inputs */
     uint64_t pins[IOAPIC_PINS]; /* redirection table */
     struct msi_port messages;
+    struct ioapic_watcher watcher; /* may be set after ioapic_init() */
 };
 
 extern const struct device_type ioapic_type;

@@ -13,30 +13,6 @@
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_X2APIC       0x800
 
-/* Register numbers: the address over 16, or the MSR less 800h. Registers of 256 bits have eight. */
-enum lapic_register {
-    REGISTER_ID = 0x02,
-    REGISTER_VERSION = 0x03,
-    REGISTER_TPR = 0x08,
-    REGISTER_APR = 0x09,
-    REGISTER_PPR = 0x0a,
-    REGISTER_EOI = 0x0b,
-    REGISTER_LDR = 0x0d,
-    REGISTER_DFR = 0x0e,
-    REGISTER_SVR = 0x0f,
-    REGISTER_ISR = 0x10,
-    REGISTER_TMR = 0x18,
-    REGISTER_IRR = 0x20,
-    REGISTER_ESR = 0x28,
-    REGISTER_ICR_LOW = 0x30,
-    REGISTER_ICR_HIGH = 0x31,
-    REGISTER_LVT = 0x32,
-    REGISTER_TIMER_INITIAL = 0x38,
-    REGISTER_TIMER_CURRENT = 0x39,
-    REGISTER_TIMER_DIVIDE = 0x3e,
-    REGISTER_SELF_IPI = 0x3f,
-};
-
 /* "Local Vector Table": what can be written, and what can be read besides. */
 static const uint32_t lvt_writable[LAPIC_LVT_COUNT] = {0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff};
 #define LVT_READ_ONLY (1u << 12 | LVT_REMOTE_IRR)
@@ -218,7 +194,7 @@ void lapic_deliver_local(struct lapic *lapic, enum lapic_lvt entry)
 }
 
 /* A LINT pin with a fixed, level-triggered entry asks until it is taken, and again after its EOI. */
-static void lint_update(struct lapic *lapic, unsigned pin, bool rises)
+void lapic_lint_update(struct lapic *lapic, unsigned pin, bool rises)
 {
     enum lapic_lvt entry = pin ? LAPIC_LVT_LINT1 : LAPIC_LVT_LINT0;
     uint32_t lvt = lapic->lvt[entry];
@@ -243,8 +219,10 @@ void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level)
 {
     uint32_t bit = UINT32_C(1) << (pin & 1);
     uint32_t before = level ? atomic_fetch_or(&lapic->lint, bit) : atomic_fetch_and(&lapic->lint, ~bit);
-    if (level)
-        lint_update(lapic, pin & 1, !(before & bit));
+    if (level && lapic->lent)
+        lapic_add_event(lapic, before & bit ? 0 : pin & 1 ? LAPIC_LINT1_ROSE : LAPIC_LINT0_ROSE);
+    else if (level)
+        lapic_lint_update(lapic, pin & 1, !(before & bit));
 }
 
 /* "Signaling Interrupt Servicing Completion". */
@@ -261,12 +239,17 @@ static void lapic_eoi(struct lapic *lapic)
         uint32_t lvt = lapic->lvt[entry];
         if ((lvt & LVT_REMOTE_IRR) && (lvt & 0xff) == (uint32_t)vector) {
             atomic_fetch_and(&lapic->lvt[entry], ~LVT_REMOTE_IRR);
-            lint_update(lapic, pin, false);
+            lapic_lint_update(lapic, pin, false);
         }
     }
     const struct lapic_host *host = &lapic->bus->host;
     if (!(lapic->svr & SVR_NO_BROADCAST) && host->eoi)
         host->eoi(host->opaque, (uint8_t)vector);
+}
+
+uint32_t lapic_version(void)
+{
+    return VERSION;
 }
 
 uint32_t lapic_logical_id(const struct lapic *lapic)
@@ -322,7 +305,7 @@ static void lvt_write(struct lapic *lapic, enum lapic_lvt entry, uint32_t value)
     bool level = (value & LVT_LEVEL) && (value >> 8 & 7) == MODE_FIXED;
     lapic->lvt[entry] = value | (level ? lapic->lvt[entry] & LVT_REMOTE_IRR : 0);
     if (entry == LAPIC_LVT_LINT0 || entry == LAPIC_LVT_LINT1)
-        lint_update(lapic, entry == LAPIC_LVT_LINT1, false);
+        lapic_lint_update(lapic, entry == LAPIC_LVT_LINT1, false);
 }
 
 /* "Local APIC State After It Has Been Software Disabled": all entries are masked. */

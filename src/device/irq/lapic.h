@@ -11,6 +11,9 @@
  * the interrupt; lapic_take_events()       NMI, SMI, INIT, SIPI, which are the processor's matter;
  * lapic_init_processor() at INIT. lapic_host.kick() asks the engine to look again; any thread may call it.
  * Others set bits here by atomic operations only: lapic_bus_send() and lapic_set_lint() are for every thread.
+ *
+ * An engine whose host has local APICs of its own borrows the registers while its vCPUs run: lapic_lend() and
+ * lapic_return(), see there.
  */
 #ifndef VISOR_DEVICE_IRQ_LAPIC_H
 #define VISOR_DEVICE_IRQ_LAPIC_H
@@ -32,6 +35,8 @@ enum lapic_event {
     LAPIC_SIPI = 8,            /* starts at lapic->sipi_vector << 12, if the processor waits for it */
     LAPIC_EXTINT_MESSAGE = 16, /* the lapic's own: see lapic_pending() */
     LAPIC_NMI_AGAIN = 32,      /* another one came before the first was taken */
+    LAPIC_LINT0_ROSE = 64,     /* of a lapic that is lent: the pin was asserted, and what its entry says of */
+    LAPIC_LINT1_ROSE = 128,    /* that is whoever has it to look up */
 };
 
 #define LAPIC_BASE_BSP     (UINT64_C(1) << 8) /* IA32_APIC_BASE */
@@ -55,10 +60,20 @@ struct lapic_host {
     void *opaque;
 };
 
+/* An engine that keeps the local APICs elsewhere while vCPUs run; send NULL: there is none. */
+struct lapic_borrower {
+    /* Takes messages in place of the bus; may give them back by lapic_bus_deliver(). */
+    bool (*send)(void *opaque, uint64_t address, uint32_t data);
+    /* What an I/O APIC's pin sends from now on. The engine has to tell of the end of level-triggered ones. */
+    void (*pin)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
+    void *opaque;
+};
+
 struct lapic_bus {
     struct lapic **lapics; /* by vCPU */
     unsigned count;
     struct lapic_host host;
+    struct lapic_borrower borrower; /* set and taken away while no vCPU runs */
 };
 
 struct lapic {
@@ -82,6 +97,9 @@ struct lapic {
     uint64_t tsc_hz;            /* how fast the TSC counts; the engine's to change, before it runs */
     _Atomic uint64_t timer_due; /* by the machine's clock; TIMER_NEVER */
     struct timer timer;
+
+    _Atomic bool lent;
+    bool lent_over; /* it was lent with a timer that was over */
 
     struct lapic_bus *bus;
     unsigned vcpu;
@@ -126,5 +144,27 @@ void lapic_init_processor(struct lapic *lapic);
 void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level);
 /* A message to address FEExxxxxh; fits an msi_port with the bus as opaque. */
 bool lapic_bus_send(void *bus, uint64_t address, uint32_t data);
+/* Likewise, past a borrower: to the lapics here. */
+bool lapic_bus_deliver(struct lapic_bus *bus, uint64_t address, uint32_t data);
+/* What an I/O APIC's pin sends; for the borrower, if there is one. Fits an ioapic_watcher. */
+void lapic_bus_pin(void *bus, unsigned pin, uint64_t address, uint32_t data);
+
+/* -- lapic_image.c: lent registers ----------------------------------------------------------------------- */
+
+#define LAPIC_REGISTERS 64
+
+/* The registers by their number, which is the address over 16. The timer's current count is what there is to
+ * count; an initial count of 0: it does not count. */
+struct lapic_image {
+    uint32_t registers[LAPIC_REGISTERS];
+    uint64_t base, tsc_deadline; /* tsc_deadline 0: there is none, or it was reached and has interrupted */
+};
+
+/* While no vCPU runs. A lapic that is lent has nothing pending, runs no timer, and its registers mean
+ * nothing but for the base, CR8, and the levels of its pins. What the image has no place for (errors that
+ * software has not asked for yet) stays. */
+void lapic_lend(struct lapic *lapic, struct lapic_image *out);
+/* Before it the TSC's offset is told. */
+void lapic_return(struct lapic *lapic, const struct lapic_image *image);
 
 #endif

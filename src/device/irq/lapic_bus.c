@@ -88,9 +88,8 @@ void lapic_send_ipi(struct lapic *lapic, uint64_t icr)
     }
 }
 
-bool lapic_bus_send(void *opaque, uint64_t address, uint32_t data)
+bool lapic_bus_deliver(struct lapic_bus *bus, uint64_t address, uint32_t data)
 {
-    struct lapic_bus *bus = opaque;
     if (address >> 20 != 0xfee)
         return false;
     struct message message = {
@@ -106,4 +105,19 @@ bool lapic_bus_send(void *opaque, uint64_t address, uint32_t data)
         message.mode = MODE_LOWEST; /* redirection hint */
     message.everybody = message.destination == 0xff && !message.logical;
     return bus_deliver(bus, &message, NULL);
+}
+
+bool lapic_bus_send(void *opaque, uint64_t address, uint32_t data)
+{
+    struct lapic_bus *bus = opaque;
+    const struct lapic_borrower *borrower = &bus->borrower;
+    return borrower->send ? borrower->send(borrower->opaque, address, data)
+                          : lapic_bus_deliver(bus, address, data);
+}
+
+void lapic_bus_pin(void *opaque, unsigned pin, uint64_t address, uint32_t data)
+{
+    const struct lapic_borrower *borrower = &((struct lapic_bus *)opaque)->borrower;
+    if (borrower->pin)
+        borrower->pin(borrower->opaque, pin, address, data);
 }

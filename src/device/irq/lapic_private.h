@@ -14,6 +14,30 @@
 #define ERROR_RECEIVE    (1u << 6)
 #define ERROR_REGISTER   (1u << 7)
 
+/* Register numbers: the address over 16, or the MSR less 800h. Registers of 256 bits have eight. */
+enum lapic_register {
+    REGISTER_ID = 0x02,
+    REGISTER_VERSION = 0x03,
+    REGISTER_TPR = 0x08,
+    REGISTER_APR = 0x09,
+    REGISTER_PPR = 0x0a,
+    REGISTER_EOI = 0x0b,
+    REGISTER_LDR = 0x0d,
+    REGISTER_DFR = 0x0e,
+    REGISTER_SVR = 0x0f,
+    REGISTER_ISR = 0x10,
+    REGISTER_TMR = 0x18,
+    REGISTER_IRR = 0x20,
+    REGISTER_ESR = 0x28,
+    REGISTER_ICR_LOW = 0x30,
+    REGISTER_ICR_HIGH = 0x31,
+    REGISTER_LVT = 0x32,
+    REGISTER_TIMER_INITIAL = 0x38,
+    REGISTER_TIMER_CURRENT = 0x39,
+    REGISTER_TIMER_DIVIDE = 0x3e,
+    REGISTER_SELF_IPI = 0x3f,
+};
+
 enum delivery_mode {
     MODE_FIXED = 0,
     MODE_LOWEST = 1,
@@ -43,11 +67,18 @@ bool lapic_deliver(struct lapic *lapic, unsigned mode, uint8_t vector, bool leve
 /* A local interrupt by its LVT entry. */
 void lapic_deliver_local(struct lapic *lapic, enum lapic_lvt entry);
 void lapic_error(struct lapic *lapic, uint32_t error);
+uint32_t lapic_version(void);
+/* What asserting a pin means; `rises`: it was not asserted. */
+void lapic_lint_update(struct lapic *lapic, unsigned pin, bool rises);
 
 /* Sends what the interrupt command register says. */
 void lapic_send_ipi(struct lapic *lapic, uint64_t icr);
 
 void lapic_timer_due(void *lapic);
+/* Of a lapic that is lent: what it counts, which stands still from then on; whether it does count. */
+bool lapic_timer_lend(struct lapic *lapic, uint32_t *current);
+/* It counts so from now on; the LVT entry and the divisor are there already. */
+void lapic_timer_return(struct lapic *lapic, uint32_t initial, uint32_t current, uint64_t tsc_deadline);
 void lapic_timer_reset(struct lapic *lapic);
 uint32_t lapic_timer_current(const struct lapic *lapic);
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t value);

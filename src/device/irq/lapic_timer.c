@@ -3,6 +3,8 @@
  * the past, because the machine's loop was late, happens once. */
 #include "device/irq/lapic_private.h"
 
+#include "base/macros.h"
+
 enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 
 static unsigned timer_mode(uint32_t lvt)
@@ -164,5 +166,36 @@ void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
 {
     lapic->tsc_offset = offset;
     if (lapic_timer_tsc_deadline(lapic) && timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_TSC_DEADLINE)
+        deadline_arm(lapic);
+}
+
+/* -- lent ------------------------------------------------------------------------------------------------ */
+
+bool lapic_timer_lend(struct lapic *lapic, uint32_t *current)
+{
+    lapic_timer_due(lapic); /* the loop may be late */
+    *current = lapic_timer_current(lapic);
+    timer_set(&lapic->timer, TIMER_NEVER);
+    return *current != 0;
+}
+
+/* As from where it is; one that is over stays that. */
+static uint64_t count_on(struct lapic *lapic, uint32_t current)
+{
+    const uint64_t now = clock_now(lapic->clock);
+    const uint64_t passed = (lapic->timer_initial - current) * timer_divisor(lapic);
+    lapic->timer_counts = current != 0;
+    lapic->timer_start = current ? now - MIN(passed, now) : 0;
+    return timer_next(lapic, now);
+}
+
+void lapic_timer_return(struct lapic *lapic, uint32_t initial, uint32_t current, uint64_t tsc_deadline)
+{
+    const bool by_tsc = timer_mode(lapic->lvt[LAPIC_LVT_TIMER]) == TIMER_TSC_DEADLINE;
+    lapic->timer_initial = initial;
+    const uint64_t due = count_on(lapic, by_tsc ? 0 : MIN(current, initial));
+    lapic->tsc_deadline = by_tsc ? tsc_deadline : 0;
+    timer_arm(lapic, due);
+    if (lapic->tsc_deadline)
         deadline_arm(lapic);
 }
