@@ -38,7 +38,7 @@ struct domain_config {
     struct domain_list trace;
     char *gdb;
     struct {
-        char *type, *engine, *cpu;
+        char *type, *engine, *irqchip, *cpu;
         uint64_t cpus, memory;
         bool huge_pages;
         char *kernel, *initrd, *append;

@@ -188,7 +188,8 @@ static int engine_prepare(struct machine_run *own, const struct domain_config *c
     if (!code)
         code = engine_choose(&choice, config->machine.engine, &own->machine.model, own->machine.trace, error);
     own->machine.engine = code ? NULL : choice.engine;
-    return code;
+    return code ? code
+                : engine_choose_irqchip(&own->machine.irqchip, config->machine.irqchip, choice.engine, error);
 }
 
 static int parts_prepare(struct machine_run *own, struct domain_run *run, struct error *error)

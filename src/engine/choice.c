@@ -50,3 +50,16 @@ int engine_choose(struct engine_choice *out, const char *name, struct x86_model 
     snprintf(out->reason, sizeof out->reason, "%.255s", reason.message);
     return use(out, &engine_translate, model, traces, error);
 }
+
+int engine_choose_irqchip(enum engine_irqchip *out, const char *name, const struct engine *engine,
+                          struct error *error)
+{
+    *out = strcmp(name, "split") == 0  ? ENGINE_IRQCHIP_SPLIT
+           : strcmp(name, "user") == 0 ? ENGINE_IRQCHIP_USER
+                                       : ENGINE_IRQCHIP_AUTO;
+    if (*out != ENGINE_IRQCHIP_SPLIT || engine == &engine_kvm)
+        return 0;
+    error_set(error, -ENOTSUP, "--irqchip split: under --engine %s local APICs are visor's", engine->name);
+    error_hint(error, "leave it out, or use --engine kvm");
+    return -ENOTSUP;
+}

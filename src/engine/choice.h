@@ -7,6 +7,8 @@
 
 #define ENGINE_NAMES "auto translate kvm"
 
+#define ENGINE_IRQCHIPS "auto split user"
+
 struct engine_choice {
     const struct engine *engine;
     char reason[256]; /* of "auto": why it is not KVM; else empty */
@@ -17,5 +19,9 @@ struct engine_choice {
  * there and is the processor itself, and else `translate`. */
 int engine_choose(struct engine_choice *out, const char *name, struct x86_model *model, bool traces,
                   struct error *error);
+
+/* `name` is one of ENGINE_IRQCHIPS; an error if the engine has none of its own. */
+int engine_choose_irqchip(enum engine_irqchip *out, const char *name, const struct engine *engine,
+                          struct error *error);
 
 #endif

@@ -33,6 +33,13 @@ enum engine_exit {
     ENGINE_FAILED,   /* the host cannot go on; reported to standard error */
 };
 
+/* Where the local APICs are while vCPUs run. The other interrupt controllers are visor's. */
+enum engine_irqchip {
+    ENGINE_IRQCHIP_AUTO,  /* the host's, if it has any */
+    ENGINE_IRQCHIP_SPLIT, /* the host's, or it is an error */
+    ENGINE_IRQCHIP_USER,  /* visor's */
+};
+
 /* What a machine is to an engine. All of it borrowed, for as long as the engine_vm lives. */
 struct engine_machine {
     struct memory_map *memory;
@@ -43,6 +50,7 @@ struct engine_machine {
     struct lapic **lapics; /* by vCPU */
     unsigned vcpu_count;
     const struct x86_model *model;
+    enum engine_irqchip irqchip;
     uint8_t (*pic_acknowledge)(void *opaque); /* the vector of the 8259s */
     void *opaque;
     unsigned trace; /* what to trace, and where to: as the engine documents it */

@@ -358,6 +358,7 @@ static int machine_make_parts(struct machine *machine, const struct machine_conf
         .clock = machine->clock,
         .vcpu_count = machine->vcpu_count,
         .model = &machine->model,
+        .irqchip = config->irqchip,
         .trace = config->trace,
         .trace_stream = config->trace_stream,
     };

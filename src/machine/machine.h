@@ -74,7 +74,8 @@ struct machine_config {
     bool huge_pages; /* of the host's reserve: memory_backing_create_huge() */
     bool no_reboot;  /* a reset, or a triple fault, ends the machine */
     bool is_loaded;  /* by machine_load(): no kernel is, before the first reset */
-    unsigned trace;  /* the engine's */
+    enum engine_irqchip irqchip;
+    unsigned trace; /* the engine's */
     FILE *trace_stream;
     const void *board; /* the type's own configuration */
 };

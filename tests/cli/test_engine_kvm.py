@@ -60,13 +60,22 @@ def test_transcript_of_translate(kernel):
 
 
 @needs_kvm
+@pytest.mark.parametrize("irqchip", ["auto", "user"])
 @pytest.mark.parametrize("cpus", [1, 2, 4])
-def test_transcripts_are_the_same(kernel, cpus):
-    """What is left out for a KVM that is software must be there on a processor."""
-    less = ["--append", "lesser"] if KVM["verdict"] == "partly" else []
-    wanted = transcript(kernel, "--engine", "translate", "--cpus", cpus, *less)
+def test_transcripts_are_the_same(kernel, cpus, irqchip):
+    """What is left out for a KVM that is software must be there on a processor. The kernel's local APICs tell of no
+    errors."""
+    words = ["lesser"] * (KVM["verdict"] == "partly") + ["kernel-apic"] * (irqchip == "auto")
+    options = ["--cpus", cpus, "--append", " ".join(words)]
+    wanted = transcript(kernel, "--engine", "translate", *options)
     for _ in range(3):
-        assert transcript(kernel, "--engine", "kvm", "--cpus", cpus, *less) == wanted
+        assert transcript(kernel, "--engine", "kvm", "--irqchip", irqchip, *options) == wanted
+
+
+def test_no_irqchip_of_its_own(kernel):
+    result = run(kernel, "--engine", "translate", "--irqchip", "split")
+    assert result.returncode != 0 and result.stdout == ""
+    assert "--irqchip split: under --engine translate local APICs are visor's" in result.stderr
 
 
 @needs_kvm

@@ -12,6 +12,7 @@
 #define INIT_SELF  0x44500
 #define TICKS      0x300000
 #define COUNTER    0x300004
+#define TIMER      0x300020      /* its entry of the local vector table */
 #define TICKS_MOST 300
 #define ENTRY(name) .global guest_##name; guest_##name
 
@@ -58,8 +59,17 @@ real_end:
     .code32
 
 /* Counts in a register, in memory, by SSE and by the x87 unit, while the local APIC's timer interrupts every
- * millisecond, until it has come TICKS_MOST times; then waits for more in HLT. All must agree in the end. */
+ * millisecond, until it has come TICKS_MOST times; then waits for more in HLT. All must agree in the end. The
+ * timer is periodic, or counts once, or has a deadline, and is set anew by each tick, none of which may be lost. */
+ENTRY(count_once):
+    movl $0x40, TIMER
+    jmp count
+ENTRY(count_deadline):
+    movl $0x40040, TIMER
+    jmp count
 ENTRY(count):
+    movl $0x20040, TIMER
+count:
     cli
     movl $0x200000, %esp
     lidt AT(idt_register)
@@ -83,9 +93,11 @@ ENTRY(count):
     movl $0, COUNTER
     movl $0, TICKS
     movl $0x1ff, LAPIC + 0xf0
-    movl $0x20040, LAPIC + 0x320  /* periodic */
+    movl TIMER, %eax
+    movl %eax, LAPIC + 0x320
     movl $0xb, LAPIC + 0x3e0
     movl $1000000, LAPIC + 0x380
+    call set_deadline
     sti
 1:  incl %ebx
     incl COUNTER
@@ -113,8 +125,23 @@ ENTRY(count):
     hlt
 tick:
     incl TICKS
+    cmpl $0x40, TIMER
+    jne 4f
+    movl $1000000, LAPIC + 0x380
+4:  call set_deadline
     movl $0, LAPIC + 0xb0
     iretl
+set_deadline:
+    cmpl $0x40040, TIMER
+    jne 5f
+    pushal
+    rdtsc
+    addl $4000000, %eax
+    adcl $0, %edx
+    movl $0x6e0, %ecx
+    wrmsr
+    popal
+5:  ret
     .balign 8
 idt_gate_at = . - 0x40 * 8        /* of which only vector 40h is there */
 idt_gate:

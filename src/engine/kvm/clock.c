@@ -98,8 +98,10 @@ void kvm_clock_apply(struct engine_vcpu *v)
 
 void kvm_clock_show(struct engine_vcpu *v)
 {
-    if (!v->vm->offsets_tsc)
-        v->state.tsc_offset = guest_tsc(v) - clock_of(v->vm);
+    if (v->vm->offsets_tsc)
+        return;
+    v->state.tsc_offset = guest_tsc(v) - clock_of(v->vm);
+    lapic_set_tsc_offset(v->lapic, v->state.tsc_offset);
 }
 
 void kvm_clock_tell(struct engine_vcpu *v)

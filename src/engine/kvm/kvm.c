@@ -120,6 +120,7 @@ static void vm_free(struct engine_vm *vm)
     if (!vm)
         return;
     kvm_rescue_vm_free(vm);
+    kvm_irqchip_free(vm);
     if (vm->listener.changed)
         kvm_slots_free(vm);
     for (unsigned i = 0; vm->places && i < vm->machine.vcpu_count; i++) {
@@ -133,6 +134,7 @@ static void vm_free(struct engine_vm *vm)
     if (vm->kvm >= 0)
         close(vm->kvm);
     pthread_mutex_destroy(&vm->tsc_lock);
+    pthread_mutex_destroy(&vm->lend_lock);
     free(vm->cpuid);
     free(vm->places);
     free(vm->vcpus);
@@ -161,7 +163,9 @@ static int vm_make(struct engine_vm *vm, struct error *error)
     if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_TSS_ADDR) > 0 &&
         ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_PAGES) < 0)
         return error_set(error, -errno, "KVM cannot make a machine: no task segment: %s", strerror(errno));
-    code = kvm_msr_filter(vm, error);
+    code = kvm_irqchip_init(vm, error);
+    if (!code)
+        code = kvm_msr_filter(vm, error);
     return code ? code : kvm_slots_init(vm, error);
 }
 
@@ -174,6 +178,7 @@ static int vm_new(struct engine_vm **out, const struct engine_machine *machine, 
     vm->machine = *machine;
     vm->model = *machine->model;
     pthread_mutex_init(&vm->tsc_lock, NULL);
+    pthread_mutex_init(&vm->lend_lock, NULL);
     vm->places = calloc(machine->vcpu_count, sizeof vm->places[0]);
     vm->vcpus = calloc(machine->vcpu_count, sizeof vm->vcpus[0]);
     vm->cpuid = kvm_cpuid_new();

@@ -16,15 +16,17 @@
 /* The kernel's: bits of a range from `first` on. */
 struct allowed {
     uint32_t first, count;
-    bool write;
+    bool write,
+        split; /* split: where the kernel has the local APICs, whose other MSRs no filter is asked for */
     uint8_t bitmap[1];
 };
 
 static const struct allowed alloweds[] = {
-    {0x10, 1, false, {1}},         /* the counter: writes move the offset, which is ours */
-    {0x174, 3, true, {7}},         /* SYSENTER */
-    {0xc0000080, 5, true, {0x1f}}, /* EFER, SYSCALL */
-    {0xc0000100, 4, true, {0xf}},  /* bases, TSC_AUX */
+    {0x10, 1, false, false, {1}},         /* the counter: writes move the offset, which is ours */
+    {0x174, 3, true, false, {7}},         /* SYSENTER */
+    {0xc0000080, 5, true, false, {0x1f}}, /* EFER, SYSCALL */
+    {0xc0000100, 4, true, false, {0xf}},  /* bases, TSC_AUX */
+    {MSR_APIC_BASE, 1, true, true, {1}},  {MSR_TSC_DEADLINE, 1, true, true, {1}},
 };
 
 int kvm_msr_filter(struct engine_vm *vm, struct error *error)
@@ -35,9 +37,12 @@ int kvm_msr_filter(struct engine_vm *vm, struct error *error)
     };
     struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_DENY};
     _Static_assert(ARRAY_SIZE(alloweds) <= KVM_MSR_FILTER_MAX_RANGES, "");
+    unsigned count = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(alloweds); i++) {
         const struct allowed *allowed = &alloweds[i];
-        filter.ranges[i] = (struct kvm_msr_filter_range){
+        if (allowed->split && !vm->split)
+            continue;
+        filter.ranges[count++] = (struct kvm_msr_filter_range){
             .flags = KVM_MSR_FILTER_READ | (allowed->write ? KVM_MSR_FILTER_WRITE : 0),
             .nmsrs = allowed->count,
             .base = allowed->first,
@@ -52,18 +57,53 @@ int kvm_msr_filter(struct engine_vm *vm, struct error *error)
 
 /* -- the local APIC's ------------------------------------------------------------------------------------ */
 
+static struct kvm_msrs *one_msr(uint8_t *bytes, uint32_t msr, uint64_t value)
+{
+    struct kvm_msrs *list = (struct kvm_msrs *)bytes;
+    memset(list, 0, sizeof *list + sizeof list->entries[0]);
+    list->nmsrs = 1;
+    list->entries[0].index = msr;
+    list->entries[0].data = value;
+    return list;
+}
+
+/* Whether the kernel has it, and takes the value. */
+static bool kernel_msr(struct engine_vcpu *v, unsigned long request, uint32_t msr, uint64_t *value)
+{
+    _Alignas(struct kvm_msrs) uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    struct kvm_msrs *list = one_msr(bytes, msr, *value);
+    const bool done = ioctl(v->fd, request, list) == 1;
+    *value = list->entries[0].data;
+    return done;
+}
+
+int kvm_msr_get(struct engine_vcpu *v, uint32_t msr, uint64_t *value)
+{
+    *value = 0;
+    return kernel_msr(v, KVM_GET_MSRS, msr, value) ? 0 : kvm_failed(v, "give a model-specific register");
+}
+
+int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value)
+{
+    return kernel_msr(v, KVM_SET_MSRS, msr, &value) ? 0 : kvm_failed(v, "take a model-specific register");
+}
+
 bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
 {
-    const struct engine_vcpu *v = opaque;
+    struct engine_vcpu *v = opaque;
+    if (v->vm->split)
+        return kernel_msr(v, KVM_GET_MSRS, msr, value);
     return lapic_msr_read(v->lapic, msr, value);
 }
 
 /* The kernel goes by the base, too: CPUID says whether there is an APIC. */
-static bool base_changed(struct engine_vcpu *v)
+bool kvm_msr_base_changed(struct engine_vcpu *v)
 {
     struct kvm_sregs2 sregs;
     if (ioctl(v->fd, KVM_GET_SREGS2, &sregs) < 0)
         return kvm_failed(v, "give the registers") == 0;
+    if (sregs.apic_base == v->lapic->base)
+        return true;
     sregs.apic_base = v->lapic->base;
     if (ioctl(v->fd, KVM_SET_SREGS2, &sregs) < 0)
         return kvm_failed(v, "take the local APIC's base") == 0;
@@ -73,11 +113,13 @@ static bool base_changed(struct engine_vcpu *v)
 bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
 {
     struct engine_vcpu *v = opaque;
+    if (v->vm->split)
+        return kernel_msr(v, KVM_SET_MSRS, msr, &value);
     if (msr == MSR_TSC_DEADLINE)
         kvm_clock_tell(v);
     if (!lapic_msr_write(v->lapic, msr, value))
         return false;
-    return msr != MSR_APIC_BASE || base_changed(v);
+    return msr != MSR_APIC_BASE || kvm_msr_base_changed(v);
 }
 
 /* -- exits ----------------------------------------------------------------------------------------------- */

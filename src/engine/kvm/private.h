@@ -14,6 +14,7 @@
 #include "arch/x86/emulate.h"
 #include "engine/doorbell.h"
 #include "engine/engine.h"
+#include "engine/kvm/route.h"
 
 enum kvm_request {
     KVM_REQUEST_STOP = 1 << 0,
@@ -64,6 +65,14 @@ struct engine_vm {
     _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
     _Atomic bool clearing;   /* somebody, with the machine's lock, waits for it to be 0 */
 
+    /* Local APICs in the kernel, see irqchip.c. */
+    bool split;
+    struct lapic_bus *bus;     /* NULL: they are visor's */
+    pthread_mutex_t lend_lock; /* inside the machine's lock */
+    unsigned running;          /* vCPUs in vcpu_run() */
+    bool lent;                 /* the kernel has the registers */
+    struct kvm_routes routes;
+
     struct engine_vm *substitute; /* owned, of `translate`: see rescue.c; NULL: there is none yet */
 
     /* The counter without the guest's own offset is the host's, scaled, and this. */
@@ -87,6 +96,7 @@ struct engine_vcpu {
     uint8_t cr8;          /* as given to the kernel */
     bool completes;       /* the next KVM_RUN completes an access that was served */
     bool failed;          /* reported */
+    bool stale;           /* kvm_run says nothing of the state, which was set */
 
     struct doorbell bell;
     _Atomic uint32_t requests;
@@ -138,6 +148,20 @@ void kvm_settle(struct engine_vcpu *v);
 /* Reports what the host said of a call, and marks the vCPU as failed. */
 int kvm_failed(struct engine_vcpu *v, const char *what);
 
+/* -- irqchip.c ------------------------------------------------------------------------------------------- */
+
+/* Sets vm->split, if the host can. */
+int kvm_irqchip_init(struct engine_vm *vm, struct error *error);
+void kvm_irqchip_free(struct engine_vm *vm);
+/* On a vCPU's thread, when it begins to run and when it stops. */
+void kvm_irqchip_enter(struct engine_vm *vm);
+void kvm_irqchip_leave(struct engine_vm *vm);
+/* Before it stops, until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
+int kvm_irqchip_drain(struct engine_vcpu *v);
+/* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
+int kvm_irqchip_events(struct engine_vcpu *v);
+int kvm_irqchip_offer(struct engine_vcpu *v);
+
 /* -- clock.c --------------------------------------------------------------------------------------------- */
 
 int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *error);
@@ -159,6 +183,11 @@ int kvm_msr_filter(struct engine_vm *vm, struct error *error);
 /* Of a struct x86_platform: those that arch/x86 leaves to the local APIC. */
 bool kvm_msr_lapic_read(void *vcpu, uint32_t msr, uint64_t *value);
 bool kvm_msr_lapic_write(void *vcpu, uint32_t msr, uint64_t value);
+/* Of the kernel. 0, or a negative errno, reported. */
+int kvm_msr_get(struct engine_vcpu *v, uint32_t msr, uint64_t *value);
+int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value);
+/* Tells the kernel the local APIC's base. */
+bool kvm_msr_base_changed(struct engine_vcpu *v);
 void kvm_msr_read(struct engine_vcpu *v);
 void kvm_msr_write(struct engine_vcpu *v);
 
@@ -194,6 +223,9 @@ static inline bool kvm_debug_on(const struct engine_vcpu *v)
 /* -- run.c ----------------------------------------------------------------------------------------------- */
 
 enum engine_exit kvm_vcpu_run(struct engine_vcpu *v);
+int kvm_kick_signal(void);
+/* What came to the local APIC while it was visor's: INIT, SIPI, NMI. 0, or a negative errno, reported. */
+int kvm_arrive(struct engine_vcpu *v);
 void kvm_vcpu_kick(struct engine_vcpu *v);
 void kvm_vcpu_request(struct engine_vcpu *v, enum kvm_request request);
 

@@ -19,7 +19,7 @@ static _Thread_local struct engine_vcpu *current;
 
 /* -- telling a vCPU -------------------------------------------------------------------------------------- */
 
-static int kick_signal(void)
+int kvm_kick_signal(void)
 {
     return SIGRTMIN + 2; /* the engine `translate` has its own, with another handler */
 }
@@ -37,9 +37,9 @@ static void attach(struct engine_vcpu *v)
     struct sigaction action = {.sa_handler = on_kick};
     sigset_t mask;
     sigfillset(&action.sa_mask);
-    sigaction(kick_signal(), &action, NULL);
+    sigaction(kvm_kick_signal(), &action, NULL);
     sigfillset(&mask);
-    sigdelset(&mask, kick_signal());
+    sigdelset(&mask, kvm_kick_signal());
     current = v;
     doorbell_attach(&v->bell);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
@@ -48,7 +48,7 @@ static void attach(struct engine_vcpu *v)
 void kvm_vcpu_kick(struct engine_vcpu *v)
 {
     if (doorbell_ring(&v->bell))
-        doorbell_signal(&v->bell, kick_signal());
+        doorbell_signal(&v->bell, kvm_kick_signal());
 }
 
 void kvm_vcpu_request(struct engine_vcpu *v, enum kvm_request request)
@@ -154,6 +154,7 @@ static enum outcome handle(struct engine_vcpu *v)
         kvm_msr_write(v);
         v->completes = true;
         return GO_ON;
+    case KVM_EXIT_IOAPIC_EOI: v->vm->bus->host.eoi(v->vm->bus->host.opaque, v->run->eoi.vector); return GO_ON;
     case KVM_EXIT_HLT: v->state.activity = X86_HALTED; return v->debug.step ? DEBUG : GO_ON;
     case KVM_EXIT_SHUTDOWN: return SHUT_DOWN;
     case KVM_EXIT_DEBUG: return kvm_debug_exit(v) ? DEBUG : GO_ON;
@@ -193,25 +194,32 @@ static void inject_nmis(struct engine_vcpu *v, unsigned count)
         v->state.activity = X86_ACTIVE;
 }
 
+int kvm_arrive(struct engine_vcpu *v)
+{
+    if (kvm_pull(v) < 0)
+        return -EIO;
+    const struct arrival arrival = arrival_take(&v->state, v->lapic, &v->vm->model, v->index == 0);
+    if (arrival.registers && kvm_push(v) < 0)
+        return -EIO;
+    if (v->state.activity != X86_WAITS_FOR_SIPI)
+        inject_nmis(v, arrival.nmis);
+    return v->failed ? -EIO : 0;
+}
+
 static enum outcome take_events(struct engine_vcpu *v)
 {
     const enum outcome outcome = complete(v);
     if (outcome != GO_ON)
         return outcome;
-    if (kvm_pull(v) < 0)
-        return FAILED;
-    const struct arrival arrival = arrival_take(&v->state, v->lapic, &v->vm->model, v->index == 0);
-    if (arrival.registers && kvm_push(v) < 0)
-        return FAILED;
-    if (v->state.activity != X86_WAITS_FOR_SIPI)
-        inject_nmis(v, arrival.nmis);
-    return v->failed ? FAILED : GO_ON;
+    return (v->vm->split ? kvm_irqchip_events : kvm_arrive)(v) < 0 ? FAILED : GO_ON;
 }
 
 /* An interrupt is taken from the local APIC when the processor takes it at once. */
 static enum outcome offer_interrupt(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
+    if (v->vm->split)
+        return kvm_irqchip_offer(v) < 0 ? FAILED : GO_ON;
     if (lapic_pending(v->lapic) != LAPIC_NONE && run->ready_for_interrupt_injection && run->if_flag) {
         const int vector = arrival_acknowledge(&v->vm->machine, v->lapic);
         if (vector >= 0 && ioctl(v->fd, KVM_INTERRUPT, &(struct kvm_interrupt){.irq = (uint32_t)vector}) < 0)
@@ -233,6 +241,7 @@ static int enter(struct engine_vcpu *v)
     if (kvm_slots_enter(vm)) {
         if (doorbell_go_inside(&v->bell)) {
             code = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+            v->stale = false;
             doorbell_go_outside(&v->bell);
         }
         kvm_slots_leave(vm);
@@ -246,12 +255,14 @@ static enum outcome run_code(struct engine_vcpu *v)
     struct kvm_run *run = v->run;
     if (offer_interrupt(v) != GO_ON)
         return FAILED;
-    v->cr8 = lapic_priority_class(v->lapic);
-    run->cr8 = v->cr8;
+    if (!v->vm->split) {
+        v->cr8 = lapic_priority_class(v->lapic);
+        run->cr8 = v->cr8;
+    }
     if (kvm_debug_on(v))
         kvm_debug_arm(v);
     const int code = enter(v);
-    if (run->cr8 != v->cr8)
+    if (!v->vm->split && run->cr8 != v->cr8)
         lapic_set_priority_class(v->lapic, (uint8_t)run->cr8);
     if (code == 0)
         return handle(v);
@@ -273,7 +284,7 @@ static enum outcome one_round(struct engine_vcpu *v)
         if (outcome != GO_ON)
             return outcome;
     }
-    if (v->state.activity == X86_ACTIVE)
+    if (v->vm->split || v->state.activity == X86_ACTIVE)
         return run_code(v);
     if (wakes(v)) {
         v->state.activity = X86_ACTIVE;
@@ -285,6 +296,23 @@ static enum outcome one_round(struct engine_vcpu *v)
     return GO_ON;
 }
 
+/* Nothing is left that the kernel would have to tell of. */
+static enum outcome come_to_stop(struct engine_vcpu *v)
+{
+    enum outcome outcome = complete(v);
+    int code = 0;
+    while (v->vm->split && outcome == GO_ON && (code = kvm_irqchip_drain(v)) == 0) {
+        outcome = handle(v);
+        if (outcome == GO_ON)
+            outcome = complete(v);
+    }
+    if (code && code != -EINTR) {
+        errno = -code;
+        return kvm_failed(v, "stop"), FAILED;
+    }
+    return outcome;
+}
+
 static enum engine_exit loop(struct engine_vcpu *v)
 {
     for (;;) {
@@ -293,7 +321,7 @@ static enum engine_exit loop(struct engine_vcpu *v)
         const uint32_t requests = atomic_load(&v->requests) ? atomic_exchange(&v->requests, 0) : 0;
         enum outcome outcome = GO_ON;
         if (UNLIKELY(requests & KVM_REQUEST_STOP)) {
-            outcome = complete(v);
+            outcome = come_to_stop(v);
             if (outcome == GO_ON)
                 return v->failed ? ENGINE_FAILED : ENGINE_STOPPED;
         } else {
@@ -301,7 +329,7 @@ static enum engine_exit loop(struct engine_vcpu *v)
         }
         switch (outcome) {
         case GO_ON: break;
-        case DEBUG: return ENGINE_DEBUG;
+        case DEBUG: return come_to_stop(v) == FAILED ? ENGINE_FAILED : ENGINE_DEBUG;
         case SHUT_DOWN: return ENGINE_SHUTDOWN;
         case FAILED: return ENGINE_FAILED;
         }
@@ -314,7 +342,9 @@ enum engine_exit kvm_vcpu_run(struct engine_vcpu *v)
     memory_reader_wake(v->vm->machine.memory, &v->reader);
     v->debug_hit = NULL;
     kvm_clock_start(v);
+    kvm_irqchip_enter(v->vm);
     const enum engine_exit exit = v->failed ? ENGINE_FAILED : loop(v);
+    kvm_irqchip_leave(v->vm);
     kvm_clock_stop(v);
     memory_reader_sleep(&v->reader);
     current = NULL;

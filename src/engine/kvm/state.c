@@ -258,6 +258,32 @@ static void events_set(struct kvm_vcpu_events *events, const struct x86_state *s
                                                                        : 0;
 }
 
+/* -- where the kernel has the local APICs ---------------------------------------------------------------- */
+
+/* First of all: INIT and SIPI that wait are obeyed by asking. */
+static int activity_get(struct engine_vcpu *v)
+{
+    struct kvm_mp_state state;
+    if (ioctl(v->fd, KVM_GET_MP_STATE, &state) < 0)
+        return kvm_failed(v, "say what it does");
+    switch (state.mp_state) {
+    case KVM_MP_STATE_HALTED: v->state.activity = X86_HALTED; break;
+    case KVM_MP_STATE_UNINITIALIZED:
+    case KVM_MP_STATE_INIT_RECEIVED: v->state.activity = X86_WAITS_FOR_SIPI; break;
+    default: v->state.activity = X86_ACTIVE;
+    }
+    return 0;
+}
+
+static int activity_set(struct engine_vcpu *v)
+{
+    static const uint32_t states[] = {[X86_ACTIVE] = KVM_MP_STATE_RUNNABLE,
+                                      [X86_HALTED] = KVM_MP_STATE_HALTED,
+                                      [X86_WAITS_FOR_SIPI] = KVM_MP_STATE_INIT_RECEIVED};
+    const struct kvm_mp_state state = {states[v->state.activity]};
+    return ioctl(v->fd, KVM_SET_MP_STATE, &state) < 0 ? kvm_failed(v, "take what it does") : 0;
+}
+
 /* -- all of them ----------------------------------------------------------------------------------------- */
 
 int kvm_pull(struct engine_vcpu *v)
@@ -268,6 +294,8 @@ int kvm_pull(struct engine_vcpu *v)
     struct kvm_debugregs debug;
     struct kvm_xcrs xcrs;
     struct kvm_vcpu_events events;
+    if (v->vm->split && activity_get(v) < 0)
+        return -EIO;
     if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0 || ioctl(v->fd, KVM_GET_SREGS2, &sregs) < 0 ||
         ioctl(v->fd, KVM_GET_XSAVE, v->xsave) < 0 || ioctl(v->fd, KVM_GET_DEBUGREGS, &debug) < 0 ||
         ioctl(v->fd, KVM_GET_XCRS, &xcrs) < 0 || ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
@@ -280,6 +308,10 @@ int kvm_pull(struct engine_vcpu *v)
     s->dr[6] = debug.dr6;
     s->dr[7] = debug.dr7;
     s->xcr0 = xcrs.nr_xcrs ? xcrs.xcrs[0].value : X86_XCR0_X87;
+    if (v->vm->lent) {
+        lapic_set_priority_class(v->lapic, (uint8_t)sregs.cr8);
+        v->lapic->base = sregs.apic_base;
+    }
     s->cr8 = lapic_priority_class(v->lapic);
     return msrs_get(v);
 }
@@ -318,7 +350,8 @@ int kvm_push(struct engine_vcpu *v)
     v->run->cr8 = v->cr8;
     v->run->ready_for_interrupt_injection = 0;
     v->run->if_flag = !!(s->eflags_system & X86_EFLAGS_IF);
-    const int code = msrs_set(v);
+    v->stale = true;
+    const int code = v->vm->split && activity_set(v) < 0 ? -EIO : msrs_set(v);
     return code ? code : check_paging(v);
 }
 

@@ -41,6 +41,8 @@ extern volatile uint32_t order[16], order_count;
 
 /* Nothing is tried that a KVM that is software may lack, see docs/kvm.md. */
 extern bool lesser;
+/* Local APICs are the kernel's, which tell of no errors. */
+extern bool kernel_apic;
 
 /* -- main.c -- */
 void say(const char *text);

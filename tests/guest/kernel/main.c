@@ -12,7 +12,7 @@ volatile struct fault fault;
 volatile uint32_t resume;
 volatile uint32_t counts[VECTORS];
 volatile uint32_t order[16], order_count;
-bool lesser;
+bool lesser, kernel_apic;
 
 extern uint64_t idt[VECTORS];
 extern const uint8_t stub_table[];
@@ -221,26 +221,31 @@ static void triple_fault(void)
     __asm__ volatile("lidt %0; int3" : : "m"(none));
 }
 
-/* Multiboot's information: whether the command line, which begins with the kernel's path, ends in "lesser".
- */
-static bool asked_for_less(uint32_t information)
+static bool begins_with(const char *text, const char *word)
 {
-    const char *text = (const char *)read32(information + 16), *last = text;
+    while (*word && *text == *word)
+        text++, word++;
+    return !*word && (!*text || *text == ' ');
+}
+
+/* Multiboot's information: whether this word is on the command line, which begins with the kernel's path. */
+static bool was_told(uint32_t information, const char *word)
+{
+    const char *text = (const char *)read32(information + 16);
     if (!(read32(information) & 4))
         return false;
     for (; *text; text++)
-        last = *text == ' ' ? text + 1 : last;
-    for (unsigned i = 0; i < sizeof "lesser"; i++)
-        if (last[i] != "lesser"[i])
-            return false;
-    return true;
+        if (*text == ' ' && begins_with(text + 1, word))
+            return true;
+    return false;
 }
 
 void main(uint32_t information);
 void main(uint32_t information)
 {
     const uint32_t boot = read32(MARK) >> 8 == 0xb007 ? read32(MARK) & 0xff : 0;
-    lesser = asked_for_less(information);
+    lesser = was_told(information, "lesser");
+    kernel_apic = was_told(information, "kernel-apic");
     write32(MARK, 0xb00700 + boot + 1);
     make_idt();
     make_pics();
