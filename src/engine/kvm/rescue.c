@@ -73,6 +73,7 @@ static int make_substitute(struct engine_vcpu *v)
     if (!code)
         code = engine_translate.vcpu_set_debug(v->substitute, &(struct engine_debug){.step = true}, &error);
     pthread_mutex_unlock(vm->machine.lock);
+    kvm_clock_tell(v); /* a new vCPU has told the local APIC of its own counter */
     if (code)
         error_report(&error);
     return code;
