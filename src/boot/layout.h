@@ -10,9 +10,10 @@
 
 #include "base/error.h"
 
-#define LAYOUT_LOW_END         UINT64_C(0xa0000)    /* of conventional memory */
-#define LAYOUT_TABLES          UINT64_C(0xe0000)    /* ACPI tables and, at its place, their root pointer */
-#define LAYOUT_TABLES_SIZE     UINT64_C(0x1f000)    /* up to what firmware has below 1 MiB */
+#define LAYOUT_LOW_END         UINT64_C(0xa0000) /* of conventional memory */
+#define LAYOUT_TABLES          UINT64_C(0xe0000) /* ACPI tables and, at its place, their root pointer */
+#define LAYOUT_TABLES_SIZE     UINT64_C(0x1e000)
+#define LAYOUT_GENERATION      UINT64_C(0xfe000) /* a page: the machine's generation; then what firmware has */
 #define LAYOUT_HIGH_START      UINT64_C(0x100000)   /* 1 MiB */
 #define LAYOUT_HOLE            UINT64_C(0xb0000000) /* PCI configuration, PCI memory, interrupt controllers */
 #define LAYOUT_PCI_CONFIG_SIZE UINT64_C(0x10000000) /* 256 buses, at the start of the hole */

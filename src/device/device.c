@@ -312,6 +312,22 @@ static int load_all(struct loader *loader, struct reader reader, struct devices 
     return code;
 }
 
+bool devices_saved(const void *data, size_t size, const char *name)
+{
+    struct reader reader = {data, size, false};
+    reader_take(&reader, sizeof magic + 4);
+    while (reader.left && !reader.failed) {
+        char saved[256], type[256];
+        load_name(&reader, saved);
+        load_name(&reader, type);
+        reader_take_integer(&reader, 4);
+        reader_take(&reader, reader_take_integer(&reader, 4));
+        if (!reader.failed && strcmp(saved, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 int devices_load(struct devices *devices, const void *data, size_t size, struct error *error)
 {
     struct reader reader = {data, size, false};

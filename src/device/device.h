@@ -118,5 +118,7 @@ void devices_save(const struct devices *devices, struct buffer *buffer);
 /* Loads what a machine with the same devices saved. -EINVAL with the reason if it does not fit; the devices
  * are then as before, or reset if it was their `loaded` that refused. */
 int devices_load(struct devices *devices, const void *data, size_t size, struct error *error);
+/* Whether there is a device of this name in what was saved, as far as that can be read. */
+bool devices_saved(const void *data, size_t size, const char *name);
 
 #endif

@@ -263,11 +263,15 @@ static void machine_happened(void *opaque, const struct machine_news *news)
 static int machine_restore(struct machine_run *own, const struct domain_run *run, struct error *error)
 {
     struct state_reader reader;
-    int code =
-        machine_state_open(&reader, run->resume, own->disks, own->pc.disk_count, &own->machine.model, error);
+    struct buffer devices = {0};
+    int code = machine_state_open(&reader, run->resume, own->disks, own->pc.disk_count, &own->machine.model,
+                                  &devices, error);
     own->machine.is_loaded = true;
+    own->machine.saved = &devices;
     if (!code)
         code = machine_new(&own->running, &own->machine, error);
+    own->machine.saved = NULL;
+    buffer_free(&devices);
     return code ? code : machine_state_load(own->running, &reader, run->resume, error);
 }
 

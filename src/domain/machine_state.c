@@ -171,7 +171,7 @@ void machine_state_cancel(struct machine_state *state)
 
 int machine_state_open(struct state_reader *reader, const struct domain_resume *resume,
                        const struct block_options *disks, unsigned disk_count, struct x86_model *model,
-                       struct error *error)
+                       struct buffer *devices, struct error *error)
 {
     json_t *document = NULL;
     int code = state_reader_open(reader, resume->fd, error);
@@ -180,13 +180,15 @@ int machine_state_open(struct state_reader *reader, const struct domain_resume *
     if (!code)
         code = disks_check(document, disks, disk_count, resume->force, error);
     json_decref(document);
-    return code ? code : machine_load_model(model, reader, error);
+    if (!code)
+        code = machine_load_model(model, reader, error);
+    return code ? code : machine_load_devices(devices, reader, error);
 }
 
 int machine_state_load(struct machine *machine, struct state_reader *reader,
                        const struct domain_resume *resume, struct error *error)
 {
-    const struct machine_load_options options = {.eager = resume->verify, .now = time_now()};
+    const struct machine_load_options options = {.copy = true, .eager = resume->verify, .now = time_now()};
     pthread_mutex_lock(&machine->lock);
     int code = machine_load(machine, reader, &options, error);
     pthread_mutex_unlock(&machine->lock);

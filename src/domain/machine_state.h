@@ -26,10 +26,10 @@ int machine_state_saved(struct machine_state *state, bool ends, struct error *er
 void machine_state_cancel(struct machine_state *state);
 
 /* Before the machine is made: opens what was saved, sees that disks are what they were, and has the
- * processors be what they were. */
+ * processors be what they were. `devices`, the caller's, gets what devices are to be. */
 int machine_state_open(struct state_reader *reader, const struct domain_resume *resume,
                        const struct block_options *disks, unsigned disk_count, struct x86_model *model,
-                       struct error *error);
+                       struct buffer *devices, struct error *error);
 /* When it has been made. */
 int machine_state_load(struct machine *machine, struct state_reader *reader,
                        const struct domain_resume *resume, struct error *error);

@@ -60,6 +60,7 @@ enum machine_pause {
     MACHINE_PAUSE_DEBUGGER = 4, /* a debugger looks at it */
 };
 
+struct buffer;
 struct machine;
 struct qmp_table;
 struct state_reader;
@@ -75,6 +76,9 @@ struct machine_config {
     bool no_reboot;  /* a reset, or a triple fault, ends the machine */
     bool is_loaded;  /* by machine_load(): no kernel is, before the first reset */
     enum engine_irqchip irqchip;
+    /* Of the machine that is loaded, its devices (machine_load_devices()): this one gets no others that
+     * nobody has asked for. NULL: it gets all that the board has. */
+    const struct buffer *saved;
     unsigned trace; /* the engine's */
     FILE *trace_stream;
     const void *board; /* the type's own configuration */
@@ -99,8 +103,9 @@ struct machine_type {
     int (*save)(struct machine *machine, struct state_writer *writer, struct error *error);
     int (*restore)(struct machine *machine, struct state_reader *reader, struct error *error);
     /* The devices were loaded, so many seconds after they were saved: what was under way then is begun again,
-     * and what follows the host's time does so. May be NULL. */
-    void (*loaded)(struct machine *machine, int64_t seconds);
+     * and what follows the host's time does so. `copy`: others may go on from there, too, and it is to be
+     * told from them. May be NULL. */
+    void (*loaded)(struct machine *machine, int64_t seconds, bool copy);
     /* What a board adds to the commands of all machines (machine_qmp.h); what is asked is the struct machine.
      * May be NULL. */
     const struct qmp_table *qmp;

@@ -209,6 +209,11 @@ int machine_save(struct machine *machine, struct state_writer *writer,
     return code ? code : machine_memory_save(machine->ram, writer, options->compress, error);
 }
 
+int machine_load_devices(struct buffer *saved, struct state_reader *reader, struct error *error)
+{
+    return state_read(reader, "devices", 1, NULL, saved, error);
+}
+
 /* What was read of it, before anything is changed. */
 struct loader {
     struct buffer vcpus, devices;
@@ -282,7 +287,7 @@ int machine_load(struct machine *machine, struct state_reader *reader,
     for (unsigned i = 0; !code && i < machine->vcpu_count; i++)
         machine->engine->vcpu_set_state(machine->vcpus[i].vcpu, &loader.states[i].state);
     if (!code && machine->type->loaded)
-        machine->type->loaded(machine, (options->now - loader.then) / (int64_t)TIMER_SECOND);
+        machine->type->loaded(machine, (options->now - loader.then) / (int64_t)TIMER_SECOND, options->copy);
     machine_memory_plan_free(&loader.memory);
     free(loader.states);
     buffer_free(&loader.vcpus);

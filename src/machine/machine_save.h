@@ -30,6 +30,7 @@ int machine_save(struct machine *machine, struct state_writer *writer,
                  const struct machine_save_options *options, struct error *error);
 
 struct machine_load_options {
+    bool copy;   /* not the only one that goes on from there: it gets a generation of its own */
     bool eager;  /* all of the memory is read, and its checksums looked at, before it runs */
     int64_t now; /* nanoseconds since 1970: the guest's real-time clock goes on by what has passed */
 };
@@ -44,6 +45,9 @@ int machine_load(struct machine *machine, struct state_reader *reader,
 /* The processors' model is to be that of the saved machine, of which `model`, what this host would give it,
  * must have all features. -EINVAL: it has not. */
 int machine_load_model(struct x86_model *model, struct state_reader *reader, struct error *error);
+
+/* What the devices of a machine like the saved one are to be: `saved` of struct machine_config. */
+int machine_load_devices(struct buffer *saved, struct state_reader *reader, struct error *error);
 
 /* The registers of a vCPU among devices. */
 struct machine_vcpu_state {

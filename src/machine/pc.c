@@ -116,6 +116,11 @@ int pc_add(struct pc *pc, const struct device_type *type, const char *name, void
     return devices_add(&pc->machine->devices, type, name, state, error);
 }
 
+bool pc_wants(const struct pc *pc, const char *name)
+{
+    return !pc->saved || devices_saved(pc->saved->data, pc->saved->size, name);
+}
+
 static int make_memory(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     (void)config;
@@ -252,8 +257,8 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
 }
 
 static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
-    make_memory, pc_make_rom,    make_lapics,    make_controllers, make_timers,     make_control,
-    pc_make_pci, pc_make_tables, pc_open_kernel, pc_make_virtio,   pc_make_serials,
+    make_memory,        pc_make_rom, make_lapics,    make_controllers, make_timers,    make_control,
+    pc_make_generation, pc_make_pci, pc_make_tables, pc_open_kernel,   pc_make_virtio, pc_make_serials,
 };
 
 static void pc_destroy(struct machine *machine)
@@ -277,10 +282,12 @@ static int pc_create(struct machine *machine, const struct machine_config *confi
     if (!pc)
         return error_set(error, -ENOMEM, "out of memory for the machine");
     pc->machine = machine;
+    pc->saved = config->saved;
     machine->board = pc;
     int code = 0;
     for (unsigned i = 0; !code && i < ARRAY_SIZE(steps); i++)
         code = steps[i](pc, config->board, error);
+    pc->saved = NULL;
     if (code)
         pc_destroy(machine);
     return code;

@@ -17,6 +17,7 @@
 #include "device/misc/acpi_pm.h"
 #include "device/misc/debug_port.h"
 #include "device/misc/fw_cfg.h"
+#include "device/misc/generation.h"
 #include "device/misc/i8042.h"
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
@@ -91,6 +92,7 @@ struct pc_net {
 
 struct pc {
     struct machine *machine;
+    const struct buffer *saved; /* of the machine's configuration, while the board is made */
     struct ram_layout layout;
     struct pc_wires wires;
     struct lapic *lapics, **lapic_pointers; /* by vCPU */
@@ -107,6 +109,8 @@ struct pc {
     struct fw_cfg fw_cfg;
     struct acpi_pm pm;
     struct pvpanic pvpanic;
+    struct generation generation;
+    bool has_generation;
     struct debug_exit debug_exit;
     struct test_device test_device; /* beside it */
     struct char_backend debug_console;

@@ -84,6 +84,7 @@ static void make_acpi(struct pc *pc, const struct pc_config *config)
         .sci = PC_SCI,
         .reset_port_value = PC_RESET_VALUE,
         .pvpanic_port = PVPANIC_PORT,
+        .generation = pc->has_generation ? LAYOUT_GENERATION : 0,
     };
     pc_tell_pci(pc, &pc->tables);
     for (unsigned i = 0; i < config->serial_count; i++) {
@@ -130,6 +131,7 @@ static int start_board(struct pc *pc, uint64_t *rsdp, struct error *error)
     lapic_set_virtual_wire(&pc->lapics[0]);
     io_write(&machine->io, ELCR, 2, LEVEL_IRQS);
     pc_write_rom(pc);
+    pc_write_generation(pc);
     int code = pci_assign(&pc->pci, error);
     return code ? code
                 : acpi_write(&pc->tables, &machine->memory, LAYOUT_TABLES, LAYOUT_TABLES_SIZE, rsdp, error);

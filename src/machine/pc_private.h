@@ -13,6 +13,9 @@
 struct irq_line pc_isa_line(struct pc *pc, unsigned irq, unsigned driver);
 /* Adds a device to the machine's. */
 int pc_add(struct pc *pc, const struct device_type *type, const char *name, void *state, struct error *error);
+/* Whether there is to be a device of this name that nobody has asked for: not in a machine that was saved
+ * without it. */
+bool pc_wants(const struct pc *pc, const char *name);
 
 /* -- pc_serial.c ----------------------------------------------------------------------------------------- */
 
@@ -34,7 +37,7 @@ void pc_tell_pci(const struct pc *pc, struct acpi_config *tables);
 int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *error);
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
-void pc_loaded(struct machine *machine, int64_t seconds);
+void pc_loaded(struct machine *machine, int64_t seconds, bool copy);
 /* What of its memory the guest has not given away. */
 uint64_t pc_guest_memory(const struct pc *pc);
 
@@ -56,6 +59,15 @@ int pc_make_rom(struct pc *pc, const struct pc_config *config, struct error *err
 void pc_write_rom(struct pc *pc);
 /* For kernels that can have been started by a PC's firmware: it has started the timer. */
 void pc_start_timer(struct pc *pc);
+
+/* -- pc_generation.c --------------------------------------------------------------------------------------
+ */
+
+int pc_make_generation(struct pc *pc, const struct pc_config *config, struct error *error);
+/* To the guest's memory. */
+void pc_write_generation(struct pc *pc);
+/* The machine is another one from here on, and the guest is notified. */
+void pc_renew_generation(struct pc *pc);
 
 /* -- pc_boot.c ------------------------------------------------------------------------------------------- */
 

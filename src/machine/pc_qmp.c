@@ -178,7 +178,7 @@ QMP_COMMAND(query_pci)
 
 static int check_balloon(struct qmp_call *call, struct error *error)
 {
-    if (virtio_balloon_is_used(pc_of(call)->balloon))
+    if (pc_of(call)->balloon && virtio_balloon_is_used(pc_of(call)->balloon))
         return 0;
     qmp_call_set_class(call, QMP_DEVICE_NOT_ACTIVE);
     return error_set(error, -ENXIO, "the guest has no driver for the balloon running");

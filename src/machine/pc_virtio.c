@@ -134,10 +134,12 @@ unsigned pc_pending(struct machine *machine)
     return pending;
 }
 
-void pc_loaded(struct machine *machine, int64_t seconds)
+void pc_loaded(struct machine *machine, int64_t seconds, bool copy)
 {
     struct pc *pc = machine->board;
     rtc_go_on(&pc->rtc, seconds);
+    if (copy)
+        pc_renew_generation(pc);
     for (unsigned i = 0; i < pc->disk_count; i++)
         virtio_block_resume(pc->disks[i].device);
     for (unsigned i = 0; i < pc->net_count; i++)
@@ -198,7 +200,7 @@ static int go_without(struct error *error, const char *what)
 
 static int make_nets(struct pc *pc, const struct pc_config *config, struct error *error)
 {
-    if (!config->net_count)
+    if (!config->net_count || (config->nets_optional && !pc_wants(pc, "net0")))
         return 0;
     pc->nets = calloc(config->net_count, sizeof *pc->nets);
     if (!pc->nets)
@@ -227,7 +229,7 @@ static int make_console(struct pc *pc, const struct pc_config *config, struct er
 
 static int make_vsock(struct pc *pc, const struct pc_config *config, struct error *error)
 {
-    if (!config->vsock)
+    if (!config->vsock || (config->vsock_optional && !pc_wants(pc, "vsock")))
         return 0;
     const struct virtio_place place = place_of(pc, "vsock");
     int code = vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, error);
@@ -246,16 +248,16 @@ static void told_balloon(void *opaque)
 uint64_t pc_guest_memory(const struct pc *pc)
 {
     const uint64_t all = pc->machine->ram->size;
-    return all - MIN(virtio_balloon_size(pc->balloon), all);
+    return pc->balloon ? all - MIN(virtio_balloon_size(pc->balloon), all) : all;
 }
 
 static int make_others(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     const struct virtio_place rng = place_of(pc, "rng"), balloon = place_of(pc, "balloon");
-    int code = virtio_rng_new(&pc->rng, &rng, error);
-    if (!code)
+    int code = pc_wants(pc, "rng") ? virtio_rng_new(&pc->rng, &rng, error) : 0;
+    if (!code && pc_wants(pc, "balloon"))
         code = virtio_balloon_new(&pc->balloon, &balloon, &pc->machine->timers, error);
-    if (!code)
+    if (pc->balloon)
         virtio_balloon_observe(pc->balloon, told_balloon, pc);
     if (!code)
         code = make_console(pc, config, error);

@@ -27,6 +27,7 @@ static const struct acpi_config pc = {
     .serial_irqs = {4, 3, 4, 3},
     .keyboard = true,
     .pvpanic_port = 0x505,
+    .generation = UINT64_C(0x12300fe000),
     .pci_config = 0xb0000000,
     .mmio32 = {0xc0000000, 0x3ec00000},
     .mmio64 = {UINT64_C(0x8000000000), UINT64_C(0x4000000000)},
@@ -232,6 +233,10 @@ static void test_dsdt(void **unused)
         "0xC0000000,",
         "QEMU0001",
         "PNP0303",
+        "\"VM_Gen_Counter\"",
+        "0x300FE000,",
+        "Method (_E00",
+        "Notify (\\_SB.VGEN, 0x80)",
     };
     for (unsigned i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
         snprintf(command, sizeof command, "grep -qF \"%s\" %s/dsdt.dsl", wanted[i], folder);

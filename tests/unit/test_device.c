@@ -153,6 +153,23 @@ static void test_round(void **state)
     buffer_free(&saved);
 }
 
+static void test_which_were_saved(void **state)
+{
+    (void)state;
+    struct buffer saved = {0};
+    struct sample other = sample;
+    assert_int_equal(devices_add(&devices, &sample_type, "two", &other, &error), 0);
+    devices_save(&devices, &saved);
+    assert_true(devices_saved(saved.data, saved.size, "one"));
+    assert_true(devices_saved(saved.data, saved.size, "two"));
+    assert_false(devices_saved(saved.data, saved.size, "three"));
+    assert_false(devices_saved(saved.data, saved.size, "sample"));
+    assert_false(devices_saved(saved.data, saved.size - 1, "two")); /* cut off */
+    for (size_t size = 0; size < 8; size++)
+        assert_false(devices_saved(saved.data, size, "one"));
+    buffer_free(&saved);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -229,7 +246,7 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_form), TEST(test_round), TEST(test_refused),
-                                       TEST(test_names)};
+    const struct CMUnitTest tests[] = {TEST(test_form), TEST(test_round), TEST(test_which_were_saved),
+                                       TEST(test_refused), TEST(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -265,6 +265,80 @@ static void test_save(void **state)
     }
 }
 
+/* What was saved before the board got one of its devices is loaded by a machine without it. */
+static void test_save_fewer_devices(void **state)
+{
+    struct error error;
+    struct devices few = {0};
+    struct generation only = {{0}};
+    struct buffer list = {0}, saved_list = {0};
+    struct state_reader reader;
+    int saved = new_file();
+    (void)state;
+    KERNEL(count);
+    assert_int_equal(devices_add(&few, &generation_type, "rng", &only, &error), 0);
+    devices_save(&few, &list);
+    config.is_loaded = true;
+    config.saved = &list;
+    struct machine *machine = machine_make();
+    struct pc *pc = machine->board;
+    assert_non_null(pc->rng);
+    assert_null(pc->balloon);
+    assert_false(pc->has_generation);
+    assert_int_equal(save(machine, saved, &error), 0);
+    machine_free(machine);
+
+    assert_int_equal(state_reader_open(&reader, saved, &error), 0);
+    assert_int_equal(machine_load_devices(&saved_list, &reader, &error), 0);
+    config.saved = NULL;
+    machine = machine_make();
+    assert_int_equal(load(machine, saved, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "has no device"));
+    machine_free(machine);
+    config.saved = &saved_list;
+    machine = machine_make();
+    assert_int_equal(load(machine, saved, &error), 0);
+    machine_free(machine);
+    config.saved = NULL;
+    buffer_free(&list);
+    buffer_free(&saved_list);
+    devices_free(&few);
+    close(saved);
+}
+
+/* A copy has another number in memory than what it was copied from, and the guest is notified of it; what
+ * merely goes on has the same one. */
+static void test_generation(void **state)
+{
+    const struct machine_load_options copy = {.copy = true, .now = 1000000000};
+    struct error error;
+    struct state_reader reader;
+    uint8_t first[GENERATION_SIZE], now[GENERATION_SIZE];
+    int saved = new_file();
+    (void)state;
+    KERNEL(count);
+    struct machine *machine = machine_make();
+    assert_int_equal(memory_read(&machine->memory, LAYOUT_GENERATION, first, sizeof first), 0);
+    assert_memory_equal(first, ((struct pc *)machine->board)->generation.id, sizeof first);
+    assert_int_equal(save(machine, saved, &error), 0);
+    machine_free(machine);
+
+    machine = machine_make();
+    assert_int_equal(load(machine, saved, &error), 0);
+    assert_int_equal(memory_read(&machine->memory, LAYOUT_GENERATION, now, sizeof now), 0);
+    assert_memory_equal(now, first, sizeof now);
+    struct pc *pc = machine->board;
+    assert_int_equal(pc->pm.gpe_status, 0);
+    assert_int_equal(state_reader_open(&reader, saved, &error), 0);
+    assert_int_equal(machine_load(machine, &reader, &copy, &error), 0);
+    assert_int_equal(memory_read(&machine->memory, LAYOUT_GENERATION, now, sizeof now), 0);
+    assert_memory_equal(now, pc->generation.id, sizeof now);
+    assert_memory_not_equal(now, first, sizeof now);
+    assert_int_equal(pc->pm.gpe_status, 1u << ACPI_GENERATION_EVENT);
+    machine_free(machine);
+    close(saved);
+}
+
 /* A machine whose memory is that of a file is saved with all of it, and leaves the file as it is. */
 static void test_save_mapped(void **state)
 {
@@ -504,8 +578,9 @@ static void test_vcpu_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_init),          TEST(test_save),        TEST(test_engines),    TEST(test_save_mapped),
-        TEST(test_load_refusals), TEST(test_load_damage), TEST(test_load_model), TEST(test_vcpu_fields),
+        TEST(test_init),       TEST(test_save),        TEST(test_save_fewer_devices), TEST(test_generation),
+        TEST(test_engines),    TEST(test_save_mapped), TEST(test_load_refusals),      TEST(test_load_damage),
+        TEST(test_load_model), TEST(test_vcpu_fields),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

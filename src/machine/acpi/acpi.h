@@ -17,7 +17,8 @@
 #include "base/error.h"
 #include "memory/memory_map.h"
 
-#define ACPI_SERIALS 4
+#define ACPI_SERIALS          4
+#define ACPI_GENERATION_EVENT 0 /* the general-purpose event that says that it has changed */
 
 struct acpi_window {
     uint64_t start, size; /* size 0: there is none */
@@ -37,6 +38,7 @@ struct acpi_config {
     uint8_t serial_irqs[ACPI_SERIALS];
     bool keyboard;         /* a keyboard controller that is worth a driver's while */
     uint16_t pvpanic_port; /* 0: there is none */
+    uint64_t generation;   /* where in memory it is; 0: there is none */
 
     uint64_t pci_config;               /* 256 buses' configuration space in memory; 0: there is none */
     struct acpi_window mmio32, mmio64; /* what the PCI host bridge passes on, besides all I/O ports */

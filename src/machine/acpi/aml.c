@@ -22,6 +22,7 @@ enum {
     DEVICE_OP = 0x82, /* after the prefix */
     ARGUMENT_0 = 0x68,
     STORE_OP = 0x70,
+    NOTIFY_OP = 0x86,
     IF_OP = 0xa0,
     RETURN_OP = 0xa4,
 };
@@ -170,6 +171,13 @@ void aml_return_name(struct aml *aml, const char *name)
 {
     put(aml, RETURN_OP, 1);
     put_path(aml, name);
+}
+
+void aml_notify(struct aml *aml, const char *name, unsigned value)
+{
+    put(aml, NOTIFY_OP, 1);
+    put_path(aml, name);
+    aml_integer(aml, value);
 }
 
 void aml_store_argument(struct aml *aml, const char *name)

@@ -36,6 +36,8 @@ void aml_string(struct aml *aml, const char *text);
 void aml_eisa_id(struct aml *aml, const char *id);
 /* What a name stands for, in a method. */
 void aml_return_name(struct aml *aml, const char *name);
+/* Notify (NAME, value), in a method. */
+void aml_notify(struct aml *aml, const char *name, unsigned value);
 /* NAME = Arg0 */
 void aml_store_argument(struct aml *aml, const char *name);
 

@@ -82,6 +82,38 @@ static void add_pci(struct aml *aml, const struct acpi_config *config)
     aml_end(aml);
 }
 
+/* Where the generation is, and the event by which it is told that it has changed (Microsoft, "Virtual Machine
+ * Generation ID"). */
+static void add_generation(struct aml *aml, const struct acpi_config *config)
+{
+    enum { CHANGED = 0x80 };
+    char event[8];
+    aml_begin_scope(aml, "\\_SB");
+    aml_begin_device(aml, "VGEN");
+    aml_name(aml, "_HID");
+    aml_string(aml, "VSOR0001");
+    aml_name(aml, "_CID");
+    aml_begin_package(aml, 2);
+    aml_string(aml, "VM_Gen_Counter"); /* the specification's, too long for a name by ACPI's rules */
+    aml_string(aml, "VMGENCTR");
+    aml_end(aml);
+    aml_name(aml, "_DDN");
+    aml_string(aml, "VM_Gen_Counter");
+    aml_name(aml, "ADDR");
+    aml_begin_package(aml, 2);
+    aml_integer(aml, (uint32_t)config->generation);
+    aml_integer(aml, config->generation >> 32);
+    aml_end(aml);
+    aml_end(aml);
+    aml_end(aml);
+    aml_begin_scope(aml, "\\_GPE");
+    snprintf(event, sizeof event, "_E%02X", ACPI_GENERATION_EVENT);
+    aml_begin_method(aml, event, 0);
+    aml_notify(aml, "\\_SB.VGEN", CHANGED);
+    aml_end(aml);
+    aml_end(aml);
+}
+
 /* What is where and is no device to be driven, lest it be given to another. */
 static void add_board(struct aml *aml, const struct acpi_config *config)
 {
@@ -163,4 +195,6 @@ void dsdt_append(const struct acpi_config *config, struct buffer *out)
     if (config->pci_slots)
         add_pci(&aml, config);
     add_board_devices(&aml, config);
+    if (config->generation)
+        add_generation(&aml, config);
 }
