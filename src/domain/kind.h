@@ -60,6 +60,7 @@ struct domain_output {
 struct domain_save {
     int fd;        /* of a file that is read and written; borrowed */
     bool compress; /* the file is to be small rather than soon there */
+    bool share;    /* others go on from the file at once: memory is to be shared with them */
     /* On the loop's thread under its lock, exactly once: 0, and the domain stands still; or why not. */
     void (*done)(struct domain_save *save, int code, const struct error *error);
 };

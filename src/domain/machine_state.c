@@ -95,6 +95,17 @@ static int write_all(struct machine_state *state, struct error *error)
     return code ? code : state_writer_end(&writer, error);
 }
 
+/* Its memory, too, is that of the file from here on. What was copied is whole in any case. */
+static void share(struct machine_state *state)
+{
+    struct error error = ERROR_INIT;
+    if (!machine_share(state->machine, state->save->fd, &error))
+        return;
+    error_prefix(&error, "the machine's memory is lost: ");
+    error_report(&error);
+    machine_request(state->machine, MACHINE_REQUEST_FAILED);
+}
+
 static void go_on(struct machine_state *state)
 {
     state->is_saved = false;
@@ -127,6 +138,8 @@ static void turn(void *opaque)
         return;
     } else {
         code = write_all(state, &error);
+        if (!code && state->save->share)
+            share(state);
     }
     finish(state, code, &error);
 }

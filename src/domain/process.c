@@ -538,6 +538,7 @@ static void process_main(struct domain *domain, const struct domain_config *conf
     report_send(&process, code, &error);
     if (!code) {
         domain_unlock(domain);
+        domain->brief = config->remove; /* who has made it has had it settle until here */
         live(&process, &end);
     }
     domain_log_close(process.log);
@@ -559,16 +560,25 @@ static int report_wait(int fd, struct error *error)
     return report.code;
 }
 
-int domain_resume(struct domain *domain, const struct domain_resume *resume, struct error *error)
+static int resume_check(const struct domain_config *config, const struct domain_resume *resume,
+                        struct error *error)
+{
+    const struct domain_kind *kind = domain_kind_of(config);
+    if (!kind->prepare)
+        return domain_kind_cannot(kind, "run as a domain yet", error);
+    return resume && !kind->save ? domain_kind_cannot(kind, "restored", error) : 0;
+}
+
+int domain_resume_begin(struct domain_starting *starting, struct domain *domain,
+                        const struct domain_resume *resume, struct error *error)
 {
     struct domain_config config;
     int pipe[2] = {-1, -1}, code = domain_read_config(domain, &config, error);
+    *starting = (struct domain_starting){.domain = domain, .report = -1};
     if (!code && pipe2(pipe, O_CLOEXEC) < 0)
         code = error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
-    if (!code && !domain_kind_of(&config)->prepare)
-        code = domain_kind_cannot(domain_kind_of(&config), "run as a domain yet", error);
-    if (!code && resume && !domain_kind_of(&config)->save)
-        code = domain_kind_cannot(domain_kind_of(&config), "restored", error);
+    if (!code)
+        code = resume_check(&config, resume, error);
     fflush(NULL);
     pid_t child = code ? -1 : fork();
     if (child == 0) {
@@ -581,17 +591,31 @@ int domain_resume(struct domain *domain, const struct domain_resume *resume, str
         code = error_set(error, -errno, "cannot make a process: %s", strerror(errno));
     if (pipe[1] >= 0)
         close(pipe[1]);
-    if (child > 0) {
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
-        }
-        code = report_wait(pipe[0], error);
-        if (!code)
-            domain_unlock(domain); /* as its process has done */
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR) {
     }
-    if (pipe[0] >= 0)
+    if (child > 0)
+        starting->report = pipe[0];
+    else if (pipe[0] >= 0)
         close(pipe[0]);
     domain_config_free(&config);
     return code;
+}
+
+int domain_resume_end(struct domain_starting *starting, struct error *error)
+{
+    int code = report_wait(starting->report, error);
+    if (!code)
+        domain_unlock(starting->domain); /* as its process has done */
+    close(starting->report);
+    starting->report = -1;
+    return code;
+}
+
+int domain_resume(struct domain *domain, const struct domain_resume *resume, struct error *error)
+{
+    struct domain_starting starting;
+    int code = domain_resume_begin(&starting, domain, resume, error);
+    return code ? code : domain_resume_end(&starting, error);
 }
 
 int domain_start(struct domain *domain, struct error *error)

@@ -29,6 +29,15 @@ int domain_start(struct domain *domain, struct error *error);
 /* The same, and it goes on from where it was saved. */
 int domain_resume(struct domain *domain, const struct domain_resume *resume, struct error *error);
 
+/* The same for several at once: each is begun, and then waited for, in any case. */
+struct domain_starting {
+    struct domain *domain;
+    int report; /* a pipe from its process; -1: it was not begun */
+};
+int domain_resume_begin(struct domain_starting *starting, struct domain *domain,
+                        const struct domain_resume *resume, struct error *error);
+int domain_resume_end(struct domain_starting *starting, struct error *error);
+
 /*
  * Runs a domain in this process, with its console on stdio, until its end, and removes it then if its
  * configuration says so. Its lock is held before, and it is closed afterwards. 0 and its end; or -errno: why

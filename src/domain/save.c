@@ -20,7 +20,8 @@
 struct saver {
     const struct domain_save_options *options;
     struct qmp_client *client;
-    const char *path;
+    const char *path; /* NULL: `fd` is somebody else's */
+    bool share;
     char beside[PATH_MAX];
     int fd;
     int process; /* of the domain: readable when it has ended */
@@ -68,12 +69,13 @@ static void idle(void *opaque)
 
 static int ask(struct saver *saver, struct error *error)
 {
-    const bool compress = saver->options->compress;
+    json_t *arguments = json_pack("{s:b}", "compress", saver->options->compress);
+    if (saver->share)
+        json_object_set_new(arguments, "share", json_true());
     qmp_client_set_idle(saver->client, PROGRESS_MS, idle, saver);
     qmp_client_set_timeout(saver->client, -1); /* all its memory is written */
     qmp_client_pass(saver->client, saver->fd);
-    int code =
-        qmp_client_execute(saver->client, "save", json_pack("{s:b}", "compress", compress), NULL, error);
+    int code = qmp_client_execute(saver->client, "save", arguments, NULL, error);
     if (code == -EREMOTEIO && qmp_client_class(saver->client) == QMP_COMMAND_NOT_FOUND)
         error_set(error, -EOPNOTSUPP, "it is of a kind, or of a visor, that cannot be saved");
     qmp_client_set_timeout(saver->client, ANSWER_MS);
@@ -121,7 +123,7 @@ static int save(struct saver *saver, struct error *error)
         code = tell(saver, true, error);
         waits = false;
     }
-    if (!code)
+    if (!code && saver->path)
         code = settle(saver, error);
     if (waits) {
         int told = tell(saver, code != 0, code ? NULL : error);
@@ -152,32 +154,48 @@ static int look(struct saver *saver, struct domain *domain, struct error *error)
     return code;
 }
 
+/* The domain was looked at, and the file is open. */
+static int connect_and_save(struct saver *saver, struct domain *domain, struct error *error)
+{
+    char control[PATH_MAX];
+    domain_run_path(domain, DOMAIN_CONTROL_FILE, control);
+    int code = qmp_client_connect(&saver->client, control, ANSWER_MS, error);
+    if (!code)
+        code = save(saver, error);
+    if (code == -ENOENT || code == -ECONNREFUSED || code == -ECONNRESET) /* the socket is no more */
+        code = error_set(error, -ESRCH, "it has come to its end");
+    if (saver->process >= 0)
+        close(saver->process);
+    qmp_client_close(saver->client);
+    return code;
+}
+
 int domain_save(struct domain *domain, const char *path, const struct domain_save_options *options,
                 struct error *error)
 {
     struct saver saver = {.options = options, .path = path, .fd = -1, .process = -1};
-    char control[PATH_MAX];
     int code = look(&saver, domain, error);
     if (!code)
         code = check_old(path, options->force, error);
     if (!code)
         code = open_beside(&saver, error);
-    domain_run_path(domain, DOMAIN_CONTROL_FILE, control);
-    if (!code) {
-        code = qmp_client_connect(&saver.client, control, ANSWER_MS, error);
-        if (!code)
-            code = save(&saver, error);
-        if (code == -ENOENT || code == -ECONNREFUSED || code == -ECONNRESET) /* the socket is no more */
-            code = error_set(error, -ESRCH, "it has come to its end");
-    }
+    if (!code)
+        code = connect_and_save(&saver, domain, error);
+    else if (saver.process >= 0)
+        close(saver.process);
     if (code)
         error_prefix(error, "cannot save %s: ", domain->name);
     if (saver.beside[0])
         unlink(saver.beside);
     if (saver.fd >= 0)
         close(saver.fd);
-    if (saver.process >= 0)
-        close(saver.process);
-    qmp_client_close(saver.client);
     return code;
+}
+
+int domain_save_copy(struct domain *domain, int fd, bool share, struct error *error)
+{
+    const struct domain_save_options options = {.keep_running = true};
+    struct saver saver = {.options = &options, .share = share, .fd = fd, .process = -1};
+    int code = look(&saver, domain, error);
+    return code ? code : connect_and_save(&saver, domain, error);
 }

@@ -25,6 +25,10 @@ struct domain_save_options {
 int domain_save(struct domain *domain, const char *path, const struct domain_save_options *options,
                 struct error *error);
 
+/* Writes it to this open file, empty, and has it go on, if it ran. `share`: to a file that stays, and with
+ * which it shares its memory from then on. */
+int domain_save_copy(struct domain *domain, int fd, bool share, struct error *error);
+
 /* What a domain's process has for it, for kinds that can be saved; what is asked is the struct domain_run. */
 extern const struct qmp_table domain_save_control;
 

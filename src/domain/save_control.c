@@ -59,8 +59,10 @@ QMP_COMMAND(save)
         saving->run = run;
         saving->call = call;
         saving->leave = (struct qmp_leave){.gone = save_left, .opaque = saving};
-        saving->save = (struct domain_save){
-            .fd = fd, .compress = json_is_true(json_object_get(arguments, "compress")), .done = save_done};
+        saving->save = (struct domain_save){.fd = fd,
+                                            .compress = json_is_true(json_object_get(arguments, "compress")),
+                                            .share = json_is_true(json_object_get(arguments, "share")),
+                                            .done = save_done};
         code = domain_kind_of(run->config)->save(run, &saving->save, error);
     }
     if (!code) {
@@ -80,7 +82,8 @@ QMP_COMMAND(save_end)
     return domain_kind_of(run->config)->saved(run, !keep, error);
 }
 
-static const struct qmp_field save_arguments[] = {{"compress", &qmp_boolean, true}, {0}};
+static const struct qmp_field save_arguments[] = {
+    {"compress", &qmp_boolean, true}, {"share", &qmp_boolean, true}, {0}};
 static const struct qmp_field end_arguments[] = {{"keep-running", &qmp_boolean, true}, {0}};
 
 static const struct qmp_command commands[] = {

@@ -84,6 +84,12 @@ int domain_store_name_check(const char *name, struct error *error);
 int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                   const char *name, bool locked, struct error *error);
 
+/* The same, locked, for several at once: what is written of it may not survive the host until
+ * domain_settle(), which comes when it runs. */
+int domain_create_soon(struct domain *domain, struct domain_store *store, const struct domain_config *config,
+                       const char *name, struct error *error);
+void domain_settle(const struct domain *domain);
+
 /* Opens the domain that a word means: a name, or the beginning of one id. -ENOENT; -EEXIST: of several. */
 int domain_find(struct domain *domain, struct domain_store *store, const char *word, struct error *error);
 /* Opens the domain with this whole id. Its name is left as it is. */

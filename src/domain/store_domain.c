@@ -105,7 +105,7 @@ static int files_write(struct domain *domain, const struct domain_config *config
                        struct error *error)
 {
     struct domain_state state = {.status = DOMAIN_CREATED, .created = state_time_now()};
-    const bool sync = !config->remove; /* what is removed in the end need not survive the host */
+    const bool sync = !domain->brief;
     int code = locked ? process_id_self(&state.process, error) : 0;
     if (code)
         return code;
@@ -153,7 +153,7 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
         unlinkat(store->names, domain->name, 0);
         return code;
     }
-    if (!config->remove) {
+    if (!domain->brief) {
         fsync(domain->directory);
         fsync(store->names);
         fsync(store->domains);
@@ -190,10 +190,10 @@ static int create_once(struct domain *domain, const struct domain_config *config
 
 /* A name that a dead command has left is freed with the store's lock released and nothing under way: the
  * repair does not tell what is half made from what was. */
-int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
-                  const char *name, bool locked, struct error *error)
+static int create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
+                  const char *name, bool locked, bool brief, struct error *error)
 {
-    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = config->remove};
+    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = brief};
     snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
     int code = name ? domain_store_name_check(name, error) : 0;
     if (!code)
@@ -205,6 +205,37 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
     if (!code && !locked)
         domain_unlock(domain);
     return code == -EAGAIN ? -EEXIST : code;
+}
+
+/* What is removed in the end need not survive the host. */
+int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
+                  const char *name, bool locked, struct error *error)
+{
+    return create(domain, store, config, name, locked, config->remove, error);
+}
+
+int domain_create_soon(struct domain *domain, struct domain_store *store, const struct domain_config *config,
+                       const char *name, struct error *error)
+{
+    return create(domain, store, config, name, true, true, error);
+}
+
+static void file_settle(int directory, const char *name)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+void domain_settle(const struct domain *domain)
+{
+    file_settle(domain->directory, "config.json");
+    file_settle(domain->directory, "state.json");
+    fsync(domain->directory);
+    fsync(domain->store->names);
+    fsync(domain->store->domains);
 }
 
 /* -- finding --------------------------------------------------------------------------------------------- */

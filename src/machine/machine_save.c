@@ -209,6 +209,21 @@ int machine_save(struct machine *machine, struct state_writer *writer,
     return code ? code : machine_memory_save(machine->ram, writer, options->compress, error);
 }
 
+int machine_share(struct machine *machine, int fd, struct error *error)
+{
+    struct state_reader reader;
+    struct machine_memory_plan plan = {0};
+    if (!stands_still(machine))
+        return error_set(error, -EBUSY, "a machine that runs cannot be shared");
+    int code = state_reader_open(&reader, fd, error);
+    if (!code)
+        code = machine_memory_plan(&plan, &reader, machine->ram->size, error);
+    if (!code)
+        code = machine_memory_load(machine->ram, &reader, &plan, false, error);
+    machine_memory_plan_free(&plan);
+    return code;
+}
+
 int machine_load_devices(struct buffer *saved, struct state_reader *reader, struct error *error)
 {
     return state_read(reader, "devices", 1, NULL, saved, error);

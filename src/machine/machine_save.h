@@ -29,6 +29,11 @@ struct machine_save_options {
 int machine_save(struct machine *machine, struct state_writer *writer,
                  const struct machine_save_options *options, struct error *error);
 
+/* The machine was saved plainly to this file, and nothing has changed since: its memory is mapped from there,
+ * and shared with all that do so. The file stays as it is from then on. After an error the machine can only
+ * be freed. */
+int machine_share(struct machine *machine, int fd, struct error *error);
+
 struct machine_load_options {
     bool copy;   /* not the only one that goes on from there: it gets a generation of its own */
     bool eager;  /* all of the memory is read, and its checksums looked at, before it runs */

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Machines that become several: copies that go on from where one is, and share its memory."""
+import json
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import VISOR
+from test_domain import kernel, store  # noqa: F811 (fixtures)
+from test_state import checksums, expected, wait_for_end, work, workers  # noqa: F811 (fixtures)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def process(store, name):  # noqa: F811
+    return store.state(name)["pid"]
+
+
+def shared_memory(store, name):  # noqa: F811
+    """The file in memory from which the machine has its own, by its number."""
+    with open(f"/proc/{process(store, name)}/maps") as maps:
+        return set(re.findall(r"([0-9]+) +/memfd:visor-fork", maps.read()))
+
+
+def one_line(result):
+    lines = result.stderr.splitlines()
+    assert result.returncode == 1 and lines[0].startswith("visor: ") and len(lines) <= 2, result.stderr
+    assert len(lines) == 1 or lines[1].startswith("  hint: ")
+    return result.stderr
+
+
+def test_copies_go_on(store):  # noqa: F811
+    first = store.start("web")
+    store.wait_for_log("web", "READY")
+    ids = store.ok("fork", "web", "a", "b", "c").split()
+    assert len(set(ids)) == 3 and first not in ids
+    for name, identity in zip("abc", ids):
+        assert json.loads(store.ok("inspect", name))[0]["id"] == identity
+        store.send(name, f"this is {name}")
+        store.wait_for_log(name, f"this is {name}")
+        assert "READY" not in store.ok("logs", name)  # it was not started anew
+    store.send("web", "still here")
+    store.wait_for_log("web", "still here")
+    assert "this is" not in store.ok("logs", "web")
+    files = [shared_memory(store, name) for name in ("web", "a", "b", "c")]
+    assert len(files[0]) == 1 and all(file == files[0] for file in files)
+
+    store.ok("fork", "a", "d")  # and so on
+    store.send("d", "this is d")
+    store.wait_for_log("d", "this is d")
+    assert shared_memory(store, "a") == shared_memory(store, "d") != files[0]
+    store.ok("stop", "b")
+    store.ok("start", "b")
+    store.wait_for_log("b", "READY")  # a start like any other
+    assert store.check_whole() == {"web", "a", "b", "c", "d"}
+
+
+def test_all_come_to_the_same(workers, expected):  # noqa: F811
+    result, took = expected
+    workers.start("worker", "--cpus", "2")
+    names = []
+    for number in range(4):
+        time.sleep(random.uniform(0, took / 5))
+        new = [f"copy{number}-{i}" for i in range(2)]
+        forked = workers.run("fork", random.choice(names + ["worker"]), *new)
+        if forked.returncode:
+            assert "does not run" in forked.stderr or "end" in forked.stderr, forked.stderr
+            continue
+        names += new
+    assert names
+    for name in ["worker"] + names:
+        wait_for_end(workers, name)
+        assert checksums(workers, name) == [result]
+
+
+def test_paused(store):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    store.ok("pause", "web")
+    store.ok("fork", "web", "copy")
+    assert store.state("web")["status"] == "paused"
+    assert store.state("copy")["status"] == "running"
+    store.ok("resume", "web")
+    for name in ("web", "copy"):
+        store.send(name, "go on")
+        store.wait_for_log(name, "go on")
+
+
+def test_removed_after_their_end(store):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    store.ok("fork", "--rm", "web", "copy")
+    store.ok("fork", "web", "kept")
+    store.ok("stop", "copy", "kept")
+    assert store.check_whole() == {"web", "kept"}
+
+
+def test_disks(store, tmp_path):  # noqa: F811
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    store.start("writes", "--disk", disk)
+    store.wait_for_log("writes", "READY")
+    refused = one_line(store.run("fork", "writes", "copy"))
+    assert f"disk {disk} is written in place" in refused and "--snapshot" in refused
+    store.ok("kill", "writes")
+    store.start("reads", "--disk", f"{disk},readonly", "--disk", f"{disk},snapshot")
+    store.wait_for_log("reads", "READY")
+    store.ok("fork", "reads", "copy")
+    store.ok("kill", "reads")
+    store.start("snapshot", "--snapshot", "--disk", disk)
+    store.wait_for_log("snapshot", "READY")
+    store.ok("fork", "snapshot", "other")
+    assert store.check_whole() == {"writes", "reads", "copy", "snapshot", "other"}
+
+
+def test_what_there_is_only_once(store, tmp_path):  # noqa: F811
+    store.start("console", "--console", f"unix:{tmp_path}/socket")
+    assert "only one console" in one_line(store.run("fork", "console", "copy"))
+    store.ok("run", "-d", "--name", "web", "--label", "a=b", "--label", "visor.group=shop", "--publish", f"{free_port()}:80",
+             *[word for word in store.options if word not in ("--net", "none")])
+    store.wait_for_log("web", "READY")
+    store.ok("fork", "web", "copy")
+    config = json.loads(store.ok("inspect", "copy"))[0]["config"]
+    assert config["labels"] == {"a": "b"} and not config["machine"].get("publish")
+
+
+def test_refused(store):  # noqa: F811
+    store.start("web")
+    store.start("taken")
+    store.wait_for_log("web", "READY")
+    assert 'a domain "taken" already' in one_line(store.run("fork", "web", "new", "taken"))
+    assert 'a domain "new" already' in one_line(store.run("fork", "web", "new", "new"))
+    assert store.check_whole() == {"web", "taken"}
+    assert "a/b" in one_line(store.run("fork", "web", "new", "a/b"))
+    assert 'no domain "nobody"' in one_line(store.run("fork", "nobody", "new"))
+    store.ok("kill", "taken")
+    assert "does not run" in one_line(store.run("fork", "taken", "new"))
+    assert store.run("fork", "web").returncode == 2
+    store.ok("run", "-d", "--name", "program", shutil.which("sleep"), "100")
+    assert "program cannot be" in one_line(store.run("fork", "program", "new"))
+    assert store.check_whole() == {"web", "taken", "program"}
+    assert store.state("web")["status"] == "running"
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_the_command_dies(store, run):  # noqa: F811
+    """The machine goes on, and nothing is half made."""
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    for number in range(6):
+        command = subprocess.Popen([VISOR, "fork", "--rm", "web", *[f"c{number}-{i}" for i in range(3)]],
+                                   env=store.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, 0.03))
+        command.send_signal(signal.SIGKILL)
+        command.wait()
+    store.wait_for_status("web", "running")
+    store.send("web", "still here")
+    store.wait_for_log("web", "still here")
+    names = store.check_whole()
+    assert "web" in names
+    for name in names - {"web"}:
+        assert store.state(name)["status"] == "running"
