@@ -99,9 +99,10 @@ struct machine_type {
      * loop's thread will get it done. May be NULL: nothing ever. */
     unsigned (*pending)(struct machine *machine);
     /* Writes what the board's backends have that nothing else keeps, as sections of its own; and reads it,
-     * before anything is loaded. May be NULL. */
+     * before anything is loaded; what is not `eager` may be left in the file until it is needed. May be NULL.
+     */
     int (*save)(struct machine *machine, struct state_writer *writer, struct error *error);
-    int (*restore)(struct machine *machine, struct state_reader *reader, struct error *error);
+    int (*restore)(struct machine *machine, struct state_reader *reader, bool eager, struct error *error);
     /* The devices were loaded, so many seconds after they were saved: what was under way then is begun again,
      * and what follows the host's time does so. `copy`: others may go on from there, too, and it is to be
      * told from them. May be NULL. */

@@ -251,7 +251,7 @@ static int read_clock(struct loader *loader, struct state_reader *reader, struct
     return code;
 }
 
-static int read_parts(struct machine *machine, struct loader *loader, struct state_reader *reader,
+static int read_parts(struct machine *machine, struct loader *loader, struct state_reader *reader, bool eager,
                       struct error *error)
 {
     struct saved_kind kind;
@@ -267,7 +267,7 @@ static int read_parts(struct machine *machine, struct loader *loader, struct sta
     if (!code)
         code = machine_memory_plan(&loader->memory, reader, machine->ram->size, error);
     if (!code && machine->type->restore)
-        code = machine->type->restore(machine, reader, error);
+        code = machine->type->restore(machine, reader, eager, error);
     return code ? code : state_reader_check(reader, error);
 }
 
@@ -294,7 +294,7 @@ int machine_load(struct machine *machine, struct state_reader *reader,
     struct loader loader = {0};
     if (machine->vcpus[0].has_thread)
         return error_set(error, -EBUSY, "a machine that is on cannot become another one");
-    int code = read_parts(machine, &loader, reader, error);
+    int code = read_parts(machine, &loader, reader, options->eager, error);
     if (!code) {
         machine->frozen = loader.clock;
         code = load_parts(machine, &loader, reader, options->eager, error);

@@ -46,7 +46,7 @@ uint64_t pc_guest_memory(const struct pc *pc);
 
 /* What disks with `snapshot` keep, in sections "disk0" and "disk0-data" and so on. */
 int pc_save(struct machine *machine, struct state_writer *writer, struct error *error);
-int pc_restore(struct machine *machine, struct state_reader *reader, struct error *error);
+int pc_restore(struct machine *machine, struct state_reader *reader, bool eager, struct error *error);
 
 /* -- pc_qmp.c -------------------------------------------------------------------------------------------- */
 

@@ -87,47 +87,62 @@ int pc_save(struct machine *machine, struct state_writer *writer, struct error *
     return code;
 }
 
-/* What of a run is read into: of RUN_MOST bytes. */
-static int load_run(const struct pc_disk *disk, const struct state_reader *reader,
-                    const struct state_section *data, struct reader *list, uint8_t *bytes,
-                    struct error *error)
+/* Where a run is, and its checksum. */
+static int parse_run(const struct pc_disk *disk, const struct state_section *data, struct reader *list,
+                     struct block_piece *piece, uint32_t *sum, struct error *error)
 {
-    const uint64_t offset = reader_take_integer(list, 8), length = reader_take_integer(list, 8),
-                   at = reader_take_integer(list, 8);
-    const uint32_t sum = (uint32_t)reader_take_integer(list, 4);
+    piece->offset = reader_take_integer(list, 8);
+    piece->length = reader_take_integer(list, 8);
+    piece->at = reader_take_integer(list, 8);
+    *sum = (uint32_t)reader_take_integer(list, 4);
     reader_take_integer(list, 4);
-    if (length > RUN_MOST || at < data->offset || at - data->offset > data->size ||
-        length > data->size - (at - data->offset))
+    if (!piece->length || piece->length > RUN_MOST || piece->at < data->offset ||
+        piece->at - data->offset > data->size || piece->length > data->size - (piece->at - data->offset))
         return error_set(error, -EINVAL, "what was written to the disk %s cannot be so", disk->backend->name);
-    int code = state_read_at(reader, at, bytes, length, error);
+    return 0;
+}
+
+/* Reads one into `bytes`, of RUN_MOST, and keeps it. */
+static int load_run(const struct pc_disk *disk, const struct state_reader *reader,
+                    const struct block_piece *piece, uint32_t sum, uint8_t *bytes, struct error *error)
+{
+    int code = state_read_at(reader, piece->at, bytes, piece->length, error);
     if (code)
         return code;
-    if (crc32c(0, bytes, length) != sum)
+    if (crc32c(0, bytes, piece->length) != sum)
         return error_set(error, -EINVAL, "it is damaged: the checksum of the disk %s at %#llx is wrong",
-                         disk->backend->name, (unsigned long long)offset);
-    code = block_keep(disk->backend, offset, bytes, length);
+                         disk->backend->name, (unsigned long long)piece->offset);
+    code = block_keep(disk->backend, piece->offset, bytes, piece->length);
     return code ? error_set(error, code, "cannot write to the disk %s: %s", disk->backend->name,
                             strerror(-code))
                 : 0;
 }
 
 static int load_runs(const struct pc_disk *disk, const struct state_reader *reader, struct reader *list,
-                     const struct state_section *data, struct error *error)
+                     const struct state_section *data, bool eager, struct error *error)
 {
     const uint64_t size = reader_take_integer(list, 8);
     const uint32_t count = (uint32_t)reader_take_integer(list, 4);
     reader_take_integer(list, 4);
     if (list->failed || size != disk->backend->size || list->left != (uint64_t)count * ENTRY_SIZE)
         return error_set(error, -EINVAL, "what was written to the disk %s cannot be so", disk->backend->name);
-    uint8_t *bytes = malloc(RUN_MOST);
-    int code = bytes ? 0 : error_set(error, -ENOMEM, "out of memory to restore a disk");
-    for (uint32_t i = 0; !code && i < count; i++)
-        code = load_run(disk, reader, data, list, bytes, error);
+    uint8_t *bytes = eager ? malloc(RUN_MOST) : NULL;
+    struct block_piece *pieces = calloc((size_t)count + 1, sizeof *pieces);
+    int code = pieces && (bytes || !eager) ? 0 : error_set(error, -ENOMEM, "out of memory to restore a disk");
+    for (uint32_t i = 0; !code && i < count; i++) {
+        uint32_t sum = 0;
+        code = parse_run(disk, data, list, &pieces[i], &sum, error);
+        if (!code && eager)
+            code = load_run(disk, reader, &pieces[i], sum, bytes, error);
+    }
+    if (!code && !eager)
+        code = block_keep_file(disk->backend, reader->fd, pieces, count, error);
+    free(pieces);
     free(bytes);
     return code;
 }
 
-static int load_disk(const struct pc_disk *disk, struct state_reader *reader, struct error *error)
+static int load_disk(const struct pc_disk *disk, struct state_reader *reader, bool eager, struct error *error)
 {
     struct state_section list, data;
     const struct state_section *bulk;
@@ -138,18 +153,18 @@ static int load_disk(const struct pc_disk *disk, struct state_reader *reader, st
         code = state_read_bulk(reader, data.name, data.version, &bulk, error);
     struct reader runs = {bytes.data, bytes.size, false};
     if (!code)
-        code = load_runs(disk, reader, &runs, bulk, error);
+        code = load_runs(disk, reader, &runs, bulk, eager, error);
     buffer_free(&bytes);
     return code;
 }
 
-int pc_restore(struct machine *machine, struct state_reader *reader, struct error *error)
+int pc_restore(struct machine *machine, struct state_reader *reader, bool eager, struct error *error)
 {
     const struct pc *pc = machine->board;
     int code = 0;
     for (unsigned i = 0; !code && i < pc->disk_count; i++) {
         if (block_keeps(pc->disks[i].backend))
-            code = load_disk(&pc->disks[i], reader, error);
+            code = load_disk(&pc->disks[i], reader, eager, error);
     }
     return code;
 }

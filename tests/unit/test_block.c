@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -379,6 +380,52 @@ static void test_snapshot_kept(void **state)
     block_close(disk);
 }
 
+/* The same left in a file, which it is read from until it is written, for three generations. */
+static void test_snapshot_kept_in_file(void **state)
+{
+    enum { CLUSTERS = SIZE / 4096 };
+    static uint8_t bytes[SIZE];
+    static struct block_piece pieces[CLUSTERS];
+    struct error error = ERROR_INIT;
+    (void)state;
+    model_make();
+    disk_open(",snapshot");
+    srand(14);
+    for (unsigned generation = 0; generation < 3; generation++) {
+        const int fd = memfd_create("kept", MFD_CLOEXEC);
+        unsigned count = 0;
+        uint64_t at = 512, offset = 0, length;
+        random_run(150);
+        for (; block_next_kept(disk, &offset, &length); offset += length, at += length + 512) {
+            assert_int_equal(block_read_now(disk, offset, bytes, length), 0);
+            assert_int_equal(pwrite(fd, bytes, length, (off_t)at), length);
+            pieces[count++] = (struct block_piece){offset, length, at};
+        }
+        assert_in_range(count, 2, CLUSTERS);
+        block_close(disk);
+        disk_open(",snapshot");
+        assert_int_equal(block_keep_file(disk, fd, pieces, count, &error), 0);
+        close(fd);
+        check_all();
+    }
+    random_run(500);
+    check_all();
+    block_close(disk);
+    static const struct block_piece bad[][2] = {
+        {{512, 4096, 0}, {0}},
+        {{0, 512, 0}, {0}},
+        {{SIZE, 4096, 0}, {0}},
+        {{0, 4096, 100}, {0}},
+        {{4096, 4096, 0}, {0, 4096, 0}},
+        {{0, 8192, 0}, {4096, 4096, 0}},
+        {{UINT64_MAX - 4095, 8192, 0}, {0}},
+    };
+    disk_open(",snapshot");
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(block_keep_file(disk, 0, bad[i], bad[i][1].length ? 2 : 1, &error), -EINVAL);
+    block_close(disk);
+}
+
 /* Two sectors of a cluster that are written at once, as the first of it, again and again. */
 static struct block_request twins[8];
 static unsigned twins_left;
@@ -689,6 +736,7 @@ int main(void)
         TEST(test_random_direct),
         TEST(test_snapshot),
         TEST(test_snapshot_kept),
+        TEST(test_snapshot_kept_in_file),
         TEST(test_snapshot_cluster),
         TEST(test_incomplete_sector),
         TEST(test_many_pieces),

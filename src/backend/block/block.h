@@ -40,6 +40,12 @@ struct block_request {
 
 struct block_backend;
 
+/* What a file has of a disk. All in bytes, multiples of 512. */
+struct block_piece {
+    uint64_t offset, length; /* on the disk */
+    uint64_t at;             /* in the file */
+};
+
 struct block_ops {
     void (*submit)(struct block_backend *backend, struct block_request *request);
     void (*kick)(struct block_backend *backend);
@@ -47,6 +53,8 @@ struct block_ops {
     /* Of a disk that keeps what is written to itself, NULL of others: see below. */
     bool (*next_kept)(struct block_backend *backend, uint64_t *offset, uint64_t *length);
     int (*keep)(struct block_backend *backend, uint64_t offset, const void *buffer, uint64_t length);
+    int (*keep_file)(struct block_backend *backend, int fd, const struct block_piece *pieces, unsigned count,
+                     struct error *error);
     void (*close)(struct block_backend *backend); /* nothing is under way; frees it */
 };
 
@@ -97,6 +105,15 @@ static inline int block_keep(struct block_backend *backend, uint64_t offset, con
                              uint64_t length)
 {
     return backend->ops->keep(backend, offset, buffer, length);
+}
+
+/* The same for pieces that stay in a file, of which the disk takes a descriptor of its own, until they are
+ * written: they are read from there when they are needed. Once, before anything else is kept. In ascending
+ * order. -EINVAL: they cannot be so. */
+static inline int block_keep_file(struct block_backend *backend, int fd, const struct block_piece *pieces,
+                                  unsigned count, struct error *error)
+{
+    return backend->ops->keep_file(backend, fd, pieces, count, error);
 }
 
 #endif

@@ -3,6 +3,8 @@
  * The temporary file ("top") has what was written at the same offsets, so that a bit for each cluster is all
  * there is to know. Clusters have a page's size, which most guests write whole.
  *
+ * Between top and base there may be what a saved machine had written, in pieces of its file ("saved").
+ *
  * A write to clusters that are not in top yet, a "fill", brings along what is missing of its first and its
  * last one; no other write may touch these clusters meanwhile. Reads never wait: until a fill is done they
  * get what the base has, which is what the disk had when they began.
@@ -36,7 +38,10 @@ struct overlay_task {
 struct overlay {
     struct block_backend block;
     struct block_backend *base, *top;
-    int top_fd; /* the top's */
+    int top_fd;                  /* the top's */
+    struct block_backend *saved; /* NULL: there is none */
+    struct block_piece *pieces;  /* of `saved` */
+    unsigned piece_count;
     struct loop *loop;
     uint64_t *present; /* a bit for each cluster */
     struct overlay_task *fills;
@@ -57,6 +62,46 @@ static bool clusters_present(const struct overlay *overlay, uint64_t first, uint
         if (!cluster_present(overlay, i))
             return false;
     return true;
+}
+
+/* The first piece that ends behind an offset; NULL: none does. */
+static const struct block_piece *piece_after(const struct overlay *overlay, uint64_t offset)
+{
+    unsigned low = 0, high = overlay->piece_count;
+    while (low < high) {
+        const unsigned middle = low + (high - low) / 2;
+        const struct block_piece *piece = &overlay->pieces[middle];
+        if (piece->offset + piece->length > offset)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < overlay->piece_count ? &overlay->pieces[low] : NULL;
+}
+
+/* Where the disk's bytes are from an offset on. */
+struct place {
+    struct block_backend *backend;
+    uint64_t offset;
+};
+
+static struct place place_of(const struct overlay *overlay, uint64_t offset)
+{
+    if (cluster_present(overlay, offset / CLUSTER))
+        return (struct place){overlay->top, offset};
+    const struct block_piece *piece = piece_after(overlay, offset);
+    if (piece && piece->offset <= offset)
+        return (struct place){overlay->saved, piece->at + (offset - piece->offset)};
+    return (struct place){overlay->base, offset};
+}
+
+/* Requests were submitted. */
+static void kick_all(const struct overlay *overlay)
+{
+    block_kick(overlay->base);
+    if (overlay->saved)
+        block_kick(overlay->saved);
+    block_kick(overlay->top);
 }
 
 static void task_begin(struct overlay_task *task);
@@ -108,8 +153,7 @@ static void fill_leave(struct overlay_task *task)
         next = waiting->next;
         task_begin(waiting);
     }
-    block_kick(overlay->base);
-    block_kick(overlay->top);
+    kick_all(overlay);
 }
 
 static void task_complete(struct overlay_task *task)
@@ -168,7 +212,7 @@ static unsigned iov_slice(struct iovec *to, const struct block_request *request,
     return count;
 }
 
-/* Reads: each run of clusters from where it is. */
+/* Reads: each run of bytes from where it is. */
 
 static void part_done(struct block_request *child, int result)
 {
@@ -181,10 +225,13 @@ static void part_done(struct block_request *child, int result)
 
 static uint64_t run_end(const struct overlay *overlay, uint64_t offset, uint64_t end)
 {
-    bool present = cluster_present(overlay, offset / CLUSTER);
-    do
+    const struct place first = place_of(overlay, offset);
+    const uint64_t begin = offset;
+    struct place next;
+    do {
         offset = ALIGN_DOWN(offset, (uint64_t)CLUSTER) + CLUSTER;
-    while (offset < end && cluster_present(overlay, offset / CLUSTER) == present);
+        next = offset < end ? place_of(overlay, offset) : (struct place){0};
+    } while (next.backend == first.backend && next.offset - first.offset == offset - begin);
     return MIN(offset, end);
 }
 
@@ -208,9 +255,10 @@ static void task_read(struct overlay_task *task)
     for (uint64_t at = begin, next; at < end; at = next, child++) {
         next = run_end(overlay, at, end);
         unsigned count = iov_slice(task->iov + pieces, request, at - begin, next - at);
+        const struct place place = place_of(overlay, at);
         *child = (struct block_request){
             .operation = BLOCK_READ,
-            .offset = at,
+            .offset = place.offset,
             .length = next - at,
             .iov = task->iov + pieces,
             .iov_count = count,
@@ -218,7 +266,7 @@ static void task_read(struct overlay_task *task)
             .opaque = task,
         };
         pieces += count;
-        block_submit(cluster_present(overlay, at / CLUSTER) ? overlay->top : overlay->base, child);
+        block_submit(place.backend, child);
     }
 }
 
@@ -285,10 +333,11 @@ static void gap_read(struct overlay_task *task, unsigned which, uint64_t offset,
     if (!length)
         return;
     struct iovec *iov = &task->iov[task->request->iov_count + 2 + which];
+    const struct place place = place_of(task->overlay, offset);
     *iov = (struct iovec){task->gaps + which * CLUSTER, length};
     task->children[which] = (struct block_request){
         .operation = BLOCK_READ,
-        .offset = offset,
+        .offset = place.offset,
         .length = length,
         .iov = iov,
         .iov_count = 1,
@@ -296,7 +345,7 @@ static void gap_read(struct overlay_task *task, unsigned which, uint64_t offset,
         .opaque = task,
     };
     task->parts++;
-    block_submit(task->overlay->base, &task->children[which]);
+    block_submit(place.backend, &task->children[which]);
 }
 
 static void task_fill(struct overlay_task *task)
@@ -445,9 +494,7 @@ static void overlay_submit(struct block_backend *backend, struct block_request *
 
 static void overlay_kick(struct block_backend *backend)
 {
-    struct overlay *overlay = (struct overlay *)backend;
-    block_kick(overlay->base);
-    block_kick(overlay->top);
+    kick_all((struct overlay *)backend);
 }
 
 static int overlay_read_now(struct block_backend *backend, uint64_t offset, void *buffer, uint64_t length)
@@ -458,8 +505,8 @@ static int overlay_read_now(struct block_backend *backend, uint64_t offset, void
     int code = 0;
     for (uint64_t next; !code && offset < end; to += next - offset, offset = next) {
         next = run_end(overlay, offset, end);
-        code = block_read_now(cluster_present(overlay, offset / CLUSTER) ? overlay->top : overlay->base,
-                              offset, to, next - offset);
+        const struct place place = place_of(overlay, offset);
+        code = block_read_now(place.backend, place.offset, to, next - offset);
     }
     return code;
 }
@@ -470,7 +517,9 @@ static void overlay_close(struct block_backend *backend)
     loop_cancel(overlay->loop, &overlay->finish_call);
     if (overlay->top)
         block_close(overlay->top);
+    block_close(overlay->saved);
     block_close(overlay->base);
+    free(overlay->pieces);
     free(overlay->present);
     free(backend->name);
     free(overlay);
@@ -481,8 +530,11 @@ static bool overlay_next_kept(struct block_backend *backend, uint64_t *offset, u
     const struct overlay *overlay = (struct overlay *)backend;
     const uint64_t clusters = (backend->size + CLUSTER - 1) / CLUSTER;
     uint64_t cluster = (*offset + CLUSTER - 1) / CLUSTER;
-    while (cluster < clusters && !cluster_present(overlay, cluster))
+    const struct block_piece *piece = piece_after(overlay, cluster * CLUSTER);
+    const uint64_t saved = piece ? MAX(piece->offset / CLUSTER, cluster) : clusters;
+    while (cluster < saved && !cluster_present(overlay, cluster))
         cluster += overlay->present[cluster / 64] >> cluster % 64 ? 1 : 64 - cluster % 64;
+    cluster = MIN(cluster, saved);
     if (cluster >= clusters)
         return false;
     *offset = cluster * CLUSTER;
@@ -490,11 +542,50 @@ static bool overlay_next_kept(struct block_backend *backend, uint64_t *offset, u
     return true;
 }
 
+/* Whole clusters of the disk. */
+static bool is_whole(const struct block_backend *backend, uint64_t offset, uint64_t length)
+{
+    const uint64_t end = offset + length;
+    return offset % CLUSTER == 0 && end <= backend->size && end >= offset &&
+           (end % CLUSTER == 0 || end == backend->size);
+}
+
+static int overlay_keep_file(struct block_backend *backend, int fd, const struct block_piece *pieces,
+                             unsigned count, struct error *error)
+{
+    struct overlay *overlay = (struct overlay *)backend;
+    const struct block_options options = {.path = backend->name, .read_only = true};
+    struct raw_file file = {.alignment = 1, .memory_alignment = 1};
+    uint64_t next = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (pieces[i].offset < next || pieces[i].at % 512 ||
+            !is_whole(backend, pieces[i].offset, pieces[i].length))
+            return error_set(error, -EINVAL, "what was written to the disk %s cannot be so", backend->name);
+        next = pieces[i].offset + pieces[i].length;
+        file.size = MAX(file.size, pieces[i].at + pieces[i].length);
+    }
+    if (!count)
+        return 0;
+    overlay->pieces = malloc(count * sizeof *pieces);
+    if (!overlay->pieces)
+        return error_set(error, -ENOMEM, "out of memory to restore a disk");
+    memcpy(overlay->pieces, pieces, count * sizeof *pieces);
+    file.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (file.fd < 0)
+        return error_set(error, -errno, "cannot open what was saved once more: %s", strerror(errno));
+    int code = raw_open_file(&overlay->saved, &file, &options, overlay->loop, error);
+    if (code)
+        close(file.fd);
+    else
+        overlay->piece_count = count;
+    return code;
+}
+
 static int overlay_keep(struct block_backend *backend, uint64_t offset, const void *buffer, uint64_t length)
 {
     struct overlay *overlay = (struct overlay *)backend;
     const uint64_t end = offset + length;
-    if (offset % CLUSTER || end > backend->size || end < offset || (end % CLUSTER && end != backend->size))
+    if (!is_whole(backend, offset, length))
         return -EINVAL;
     for (const uint8_t *from = buffer; offset < end;) {
         ssize_t some = pwrite(overlay->top_fd, from, end - offset, (off_t)offset);
@@ -516,6 +607,7 @@ static const struct block_ops overlay_ops = {
     .read_now = overlay_read_now,
     .next_kept = overlay_next_kept,
     .keep = overlay_keep,
+    .keep_file = overlay_keep_file,
     .close = overlay_close,
 };
 
