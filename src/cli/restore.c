@@ -11,10 +11,13 @@
 #include "domain/process.h"
 #include "domain/state_domain.h"
 
-enum { NAME, ATTACH, VERIFY, FORCE };
+enum { NAME, ENGINE, ATTACH, VERIFY, FORCE };
 
 static const struct command_option options[] = {
     [NAME] = {.name = "name", .argument = "NAME", .help = "Make a new domain of this name"},
+    [ENGINE] = {.name = "engine",
+                .argument = "ENGINE",
+                .help = "What runs it until its next start: kvm, translate or auto"},
     [ATTACH] = {.name = "attach", .letter = 'a', .help = "Be its console then, as \"visor attach\""},
     [VERIFY] = {.name = "verify", .help = "Read and check all of its memory before it runs"},
     [FORCE] = {.name = "force", .letter = 'f', .help = "Even if disks have been written since"},
@@ -27,12 +30,24 @@ static struct restore_state {
     struct domain_resume resume;
 } restore_state;
 
+/* As the configuration has it. */
+static int set_engine(struct restore_state *state, const char *name, struct error *error)
+{
+    struct domain_config config;
+    int code = domain_config_init(&config, error);
+    if (!code)
+        code = domain_config_set(&config, domain_field_find("machine", "engine"), name, "--engine", error);
+    domain_config_free(&config);
+    state->resume.engine = name;
+    return code;
+}
+
 static int set_option(void *context, int index, const char *argument, struct error *error)
 {
     struct restore_state *state = context;
-    (void)error;
     switch (index) {
     case NAME: state->name = argument; break;
+    case ENGINE: return set_engine(state, argument, error);
     case ATTACH: state->attach = true; break;
     case VERIFY: state->resume.verify = true; break;
     default: state->resume.force = true;

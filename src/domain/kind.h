@@ -67,9 +67,10 @@ struct domain_save {
 
 /* A domain is to go on from where it was saved. */
 struct domain_resume {
-    int fd;      /* of the file; borrowed */
-    bool verify; /* all of it is read and checked before; the file is not needed any more then */
-    bool force;  /* even if disks have been written since */
+    int fd;             /* of the file; borrowed */
+    bool verify;        /* all of it is read and checked before; the file is not needed any more then */
+    bool force;         /* even if disks have been written since */
+    const char *engine; /* that runs it until its next start; NULL: its configuration's */
 };
 
 struct domain_run {

@@ -181,12 +181,14 @@ static int vfio_prepare(const struct domain_config *config, struct error *error)
     return code;
 }
 
-static int engine_prepare(struct machine_run *own, const struct domain_config *config, struct error *error)
+static int engine_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
 {
+    const struct domain_config *config = run->config;
+    const char *name = run->resume && run->resume->engine ? run->resume->engine : config->machine.engine;
     struct engine_choice choice;
     int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
     if (!code)
-        code = engine_choose(&choice, config->machine.engine, &own->machine.model, own->machine.trace, error);
+        code = engine_choose(&choice, name, &own->machine.model, own->machine.trace, error);
     own->machine.engine = code ? NULL : choice.engine;
     return code ? code
                 : engine_choose_irqchip(&own->machine.irqchip, config->machine.irqchip, choice.engine, error);
@@ -217,7 +219,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
     vsock_prepare(own, run);
     int code = vfio_prepare(config, error);
     if (!code)
-        code = engine_prepare(own, config, error);
+        code = engine_prepare(own, run, error);
     if (!code)
         code = consoles_prepare(own, run, error);
     if (!code)

@@ -19,6 +19,7 @@ from guest_kernel import BALLOON, DISK, NET, GuestKernel
 from qmp import Qmp
 from store import TIMEOUT, Store
 from test_domain import kernel, store  # noqa: F401 (fixtures)
+from test_engine_kvm import needs_kvm
 
 MOMENTS = int(os.environ.get("VISOR_TEST_MOMENTS", "40"))
 RUN_MOMENTS = 10  # of one run
@@ -176,6 +177,42 @@ def test_a_restart_policy_begins_anew(store, tmp_path):  # noqa: F811
     store.send("web", "Q")
     store.wait_for_log("web", "READY", 2)
     store.ok("stop", "web")
+
+
+@needs_kvm
+def test_engines_take_turns(store, tmp_path):  # noqa: F811
+    """Saved under one engine, the machine goes on under the other, until it is started anew."""
+    file = tmp_path / "state"
+    store.start("web", "--cpu", "x86-64-v1", "--engine", "translate")
+    store.wait_for_log("web", "READY")
+    for turn, engine in enumerate(("kvm", "translate", "kvm", "kvm")):
+        store.ok("save", "web", file)
+        store.ok("restore", "--engine", engine, file)
+        store.send("web", f"turn {turn} by {engine}.")
+        store.wait_for_log("web", f"turn {turn} by {engine}.")
+        kvm = [link for link in pathlib.Path(f"/proc/{store.state('web')['pid']}/fd").iterdir()
+               if "kvm-vcpu" in os.readlink(link)]
+        assert bool(kvm) == (engine == "kvm")
+    assert store.ok("logs", "web").count("READY") == 1
+    assert json.loads(store.ok("inspect", "web"))[0]["config"]["machine"]["engine"] == "translate"
+
+
+@needs_kvm
+def test_features_that_an_engine_has_not(store, tmp_path):  # noqa: F811
+    store.start("web", "--cpu", "max", "--engine", "translate")
+    store.wait_for_log("web", "READY")
+    store.ok("save", "web", tmp_path / "state")
+    result = store.run("restore", "--engine", "kvm", tmp_path / "state")
+    if result.returncode == 0:
+        pytest.skip("this host's KVM has all that the translator has")
+    assert "processor" in one_line(result)
+    assert store.state("web")["reason"] == "saved"
+    store.ok("restore", tmp_path / "state")
+
+
+def test_an_engine_that_there_is_not(store, tmp_path):  # noqa: F811
+    result = store.run("restore", "--engine", "steam", tmp_path / "state")
+    assert result.returncode == 2 and "there are auto, translate and kvm" in result.stderr
 
 
 # -- disks ---------------------------------------------------------------------------------------------------
