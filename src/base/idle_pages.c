@@ -12,6 +12,7 @@
 #define PAGE         4096ul      /* where they are larger, the kernel refuses what is not aligned: no harm */
 #define WORTH_A_LOOK (64u << 10) /* bytes of constants with addresses */
 #define AT_ONCE      64u         /* pages */
+#define RANGES_MOST  64u         /* of a program and its libraries */
 
 /* Of /proc/PID/pagemap. */
 #define IS_PRESENT (1ull << 63)
@@ -40,14 +41,24 @@ static void relocated_return(int pages, uintptr_t first, uintptr_t end)
     }
 }
 
-static int object_return(struct dl_phdr_info *object, size_t size, void *opaque)
+struct ranges {
+    unsigned count;
+    struct {
+        uintptr_t first, end;
+    } ranges[RANGES_MOST];
+};
+
+/* Only noted: the table of segments is itself in one of them. */
+static int object_note(struct dl_phdr_info *object, size_t size, void *opaque)
 {
-    (void)size, (void)opaque;
-    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    struct ranges *all = opaque;
+    (void)size;
+    for (unsigned i = 0; i < object->dlpi_phnum && all->count < RANGES_MOST; i++) {
         const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
         const uintptr_t begin = object->dlpi_addr + segment->p_vaddr, end = begin + segment->p_memsz;
         if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W)) {
-            part_return(begin & ~(PAGE - 1), ALIGN_UP(end, PAGE));
+            all->ranges[all->count].first = begin & ~(PAGE - 1);
+            all->ranges[all->count++].end = ALIGN_UP(end, PAGE);
         } else if (segment->p_type == PT_GNU_RELRO && segment->p_memsz >= WORTH_A_LOOK) {
             int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
             relocated_return(pages, ALIGN_UP(begin, PAGE), end & ~(PAGE - 1));
@@ -60,5 +71,8 @@ static int object_return(struct dl_phdr_info *object, size_t size, void *opaque)
 
 void idle_pages_return(void)
 {
-    dl_iterate_phdr(object_return, NULL);
+    struct ranges all = {0};
+    dl_iterate_phdr(object_note, &all);
+    for (unsigned i = 0; i < all.count; i++)
+        part_return(all.ranges[i].first, all.ranges[i].end);
 }
