@@ -40,7 +40,7 @@ static const char set_up[] =
     "    \"$VISOR_HOSTNAME\" >\"$root/etc/hosts\"\n"
     "echo \"UUID=$VISOR_UUID / ext4 errors=remount-ro 0 1\" >\"$root/etc/fstab\"\n"
     "mkdir -p \"$root/etc/systemd/network\" \"$root/boot/extlinux\"\n"
-    "printf '[Match]\\nType=ether\\n\\n[Network]\\nDHCP=yes\\n\\n[DHCPv4]\\nUseDomains=yes\\n' \\\n"
+    "printf '[Match]\\nType=ether\\nKind=!*\\n\\n[Network]\\nDHCP=yes\\n\\n[DHCPv4]\\nUseDomains=yes\\n' \\\n"
     "    >\"$root/etc/systemd/network/80-ethernet.network\"\n"
     "chroot \"$root\" systemctl enable -q systemd-networkd systemd-resolved\n"
     "rm -f \"$root/etc/resolv.conf\" \"$root/etc/machine-id\" \"$root/var/lib/dbus/machine-id\"\n"
