@@ -123,8 +123,10 @@ static void watch_ready(uv_poll_t *poll, int status, int events)
         got |= LOOP_WRITE;
     if (events & UV_DISCONNECT)
         got |= LOOP_HANGUP;
+    if (events & UV_PRIORITIZED)
+        got |= LOOP_URGENT;
     if (status < 0) { /* POLLERR; libuv has stopped the watch */
-        got = LOOP_READ | LOOP_WRITE | LOOP_HANGUP;
+        got = LOOP_READ | LOOP_WRITE | LOOP_HANGUP | LOOP_URGENT;
         watch->current = 0;
     }
     got &= watch->wanted;
@@ -161,7 +163,8 @@ static void watch_apply(struct loop_watch *watch)
         return;
     int events = (watch->wanted & LOOP_READ ? UV_READABLE : 0) |
                  (watch->wanted & LOOP_WRITE ? UV_WRITABLE : 0) |
-                 (watch->wanted & LOOP_HANGUP ? UV_DISCONNECT : 0);
+                 (watch->wanted & LOOP_HANGUP ? UV_DISCONNECT : 0) |
+                 (watch->wanted & LOOP_URGENT ? UV_PRIORITIZED : 0);
     if (events)
         uv_poll_start(&watch->poll, events, watch_ready);
     else

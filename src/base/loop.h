@@ -15,7 +15,8 @@
 #include "base/error.h"
 #include "base/timer.h"
 
-enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4 };
+/* URGENT: POLLPRI, as the kernel's files of pressure have it, and sockets for data out of band. */
+enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4, LOOP_URGENT = 8 };
 
 struct loop;
 struct loop_watch;

@@ -50,6 +50,16 @@ void domain_config_free(struct domain_config *config)
     }
 }
 
+uint64_t domain_config_memory_most(const struct domain_config *config)
+{
+    return MAX(config->machine.memory, config->machine.memory_max);
+}
+
+uint64_t domain_config_memory_least(const struct domain_config *config)
+{
+    return config->machine.memory_min ? config->machine.memory_min : config->machine.memory;
+}
+
 /* -- values ---------------------------------------------------------------------------------------------- */
 
 /* "syscall signal host" as "syscall, signal and host". */

@@ -39,7 +39,7 @@ struct domain_config {
     char *gdb;
     struct {
         char *type, *engine, *irqchip, *cpu;
-        uint64_t cpus, memory;
+        uint64_t cpus, memory, memory_min, memory_max; /* 0: as `memory` */
         bool huge_pages;
         char *kernel, *initrd, *append;
         struct domain_list disks;
@@ -172,6 +172,10 @@ const struct domain_field **domain_config_differences(const struct domain_config
 /* Makes host paths absolute; relative ones begin at `directory`. There programs start that say nothing else.
  */
 int domain_config_resolve(struct domain_config *config, const char *directory, struct error *error);
+
+/* Bytes that a machine's guest can have at most, and is to have at least. */
+uint64_t domain_config_memory_most(const struct domain_config *config);
+uint64_t domain_config_memory_least(const struct domain_config *config);
 
 /* What on-failure:N and the others mean. `most`: how often, 0: without end. */
 enum domain_restart { RESTART_NO, RESTART_ON_FAILURE, RESTART_ALWAYS, RESTART_UNLESS_STOPPED };

@@ -11,6 +11,7 @@
 #include "backend/vfio/vfio.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
+#include "domain/balance.h"
 #include "domain/kind.h"
 #include "domain/machine_nets.h"
 #include "domain/machine_state.h"
@@ -36,6 +37,7 @@ struct machine_run {
     struct machine_gdb *gdb;
     struct machine_observer observer;
     struct machine_qmp *qmp;
+    struct balance *balance;
     char vsock[PATH_MAX]; /* if its configuration names none */
     struct machine_state state;
     bool saved;  /* that is why it ends */
@@ -43,6 +45,19 @@ struct machine_run {
 };
 
 /* -- its configuration ----------------------------------------------------------------------------------- */
+
+static int memory_check(const struct domain_config *config, struct error *error)
+{
+    const uint64_t least = config->machine.memory_min, most = config->machine.memory_max;
+    if (least > config->machine.memory)
+        error_set(error, -EINVAL, "machine.memory_min is more than machine.memory");
+    else if (most && most < config->machine.memory)
+        error_set(error, -EINVAL, "machine.memory_max is less than machine.memory");
+    else
+        return 0;
+    error_hint(error, "--memory is what it begins with: --memory-min 512M --memory 1G --memory-max 2G");
+    return -EINVAL;
+}
 
 static int machine_check(const struct domain_config *config, struct error *error)
 {
@@ -56,6 +71,9 @@ static int machine_check(const struct domain_config *config, struct error *error
     }
     if (config->machine.initrd && !config->machine.kernel)
         return error_set(error, -EINVAL, "--initrd goes with a kernel that --kernel names");
+    int code = memory_check(config, error);
+    if (code)
+        return code;
     if (config->machine.kernel || config->machine.disks.count)
         return machine_nets_check(config, error);
     error_set(error, -EINVAL, "the machine has nothing to start from");
@@ -200,7 +218,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
     own->machine = (struct machine_config){
         .type = &machine_pc,
         .vcpu_count = (unsigned)config->machine.cpus,
-        .memory = ALIGN_UP(config->machine.memory, MEMORY_PAGE_SIZE),
+        .memory = ALIGN_UP(domain_config_memory_most(config), MEMORY_PAGE_SIZE),
         .huge_pages = config->machine.huge_pages,
         .no_reboot = config->machine.no_reboot,
         .trace = trace_bits(&config->trace),
@@ -237,6 +255,7 @@ static void machine_discard(struct domain_run *run)
     if (!own)
         return;
     machine_gdb_free(own->gdb, DOMAIN_CANNOT_RUN);
+    balance_free(own->balance);
     if (own->running)
         machine_free(own->running); /* which gives the terminal back */
     machine_nets_release(&own->nets);
@@ -277,6 +296,19 @@ static int machine_restore(struct machine_run *own, const struct domain_run *run
     return code ? code : machine_state_load(own->running, &reader, run->resume, error);
 }
 
+/* It begins with what its configuration says, even if it can have more. */
+static int balance_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+{
+    const struct domain_config *config = run->config;
+    const struct balance_bounds bounds = {domain_config_memory_least(config),
+                                          domain_config_memory_most(config)};
+    const bool automatic = config->machine.memory_min || config->machine.memory_max;
+    int code = balance_new(&own->balance, own->running, &bounds, automatic, error);
+    if (!code && !run->resume && config->machine.memory < bounds.most)
+        balance_set_size(own->balance, config->machine.memory);
+    return code;
+}
+
 static int machine_prepare(struct domain_run *run, struct error *error)
 {
     struct machine_run *own = calloc(1, sizeof *own);
@@ -290,6 +322,8 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     if (!code)
         code =
             run->resume ? machine_restore(own, run, error) : machine_new(&own->running, &own->machine, error);
+    if (!code)
+        code = balance_prepare(own, run, error);
     if (!code)
         code = machine_nets_connect(&own->nets, error);
     if (!code && run->config->gdb)
@@ -378,7 +412,8 @@ static int machine_control(struct domain_run *run, struct qmp_server *server, st
 {
     struct machine_run *own = run->own;
     const struct machine_qmp_options options = {.name = run->name[0] ? run->name : NULL};
-    return machine_qmp_new(&own->qmp, own->running, server, &options, error);
+    int code = qmp_server_add(server, &balance_qmp, own->balance, error);
+    return code ? code : machine_qmp_new(&own->qmp, own->running, server, &options, error);
 }
 
 static int machine_kind_save(struct domain_run *run, struct domain_save *save, struct error *error)

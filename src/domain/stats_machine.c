@@ -110,7 +110,7 @@ int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats,
         return error_set(error, -ESRCH, "%s has come to its end", domain_visit_name(visit));
     stats->cpu = stats_amount(facts.cpu + facts.children_cpu);
     stats->memory = stats_amount(facts.memory);
-    stats->memory_limit = stats_amount(visit->config.machine.memory);
+    stats->memory_limit = stats_amount(domain_config_memory_most(&visit->config));
     domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
     if (qmp_client_connect(&client, path, ANSWER_MS, NULL) == 0) {
         ask_all(client, stats);

@@ -25,6 +25,15 @@ static const char *field_text(const struct domain_field *field, char text[DOMAIN
     return text;
 }
 
+struct domain_change *domain_change_find(struct domain_change *changes, unsigned count, const char *name)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(changes[i].field->name, name) == 0)
+            return &changes[i];
+    }
+    return NULL;
+}
+
 /* -- what is to be changed ------------------------------------------------------------------------------- */
 
 static int changes_find(struct updating *updating, struct error *error)

@@ -21,6 +21,9 @@ struct domain_change {
     bool waits; /* it takes effect at the next start */
 };
 
+/* NULL: that field does not change. */
+struct domain_change *domain_change_find(struct domain_change *changes, unsigned count, const char *name);
+
 struct domain_update {
     struct domain_change *changes; /* of `count`: what is stored and was not before */
     unsigned count;

@@ -12,15 +12,6 @@
 
 #define SHARES_USUAL 1024
 
-static bool has_changed(const struct domain_change *changes, unsigned count, const char *name)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (strcmp(changes[i].field->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A limit of which nothing is said is none. */
 static struct resource_number number(uint64_t value)
 {
@@ -29,23 +20,23 @@ static struct resource_number number(uint64_t value)
 
 /* The limits that have changed, as the configuration has them. */
 static void limits_make(struct resources *limits, const struct domain_config *config,
-                        const struct domain_change *changes, unsigned count)
+                        struct domain_change *changes, unsigned count)
 {
     *limits = (struct resources){0};
-    const bool memory = has_changed(changes, count, "memory"),
-               swap = has_changed(changes, count, "memory_swap");
+    const bool memory = domain_change_find(changes, count, "memory"),
+               swap = domain_change_find(changes, count, "memory_swap");
     if (memory || swap)
         limits->memory.limit = number(config->container.memory);
     if (swap || (memory && config->container.memory_swap))
         limits->memory.swap = number(config->container.memory_swap);
-    if (has_changed(changes, count, "cpus")) {
+    if (domain_change_find(changes, count, "cpus")) {
         limits->cpu.quota = number((uint64_t)container_cpu_quota(config));
         limits->cpu.period = number(CONTAINER_CPU_PERIOD);
     }
-    if (has_changed(changes, count, "cpu_shares"))
+    if (domain_change_find(changes, count, "cpu_shares"))
         limits->cpu.shares =
             number(config->container.cpu_shares ? config->container.cpu_shares : SHARES_USUAL);
-    if (has_changed(changes, count, "pids"))
+    if (domain_change_find(changes, count, "pids"))
         limits->pids = number(config->container.pids     ? config->container.pids
                               : config->container.bundle ? 0
                                                          : CONTAINER_PROCESSES_MOST);

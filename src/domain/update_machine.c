@@ -27,22 +27,46 @@ static int set_balloon(struct qmp_client *client, uint64_t size, struct error *e
     return code == -EREMOTEIO && qmp_client_class(client) == QMP_DEVICE_NOT_ACTIVE ? -ENXIO : code;
 }
 
-/* Memory is the only field that there is for it. */
+static int set_bounds(struct qmp_client *client, const struct domain_config *wanted, struct error *error)
+{
+    const bool automatic = wanted->machine.memory_min || wanted->machine.memory_max;
+    json_t *arguments = json_pack("{s:b, s:I, s:I}", "automatic", automatic, "min",
+                                  (json_int_t)domain_config_memory_least(wanted), "max",
+                                  (json_int_t)domain_config_memory_most(wanted));
+    return qmp_client_execute(client, "x-set-balance", arguments, NULL, error);
+}
+
+/* What is more than the machine was started with waits; so does what its balloon cannot do. */
+static int set_memory(struct qmp_client *client, const struct domain_config *wanted,
+                      struct domain_change *changes, unsigned count, struct error *error)
+{
+    struct domain_change *memory = domain_change_find(changes, count, "memory"),
+                         *most = domain_change_find(changes, count, "memory_max");
+    uint64_t size;
+    int code = get_size(client, &size, error);
+    if (!code)
+        code = set_bounds(client, wanted, error);
+    if (!code && memory)
+        code = set_balloon(client, wanted->machine.memory, error); /* up to its size */
+    if (memory)
+        memory->waits = code == -ENXIO || (!code && wanted->machine.memory > size);
+    if (most)
+        most->waits = !code && wanted->machine.memory_max > size;
+    return code == -ENXIO ? 0 : code;
+}
+
 int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error)
 {
     struct qmp_client *client;
     char path[PATH_MAX];
-    uint64_t size;
-    (void)count;
     domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
     int code = qmp_client_connect(&client, path, ANSWER_MS, error);
     if (code)
         return code == -ENOENT || code == -ECONNREFUSED ? -ESRCH : code;
-    code = get_size(client, &size, error);
-    if (!code)
-        code = set_balloon(client, wanted->machine.memory, error); /* up to its size */
-    changes[0].waits = code == -ENXIO || (!code && wanted->machine.memory > size);
+    code = set_memory(client, wanted, changes, count, error);
+    if (code)
+        set_bounds(client, &visit->config, NULL); /* as they were */
     qmp_client_close(client);
-    return code == -ENXIO ? 0 : code;
+    return code;
 }

@@ -63,6 +63,7 @@ enum machine_pause {
 struct buffer;
 struct machine;
 struct qmp_table;
+struct virtio_balloon;
 struct state_reader;
 struct state_writer;
 
@@ -107,6 +108,8 @@ struct machine_type {
      * and what follows the host's time does so. `copy`: others may go on from there, too, and it is to be
      * told from them. May be NULL. */
     void (*loaded)(struct machine *machine, int64_t seconds, bool copy);
+    /* The device by which the guest gives memory back to the host. May be NULL: it has none. */
+    struct virtio_balloon *(*balloon)(struct machine *machine);
     /* What a board adds to the commands of all machines (machine_qmp.h); what is asked is the struct machine.
      * May be NULL. */
     const struct qmp_table *qmp;

@@ -303,5 +303,6 @@ const struct machine_type machine_pc = {
     .save = pc_save,
     .restore = pc_restore,
     .loaded = pc_loaded,
+    .balloon = pc_balloon,
     .qmp = &pc_qmp,
 };

@@ -38,6 +38,7 @@ int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
 void pc_loaded(struct machine *machine, int64_t seconds, bool copy);
+struct virtio_balloon *pc_balloon(struct machine *machine);
 /* What of its memory the guest has not given away. */
 uint64_t pc_guest_memory(const struct pc *pc);
 

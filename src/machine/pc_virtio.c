@@ -245,6 +245,11 @@ static void told_balloon(void *opaque)
     machine_report(pc->machine, &news);
 }
 
+struct virtio_balloon *pc_balloon(struct machine *machine)
+{
+    return ((struct pc *)machine->board)->balloon;
+}
+
 uint64_t pc_guest_memory(const struct pc *pc)
 {
     const uint64_t all = pc->machine->ram->size;

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Memory that machines give back to their host: what they free, what a balloon takes, what pressure takes."""
 import json
+import os
+import pathlib
 import re
+import threading
 import time
 
-from conftest import run_visor
+import pytest
+
+from conftest import VISOR, run_visor
 from guest_kernel import BALLOON, DISK
-from test_machine import TIMEOUT, kernel, start  # noqa: F401 (fixtures)
+from test_machine import TIMEOUT, Machine, kernel, start  # noqa: F401 (fixtures)
 from test_qmp import WAITS, commanded  # noqa: F401
 
 MIB = 1 << 20
@@ -89,3 +94,157 @@ def test_statistics_are_the_guests(commanded):  # noqa: F811
     assert (told["guest_swap_in"], told["guest_swap_out"], told["balloon"]) == (0, 0, 0)
     assert {"swap-in", "hugetlb-failures"} <= set(qmp.execute("x-query-guest-memory"))
     assert run_visor("rm", "--force", "telling").returncode == 0
+
+
+# -- under pressure ---------------------------------------------------------------------------------------------------
+
+
+class Pressure(threading.Thread):
+    """A file as the kernel's of pressure, in which processes wait for memory, or do not."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path, self.waiting, self.total, self.ended = path, False, 0, threading.Event()
+        self.write()
+
+    def write(self):
+        other = self.path.with_suffix(".new")
+        text = "".join(f"{kind} avg10=0.00 avg60=0.00 avg300=0.00 total={self.total:012}\n" for kind in ("some", "full"))
+        if self.path.exists():
+            with open(self.path, "r+", encoding="ascii") as file:
+                file.write(text)
+        else:
+            other.write_text(text)
+            other.rename(self.path)
+
+    def run(self):
+        while not self.ended.wait(0.05):
+            if self.waiting:
+                self.total += 30000  # of 50000 microseconds
+                self.write()
+
+
+@pytest.fixture
+def pressure(tmp_path, monkeypatch):
+    thread = Pressure(tmp_path / "pressure")
+    monkeypatch.setenv("VISOR_MEMORY_PRESSURE", str(thread.path))
+    thread.start()
+    yield thread
+    thread.ended.set()
+    thread.join()
+
+
+def test_a_machine_gives_way_to_pressure_and_grows_again(commanded, pressure):  # noqa: F811
+    machine, qmp = commanded(LOAD + WAITS, "--net", "none", "--memory", "400M", "--memory-min", "200M", "--memory-max", "512M",
+                             "--name", "giving")
+    machine.wait_for("READY")
+    wait_until(lambda: qmp.execute("query-balloon")["actual"] == 400 * MIB)  # what it begins with
+    assert qmp.execute("query-memory-size-summary") == {"base-memory": 512 * MIB, "plugged-memory": 0}
+    told = qmp.execute("x-query-balance")
+    assert (told["automatic"], told["min"], told["max"], told["target"]) == (True, 200 * MIB, 512 * MIB, 400 * MIB)
+    before = shared_out(machine)
+    machine.send(FILL % 150 + "rm /big/f; " + FILL % 150 + "cat /big/f >/dev/null; rm /big/f\n")
+    machine.wait_for("FILLED")
+    machine.wait_for("FILLED")
+    pressure.waiting = True
+    wait_until(lambda: qmp.execute("query-balloon")["actual"] == 200 * MIB)
+    assert qmp.execute("x-query-balance")["host"] in ("pressed", "grave")
+    wait_until(lambda: shared_out(machine) < max(before, 200 * MIB) + 60 * MIB)
+    pressure.waiting = False
+    wait_until(lambda: qmp.execute("x-query-balance")["host"] == "calm")
+    grown = qmp.execute("query-balloon")["actual"]
+    machine.send("dd if=/dev/zero of=/big/f bs=1M count=400 2>/dev/null; ls -l /big/f; echo FI''LLED\n")
+    wait_until(lambda: qmp.execute("query-balloon")["actual"] == 512 * MIB)
+    assert grown < 300 * MIB
+    assert str(400 * MIB) in machine.wait_for("FILLED")
+    told = qmp.execute("x-query-balance")
+    assert told["shrinks"] >= 1 and told["grows"] >= 1
+    assert run_visor("rm", "--force", "giving").returncode == 0
+
+
+def test_bounds_change_while_it_runs(commanded, pressure):  # noqa: F811
+    machine, qmp = commanded(LOAD + WAITS, "--net", "none", "--memory", "512M", "--name", "bounded")
+    machine.wait_for("READY")
+    told = qmp.execute("x-query-balance")
+    assert (told["automatic"], told["min"], told["max"]) == (False, 512 * MIB, 512 * MIB)
+    result = run_visor("update", "bounded", "--memory-min", "300M", "--memory-max", "1G")
+    assert (result.returncode, result.stderr) == (0, "visor: bounded: machine.memory_max changes at the next start\n")
+    told = qmp.execute("x-query-balance")
+    assert (told["automatic"], told["min"], told["max"]) == (True, 300 * MIB, 1024 * MIB)
+    pressure.waiting = True
+    wait_until(lambda: qmp.execute("query-balloon")["actual"] == 300 * MIB)
+    pressure.waiting = False
+    result = run_visor("update", "bounded", "--memory-min", "600M")
+    assert result.returncode == 1 and "machine.memory_min is more than machine.memory" in result.stderr
+    assert qmp.execute("x-query-balance")["min"] == 300 * MIB
+    assert run_visor("rm", "--force", "bounded").returncode == 0
+
+
+def test_bounds_that_cannot_be():
+    for options, wrong in ((("--memory", "1G", "--memory-min", "2G"), "memory_min is more than"),
+                           (("--memory", "1G", "--memory-max", "512M"), "memory_max is less than"),
+                           (("--memory-min", "many"), "--memory-min")):
+        result = run_visor("run", *options, "--kernel", "/dev/null")
+        assert result.returncode != 0 and wrong in result.stderr, result
+
+
+@pytest.fixture
+def small_cgroup():
+    """A memory cgroup with a limit and no swap: a function that makes it of a number of bytes and returns the path."""
+    made = []
+
+    def make(limit):
+        for top, file in ((pathlib.Path("/sys/fs/cgroup"), "memory.max"),
+                          (pathlib.Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")):
+            path = top / f"visor-test-{os.getpid()}"
+            try:
+                path.mkdir()
+            except OSError:
+                continue
+            if (path / file).exists():
+                (path / file).write_text(str(limit))
+                made.append(path)
+                return path
+            path.rmdir()
+        pytest.skip("no memory cgroups can be made here")
+        return None
+
+    yield make
+    for path in made:
+        wait_until(lambda: not (path / "cgroup.procs").read_text())  # pylint: disable=cell-var-from-loop
+        path.rmdir()
+
+
+@pytest.fixture
+def others():
+    """Machines that somebody else has started."""
+    machines = []
+    yield machines
+    for machine in machines:
+        machine.timer.cancel()
+        machine.process.kill()
+        machine.process.wait()
+
+
+def test_two_machines_that_want_more_than_there_is(small_cgroup, others, kernel, tmp_path):  # noqa: F811
+    """Each reads a file that alone would fill its memory; together they would be killed."""
+    cgroup = small_cgroup(800 * MIB)
+    image = tmp_path / "image"
+    image.touch()
+    os.truncate(image, 450 * MIB)
+    reads = "i=0; while [ $i -lt 3 ]; do dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null; i=$((i+1)); sleep 1; done; "
+    script = LOAD + "echo READY; read line; " + reads + "grep ^Cached: /proc/meminfo; echo REA''D; read line; poweroff -f"
+    initrd = kernel.initrd(tmp_path, script)
+    for _ in range(2):
+        command = ["sh", "-c", 'echo $$ >"$0"/cgroup.procs; exec "$@"', str(cgroup), VISOR, "run", "--kernel", kernel.image,
+                   "--initrd", initrd, "--append", "console=ttyS0 quiet", "--net", "none", "--memory", "512M", "--memory-min",
+                   "160M", "--disk", f"{image},readonly"]
+        others.append(Machine(command=list(map(str, command))))
+    for machine in others:
+        machine.wait_for("READY")
+        machine.send("\n")
+    for machine in others:
+        machine.wait_for("READ")
+        machine.send("\n")
+    for machine in others:
+        assert machine.end() == 0

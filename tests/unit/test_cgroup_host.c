@@ -388,6 +388,51 @@ static void count_up(void *argument)
         ++*counter;
 }
 
+/* Of a process that is in a cgroup with a limit, with one below that: both count. Exit status 0: all is well.
+ */
+static void look_around(void *argument)
+{
+    struct cgroup_level levels[CGROUP_LEVELS_MAX];
+    struct error error = ERROR_INIT;
+    uint64_t limit, available, least = UINT64_MAX, left = UINT64_MAX;
+    size_t count, limited = 0;
+    (void)argument;
+    if (cgroup_levels_open(levels, &count, &error) < 0)
+        _exit(10);
+    char *touched = malloc(8 * MIB);
+    memset(touched, 1, 8 * MIB);
+    for (size_t i = 0; i < count; i++) {
+        if (!cgroup_level_look(&levels[i], &limit, &available))
+            continue;
+        limited++;
+        least = limit < least ? limit : least;
+        left = available < left ? available : left;
+    }
+    cgroup_levels_close(levels, count);
+    free(touched);
+    _exit(!limited ? 11 : least != 64 * MIB ? 12 : left > 57 * MIB || left < 30 * (size_t)MIB ? 13 : 0);
+}
+
+static void test_levels(void **state)
+{
+    (void)state;
+    NEEDS_CGROUPS();
+    struct resources resources = {.memory.limit = {true, 64 * MIB}};
+    struct error error = ERROR_INIT;
+    struct cgroup *cgroup;
+    char path[96];
+    snprintf(path, sizeof path, "%s/levels", base);
+    struct cgroup_request request = {.id = "levels", .path = path};
+    if (cgroup_create(&cgroup, &request, &resources, &error) == -ENOTSUP)
+        skip();
+    must(error.code, &error);
+    int status;
+    pid_t pid = start(cgroup, look_around, NULL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    end(cgroup);
+}
+
 static void test_freeze(void **state)
 {
     (void)state;
@@ -831,6 +876,7 @@ int main(void)
         cmocka_unit_test_teardown(test_memory, tear_down),
         cmocka_unit_test_teardown(test_update, tear_down),
         cmocka_unit_test_teardown(test_update_moves, tear_down),
+        cmocka_unit_test_teardown(test_levels, tear_down),
         cmocka_unit_test_teardown(test_freeze, tear_down),
         cmocka_unit_test_teardown(test_nested, tear_down),
         cmocka_unit_test_teardown(test_devices, tear_down),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -74,6 +75,46 @@ static void test_read(void **state)
     loop_free(loop); /* the watch goes with it */
     close(pair[0]);
     close(pair[1]);
+}
+
+static void take_urgent(void *opaque, unsigned events)
+{
+    struct end *end = opaque;
+    char byte;
+    end->called++;
+    end->events = events;
+    assert_int_equal(recv(end->fd, &byte, 1, MSG_OOB), 1);
+    loop_stop(loop);
+}
+
+/* What is only urgent is told to who waits for that, and what is not is not. */
+static void test_urgent(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    struct error error = ERROR_INIT;
+    struct end end = {0};
+    (void)state;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), one = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(connect(one, (struct sockaddr *)&address, size), 0);
+    end.fd = accept(listener, NULL, NULL);
+    assert_true(end.fd >= 0);
+    make_loop(NULL);
+    end.watch = loop_watch_add(loop, end.fd, LOOP_URGENT, take_urgent, &end, &error);
+    assert_non_null(end.watch);
+    assert_int_equal(send(one, "a", 1, 0), 1);
+    assert_int_equal(send(one, "b", 1, MSG_OOB), 1);
+    loop_run(loop);
+    assert_int_equal(end.called, 1);
+    assert_int_equal(end.events, LOOP_URGENT);
+    loop_watch_remove(end.watch);
+    loop_free(loop);
+    close(end.fd);
+    close(one);
+    close(listener);
 }
 
 static void test_refused(void **state)
@@ -537,10 +578,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),          cmocka_unit_test(test_refused),
         cmocka_unit_test(test_remove_inside), cmocka_unit_test(test_change_inside),
-        cmocka_unit_test(test_error),         cmocka_unit_test(test_watch_threads),
-        cmocka_unit_test(test_post),          cmocka_unit_test(test_post_inside),
-        cmocka_unit_test(test_timers_real),   cmocka_unit_test(test_timers_still),
-        cmocka_unit_test(test_stop_signal),   cmocka_unit_test(test_settle),
+        cmocka_unit_test(test_urgent),        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_watch_threads), cmocka_unit_test(test_post),
+        cmocka_unit_test(test_post_inside),   cmocka_unit_test(test_timers_real),
+        cmocka_unit_test(test_timers_still),  cmocka_unit_test(test_stop_signal),
+        cmocka_unit_test(test_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

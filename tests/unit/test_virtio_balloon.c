@@ -63,6 +63,7 @@ static void test_inflate(void **state)
     assert_int_equal(config_get(1, 2, 2), 0x1045);
     assert_int_equal(driver->features & 0x3f, 0x3e);
     virtio_balloon_set_target(balloon, 5 << 12);
+    assert_int_equal(virtio_balloon_target(balloon), 5 << 12);
     assert_int_equal(get(driver->structures[4], 4), 5);
     assert_int_equal(message_counts[0], 1);
     memset(ram[0]->host + HALF / 2, 0x11, HALF / 2);

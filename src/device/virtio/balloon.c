@@ -206,6 +206,11 @@ void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes)
     virtio_config_update(&balloon->virtio, CONFIG_TARGET, &pages, sizeof pages);
 }
 
+uint64_t virtio_balloon_target(const struct virtio_balloon *balloon)
+{
+    return (uint64_t)config_get(balloon, CONFIG_TARGET) << PAGE_SHIFT;
+}
+
 uint64_t virtio_balloon_size(const struct virtio_balloon *balloon)
 {
     return (uint64_t)config_get(balloon, CONFIG_ACTUAL) << PAGE_SHIFT;

@@ -26,6 +26,7 @@ void virtio_balloon_observe(struct virtio_balloon *balloon, void (*changed)(void
 bool virtio_balloon_is_used(const struct virtio_balloon *balloon);
 /* How large the balloon is to be, and is. */
 void virtio_balloon_set_target(struct virtio_balloon *balloon, uint64_t bytes);
+uint64_t virtio_balloon_target(const struct virtio_balloon *balloon);
 uint64_t virtio_balloon_size(const struct virtio_balloon *balloon);
 /* Asks for statistics each so many seconds; 0: only by the next function. */
 void virtio_balloon_set_interval(struct virtio_balloon *balloon, unsigned seconds);

@@ -195,6 +195,24 @@ struct cgroup_statistics {
 int cgroup_statistics(struct cgroup *cgroup, struct cgroup_statistics *statistics, struct error *error);
 
 /*
+ * What memory the cgroups around the calling process let it have: those that it is in now, with all above
+ * them, whatever becomes of it later. Descriptors for reading, which work on in any namespace; -1: there is
+ * no such file here. On a hybrid host limits and pressure may be in two levels.
+ */
+struct cgroup_level {
+    int version;
+    int limit, usage, statistics; /* of memory */
+    int pressure;                 /* PSI of memory; triggers can be set if it could be opened for writing */
+    bool triggers;
+};
+#define CGROUP_LEVELS_MAX 32
+int cgroup_levels_open(struct cgroup_level levels[CGROUP_LEVELS_MAX], size_t *count, struct error *error);
+void cgroup_levels_close(struct cgroup_level *levels, size_t count);
+/* False: it has no limit. `available`: bytes that those in it can still have, file pages that the kernel
+ * would give up for that included. */
+bool cgroup_level_look(const struct cgroup_level *level, uint64_t *limit, uint64_t *available);
+
+/*
  * Events of memory that has run out. cgroup_oom_watch(): a descriptor, the caller's to close, that does not
  * block and becomes readable (eventfd of version 1; inotify of version 2's memory.events), after which
  * cgroup_oom_kills() is to be asked: how many processes have been killed for it, so far; in version 1 it may

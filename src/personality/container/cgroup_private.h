@@ -10,6 +10,7 @@
  * first cgroup_control.c    freeze, kill, list cgroup_stats.c      statistics, events of memory
  *     cgroup_systemd.c    scopes of systemd, by dbus.c
  *     cgroup_make.c       makes directories
+ *     cgroup_levels.c     what is around a process
  *     cgroup.c            the rest: create, open, enter, update
  */
 #ifndef VISOR_PERSONALITY_CONTAINER_CGROUP_PRIVATE_H
