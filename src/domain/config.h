@@ -40,7 +40,7 @@ struct domain_config {
     struct {
         char *type, *engine, *irqchip, *cpu;
         uint64_t cpus, memory, memory_min, memory_max; /* 0: as `memory` */
-        bool huge_pages;
+        bool huge_pages, ksm;
         char *kernel, *initrd, *append;
         struct domain_list disks;
         bool snapshot;

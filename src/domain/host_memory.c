@@ -188,3 +188,35 @@ void host_memory_look(struct host_memory *memory, struct balance_host *host)
         look_at(&memory->sources[i], elapsed, host);
     memory->looked = time;
 }
+
+/* -- equal pages ----------------------------------------------------------------------------------------- */
+
+#define KSM_RUN "/sys/kernel/mm/ksm/run"
+
+static bool read_path(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool done = read_text(fd, text, size);
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+void host_merges_tell(void)
+{
+    char text[16];
+    if (read_path(KSM_RUN, text, sizeof text) && text[0] != '1')
+        fprintf(stderr, "visor: --ksm: the host merges no pages until 1 is written to " KSM_RUN "\n");
+}
+
+bool host_merged(pid_t pid, uint64_t *bytes)
+{
+    char path[64], text[512];
+    uint64_t pages;
+    snprintf(path, sizeof path, "/proc/%d/ksm_stat", (int)pid);
+    const char *at = read_path(path, text, sizeof text) ? strstr(text, "ksm_merging_pages ") : NULL;
+    if (!at || sscanf(at, "ksm_merging_pages %" SCNu64, &pages) != 1)
+        return false;
+    *bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return true;
+}

@@ -10,6 +10,8 @@
 #ifndef VISOR_DOMAIN_HOST_MEMORY_H
 #define VISOR_DOMAIN_HOST_MEMORY_H
 
+#include <sys/types.h>
+
 #include "base/loop.h"
 #include "domain/balance_policy.h"
 
@@ -25,6 +27,11 @@ int host_memory_new(struct host_memory **out, struct loop *loop, void (*pressed)
 void host_memory_free(struct host_memory *memory); /* may be NULL */
 /* How it is now; stalled since the last look. */
 void host_memory_look(struct host_memory *memory, struct balance_host *host);
+
+/* Tells on standard error if the host's KSM is there and off. */
+void host_merges_tell(void);
+/* Bytes of a process's memory that are one with others'. False: the kernel does not tell. */
+bool host_merged(pid_t pid, uint64_t *bytes);
 
 /* Numbers of the files, of which nothing is believed. False: there are none. */
 bool host_memory_parse_pressure(const char *text, uint64_t *total);                /* microseconds */

@@ -12,6 +12,7 @@
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/balance.h"
+#include "domain/host_memory.h"
 #include "domain/kind.h"
 #include "domain/machine_nets.h"
 #include "domain/machine_state.h"
@@ -220,6 +221,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .vcpu_count = (unsigned)config->machine.cpus,
         .memory = ALIGN_UP(domain_config_memory_most(config), MEMORY_PAGE_SIZE),
         .huge_pages = config->machine.huge_pages,
+        .merge = config->machine.ksm,
         .no_reboot = config->machine.no_reboot,
         .trace = trace_bits(&config->trace),
         .trace_stream = stderr,
@@ -235,6 +237,8 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };
     vsock_prepare(own, run);
+    if (config->machine.ksm)
+        host_merges_tell();
     int code = vfio_prepare(config, error);
     if (!code)
         code = engine_prepare(own, run, error);

@@ -29,8 +29,8 @@ json_t *domain_stats_json(const struct domain_stats *stats)
         AMOUNT(memory),         AMOUNT(memory_limit),       AMOUNT(guest_memory),       AMOUNT(guest_total),
         AMOUNT(guest_free),     AMOUNT(guest_available),    AMOUNT(guest_caches),       AMOUNT(guest_swap_in),
         AMOUNT(guest_swap_out), AMOUNT(guest_major_faults), AMOUNT(guest_minor_faults), AMOUNT(balloon),
-        AMOUNT(net_received),   AMOUNT(net_sent),           AMOUNT(block_read),         AMOUNT(block_written),
-        AMOUNT(processes),      AMOUNT(processes_limit),
+        AMOUNT(merged),         AMOUNT(net_received),       AMOUNT(net_sent),           AMOUNT(block_read),
+        AMOUNT(block_written),  AMOUNT(processes),          AMOUNT(processes_limit),
     };
     json_t *object = json_object();
     int failed = !object;

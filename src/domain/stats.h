@@ -25,6 +25,7 @@ struct domain_stats {
     struct domain_amount guest_swap_in, guest_swap_out;             /* bytes since its start */
     struct domain_amount guest_major_faults, guest_minor_faults;    /* counts since its start */
     struct domain_amount balloon;                    /* bytes that the guest has given away on demand */
+    struct domain_amount merged;                     /* bytes of `memory` that are one with equal pages */
     struct domain_amount net_received, net_sent;     /* bytes, by its own cards or interfaces */
     struct domain_amount block_read, block_written;  /* bytes */
     struct domain_amount processes, processes_limit; /* processes, or of containers threads */

@@ -5,6 +5,7 @@
 
 #include "control/qmp_client.h"
 #include "domain/control.h"
+#include "domain/host_memory.h"
 #include "domain/update.h"
 #include "domain/visit_kinds.h"
 
@@ -55,6 +56,39 @@ static int set_memory(struct qmp_client *client, const struct domain_config *wan
     return code == -ENXIO ? 0 : code;
 }
 
+static int set_merge(struct qmp_client *client, const struct domain_config *wanted, struct error *error)
+{
+    if (wanted->machine.ksm)
+        host_merges_tell();
+    return qmp_client_execute(client, "x-set-memory-merge",
+                              json_pack("{s:b}", "enabled", wanted->machine.ksm), NULL, error);
+}
+
+static bool is_about_memory(struct domain_change *changes, unsigned count)
+{
+    return domain_change_find(changes, count, "memory") || domain_change_find(changes, count, "memory_min") ||
+           domain_change_find(changes, count, "memory_max");
+}
+
+static int apply(struct qmp_client *client, const struct domain_config *wanted, struct domain_change *changes,
+                 unsigned count, struct error *error)
+{
+    int code = domain_change_find(changes, count, "ksm") ? set_merge(client, wanted, error) : 0;
+    if (!code && is_about_memory(changes, count))
+        code = set_memory(client, wanted, changes, count, error);
+    return code;
+}
+
+/* As it was; the error is that of what has failed. */
+static void undo(struct qmp_client *client, const struct domain_config *old, struct domain_change *changes,
+                 unsigned count)
+{
+    if (is_about_memory(changes, count))
+        set_bounds(client, old, NULL);
+    if (domain_change_find(changes, count, "ksm"))
+        set_merge(client, old, NULL);
+}
+
 int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error)
 {
@@ -64,9 +98,9 @@ int domain_machine_update(struct domain_visit *visit, const struct domain_config
     int code = qmp_client_connect(&client, path, ANSWER_MS, error);
     if (code)
         return code == -ENOENT || code == -ECONNREFUSED ? -ESRCH : code;
-    code = set_memory(client, wanted, changes, count, error);
+    code = apply(client, wanted, changes, count, error);
     if (code)
-        set_bounds(client, &visit->config, NULL); /* as they were */
+        undo(client, &visit->config, changes, count);
     qmp_client_close(client);
     return code;
 }

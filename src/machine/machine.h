@@ -75,6 +75,7 @@ struct machine_config {
     uint64_t memory; /* bytes, a multiple of the page size */
     bool huge_pages; /* of the host's reserve: memory_backing_create_huge() */
     bool no_reboot;  /* a reset, or a triple fault, ends the machine */
+    bool merge;      /* equal pages may be one on the host */
     bool is_loaded;  /* by machine_load(): no kernel is, before the first reset */
     enum engine_irqchip irqchip;
     /* Of the machine that is loaded, its devices (machine_load_devices()): this one gets no others that

@@ -255,6 +255,13 @@ QMP_COMMAND(query_memory_size_summary)
     return 0;
 }
 
+QMP_COMMAND(set_memory_merge)
+{
+    QMP_UNUSED;
+    return memory_backing_merge(machine_of(call)->ram, json_is_true(json_object_get(arguments, "enabled")),
+                                error);
+}
+
 /* -- the table ------------------------------------------------------------------------------------------- */
 
 QMP_ENUM_OF(run_state, "running", "paused", "io-error", "debug");
@@ -271,6 +278,7 @@ QMP_OBJECT_OF(machine_info, {"name", &qmp_string, false}, {"is-default", &qmp_bo
               {"numa-mem-supported", &qmp_boolean, false}, {"deprecated", &qmp_boolean, false});
 QMP_ARRAY_OF(machine_info);
 QMP_OBJECT_OF(memory_info, {"base-memory", &qmp_integer, false}, {"plugged-memory", &qmp_integer, true});
+static const struct qmp_field merge_arguments[] = {{"enabled", &qmp_boolean, false}, {0}};
 static const struct qmp_field monitor_arguments[] = {
     {"command-line", &qmp_string, false}, {"cpu-index", &qmp_integer, true}, {0}};
 
@@ -280,6 +288,10 @@ static const struct qmp_command commands[] = {
     {.name = "system_reset", .returns = &qmp_nothing, .run = system_reset},
     {.name = "system_powerdown", .returns = &qmp_nothing, .run = system_powerdown},
     {.name = "quit", .returns = &qmp_nothing, .run = quit},
+    {.name = "x-set-memory-merge",
+     .arguments = merge_arguments,
+     .returns = &qmp_nothing,
+     .run = set_memory_merge},
     {.name = "human-monitor-command",
      .arguments = monitor_arguments,
      .returns = &qmp_string,

@@ -16,6 +16,28 @@
 
 #define HUGE_2M (21 << MAP_HUGE_SHIFT)
 
+/* What all mappings of guests' memory have. */
+static void advise(const struct memory_backing *backing, uint8_t *at, uint64_t length)
+{
+    madvise(at, length, MADV_DONTFORK);
+    if (backing->merges)
+        madvise(at, length, MADV_MERGEABLE);
+}
+
+int memory_backing_merge(struct memory_backing *backing, bool on, struct error *error)
+{
+    if (on == backing->merges)
+        return 0;
+    if (madvise(backing->host, backing->size, on ? MADV_MERGEABLE : MADV_UNMERGEABLE) < 0) {
+        const bool missing = errno == EINVAL;
+        return error_set(error, missing ? -EOPNOTSUPP : -errno, "cannot %s equal pages of memory: %s",
+                         on ? "merge" : "take apart",
+                         missing ? "the host's kernel has no KSM" : strerror(errno));
+    }
+    backing->merges = on;
+    return 0;
+}
+
 /* Hosts give huge pages to private memory that asks for them; to shared memory most do not. */
 int memory_map_private(struct memory_backing *backing, uint64_t offset, uint64_t length)
 {
@@ -26,7 +48,7 @@ int memory_map_private(struct memory_backing *backing, uint64_t offset, uint64_t
         return -errno;
     if (!backing->huge)
         madvise(at, length, MADV_HUGEPAGE);
-    madvise(at, length, MADV_DONTFORK); /* else every page would have to be copied after a fork */
+    advise(backing, at, length);
     return 0;
 }
 
@@ -62,7 +84,7 @@ int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uin
     if (mmap(backing->host + offset, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
              fd, (off_t)file_offset) == MAP_FAILED)
         return -errno;
-    madvise(backing->host + offset, length, MADV_DONTFORK);
+    advise(backing, backing->host + offset, length);
     if (last)
         last->end += length;
     else

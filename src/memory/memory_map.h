@@ -65,6 +65,7 @@ struct memory_backing {
     void (*dirty_cleared)(void *opaque);
     void *opaque;
     const struct memory_dirty_source *dirty_source; /* the engine's; NULL: it sets the flags itself */
+    bool merges; /* equal pages of it and of others may be one on the host */
     /* What memory_backing_map_file() has mapped, in order. */
     struct memory_file_piece {
         uint64_t start, end;
@@ -107,6 +108,9 @@ int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uin
                             uint64_t file_offset);
 /* Whole pages are zeros again, and cost the host nothing where that is possible. */
 void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uint64_t length);
+/* The host may make equal pages of it and of others one, which is undone when they are written (KSM), or no
+ * more. -EOPNOTSUPP: its kernel cannot. */
+int memory_backing_merge(struct memory_backing *backing, bool on, struct error *error);
 /* Of `count` pages from number `first` on, whether they can be anything but zeros: those that were never
  * touched are not. */
 void memory_backing_touched(const struct memory_backing *backing, uint64_t first, unsigned count,

@@ -248,3 +248,50 @@ def test_two_machines_that_want_more_than_there_is(small_cgroup, others, kernel,
         machine.send("\n")
     for machine in others:
         assert machine.end() == 0
+
+
+# -- equal pages ------------------------------------------------------------------------------------------------------
+
+KSM = pathlib.Path("/sys/kernel/mm/ksm")
+
+
+@pytest.fixture
+def merging():
+    """The host merges pages, and fast."""
+    if not os.access(KSM / "run", os.W_OK):
+        pytest.skip("the host's KSM cannot be switched on")
+    before = {name: (KSM / name).read_text() for name in ("run", "pages_to_scan", "sleep_millisecs")}
+    for name, value in (("run", "1"), ("pages_to_scan", "20000"), ("sleep_millisecs", "10")):
+        (KSM / name).write_text(value)
+    yield
+    for name, value in before.items():
+        (KSM / name).write_text(value)
+
+
+def test_equal_pages_are_one(commanded, merging):  # noqa: F811
+    machine, _ = commanded(LOAD + WAITS, "--net", "none", "--memory", "256M", "--name", "equal", "--ksm")
+    machine.wait_for("READY")
+    machine.send("yes some words | dd of=/big/f bs=1M count=100 iflag=fullblock 2>/dev/null; md5sum /big/f; echo FI''LLED\n")
+    written = machine.wait_for("FILLED").split()[-2]
+    wait_until(lambda: stats("equal").get("merged", 0) > 80 * MIB)
+    wait_until(lambda: shared_out(machine) < stats("equal")["memory"] - 60 * MIB)
+    machine.send("md5sum /big/f; echo FI''LLED\n")
+    assert machine.wait_for("FILLED").split()[-2] == written
+    document = json.loads(run_visor("inspect", "equal").stdout)[0]["config"]
+    document["machine"]["ksm"] = False
+    result = run_visor("update", "--from", "-", "equal", stdin=json.dumps(document))
+    assert (result.returncode, result.stderr) == (0, "")
+    wait_until(lambda: stats("equal")["merged"] == 0)
+    assert run_visor("update", "equal", "--ksm").returncode == 0
+    wait_until(lambda: stats("equal")["merged"] > 80 * MIB)
+    assert run_visor("rm", "--force", "equal").returncode == 0
+
+
+def test_a_host_that_does_not_merge_is_told_of(commanded):  # noqa: F811
+    if not (KSM / "run").exists() or (KSM / "run").read_text().strip() == "1":
+        pytest.skip("the host merges pages")
+    machine, _ = commanded(WAITS, "--net", "none", "--memory", "256M", "--name", "equal")
+    machine.wait_for("READY")
+    result = run_visor("update", "equal", "--ksm")
+    assert result.returncode == 0 and "until 1 is written to /sys/kernel/mm/ksm/run" in result.stderr
+    assert run_visor("rm", "--force", "equal").returncode == 0

@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -549,6 +552,51 @@ static void test_random(void **state)
     memory_map_destroy(&map);
 }
 
+/* Whether the kernel may merge the page at an address: VmFlags of /proc/self/smaps. */
+static bool is_mergeable(const uint8_t *at)
+{
+    FILE *file = fopen("/proc/self/smaps", "re");
+    bool inside = false, mergeable = false;
+    char line[512];
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        uintptr_t start, end;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+            inside = (uintptr_t)at >= start && (uintptr_t)at < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            mergeable = strstr(line, " mg") != NULL;
+    }
+    fclose(file);
+    return mergeable;
+}
+
+/* Whatever is mapped there anew stays as it was asked for. */
+static void test_merge(void **state)
+{
+    struct error error = ERROR_INIT;
+    (void)state;
+    struct memory_backing *ram = memory_backing_create("ram", 0x10000, &error);
+    assert_non_null(ram);
+    assert_false(is_mergeable(ram->host));
+    int code = memory_backing_merge(ram, true, &error);
+    if (code == -EOPNOTSUPP) {
+        memory_backing_free(ram);
+        skip();
+    }
+    assert_int_equal(code, 0);
+    assert_true(is_mergeable(ram->host) && is_mergeable(ram->host + 0xf000));
+    assert_int_equal(memory_backing_clear(ram, &error), 0);
+    assert_true(is_mergeable(ram->host + 0x3000));
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(memory_backing_map_file(ram, 0x2000, 0x4000, fd, 0), 0);
+    close(fd);
+    memory_backing_discard(ram, 0x3000, 0x1000);
+    assert_true(is_mergeable(ram->host + 0x3000));
+    assert_int_equal(memory_backing_merge(ram, false, &error), 0);
+    assert_false(is_mergeable(ram->host) || is_mergeable(ram->host + 0x3000));
+    memory_backing_free(ram);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_refused), cmocka_unit_test(test_huge),    cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_split),   cmocka_unit_test(test_readers), cmocka_unit_test(test_page_flags),
         cmocka_unit_test(test_random),  cmocka_unit_test(test_threads), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_merge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
