@@ -18,7 +18,8 @@ struct balance {
     struct virtio_balloon *balloon;
     struct balance_bounds bounds;
     bool automatic;
-    struct host_memory *memory; /* NULL: not needed yet */
+    bool watches; /* the kernel tells of pressure; when nothing is automatic any more, in vain */
+    struct host_memory *memory;
     struct timer timer;
     uint64_t looked;  /* on the machine's clock */
     uint64_t swap_in; /* bytes, as the guest told at the last look */
@@ -89,22 +90,20 @@ static void due(void *opaque)
 static void pressed(void *opaque)
 {
     struct balance *balance = opaque;
-    timer_set(&balance->timer, MAX(balance->looked + LEAST_WAIT, clock_time(balance)));
+    if (balance->automatic)
+        timer_set(&balance->timer, MAX(balance->looked + LEAST_WAIT, clock_time(balance)));
 }
 
 /* -- its life -------------------------------------------------------------------------------------------- */
 
 /* It begins, or goes on, or stands still. */
-static int automatic_set(struct balance *balance, bool automatic, struct error *error)
+static void automatic_set(struct balance *balance, bool automatic)
 {
-    int code = 0;
-    if (automatic && !balance->memory)
-        code = host_memory_new(&balance->memory, balance->machine->loop, pressed, balance, error);
-    if (code)
-        return code;
+    if (automatic && !balance->watches)
+        host_memory_watch(balance->memory, balance->machine->loop, pressed, balance);
+    balance->watches |= automatic;
     balance->automatic = automatic;
     timer_set(&balance->timer, automatic ? clock_time(balance) + TIMER_SECOND : TIMER_NEVER);
-    return 0;
 }
 
 int balance_new(struct balance **out, struct machine *machine, const struct balance_bounds *bounds,
@@ -119,13 +118,15 @@ int balance_new(struct balance **out, struct machine *machine, const struct bala
     if (!code) {
         *balance = (struct balance){.machine = machine, .balloon = balloon, .bounds = *bounds};
         timer_init(&balance->timer, &machine->timers, due, balance);
-        code = automatic_set(balance, automatic, error);
+        code = host_memory_new(&balance->memory, error);
     }
-    if (code)
+    if (code) {
         free(balance);
-    else
-        *out = balance;
-    return code;
+        return code;
+    }
+    automatic_set(balance, automatic);
+    *out = balance;
+    return 0;
 }
 
 void balance_free(struct balance *balance)
@@ -167,9 +168,7 @@ QMP_COMMAND(set_balance)
     (void)result;
     if (least < 0 || most < MAX(least, 1))
         return error_set(error, -EINVAL, "argument 'max' must be more than 0 bytes, and not less than 'min'");
-    int code = automatic_set(balance, json_is_true(json_object_get(arguments, "automatic")), error);
-    if (code)
-        return code;
+    automatic_set(balance, json_is_true(json_object_get(arguments, "automatic")));
     const uint64_t target = sizes(balance).target;
     balance->bounds = (struct balance_bounds){(uint64_t)least, (uint64_t)most};
     if (target < balance->bounds.least || target > balance->bounds.most)

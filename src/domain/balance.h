@@ -13,7 +13,8 @@
 
 struct balance;
 
-/* Before the machine runs. Not automatic: bounds are kept, and nothing is done. */
+/* Before the machine runs: opens all that it will need. Not automatic: bounds are kept, and nothing is done.
+ */
 int balance_new(struct balance **out, struct machine *machine, const struct balance_bounds *bounds,
                 bool automatic, struct error *error);
 void balance_free(struct balance *balance); /* may be NULL */

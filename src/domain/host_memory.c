@@ -21,6 +21,7 @@
 struct source {
     struct host_memory *memory;
     int fd;
+    bool triggers;
     bool known; /* `total` is, microseconds, as at the last look */
     uint64_t total;
     struct loop_watch *watch; /* NULL: nobody tells */
@@ -98,16 +99,26 @@ static void told(void *opaque, unsigned events)
 }
 
 /* Of what is no kernel's file, or may not be written, nobody tells. */
-static void add_source(struct host_memory *memory, struct loop *loop, int fd, bool triggers)
+void host_memory_watch(struct host_memory *memory, struct loop *loop, void (*pressed)(void *opaque),
+                       void *opaque)
 {
-    struct source *source = &memory->sources[memory->source_count++];
-    *source = (struct source){.memory = memory, .fd = fd};
-    source->known = read_total(source, &source->total);
-    if (triggers && source->known && write(fd, TRIGGER, sizeof TRIGGER) == sizeof TRIGGER)
-        source->watch = loop_watch_add(loop, fd, LOOP_URGENT, told, source, NULL);
+    memory->pressed = pressed;
+    memory->opaque = opaque;
+    for (unsigned i = 0; i < memory->source_count; i++) {
+        struct source *source = &memory->sources[i];
+        if (source->triggers && source->known && write(source->fd, TRIGGER, sizeof TRIGGER) == sizeof TRIGGER)
+            source->watch = loop_watch_add(loop, source->fd, LOOP_URGENT, told, source, NULL);
+    }
 }
 
-static void add_host(struct host_memory *memory, struct loop *loop)
+static void add_source(struct host_memory *memory, int fd, bool triggers)
+{
+    struct source *source = &memory->sources[memory->source_count++];
+    *source = (struct source){.memory = memory, .fd = fd, .triggers = triggers};
+    source->known = read_total(source, &source->total);
+}
+
+static void add_host(struct host_memory *memory)
 {
     const char *other = getenv(HOST_MEMORY_PRESSURE), *info = getenv(HOST_MEMORY_INFO);
     const char *path = other ? other : "/proc/pressure/memory";
@@ -117,28 +128,27 @@ static void add_host(struct host_memory *memory, struct loop *loop)
     if (fd < 0)
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
-        add_source(memory, loop, fd, triggers);
+        add_source(memory, fd, triggers);
     memory->info = open(info ? info : "/proc/meminfo", O_RDONLY | O_CLOEXEC);
 }
 
-int host_memory_new(struct host_memory **out, struct loop *loop, void (*pressed)(void *opaque), void *opaque,
-                    struct error *error)
+int host_memory_new(struct host_memory **out, struct error *error)
 {
     struct host_memory *memory = calloc(1, sizeof *memory);
     *out = NULL;
     if (!memory)
         return error_set(error, -ENOMEM, "out of memory");
-    *memory = (struct host_memory){.pressed = pressed, .opaque = opaque, .info = -1, .looked = now()};
+    *memory = (struct host_memory){.info = -1, .looked = now()};
     int code = cgroup_levels_open(memory->levels, &memory->level_count, error);
     if (code) {
         host_memory_free(memory);
         return code;
     }
-    add_host(memory, loop);
+    add_host(memory);
     for (size_t i = 0; i < memory->level_count; i++) {
         struct cgroup_level *level = &memory->levels[i];
         if (level->pressure >= 0)
-            add_source(memory, loop, level->pressure, level->triggers);
+            add_source(memory, level->pressure, level->triggers);
         level->pressure = -1; /* the source has it */
     }
     *out = memory;

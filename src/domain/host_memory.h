@@ -20,10 +20,12 @@
 
 struct host_memory;
 
+/* Opens all files. What there is not is done without. */
+int host_memory_new(struct host_memory **out, struct error *error);
 /* `pressed` is called on the loop's thread, under its lock, as soon as processes wait for memory, where the
- * kernel can tell that. What there is not is done without. */
-int host_memory_new(struct host_memory **out, struct loop *loop, void (*pressed)(void *opaque), void *opaque,
-                    struct error *error);
+ * kernel can tell that. Opens nothing. Once. */
+void host_memory_watch(struct host_memory *memory, struct loop *loop, void (*pressed)(void *opaque),
+                       void *opaque);
 void host_memory_free(struct host_memory *memory); /* may be NULL */
 /* How it is now; stalled since the last look. */
 void host_memory_look(struct host_memory *memory, struct balance_host *host);
