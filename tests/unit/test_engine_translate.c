@@ -269,7 +269,7 @@ static void make_memory(void)
 static void make_lapics(void)
 {
     timers_init(&m.timers, (struct clock){now, NULL});
-    m.bus = (struct lapic_bus){m.lapics, VCPUS, {kick, eoi, NULL}};
+    m.bus = (struct lapic_bus){m.lapics, VCPUS, {kick, eoi, NULL}, {0}};
     for (unsigned i = 0; i < VCPUS; i++) {
         m.lapics[i] = &m.lapic[i];
         lapic_init(&m.lapic[i], &m.bus, i, i, 40, &m.timers);
