@@ -36,9 +36,9 @@ def transcript(kernel, directory, engine, *options):
     directory.mkdir()
     disk, console = directory / "disk", directory / "console"
     disk.write_bytes(words(0, SECTORS * SECTOR // 4))
-    less = ["--append", "lesser"] if KVM["verdict"] == "partly" else []
+    less = " ".join(["lesser"] * (KVM["verdict"] == "partly") + ["kernel-apic"])
     machine = subprocess.Popen(command(kernel, "--engine", engine, "--cpu", "x86-64-v1", "--disk", disk, "--net", "user",
-                                       "--virtio-console", f"unix:{console}", *less, *options),
+                                       "--virtio-console", f"unix:{console}", "--append", less, *options),
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         with connect(console, machine) as peer:
