@@ -708,7 +708,7 @@ def test_random_kills(store, root):
     """Commands and domains are killed at random moments; the next command sets all right."""
     choose = random.Random(5)
     store.ok("network", "create", "back")
-    for turn in range(30):
+    for turn in range(int(os.environ.get("VISOR_FAULTS", "30"))):
         command = subprocess.Popen([VISOR, "run", "-d", "--name", f"d{turn}", "--net", "back", "-p", f"{free_port()}:80", root, "sleep", "1000"],
                                    env=store.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         time.sleep(choose.random() * 0.08)
