@@ -329,13 +329,48 @@ static void test_dirty_kvm(void **state)
     test_dirty(&engine_kvm);
 }
 
+/* Many pages, one after another. */
+static void test_many(const struct engine *engine)
+{
+    enum { FIRST = 0x100, LAST = 0xeff };
+    unsigned pages[LAST - FIRST + 1];
+    if (set_up(engine))
+        skip();
+    uint8_t *at = put32(put(m.ram->host + CODE, "\xbb", 1), FIRST << MEMORY_PAGE_SHIFT); /* mov $..., %ebx */
+    at = put(at, "\xff\x03", 2);                                                         /* 1: incl (%ebx) */
+    at = put32(put(at, "\x81\xc3", 2), MEMORY_PAGE_SIZE);                                /* add $4096, %ebx */
+    at = put32(put(at, "\x81\xfb", 2), (LAST + 1) << MEMORY_PAGE_SHIFT);                 /* cmp $..., %ebx */
+    end_code(put(at, "\x72\xf0", 2));                                                    /* jb 1b */
+    for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
+        pages[i] = FIRST + i;
+    assert_int_equal(memory_backing_track_dirty(m.ram, true), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        go();
+        check_pages(pages, ARRAY_SIZE(pages));
+        check_pages(NULL, 0);
+        assert_int_equal(m.ram->host[LAST << MEMORY_PAGE_SHIFT], i + 1);
+    }
+    tear_down();
+}
+
+static void test_many_translate(void **state)
+{
+    (void)state;
+    test_many(&engine_translate);
+}
+
+static void test_many_kvm(void **state)
+{
+    (void)state;
+    test_many(&engine_kvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signals_translate),
-        cmocka_unit_test(test_signals_kvm),
-        cmocka_unit_test(test_dirty_translate),
-        cmocka_unit_test(test_dirty_kvm),
+        cmocka_unit_test(test_signals_translate), cmocka_unit_test(test_signals_kvm),
+        cmocka_unit_test(test_dirty_translate),   cmocka_unit_test(test_dirty_kvm),
+        cmocka_unit_test(test_many_translate),    cmocka_unit_test(test_many_kvm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
