@@ -7,10 +7,12 @@ import time
 
 import pytest
 
+from store import Store
 from test_engine_kvm import KVM, TIMEOUT, command, kernel, needs_kvm  # noqa: F401 (a fixture)
 
 SECTOR = 512
 SECTORS = 128
+LINE = "a line that is longer than a buffer\n"
 
 
 def words(first, count):
@@ -31,21 +33,25 @@ def connect(path, machine):
             time.sleep(0.01)
 
 
+def parts(engine, disk, console):
+    less = " ".join(["lesser"] * (KVM["verdict"] == "partly") + ["kernel-apic"])
+    return ["--engine", engine, "--cpu", "x86-64-v1", "--disk", disk, "--net", "user", "--virtio-console", f"unix:{console}",
+            "--append", less]
+
+
 def transcript(kernel, directory, engine, *options):
     """What the kernel writes, and what its console and its disk have got."""
     directory.mkdir()
     disk, console = directory / "disk", directory / "console"
     disk.write_bytes(words(0, SECTORS * SECTOR // 4))
-    less = " ".join(["lesser"] * (KVM["verdict"] == "partly") + ["kernel-apic"])
-    machine = subprocess.Popen(command(kernel, "--engine", engine, "--cpu", "x86-64-v1", "--disk", disk, "--net", "user",
-                                       "--virtio-console", f"unix:{console}", "--append", less, *options),
+    machine = subprocess.Popen(command(kernel, *parts(engine, disk, console), *options),
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         with connect(console, machine) as peer:
             peer.settimeout(TIMEOUT)
             stream = peer.makefile("rw", newline="\n")
             heard = stream.readline()
-            stream.write("a line that is longer than a buffer\n")
+            stream.write(LINE)
             stream.flush()
             heard += stream.readline()
             out, err = machine.communicate(timeout=TIMEOUT)
@@ -91,3 +97,34 @@ def test_is_the_same_with_more_processors(kernel, tmp_path):
     """The disk has a queue for each of them, which its configuration shows."""
     assert (transcript(kernel, tmp_path / "kvm", "kvm", "--cpus", 2)
             == transcript(kernel, tmp_path / "translate", "translate", "--cpus", 2))
+
+
+class Running:
+    """What connect() wants to know of a machine in the background."""
+    def poll(self):
+        return None
+
+
+@needs_kvm
+@pytest.mark.parametrize("first,second", [("kvm", "translate"), ("translate", "kvm"), ("kvm", "kvm")])
+def test_goes_on_under_another_engine(kernel, wanted, tmp_path, first, second):
+    """Saved while the driver waits for the console, whose queues are notified in the other engine's way afterwards."""
+    disk, console = tmp_path / "disk", tmp_path / "console"
+    disk.write_bytes(words(0, SECTORS * SECTOR // 4))
+    store = Store(tmp_path / "store", kernel)
+    store.ok("run", "-d", "--name", "one", "--memory", "32M", "--kernel", kernel, *parts(first, disk, console))
+    try:
+        with connect(console, Running()) as peer:
+            peer.settimeout(TIMEOUT)
+            assert peer.makefile("r").readline() == "say something\n"
+            store.ok("save", "one", tmp_path / "state")
+        store.ok("restore", "--engine", second, tmp_path / "state")
+        with connect(console, Running()) as peer:
+            peer.settimeout(TIMEOUT)
+            peer.sendall(LINE.encode())
+            assert peer.makefile("r").readline() == f"heard: {LINE}"
+            store.wait_for_status("one", "exited")
+        assert store.ok("logs", "one").replace("\r", "") == wanted[0]
+        assert disk.read_bytes() == wanted[2]
+    finally:
+        store.run("rm", "-f", "one")
