@@ -50,6 +50,8 @@ static int open_namespace(const struct oci_config *config, pid_t pid, struct err
     const char *path = namespace && namespace->path ? namespace->path : own;
     snprintf(own, sizeof own, "/proc/%d/ns/net", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && path == own)
+        return -ECHILD;
     return fd < 0 ? error_set(error, -errno, "cannot open %s: %s", path, strerror(errno)) : fd;
 }
 
@@ -65,6 +67,8 @@ int net_devices_move(struct net_devices *devices, const struct oci_config *confi
     if (!devices->names)
         return error_set(error, -ENOMEM, "out of memory");
     int code = devices->namespace = open_namespace(config, pid, error);
+    if (code == -ECHILD)
+        return 0; /* it has failed already, and says why itself */
     if (code >= 0)
         code = link_open(&here, error);
     if (code < 0)
