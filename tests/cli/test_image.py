@@ -58,6 +58,11 @@ def test_image_takes_the_zone_of_its_network(image):
     assert "[DHCPv4]\nUseDomains=yes\n" in debugfs("cat /etc/systemd/network/80-ethernet.network")
 
 
+def test_image_leaves_the_networks_in_it_alone(image):
+    """Bridges and pairs of devices are whoever made them's."""
+    assert debugfs("cat /etc/systemd/network/80-ethernet.network").startswith("[Match]\nType=ether\nKind=!*\n\n")
+
+
 def test_image_has_the_agent(image):
     assert "Mode:  0755" in debugfs("stat /usr/sbin/visor-agent")
     assert "visor-agent.service" in debugfs("ls -p /etc/systemd/system/multi-user.target.wants")
