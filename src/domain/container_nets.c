@@ -187,7 +187,7 @@ static int user_connect(struct container_nets *nets, int users, int network, con
                         struct error *error)
 {
     struct net_backend *tap;
-    const struct container_tap what = {
+    struct container_tap what = {
         .name = name,
         .address = user_address(nets, USER_GUEST),
         .prefix = (unsigned)__builtin_popcount(nets->user.mask.s_addr),
@@ -195,6 +195,8 @@ static int user_connect(struct container_nets *nets, int users, int network, con
         .mac = nets->user.has_mac ? nets->user.mac : NULL,
         .first = first,
     };
+    inet_pton(AF_INET6, NET_USER_GUEST6, &what.address6);
+    inet_pton(AF_INET6, NET_USER_HOST6, &what.gateway6);
     int fd = container_tap_make(&what, users, network, error);
     int code = fd < 0 ? fd : net_tap_adopt(&tap, fd, nets->run->loop, error);
     if (code)

@@ -26,6 +26,17 @@ static int enter(int users, int network, struct error *error)
     return error_set(error, -errno, "cannot enter the container's network: %s", strerror(errno));
 }
 
+/* Of IPv6, which not every kernel has: without it the container has the other one. Nobody else has this
+ * address. */
+static void configure6(struct link *link, const struct container_tap *tap)
+{
+    struct error ignored = ERROR_INIT;
+    struct link_address address = {.family = AF_INET6, .prefix = 64};
+    memcpy(address.address, &tap->address6, sizeof tap->address6);
+    if (!link_take_address(link, tap->name, &address, &ignored) && tap->first)
+        link_add_default_route6(link, tap->name, tap->gateway6, &ignored);
+}
+
 static int configure(const struct container_tap *tap, struct error *error)
 {
     struct link link;
@@ -40,6 +51,8 @@ static int configure(const struct container_tap *tap, struct error *error)
         code = link_up(&link, tap->name, error);
     if (!code && tap->first)
         code = link_add_default_route(&link, tap->name, tap->gateway, error);
+    if (!code)
+        configure6(&link, tap);
     link_close(&link);
     return code;
 }

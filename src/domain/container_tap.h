@@ -13,8 +13,9 @@ struct container_tap {
     const char *name;
     struct in_addr address, gateway;
     unsigned prefix;
-    const uint8_t *mac; /* NULL: the kernel chooses it */
-    bool first;         /* with the default route */
+    const uint8_t *mac;                 /* NULL: the kernel chooses it */
+    bool first;                         /* with the default routes */
+    struct in6_addr address6, gateway6; /* of a prefix of 64 bits */
 };
 
 /* The device is up, and gone with the descriptor that this returns; or a negative errno. The caller may be an

@@ -390,20 +390,31 @@ int link_take_address(struct link *link, const char *name, const struct link_add
     return code && code != -EEXIST ? failed(code, "give an address to", name, error) : 0;
 }
 
-int link_add_default_route(struct link *link, const char *name, struct in_addr gateway, struct error *error)
+static int add_default_route(struct link *link, const char *name, uint8_t family, const void *gateway,
+                             size_t size, struct error *error)
 {
     struct request request;
     const unsigned index = link_index(link, name);
     struct rtmsg *route = request_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof *route);
     *route = (struct rtmsg){
-        .rtm_family = AF_INET,
+        .rtm_family = family,
         .rtm_table = RT_TABLE_MAIN,
         .rtm_protocol = RTPROT_STATIC,
         .rtm_scope = RT_SCOPE_UNIVERSE,
         .rtm_type = RTN_UNICAST,
     };
-    attribute(&request, RTA_GATEWAY, &gateway, sizeof gateway);
+    attribute(&request, RTA_GATEWAY, gateway, size);
     attribute(&request, RTA_OIF, &index, sizeof index);
     int code = exchange(link, &request);
     return code && code != -EEXIST ? failed(code, "give a default route to", name, error) : 0;
+}
+
+int link_add_default_route(struct link *link, const char *name, struct in_addr gateway, struct error *error)
+{
+    return add_default_route(link, name, AF_INET, &gateway, sizeof gateway, error);
+}
+
+int link_add_default_route6(struct link *link, const char *name, struct in6_addr gateway, struct error *error)
+{
+    return add_default_route(link, name, AF_INET6, &gateway, sizeof gateway, error);
 }

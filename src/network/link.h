@@ -45,6 +45,8 @@ int link_set_mac(struct link *link, const char *name, const uint8_t mac[6], stru
 int link_add_address(struct link *link, const char *name, struct in_addr address, unsigned prefix,
                      struct error *error);
 int link_add_default_route(struct link *link, const char *name, struct in_addr gateway, struct error *error);
+int link_add_default_route6(struct link *link, const char *name, struct in6_addr gateway,
+                            struct error *error);
 /* An address that is to stay, of any family, as the kernel gives it. */
 struct link_address {
     uint8_t family, prefix;

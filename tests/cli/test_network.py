@@ -256,6 +256,26 @@ def test_user_network(store, root, web_server):
 
 @as_root
 @with_busybox
+def test_user_network_has_ipv6(store, root):
+    """At once: nobody waits for a router's word, or whether another has the address."""
+    with socket.socket(socket.AF_INET6) as listener:
+        try:
+            listener.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this host has no IPv6")
+        listener.listen()
+        listener.settimeout(TIMEOUT)
+        port = listener.getsockname()[1]
+        store.ok("run", "-d", "--name", "six", root, "sh", "-c", f"ip -6 addr show eth0; ip -6 route; echo word | nc -w 30 fec0::2 {port}")
+        with listener.accept()[0] as connection:
+            connection.settimeout(TIMEOUT)
+            assert connection.makefile().readline() == "word\n"
+    said = store.ok("logs", "six")
+    assert "inet6 fec0::f/64" in said and "default via fec0::2" in said
+
+
+@as_root
+@with_busybox
 def test_user_network_takes_and_gives_much(store, root):
     """More than any buffer on the way holds, both ways at once, through segments of all sizes."""
     port = free_port()

@@ -19,6 +19,12 @@
 #define NET_FORWARD_MAX  64
 #define NET_HOSTNAME_MAX 32
 
+/* The user network's IPv6: a prefix of 64 bits, the host in it, its resolver, and a guest that is told. */
+#define NET_USER_PREFIX6 "fec0::"
+#define NET_USER_HOST6   "fec0::2"
+#define NET_USER_DNS6    "fec0::3"
+#define NET_USER_GUEST6  "fec0::f"
+
 enum net_kind { NET_NONE, NET_TAP, NET_USER };
 
 struct net_forward {

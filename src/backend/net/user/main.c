@@ -267,9 +267,9 @@ static bool slirp_start(const struct net_options *options)
         .if_mtu = LARGE_MSS + 40,
         .if_mru = LARGE_MSS + 40,
     };
-    inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
-    inet_pton(AF_INET6, "fec0::2", &config.vhost6);
-    inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
+    inet_pton(AF_INET6, NET_USER_PREFIX6, &config.vprefix_addr6);
+    inet_pton(AF_INET6, NET_USER_HOST6, &config.vhost6);
+    inet_pton(AF_INET6, NET_USER_DNS6, &config.vnameserver6);
     user.slirp = library.slirp_new(&config, &callbacks, NULL);
     if (!user.slirp) {
         report(-EINVAL, "", "the library " LIBRARY " refuses the network's settings");
