@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/qmp_client.h"
@@ -14,8 +15,9 @@
 #include "domain/kind.h"
 #include "state/state_file.h"
 
+#define OLD_MS      1000
 #define ANSWER_MS   5000
-#define PROGRESS_MS 100
+#define PROGRESS_MS 10
 
 struct saver {
     const struct domain_save_options *options;
@@ -63,6 +65,8 @@ static int open_beside(struct saver *saver, struct error *error)
 static void idle(void *opaque)
 {
     const struct saver *saver = opaque;
+    if (saver->path) /* the host's disk begins while the machine still writes */
+        sync_file_range(saver->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     if (saver->options->progress)
         saver->options->progress(saver->options->opaque, state_progress(saver->fd));
 }
@@ -105,11 +109,36 @@ static void wait_for_end(const struct saver *saver)
     }
 }
 
+/* The host takes its time to give back the blocks of a large file: a process of its own keeps the one that is
+ * replaced until this one has ended, so that nobody waits for that. Without it somebody does. */
+static void leave_old(const char *path)
+{
+    const int old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    pid_t child = old < 0 ? -1 : fork();
+    if (child == 0) {
+        if (dup2(old, 0) < 0 || fork() != 0)
+            _exit(0);
+        close_range(1, ~0u, 0);
+        setsid();
+        poll(NULL, 0, OLD_MS);
+        _exit(0);
+    }
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    if (old >= 0)
+        close(old);
+}
+
 /* On the disk, and under its name. */
 static int settle(struct saver *saver, struct error *error)
 {
-    if (fsync(saver->fd) < 0 || rename(saver->beside, saver->path) < 0)
-        return error_set(error, -errno, "cannot write %s: %s", saver->path, strerror(errno));
+    int code = fsync(saver->fd) < 0 ? -errno : 0;
+    if (!code)
+        leave_old(saver->path);
+    if (!code && rename(saver->beside, saver->path) < 0)
+        code = -errno;
+    if (code)
+        return error_set(error, code, "cannot write %s: %s", saver->path, strerror(-code));
     saver->beside[0] = '\0';
     return 0;
 }

@@ -27,7 +27,8 @@ struct memory_saver {
     ZSTD_CCtx *zstd; /* NULL: it is not compressed */
     uint8_t *packed;
     size_t packed_size;
-    bool used[PIECE_PAGES]; /* of the piece */
+    bool *touched;    /* of all pages; and then, which are not zeros */
+    const bool *used; /* of the piece */
 };
 
 static const uint8_t zero_page[MEMORY_PAGE_SIZE];
@@ -95,11 +96,12 @@ static int save_packed(struct memory_saver *saver, uint64_t base, unsigned first
 
 static int save_piece(struct memory_saver *saver, uint64_t base, unsigned count, struct error *error)
 {
-    memory_backing_touched(saver->ram, base, count, saver->used);
+    bool *used = saver->touched + base;
     unsigned first = count, end = 0;
+    saver->used = used;
     for (unsigned i = 0; i < count; i++) {
-        saver->used[i] = saver->used[i] && !page_is_zero(page_at(saver, base + i));
-        if (!saver->used[i])
+        used[i] = used[i] && !page_is_zero(page_at(saver, base + i));
+        if (!used[i])
             continue;
         first = MIN(first, i);
         end = i + 1;
@@ -121,19 +123,19 @@ static int save_piece(struct memory_saver *saver, uint64_t base, unsigned count,
     return code;
 }
 
-/* Bytes that are about to be written, at most. */
-static uint64_t touched_size(const struct memory_backing *ram)
+/* Bytes that are about to be written, at most. To ask for all pages at once saves the host's looking twice.
+ */
+static int look_touched(struct memory_saver *saver, uint64_t *size, struct error *error)
 {
-    const uint64_t pages = ram->size / MEMORY_PAGE_SIZE;
-    uint64_t touched = 0;
-    bool used[PIECE_PAGES];
-    for (uint64_t base = 0; base < pages; base += PIECE_PAGES) {
-        const unsigned count = (unsigned)MIN(pages - base, PIECE_PAGES);
-        memory_backing_touched(ram, base, count, used);
-        for (unsigned i = 0; i < count; i++)
-            touched += used[i];
-    }
-    return touched * MEMORY_PAGE_SIZE;
+    const uint64_t pages = saver->ram->size / MEMORY_PAGE_SIZE;
+    saver->touched = malloc(pages);
+    if (!saver->touched)
+        return error_set(error, -ENOMEM, "out of memory to save the guest's");
+    memory_backing_touched(saver->ram, 0, pages, saver->touched);
+    *size = 0;
+    for (uint64_t i = 0; i < pages; i++)
+        *size += saver->touched[i] ? MEMORY_PAGE_SIZE : 0;
+    return 0;
 }
 
 static int saver_begin(struct memory_saver *saver, bool compress, struct error *error)
@@ -147,8 +149,11 @@ static int saver_begin(struct memory_saver *saver, bool compress, struct error *
         if (!saver->zstd || !saver->packed)
             return error_set(error, -ENOMEM, "out of memory to compress the guest's");
     }
-    return state_bulk_begin(saver->writer, &(struct state_section){"memory-data", .version = 1},
-                            touched_size(saver->ram), error);
+    uint64_t size = 0;
+    int code = look_touched(saver, &size, error);
+    return code ? code
+                : state_bulk_begin(saver->writer, &(struct state_section){"memory-data", .version = 1}, size,
+                                   error);
 }
 
 int machine_memory_save(const struct memory_backing *ram, struct state_writer *writer, bool compress,
@@ -166,6 +171,7 @@ int machine_memory_save(const struct memory_backing *ram, struct state_writer *w
         code = state_write(writer, &(struct state_section){"memory", .version = 1}, &saver.list, error);
     }
     ZSTD_freeCCtx(saver.zstd);
+    free(saver.touched);
     free(saver.packed);
     buffer_free(&saver.list);
     return code;

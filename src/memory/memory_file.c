@@ -130,19 +130,19 @@ void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uin
     memory_backing_written(backing, offset, length);
 }
 
-void memory_backing_touched(const struct memory_backing *backing, uint64_t first, unsigned count,
+void memory_backing_touched(const struct memory_backing *backing, uint64_t first, uint64_t count,
                             bool *touched)
 {
-    const uint64_t begin = first << MEMORY_PAGE_SHIFT, end = begin + ((uint64_t)count << MEMORY_PAGE_SHIFT);
-    uint64_t entries[512];
+    const uint64_t begin = first << MEMORY_PAGE_SHIFT, end = begin + (count << MEMORY_PAGE_SHIFT);
+    uint64_t entries[4096];
     int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    for (unsigned done = 0, some; done < count; done += some) {
+    for (uint64_t done = 0, some; done < count; done += some) {
         some = MIN(count - done, ARRAY_SIZE(entries));
         const uint64_t page = (uintptr_t)backing->host / MEMORY_PAGE_SIZE + first + done;
         const size_t size = some * sizeof entries[0];
         const bool known =
             fd >= 0 && pread(fd, entries, size, (off_t)(page * sizeof entries[0])) == (ssize_t)size;
-        for (unsigned i = 0; i < some; i++)
+        for (uint64_t i = 0; i < some; i++)
             touched[done + i] = !known || (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
     }
     if (fd >= 0)

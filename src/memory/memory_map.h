@@ -113,7 +113,7 @@ void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uin
 int memory_backing_merge(struct memory_backing *backing, bool on, struct error *error);
 /* Of `count` pages from number `first` on, whether they can be anything but zeros: those that were never
  * touched are not. */
-void memory_backing_touched(const struct memory_backing *backing, uint64_t first, unsigned count,
+void memory_backing_touched(const struct memory_backing *backing, uint64_t first, uint64_t count,
                             bool *touched);
 
 enum memory_kind {
