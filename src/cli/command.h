@@ -76,10 +76,10 @@ int command_parse_words(const struct command *command, int count, char **words, 
 int command_run(const struct command *command, int argument_count, char **arguments);
 
 extern const struct command command_run_domain, command_create, command_start, command_stop, command_restart,
-    command_kill, command_pause, command_resume, command_save, command_restore, command_fork, command_wait,
-    command_rm, command_rename, command_ps, command_inspect, command_logs, command_events, command_stats,
-    command_top, command_update, command_attach, command_console, command_exec, command_cp, command_network,
-    command_up, command_down, command_generate, command_oci, command_image, command_binfmt, command_check,
-    command_version, command_help, command_completion;
+    command_kill, command_pause, command_resume, command_save, command_restore, command_fork,
+    command_snapshot, command_wait, command_rm, command_rename, command_ps, command_inspect, command_logs,
+    command_events, command_stats, command_top, command_update, command_attach, command_console, command_exec,
+    command_cp, command_network, command_up, command_down, command_generate, command_oci, command_image,
+    command_binfmt, command_check, command_version, command_help, command_completion;
 
 #endif

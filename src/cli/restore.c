@@ -55,15 +55,6 @@ static int set_option(void *context, int index, const char *argument, struct err
     return 0;
 }
 
-static bool same_config(const struct domain_config *a, const struct domain_config *b)
-{
-    json_t *one = domain_config_json(a), *other = domain_config_json(b);
-    const bool same = one && other && json_equal(one, other);
-    json_decref(one);
-    json_decref(other);
-    return same;
-}
-
 /* The domain that was saved is still there: it is the one that goes on. Its lock is held then. */
 static int take_old(struct domain *domain, const struct state_domain *saved, struct error *error)
 {
@@ -79,7 +70,7 @@ static int take_old(struct domain *domain, const struct state_domain *saved, str
     if (code)
         return code;
     code = domain_read_config(domain, &config, error);
-    if (!code && !same_config(&config, &saved->config)) {
+    if (!code && !state_domain_same(saved, &config)) {
         code = error_set(error, -EINVAL, "the domain %s has another configuration now", domain->name);
         error_hint(error, "--name NEW makes another domain of it");
     }

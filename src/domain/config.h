@@ -22,6 +22,7 @@
 
 #define DOMAIN_DOCUMENT_MAX (1u << 20) /* bytes */
 #define DOMAIN_TEXT_MAX     8191       /* bytes of one text */
+#define DOMAIN_DISKS_MAX    16         /* of a machine */
 #define DOMAIN_WHERE_MAX    160        /* "machine.disks[12]" */
 
 struct domain_list {

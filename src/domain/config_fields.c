@@ -421,7 +421,7 @@ const struct domain_field domain_fields[] = {
      .name = "disks",
      .type = DOMAIN_LIST,
      AT(machine.disks),
-     .most = 16,
+     .most = DOMAIN_DISKS_MAX,
      .check = check_disk,
      .path = DOMAIN_PATH_THEN_COMMAS,
      .is_file = true,

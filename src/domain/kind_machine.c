@@ -24,15 +24,13 @@
 #include "machine/pc.h"
 #include "translator/translator.h"
 
-#define DISKS_MAX 16
-
 /* What a kernel is told if its user says nothing: where somebody reads its messages. */
 #define APPEND_DEFAULT "console=ttyS0"
 
 struct machine_run {
     struct machine_config machine;
     struct pc_config pc;
-    struct block_options disks[DISKS_MAX];
+    struct block_options disks[DOMAIN_DISKS_MAX];
     struct machine_nets nets;
     struct machine *running;
     struct machine_gdb *gdb;
@@ -263,7 +261,7 @@ static void machine_discard(struct domain_run *run)
     if (own->running)
         machine_free(own->running); /* which gives the terminal back */
     machine_nets_release(&own->nets);
-    for (unsigned i = 0; i < DISKS_MAX; i++)
+    for (unsigned i = 0; i < DOMAIN_DISKS_MAX; i++)
         block_options_free(&own->disks[i]);
     if (own->console >= 0)
         close(own->console);

@@ -147,7 +147,9 @@ static int save(struct saver *saver, struct error *error)
 {
     const bool keep = saver->options->keep_running, ran = runs(saver);
     int code = ask(saver, error);
-    bool waits = !code;  /* to be told what is to become of it */
+    bool waits = !code; /* to be told what is to become of it */
+    if (!code && saver->options->still)
+        code = saver->options->still(saver->options->opaque, error);
     if (!code && keep) { /* it need not wait for the host's disk */
         code = tell(saver, true, error);
         waits = false;

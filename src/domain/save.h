@@ -18,6 +18,9 @@ struct domain_save_options {
     bool keep_running;
     bool force;                                       /* replaces a file that is no saved domain */
     void (*progress)(void *opaque, unsigned percent); /* NULL: nobody wants to know */
+    /* The machine stands still, and all of it is written: what else is to be kept. A negative errno: it goes
+     * on, and there is no file. NULL: nothing. */
+    int (*still)(void *opaque, struct error *error);
     void *opaque;
 };
 

@@ -72,6 +72,15 @@ int state_domain_open(struct state_domain *saved, int fd, struct error *error)
     return code;
 }
 
+bool state_domain_same(const struct state_domain *saved, const struct domain_config *config)
+{
+    json_t *one = domain_config_json(&saved->config), *other = domain_config_json(config);
+    const bool same = one && other && json_equal(one, other);
+    json_decref(one);
+    json_decref(other);
+    return same;
+}
+
 void state_domain_free(struct state_domain *saved)
 {
     domain_config_free(&saved->config);

@@ -22,5 +22,7 @@ struct state_domain {
 /* Errors do not name the file. Free it in any case. */
 int state_domain_open(struct state_domain *saved, int fd, struct error *error);
 void state_domain_free(struct state_domain *saved);
+/* Whether it has this configuration. */
+bool state_domain_same(const struct state_domain *saved, const struct domain_config *config);
 
 #endif
