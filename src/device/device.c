@@ -244,7 +244,7 @@ static int load_fields(struct loader *loader, struct reader reader, const struct
         }
     }
     for (unsigned i = 0; i < count; i++)
-        if (!(seen >> i & 1))
+        if (!(seen >> i & 1) && !fields[i].optional)
             return error_set(loader->error, -EINVAL, "device %s: the saved state lacks field %s",
                              loader->device, fields[i].name);
     return 0;

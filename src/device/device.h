@@ -17,7 +17,7 @@
  *     FIELD := NAME, u8 kind, u32 size of an element, u32 count, then the elements:
  *         integer, bool: `size` bytes; timer: u8 armed, u64 deadline (size 9);
  *         struct (size 0): u32 bytes that follow, FIELD*
- * The fields of a struct come in any order, each exactly once.
+ * The fields of a struct come in any order, each exactly once, but for those that are optional.
  */
 #ifndef VISOR_DEVICE_DEVICE_H
 #define VISOR_DEVICE_DEVICE_H
@@ -45,6 +45,7 @@ struct device_field {
     enum device_field_kind kind;
     size_t offset, size; /* of an element, in the device's struct */
     unsigned count;
+    bool optional;                     /* what was saved before there was the field has it not: it stays */
     uint64_t limit;                    /* the largest value of an integer that may be loaded; 0: any */
     const struct device_field *fields; /* of a struct */
     unsigned field_count;
@@ -64,6 +65,18 @@ struct device_field {
         .name = #member, .kind = DEVICE_KIND_OF(DEVICE_MEMBER(type, member)[0]),                             \
         .offset = offsetof(type, member), .size = sizeof(DEVICE_MEMBER(type, member)[0]),                    \
         .count = ARRAY_SIZE(DEVICE_MEMBER(type, member))                                                     \
+    }
+#define DEVICE_LATER_FIELD(type, member)                                                                     \
+    {                                                                                                        \
+        .name = #member, .kind = DEVICE_KIND_OF(DEVICE_MEMBER(type, member)),                                \
+        .offset = offsetof(type, member), .size = sizeof(DEVICE_MEMBER(type, member)), .count = 1,           \
+        .optional = true                                                                                     \
+    }
+#define DEVICE_LATER_ARRAY(type, member)                                                                     \
+    {                                                                                                        \
+        .name = #member, .kind = DEVICE_KIND_OF(DEVICE_MEMBER(type, member)[0]),                             \
+        .offset = offsetof(type, member), .size = sizeof(DEVICE_MEMBER(type, member)[0]),                    \
+        .count = ARRAY_SIZE(DEVICE_MEMBER(type, member)), .optional = true                                   \
     }
 #define DEVICE_TIMER_FIELD(type, member)                                                                     \
     {                                                                                                        \

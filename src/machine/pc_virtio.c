@@ -175,7 +175,7 @@ static int make_net(struct pc *pc, const struct pc_config *config, const struct 
         return code;
     snprintf(name, sizeof name, "net%u", pc->net_count);
     const struct virtio_place place = place_of(pc, name);
-    struct virtio_net_options device = {.backend = net->backend};
+    struct virtio_net_options device = {.backend = net->backend, .shared = options->kind == NET_TAP};
     const char *named = config->disk_count ? config->disks[0].path : config->kernel;
     name_card(device.mac, named ? named : "", pc->net_count);
     if (options->has_mac)

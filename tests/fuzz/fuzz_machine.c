@@ -2,6 +2,8 @@
 /*
  * fuzz_machine: any bytes as a saved machine. They are refused, or the machine that was loaded is saved
  * again, and that is loaded, and saved as the same bytes. The engine keeps registers and runs nothing.
+ * Before, what is read of a file when the machine is made: its processors' model, which devices it has; and
+ * what a disk with `snapshot` had, for a disk that no device is connected to.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 
 #include "base/crc32c.h"
 #include "machine/machine_save.h"
-#include "machine/pc.h"
+#include "machine/pc_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -108,13 +110,57 @@ static void save(struct machine *machine, int fd)
     check(!state_writer_end(&writer, &error));
 }
 
-static int load(struct machine *machine, int fd)
+static int load(struct machine *machine, int fd, bool eager)
 {
-    const struct machine_load_options options = {.eager = true};
+    const struct machine_load_options options = {.eager = eager};
     struct state_reader reader;
     struct error error = ERROR_INIT;
     int code = state_reader_open(&reader, fd, &error);
     return code ? code : machine_load(machine, &reader, &options, &error);
+}
+
+static void look_at_parts(const struct machine *machine, struct state_reader *reader)
+{
+    struct x86_model model = machine->model;
+    struct buffer devices = {0};
+    struct error error = ERROR_INIT;
+    machine_load_model(&model, reader, &error);
+    if (!machine_load_devices(&devices, reader, &error)) {
+        devices_saved(devices.data, devices.size, "balloon");
+        devices_saved(devices.data, devices.size, "nothing");
+    }
+    buffer_free(&devices);
+}
+
+/* All of what was kept can be read from where it was left to be. */
+static void look_at_disk(struct machine *machine, struct state_reader *reader, bool eager)
+{
+    enum { SIZE = 64 << 10 };
+    static uint8_t bytes[SIZE];
+    static char path[64];
+    struct pc *pc = machine->board;
+    struct pc_disk disk = {.name = "disk0"};
+    const struct block_options options = {
+        .path = path, .snapshot = true, .raw = true, .io = BLOCK_IO_THREADS};
+    struct buffer list = {0};
+    struct error error = ERROR_INIT;
+    const bool has = !state_read(reader, "disk0", 1, NULL, &list, &error);
+    buffer_free(&list);
+    if (!has)
+        return;
+    if (!path[0]) {
+        const int fd = memfd_create("disk", MFD_CLOEXEC);
+        check(fd >= 0 && !ftruncate(fd, SIZE));
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    }
+    check(!block_open(&disk.backend, &options, machine->loop, &error));
+    pc->disks = &disk;
+    pc->disk_count = 1;
+    if (!pc_restore(machine, reader, eager, &error))
+        check(!block_read_now(disk.backend, 0, bytes, SIZE));
+    pc->disks = NULL;
+    pc->disk_count = 0;
+    block_close(disk.backend);
 }
 
 static uint32_t integer_at(const uint8_t *data, size_t at, unsigned bytes)
@@ -166,11 +212,18 @@ static void look(struct machine *machine, int given, const uint8_t *data, size_t
         first = memfd_create("first", MFD_CLOEXEC);
         second = memfd_create("second", MFD_CLOEXEC);
     }
+    const bool eager = size & 1;
+    struct state_reader reader;
+    struct error error = ERROR_INIT;
     put(given, data, size);
-    if (load(machine, given))
+    if (!state_reader_open(&reader, given, &error)) {
+        look_at_parts(machine, &reader);
+        look_at_disk(machine, &reader, eager);
+    }
+    if (load(machine, given, eager))
         return;
     save(machine, first);
-    check(!load(machine, first));
+    check(!load(machine, first, true));
     save(machine, second);
     check_same(first, second);
 }

@@ -51,6 +51,10 @@ static void backend_offloads(struct net_backend *unused, unsigned value)
 static const struct net_ops backend_ops = {backend_send, backend_flush, backend_ready, backend_offloads,
                                            NULL};
 
+/* Of the card. */
+static uint8_t last_byte = 3;
+static bool shares;
+
 static int set_up(void **state)
 {
     struct error error = ERROR_INIT;
@@ -63,7 +67,8 @@ static int set_up(void **state)
         backend.mtu = 9000;
     }
     struct virtio_place where = place("net0");
-    struct virtio_net_options options = {.backend = &backend, .mac = {0x52, 0x54, 0, 1, 2, 3}};
+    struct virtio_net_options options = {
+        .backend = &backend, .mac = {0x52, 0x54, 0, 1, 2, last_byte}, .shared = shares};
     assert_int_equal(virtio_net_new(&card, &where, &options, &error), 0);
     machine_power_on();
     return 0;
@@ -257,6 +262,47 @@ static void test_commands(void **state)
     assert_true(driver_is_broken(driver));
 }
 
+/* The copy of a machine on a shared network has no link while its guest uses the first one's address. */
+static void test_another_card(void **state)
+{
+    struct error error = ERROR_INIT;
+    struct buffer saved = {0};
+    const struct buffer_part parts[] = {{DATA, 12, false}, {DATA + 0x100, 60, false}};
+    for (unsigned shared = 0; shared < 2; shared++) {
+        shares = shared;
+        tear_down(state);
+        last_byte = 3;
+        set_up(state);
+        driver_begin(driver, 1, 3, 0);
+        devices_save(&devices, &saved);
+        tear_down(state);
+        last_byte = 4;
+        set_up(state);
+        frames = 0;
+        assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), 0);
+        saved.size = 0;
+        virtio_net_announce(card);
+        assert_int_equal(get(driver->structures[4] + 4, 2), 0x0302); /* the one that it knows */
+        assert_int_equal(get(driver->structures[4] + 6, 2) & 1, !shared);
+        driver_put(driver, 1, parts, 2);
+        driver_kick(driver, 1);
+        assert_int_equal(frames, !shared);
+        devices_save(&devices, &saved); /* and so on, for the copy that goes on */
+        assert_int_equal(devices_load(&devices, saved.data, saved.size, &error), 0);
+        saved.size = 0;
+        assert_int_equal(get(driver->structures[4] + 6, 2) & 1, !shared);
+        memory_write(&map, DATA + 0x10, "\x52\x54\0\1\2\4", 6);
+        assert_int_equal(command(1, 1, 6), 0);
+        assert_int_equal(get(driver->structures[4] + 6, 2) & 1, 1);
+        driver_put(driver, 1, parts, 2);
+        driver_kick(driver, 1);
+        assert_int_equal(frames, 2 - shared);
+    }
+    shares = false;
+    last_byte = 3;
+    buffer_free(&saved);
+}
+
 static void test_offloads(void **state)
 {
     (void)state;
@@ -292,8 +338,8 @@ static void test_offloads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_identity),   TEST(test_send),     TEST(test_receive),
-        TEST(test_one_buffer), TEST(test_commands), OTHER(test_offloads),
+        TEST(test_identity), TEST(test_send),         TEST(test_receive),   TEST(test_one_buffer),
+        TEST(test_commands), TEST(test_another_card), OTHER(test_offloads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,6 +52,9 @@ struct virtio_net {
     struct virtio_device virtio;
     struct net_backend *backend;
     struct net_client client;
+    bool shared;
+    uint8_t card[6]; /* its address, which the guest finds when it begins */
+    bool held;       /* the guest uses another one's: it has no link */
     struct virtio_net_statistics statistics;
     struct virtio_chain chain, first; /* what a function is at; the first of several buffers for one frame */
     uint8_t header[NET_HEADER_SIZE];
@@ -60,6 +63,8 @@ struct virtio_net {
 
 static const struct device_field net_fields[] = {
     DEVICE_PART(struct virtio_net, virtio, virtio_device_fields),
+    DEVICE_LATER_ARRAY(struct virtio_net, card),
+    DEVICE_LATER_FIELD(struct virtio_net, held),
 };
 
 static const struct {
@@ -117,7 +122,7 @@ static void send_frames(struct virtio_net *net)
             virtio_break(device, "a frame has no header");
             break;
         }
-        const bool fits = net->chain.out_size <= NET_FRAME_MAX && count > 1;
+        const bool fits = net->chain.out_size <= NET_FRAME_MAX && count > 1 && !net->held;
         if (fits && !net->backend->ops->send(net->backend, net->frame, count, net->chain.out_size)) {
             virtio_unpop(device, SEND, 1);
             break;
@@ -200,7 +205,7 @@ static bool client_receive(void *opaque, const struct iovec *iov, unsigned count
 {
     struct virtio_net *net = opaque;
     struct virtio_device *device = &net->virtio;
-    if (!virtio_running(device) || !device->queues[RECEIVE].enabled || size < NET_HEADER_SIZE)
+    if (!virtio_running(device) || !device->queues[RECEIVE].enabled || size < NET_HEADER_SIZE || net->held)
         return true;
     if (fill_chains(net, (struct position){iov, count, 0}, size)) {
         virtio_publish(device, RECEIVE);
@@ -212,7 +217,14 @@ static bool client_receive(void *opaque, const struct iovec *iov, unsigned count
 
 static bool set_mac(struct virtio_net *net)
 {
-    return virtio_copy_out(&net->chain, 2, &net->virtio.config[CONFIG_MAC], 6) == 6;
+    uint8_t *used = &net->virtio.config[CONFIG_MAC];
+    if (virtio_copy_out(&net->chain, 2, used, 6) != 6)
+        return false;
+    if (net->held && memcmp(used, net->card, 6) == 0) {
+        net->held = false;
+        virtio_net_link_changed(net);
+    }
+    return true;
 }
 
 /* Frames are not filtered: what arrives is meant for this card, and the guest looks again. */
@@ -267,6 +279,8 @@ static bool net_forget(struct virtio_device *device)
     struct virtio_net *net = (struct virtio_net *)device;
     if (net->backend->ops->set_offloads)
         net->backend->ops->set_offloads(net->backend, 0);
+    net->held = false; /* it finds the card's address */
+    device->initial[CONFIG_STATUS] = net->backend->link_up ? STATUS_LINK_UP : 0;
     return true;
 }
 
@@ -277,7 +291,7 @@ const struct virtio_net_statistics *virtio_net_statistics(const struct virtio_ne
 
 void virtio_net_link_changed(struct virtio_net *net)
 {
-    uint8_t status = net->backend->link_up ? STATUS_LINK_UP : 0;
+    uint8_t status = net->backend->link_up && !net->held ? STATUS_LINK_UP : 0;
     status |= net->virtio.config[CONFIG_STATUS] & STATUS_ANNOUNCE;
     virtio_config_update(&net->virtio, CONFIG_STATUS, &status, 1);
     net->virtio.initial[CONFIG_STATUS] &= (uint8_t)~STATUS_ANNOUNCE;
@@ -290,7 +304,9 @@ static void client_link_changed(void *opaque)
 
 void virtio_net_announce(struct virtio_net *net)
 {
-    if (!virtio_has(&net->virtio, F_ANNOUNCE) || !virtio_running(&net->virtio))
+    if (net->held)
+        virtio_net_link_changed(net);
+    if (net->held || !virtio_has(&net->virtio, F_ANNOUNCE) || !virtio_running(&net->virtio))
         return;
     net->virtio.config[CONFIG_STATUS] |= STATUS_ANNOUNCE;
     virtio_config_changed(&net->virtio);
@@ -308,6 +324,12 @@ static int net_loaded(void *opaque, struct error *error)
     int code = virtio_loaded(&net->virtio, error);
     if (!code)
         set_offloads(net);
+    const uint8_t *own = &net->virtio.initial[CONFIG_MAC], *used = &net->virtio.config[CONFIG_MAC];
+    if (net->shared &&
+        memcmp(net->card, own, 6) != 0) /* with an address of its own choice a guest keeps it */
+        net->held = net->held || memcmp(used, net->card, 6) == 0;
+    net->held = net->held && memcmp(used, own, 6) != 0;
+    memcpy(net->card, own, 6);
     return code;
 }
 
@@ -345,6 +367,8 @@ int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
         return error_set(error, -ENOMEM, "no memory for device \"%s\"", place->name);
     uint8_t config[CONFIG_SIZE] = {0};
     net->backend = options->backend;
+    net->shared = options->shared;
+    memcpy(net->card, options->mac, 6);
     memcpy(&config[CONFIG_MAC], options->mac, 6);
     config[CONFIG_STATUS] = net->backend->link_up ? STATUS_LINK_UP : 0;
     config[CONFIG_MTU] = (uint8_t)net->backend->mtu;
