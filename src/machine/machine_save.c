@@ -9,6 +9,8 @@
 #include "base/macros.h"
 #include "machine/machine_memory.h"
 
+#define MODEL_END 3 /* bytes of a saved model behind its features */
+
 #define NOT_SUCH "the saved machine is not such a one: "
 
 /* -- what must be the same ------------------------------------------------------------------------------- */
@@ -40,7 +42,8 @@ static int load_model(struct x86_model *model, struct reader *reader)
     model->family = (unsigned)reader_take_integer(&saved, 4);
     model->model = (unsigned)reader_take_integer(&saved, 4);
     model->stepping = (unsigned)reader_take_integer(&saved, 4);
-    for (unsigned i = 0; i < ARRAY_SIZE(model->features); i++)
+    /* A machine that was saved when there were fewer words of features has none of the others'. */
+    for (unsigned i = 0; i < ARRAY_SIZE(model->features) && saved.left > MODEL_END; i++)
         model->features[i] = (uint32_t)reader_take_integer(&saved, 4);
     model->physical_bits = (uint8_t)reader_take_integer(&saved, 1);
     model->linear_bits = (uint8_t)reader_take_integer(&saved, 1);

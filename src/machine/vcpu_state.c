@@ -78,6 +78,8 @@ static const struct device_field state_fields[] = {
     ARRAY(mtrr_base),
     ARRAY(mtrr_mask),
     LIMITED(interrupt_shadow, X86_SHADOW_STACK),
+    FIELD(pv_time),
+    FIELD(pv_wall),
 };
 
 static const struct device_field vcpu_fields[] = {
@@ -111,7 +113,7 @@ static int vcpu_loaded(void *opaque, struct error *error)
 
 const struct device_type machine_vcpu_type = {
     .name = "x86-vcpu",
-    .version = 1,
+    .version = 2,
     .fields = vcpu_fields,
     .field_count = ARRAY_SIZE(vcpu_fields),
     .loaded = vcpu_loaded,

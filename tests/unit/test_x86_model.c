@@ -94,6 +94,14 @@ static void test_cpuid(void **state)
     cpuid("x86-64-v2", 1, 0x15, 0); /* the TSC counts nanoseconds */
     assert_int_equal((uint64_t)out[2] * out[1] / out[0], 1000000000);
     cpuid("x86-64-v2", 1, 0x40000000, 0);
+    assert_int_equal(out[0], 0x40000001);
+    assert_memory_equal(&out[1], "KVMKVMKVM\0\0\0", 12);
+    cpuid("x86-64-v2", 1, 0x40000001, 0);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 24);
+    cpuid("x86-64-v2", 1, 0x40000100, 0);
+    assert_int_equal(out[0], 0x40000100);
+    assert_memory_equal(&out[1], "visor visor ", 12);
+    cpuid("x86-64-v2,-kvmclock", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000000);
     assert_memory_equal(&out[1], "visor visor ", 12);
     cpuid("x86-64-v2,-hypervisor", 1, 0x40000000, 0);
@@ -192,6 +200,7 @@ static const struct brings {
     {.feature = X86_FEATURE_LAHF_LM, .code = {0x9f}},
     {.feature = X86_FEATURE_PREFETCHW, .nothing = true},
     {.feature = X86_FEATURE_INVARIANT_TSC, .nothing = true},
+    {.feature = X86_FEATURE_KVMCLOCK, .nothing = true}, /* the engines': test_pvclock */
 };
 
 /* Lifted, or left to the emulator, which does not say that it is undefined either. */

@@ -8,6 +8,10 @@
 
 enum {
     LEAF_HYPERVISOR = 0x40000000,
+    LEAF_KVM_FEATURES = 0x40000001,
+    LEAF_HYPERVISOR_OWN = 0x40000100, /* where there is an interface of KVM's */
+    KVM_CLOCK_OLD = 1 << 0,
+    KVM_CLOCK_STABLE = 1 << 24,
     XSAVE_AREA = 512 + 64, /* x87 and SSE */
     CRYSTAL_MHZ = 1000,    /* of the local APIC's timer, which counts nanoseconds, as the TSC does mostly */
 };
@@ -15,6 +19,7 @@ enum {
 #define LEAF_EXTENDED_LAST 0x80000008
 
 static const char hypervisor_signature[12] = {'v', 'i', 's', 'o', 'r', ' ', 'v', 'i', 's', 'o', 'r', ' '};
+static const char kvm_signature[12] = {'K', 'V', 'M', 'K', 'V', 'M', 'K', 'V', 'M'};
 
 /* How many bits number `count` things. */
 static unsigned bits_for(unsigned count)
@@ -162,14 +167,33 @@ static void extended(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
     }
 }
 
+/* Guests look for KVM's interface by its signature, at the first of these leaves or 100h further on. */
+static bool hypervisor(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
+{
+    const uint32_t features = m->features[X86_FEATURES_KVM_EAX];
+    if (!x86_has(m, X86_FEATURE_HYPERVISOR))
+        return false;
+    if (features && leaf == LEAF_HYPERVISOR) {
+        out[0] = LEAF_KVM_FEATURES;
+        memcpy(&out[1], kvm_signature, sizeof kvm_signature);
+    } else if (features && leaf == LEAF_KVM_FEATURES) {
+        out[0] = features | (x86_has(m, X86_FEATURE_KVMCLOCK) ? KVM_CLOCK_OLD | KVM_CLOCK_STABLE : 0);
+    } else if (leaf == (features ? LEAF_HYPERVISOR_OWN : LEAF_HYPERVISOR)) {
+        out[0] = leaf;
+        memcpy(&out[1], hypervisor_signature, sizeof hypervisor_signature);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
                const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 4 * sizeof *out);
-    if (leaf == LEAF_HYPERVISOR && x86_has(model, X86_FEATURE_HYPERVISOR)) {
-        out[0] = LEAF_HYPERVISOR;
-        memcpy(&out[1], hypervisor_signature, sizeof hypervisor_signature);
-    } else if (leaf >= LEAF_EXTENDED && leaf <= LEAF_EXTENDED_LAST && x86_has(model, X86_FEATURE_CMOV)) {
+    if (hypervisor(model, leaf, out))
+        return;
+    if (leaf >= LEAF_EXTENDED && leaf <= LEAF_EXTENDED_LAST && x86_has(model, X86_FEATURE_CMOV)) {
         extended(model, leaf, out);
     } else {
         /* Beyond the last one Intel's processors answer as that. */

@@ -24,6 +24,7 @@ enum x86_feature_word {
     X86_FEATURES_EXT_EDX, /* 80000001h */
     X86_FEATURES_EXT_ECX,
     X86_FEATURES_INVARIANT_EDX, /* 80000007h */
+    X86_FEATURES_KVM_EAX,       /* 40000001h: what KVM offers its guests, and every engine does */
     X86_FEATURE_WORD_COUNT,
 };
 

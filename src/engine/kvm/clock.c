@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/macros.h"
 #include "engine/kvm/private.h"
 
 #define APART_MOST UINT64_C(1000000) /* ticks */
@@ -110,12 +111,17 @@ void kvm_clock_tell(struct engine_vcpu *v)
     lapic_set_tsc_offset(v->lapic, guest_tsc(v) - clock);
 }
 
-void kvm_clock_start(struct engine_vcpu *v)
+uint64_t kvm_clock_own(const struct engine_vcpu *v)
+{
+    return v->vm->offsets_tsc ? v->state.tsc_offset : 0;
+}
+
+/* The counter is the machine's clock, for the first vCPU; the others' as the first one's. */
+static void follow(struct engine_vcpu *v)
 {
     struct engine_vm *vm = v->vm;
     if (!vm->offsets_tsc)
         return;
-    pthread_mutex_lock(&vm->tsc_lock);
     const uint64_t clock = clock_of(vm), host = guest_tsc(v) - v->tsc_applied;
     const int64_t apart = (int64_t)(clock - (host + vm->tsc_base));
     if (apart > (int64_t)APART_MOST || apart < -(int64_t)APART_MOST) {
@@ -124,6 +130,34 @@ void kvm_clock_start(struct engine_vcpu *v)
             vm->tsc_base += vm->tsc_last - clock;
     }
     kvm_clock_apply(v);
+}
+
+static void publish(struct engine_vcpu *v)
+{
+    pvclock_publish(&v->vm->pvclock, &v->state, kvm_clock_own(v), true);
+}
+
+/* What guests are told of the counter begins anew, no earlier than where it was. */
+static void begin_pvclock(struct engine_vm *vm)
+{
+    struct engine_vcpu *first = atomic_load(&vm->vcpus[0]);
+    if (!first)
+        return;
+    vm->pvclock = (struct pvclock){
+        .model = &vm->model,
+        .memory = vm->machine.memory,
+        .clock = &vm->machine.clock,
+        .base = {guest_tsc(first) - kvm_clock_own(first),
+                 MAX(clock_now(&vm->machine.clock), vm->pvclock_last)},
+    };
+    kvm_for_all(vm, publish);
+}
+
+void kvm_clock_begin(struct engine_vm *vm)
+{
+    pthread_mutex_lock(&vm->tsc_lock);
+    kvm_for_all(vm, follow);
+    begin_pvclock(vm);
     pthread_mutex_unlock(&vm->tsc_lock);
 }
 
@@ -131,8 +165,9 @@ void kvm_clock_stop(struct engine_vcpu *v)
 {
     struct engine_vm *vm = v->vm;
     pthread_mutex_lock(&vm->tsc_lock);
-    const uint64_t tsc = kvm_clock_tsc(v);
+    const uint64_t tsc = guest_tsc(v) - kvm_clock_own(v);
     if ((int64_t)(tsc - vm->tsc_last) > 0)
         vm->tsc_last = tsc;
+    vm->pvclock_last = MAX(vm->pvclock_last, pvclock_time(&vm->pvclock, tsc));
     pthread_mutex_unlock(&vm->tsc_lock);
 }

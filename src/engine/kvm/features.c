@@ -64,6 +64,10 @@ int kvm_set_cpuid(struct engine_vcpu *v, struct error *error)
             add(cpuid, v, leaf, i, count > 0);
     }
     add(cpuid, v, HYPERVISOR, 0, false);
+    if (v->vm->model.features[X86_FEATURES_KVM_EAX]) {
+        add(cpuid, v, HYPERVISOR + 1, 0, false);
+        add(cpuid, v, HYPERVISOR + 0x100, 0, false);
+    }
     for (uint32_t i = 0; i < EXTENDED_COUNT; i++)
         add(cpuid, v, extended + i, 0, false);
     if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0)
@@ -86,6 +90,7 @@ static const struct {
     [X86_FEATURES_EXT_EDX] = {0x80000001, 0, 3},
     [X86_FEATURES_EXT_ECX] = {0x80000001, 0, 2},
     [X86_FEATURES_INVARIANT_EDX] = {0x80000007, 0, 3},
+    [X86_FEATURES_KVM_EAX] = {0x40000001, 0, 0},
 };
 
 /* Those that are visor's doing under this engine, too. */
@@ -103,7 +108,8 @@ static bool is_ours(unsigned feature)
     case X86_FEATURE_HYPERVISOR:
     case X86_FEATURE_TSC_ADJUST:
     case X86_FEATURE_INVARIANT_TSC:
-    case X86_FEATURE_ARCH_CAPABILITIES: return true;
+    case X86_FEATURE_ARCH_CAPABILITIES:
+    case X86_FEATURE_KVMCLOCK: return true;
     default: return false;
     }
 }

@@ -183,7 +183,6 @@ static void lend(struct engine_vcpu *v)
     struct lapic_image image;
     if (lapic_has_events(v->lapic))
         kvm_arrive(v);
-    kvm_clock_start(v);
     kvm_clock_tell(v);
     lapic_lend(v->lapic, &image);
     registers_set(v, &image);
@@ -206,41 +205,24 @@ static void take_back(struct engine_vcpu *v)
     lapic_return(v->lapic, &image);
 }
 
-static void for_all(struct engine_vm *vm, void (*function)(struct engine_vcpu *v))
-{
-    for (unsigned i = 0; i < vm->machine.vcpu_count; i++) {
-        struct engine_vcpu *v = atomic_load(&vm->vcpus[i]);
-        if (v)
-            function(v);
-    }
-}
-
-void kvm_irqchip_enter(struct engine_vm *vm)
+void kvm_irqchip_begin(struct engine_vm *vm)
 {
     if (!vm->split)
         return;
-    pthread_mutex_lock(vm->machine.lock); /* the loop's thread may be about a local APIC's timer */
     pthread_mutex_lock(&vm->lend_lock);
-    if (!vm->running++) {
-        for_all(vm, lend);
-        vm->lent = true;
-    }
+    kvm_for_all(vm, lend);
+    vm->lent = true;
     pthread_mutex_unlock(&vm->lend_lock);
-    pthread_mutex_unlock(vm->machine.lock);
 }
 
-void kvm_irqchip_leave(struct engine_vm *vm)
+void kvm_irqchip_end(struct engine_vm *vm)
 {
     if (!vm->split)
         return;
-    pthread_mutex_lock(vm->machine.lock);
     pthread_mutex_lock(&vm->lend_lock);
-    if (!--vm->running) {
-        for_all(vm, take_back);
-        vm->lent = false;
-    }
+    kvm_for_all(vm, take_back);
+    vm->lent = false;
     pthread_mutex_unlock(&vm->lend_lock);
-    pthread_mutex_unlock(vm->machine.lock);
 }
 
 /* -- while it runs --------------------------------------------------------------------------------------- */

@@ -91,6 +91,8 @@ int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value)
 bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
+    if (pvclock_msr_read(&v->vm->pvclock, &v->state, msr, value))
+        return true;
     if (v->vm->split)
         return kernel_msr(v, KVM_GET_MSRS, msr, value);
     return lapic_msr_read(v->lapic, msr, value);
@@ -113,6 +115,11 @@ bool kvm_msr_base_changed(struct engine_vcpu *v)
 bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
 {
     struct engine_vcpu *v = opaque;
+    pthread_mutex_lock(v->vm->machine.lock);
+    const bool of_clock = pvclock_msr_write(&v->vm->pvclock, &v->state, kvm_clock_own(v), msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    if (of_clock)
+        return true;
     if (v->vm->split)
         return kernel_msr(v, KVM_SET_MSRS, msr, &value);
     if (msr == MSR_TSC_DEADLINE)
@@ -141,4 +148,7 @@ void kvm_msr_write(struct engine_vcpu *v)
         return;
     kvm_clock_apply(v);
     kvm_clock_tell(v);
+    pthread_mutex_lock(v->vm->machine.lock);
+    pvclock_publish(&v->vm->pvclock, &v->state, kvm_clock_own(v), false);
+    pthread_mutex_unlock(v->vm->machine.lock);
 }

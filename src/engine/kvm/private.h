@@ -15,6 +15,7 @@
 #include "engine/doorbell.h"
 #include "engine/engine.h"
 #include "engine/kvm/route.h"
+#include "engine/pvclock.h"
 
 enum kvm_request {
     KVM_REQUEST_STOP = 1 << 0,
@@ -65,11 +66,14 @@ struct engine_vm {
     _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
     _Atomic bool clearing;   /* somebody, with the machine's lock, waits for it to be 0 */
 
+    struct pvclock pvclock; /* of guests: what the counter means */
+    uint64_t pvclock_last;  /* no guest has seen a later time */
+    unsigned running;       /* vCPUs in vcpu_run(); under the machine's lock */
+
     /* Local APICs in the kernel, see irqchip.c. */
     bool split;
     struct lapic_bus *bus;     /* NULL: they are visor's */
     pthread_mutex_t lend_lock; /* inside the machine's lock */
-    unsigned running;          /* vCPUs in vcpu_run() */
     bool lent;                 /* the kernel has the registers */
     struct kvm_routes routes;
 
@@ -153,9 +157,9 @@ int kvm_failed(struct engine_vcpu *v, const char *what);
 /* Sets vm->split, if the host can. */
 int kvm_irqchip_init(struct engine_vm *vm, struct error *error);
 void kvm_irqchip_free(struct engine_vm *vm);
-/* On a vCPU's thread, when it begins to run and when it stops. */
-void kvm_irqchip_enter(struct engine_vm *vm);
-void kvm_irqchip_leave(struct engine_vm *vm);
+/* While no vCPU runs, under the machine's lock: before the first one does, and after the last. */
+void kvm_irqchip_begin(struct engine_vm *vm);
+void kvm_irqchip_end(struct engine_vm *vm);
 /* Before it stops, until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
 int kvm_irqchip_drain(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
@@ -165,13 +169,17 @@ int kvm_irqchip_offer(struct engine_vcpu *v);
 /* -- clock.c --------------------------------------------------------------------------------------------- */
 
 int kvm_clock_init(struct engine_vm *vm, struct engine_vcpu *v, struct error *error);
-/* Before it runs: the counter is the machine's clock again. After it has run: it has seen this much. */
-void kvm_clock_start(struct engine_vcpu *v);
+/* While no vCPU runs, under the machine's lock, before one does: the counters are the machine's clock again.
+ */
+void kvm_clock_begin(struct engine_vm *vm);
+/* After it has run: it has seen this much. */
 void kvm_clock_stop(struct engine_vcpu *v);
 /* The guest has written its offset. Where the host cannot add one, it stays what it is. */
 void kvm_clock_apply(struct engine_vcpu *v);
 /* Tells the local APIC what the counter is now. */
 void kvm_clock_tell(struct engine_vcpu *v);
+/* What the vCPU's counter has beyond the others'. */
+uint64_t kvm_clock_own(const struct engine_vcpu *v);
 /* For who looks at the state: its offset where that is not ours to set. */
 void kvm_clock_show(struct engine_vcpu *v);
 /* The counter without the guest's own offset. */
@@ -223,6 +231,7 @@ static inline bool kvm_debug_on(const struct engine_vcpu *v)
 /* -- run.c ----------------------------------------------------------------------------------------------- */
 
 enum engine_exit kvm_vcpu_run(struct engine_vcpu *v);
+void kvm_for_all(struct engine_vm *vm, void (*function)(struct engine_vcpu *v));
 int kvm_kick_signal(void);
 /* What came to the local APIC while it was visor's: INIT, SIPI, NMI. 0, or a negative errno, reported. */
 int kvm_arrive(struct engine_vcpu *v);

@@ -83,17 +83,19 @@ static int make_substitute(struct engine_vcpu *v)
  * writes it is arch/x86's above. */
 static enum engine_exit step(struct engine_vcpu *v)
 {
-    const uint64_t offset = v->state.tsc_offset;
+    const uint64_t offset = v->state.tsc_offset, pv_time = v->state.pv_time;
     sigset_t mask;
     if (!v->substitute && make_substitute(v) < 0)
         return ENGINE_FAILED;
     v->state.tsc_offset = v->lapic->tsc_offset;
+    v->state.pv_time = 0; /* the guest is told of this engine's counter */
     engine_translate.vcpu_set_state(v->substitute, &v->state);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     const enum engine_exit exit = engine_translate.vcpu_run(v->substitute);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     engine_translate.vcpu_get_state(v->substitute, &v->state);
     v->state.tsc_offset = offset;
+    v->state.pv_time = pv_time;
     return exit;
 }
 

@@ -336,16 +336,44 @@ static enum engine_exit loop(struct engine_vcpu *v)
     }
 }
 
+void kvm_for_all(struct engine_vm *vm, void (*function)(struct engine_vcpu *v))
+{
+    for (unsigned i = 0; i < vm->machine.vcpu_count; i++) {
+        struct engine_vcpu *v = atomic_load(&vm->vcpus[i]);
+        if (v)
+            function(v);
+    }
+}
+
+/* What all vCPUs have in common is set by the first that begins to run, and looked after by the last that
+ * stops. */
+static void begin(struct engine_vm *vm)
+{
+    pthread_mutex_lock(vm->machine.lock);
+    if (!vm->running++) {
+        kvm_clock_begin(vm);
+        kvm_irqchip_begin(vm);
+    }
+    pthread_mutex_unlock(vm->machine.lock);
+}
+
+static void end(struct engine_vm *vm)
+{
+    pthread_mutex_lock(vm->machine.lock);
+    if (!--vm->running)
+        kvm_irqchip_end(vm);
+    pthread_mutex_unlock(vm->machine.lock);
+}
+
 enum engine_exit kvm_vcpu_run(struct engine_vcpu *v)
 {
     attach(v);
     memory_reader_wake(v->vm->machine.memory, &v->reader);
     v->debug_hit = NULL;
-    kvm_clock_start(v);
-    kvm_irqchip_enter(v->vm);
+    begin(v->vm);
     const enum engine_exit exit = v->failed ? ENGINE_FAILED : loop(v);
-    kvm_irqchip_leave(v->vm);
     kvm_clock_stop(v);
+    end(v->vm);
     memory_reader_sleep(&v->reader);
     current = NULL;
     return exit;

@@ -286,7 +286,10 @@ static enum outcome emulate(struct engine_vcpu *v, unsigned length)
     case X86_EMULATED: break;
     }
     note_instruction(v, code, length);
-    tell_tsc(v);
+    if (v->lapic->tsc_offset != s->tsc_offset) {
+        tell_tsc(v);
+        engine_publish_clock(v, false);
+    }
     v->blocked = s->interrupt_shadow == X86_SHADOW_STACK;
     from_state(v);
     return COMPLETED;
@@ -434,6 +437,7 @@ enum engine_exit engine_run(struct engine_vcpu *v)
     memory_reader_wake(v->vm->machine.memory, &v->reader);
     enum engine_exit exit;
     v->debug_hit = NULL;
+    engine_publish_clock(v, true);
     for (;;) {
         doorbell_listen(&v->bell);
         if (UNLIKELY(atomic_load(&v->requests)) && serve_requests(v)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "engine/pvclock.h"
 #include "engine/translate/private.h"
 #include "translator/host/host.h"
 
@@ -29,16 +30,44 @@ static void port_write(void *opaque, uint16_t port, unsigned size, uint32_t valu
     pthread_mutex_unlock(v->vm->machine.lock);
 }
 
+/* Counters are the machine's clock. */
+static struct pvclock pvclock_of(const struct engine_vcpu *v)
+{
+    const struct engine_machine *m = &v->vm->machine;
+    return (struct pvclock){.model = m->model, .memory = m->memory, .clock = &m->clock};
+}
+
+void engine_publish_clock(struct engine_vcpu *v, bool stopped)
+{
+    const struct x86_state *s = engine_state(v);
+    const struct pvclock clock = pvclock_of(v);
+    if (!s->pv_time)
+        return;
+    pthread_mutex_lock(v->vm->machine.lock);
+    pvclock_publish(&clock, s, s->tsc_offset, stopped);
+    pthread_mutex_unlock(v->vm->machine.lock);
+}
+
 static bool msr_read(void *opaque, uint32_t msr, uint64_t *value)
 {
-    const struct engine_vcpu *v = opaque;
+    struct engine_vcpu *v = opaque;
+    const struct pvclock clock = pvclock_of(v);
+    if (pvclock_msr_read(&clock, engine_state(v), msr, value))
+        return true;
     return lapic_msr_read(v->lapic, msr, value);
 }
 
 static bool msr_write(void *opaque, uint32_t msr, uint64_t value)
 {
     struct engine_vcpu *v = opaque;
+    const struct pvclock clock = pvclock_of(v);
     uint64_t before, after;
+    pthread_mutex_lock(v->vm->machine.lock);
+    const bool of_clock =
+        pvclock_msr_write(&clock, engine_state(v), engine_state(v)->tsc_offset, msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    if (of_clock)
+        return true;
     const bool had = lapic_page(v->lapic, &before);
     if (!lapic_msr_write(v->lapic, msr, value))
         return false;
