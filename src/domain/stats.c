@@ -41,6 +41,12 @@ json_t *domain_stats_json(const struct domain_stats *stats)
         if (amount->known)
             failed |= json_object_set_new(object, rows[i].name, json_integer((json_int_t)amount->value));
     }
+    json_t *exits = stats->exits.count ? json_object() : NULL;
+    for (unsigned i = 0; i < stats->exits.count; i++)
+        failed |= json_object_set_new(exits, stats->exits.reasons[i].reason,
+                                      json_integer((json_int_t)stats->exits.reasons[i].value));
+    if (exits)
+        failed |= json_object_set_new(object, "exits", exits);
     if (!failed)
         return object;
     json_decref(object);

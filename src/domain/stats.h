@@ -16,6 +16,15 @@ struct domain_amount {
     uint64_t value;
 };
 
+/* How often processors left guest code, by reason. */
+struct domain_exits {
+    unsigned count;
+    struct {
+        char reason[24];
+        uint64_t value;
+    } reasons[16];
+};
+
 /* Each as far as it is known. Counters begin with the domain's run. */
 struct domain_stats {
     struct domain_amount cpu;                       /* time of processors, nanoseconds */
@@ -29,6 +38,7 @@ struct domain_stats {
     struct domain_amount net_received, net_sent;     /* bytes, by its own cards or interfaces */
     struct domain_amount block_read, block_written;  /* bytes */
     struct domain_amount processes, processes_limit; /* processes, or of containers threads */
+    struct domain_exits exits;                       /* of machines under `kvm`: of all their processors */
 };
 
 /* -ESRCH: it has come to its end meanwhile. */

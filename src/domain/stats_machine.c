@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stats_machine: what a machine uses: as the host sees its process, and its disks, cards and guest by QMP. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/macros.h"
 #include "control/qmp_client.h"
@@ -33,6 +35,28 @@ static struct domain_amount member(const json_t *object, const char *name)
     struct domain_amount amount = {.known = json_is_integer(value) && json_integer_value(value) >= 0};
     amount.value = amount.known ? (uint64_t)json_integer_value(value) : 0;
     return amount;
+}
+
+/* Sums of all processors'. */
+static void add_exits(const json_t *list, struct domain_exits *exits)
+{
+    size_t index;
+    json_t *item;
+    json_array_foreach(list, index, item)
+    {
+        const char *reason = json_string_value(json_object_get(item, "reason"));
+        const json_int_t count = json_integer_value(json_object_get(item, "count"));
+        unsigned i = 0;
+        while (reason && i < exits->count && strcmp(exits->reasons[i].reason, reason) != 0)
+            i++;
+        if (!reason || count < 0 || i == ARRAY_SIZE(exits->reasons))
+            continue;
+        if (i == exits->count) {
+            snprintf(exits->reasons[i].reason, sizeof exits->reasons[i].reason, "%s", reason);
+            exits->count++;
+        }
+        exits->reasons[i].value += (uint64_t)count;
+    }
 }
 
 /* NULL: it has refused, or does not answer any more, and so for all that follows. */
@@ -85,6 +109,9 @@ static void ask_all(struct qmp_client *client, struct domain_stats *stats)
     json_t *all = ask(client, "query-memory-size-summary", &code);
     json_t *has = ask(client, "query-balloon", &code);
     json_t *memory = ask(client, "x-query-guest-memory", &code);
+    json_t *exits = ask(client, "x-query-exits", &code);
+    add_exits(exits, &stats->exits);
+    json_decref(exits);
     if (disks) {
         stats->block_read = sum(disks, "stats", "rd_bytes");
         stats->block_written = sum(disks, "stats", "wr_bytes");

@@ -73,6 +73,13 @@ struct engine_debug {
     bool step; /* one instruction, then ENGINE_DEBUG */
 };
 
+/* How often a vCPU has left guest code for one reason. */
+struct engine_exit_count {
+    const char *reason; /* static: lower case and underscores */
+    uint64_t count;
+};
+#define ENGINE_EXITS_MOST 16
+
 struct engine {
     const char *name;
     /* It makes signals of writes by memory_signals of the memory map. Else there is no use in making any. */
@@ -107,6 +114,10 @@ struct engine {
      * debugger. -EFAULT: not mapped. */
     int (*vcpu_read)(struct engine_vcpu *vcpu, uint64_t linear, void *buffer, size_t size);
     int (*vcpu_write)(struct engine_vcpu *vcpu, uint64_t linear, const void *buffer, size_t size);
+
+    /* Since the machine began, resets included; from any thread. How many entries were filled. NULL: nothing
+     * is counted. */
+    unsigned (*vcpu_exits)(const struct engine_vcpu *vcpu, struct engine_exit_count out[ENGINE_EXITS_MOST]);
 };
 
 extern const struct engine engine_translate, engine_kvm;

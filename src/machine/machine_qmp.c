@@ -231,6 +231,23 @@ QMP_COMMAND(query_kvm)
     return 0;
 }
 
+/* Of those engines that count them. */
+QMP_COMMAND(query_exits)
+{
+    QMP_UNUSED;
+    struct machine *machine = machine_of(call);
+    *result = json_array();
+    for (unsigned i = 0; machine->engine->vcpu_exits && i < machine->vcpu_count; i++) {
+        struct engine_exit_count counts[ENGINE_EXITS_MOST];
+        const struct engine_vcpu *vcpu = machine->vcpus[i].vcpu;
+        const unsigned count = vcpu ? machine->engine->vcpu_exits(vcpu, counts) : 0;
+        for (unsigned j = 0; j < count; j++)
+            json_array_append_new(*result, json_pack("{s:i, s:s, s:I}", "cpu-index", (int)i, "reason",
+                                                     counts[j].reason, "count", (json_int_t)counts[j].count));
+    }
+    return 0;
+}
+
 QMP_COMMAND(query_target)
 {
     QMP_UNUSED;
@@ -272,6 +289,9 @@ QMP_OBJECT_OF(cpu_info, {"cpu-index", &qmp_integer, false}, {"thread-id", &qmp_i
               {"target", &qmp_string, false});
 QMP_ARRAY_OF(cpu_info);
 QMP_OBJECT_OF(kvm_info, {"enabled", &qmp_boolean, false}, {"present", &qmp_boolean, false});
+QMP_OBJECT_OF(exit_info, {"cpu-index", &qmp_integer, false}, {"reason", &qmp_string, false},
+              {"count", &qmp_integer, false});
+QMP_ARRAY_OF(exit_info);
 QMP_OBJECT_OF(target_info, {"arch", &qmp_string, false});
 QMP_OBJECT_OF(machine_info, {"name", &qmp_string, false}, {"is-default", &qmp_boolean, true},
               {"cpu-max", &qmp_integer, false}, {"hotpluggable-cpus", &qmp_boolean, false},
@@ -301,6 +321,7 @@ static const struct qmp_command commands[] = {
     {.name = "query-uuid", .returns = &uuid_info, .run = query_uuid},
     {.name = "query-cpus-fast", .returns = &cpu_info_array, .run = query_cpus_fast},
     {.name = "query-kvm", .returns = &kvm_info, .run = query_kvm},
+    {.name = "x-query-exits", .returns = &exit_info_array, .run = query_exits},
     {.name = "query-target", .returns = &target_info, .run = query_target},
     {.name = "query-machines", .returns = &machine_info_array, .run = query_machines},
     {.name = "query-memory-size-summary", .returns = &memory_info, .run = query_memory_size_summary},

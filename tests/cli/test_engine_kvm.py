@@ -228,3 +228,26 @@ def test_check_tries(kernel):
     assert KVM["verdict"] in ("yes", "partly", "no")
     if KVM["verdict"] == "partly":
         assert "it is software: an instruction takes it" in KVM["detail"]
+
+
+@needs_kvm
+@pytest.mark.parametrize("engine", ["kvm", "translate"])
+def test_exits_are_counted(store_kernel, tmp_path, engine):
+    """By reason, for each processor by QMP, of all together by visor stats; under translate nothing is."""
+    path, visor = tmp_path / "qmp", [VISOR, "--store", tmp_path / "store"]
+    options = ["--rm", "--name", "counted", "--memory", "32M", "--net", "none", "--cpus", "2", "--engine", engine, "--qmp", f"unix:{path}"]
+    machine = subprocess.Popen([*visor, "run", *options, "--kernel", store_kernel], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        assert b"READY" in machine.stdout.readline()
+        exits = Qmp(path, TIMEOUT).execute("x-query-exits")
+        (row,) = json.loads(subprocess.run([*visor, "stats", "--no-stream", "--json", "counted"], capture_output=True, check=True).stdout)
+        if engine == "translate":
+            assert exits == [] and "exits" not in row
+            return
+        ports = {entry["cpu-index"]: entry["count"] for entry in exits if entry["reason"] == "port"}
+        assert ports[0] >= len("READY") and ports[1] == 0
+        assert set(row["exits"]) == {entry["reason"] for entry in exits if entry["cpu-index"] == 1}
+        assert row["exits"]["port"] >= ports[0]
+    finally:
+        machine.kill()
+        machine.wait()

@@ -338,4 +338,5 @@ const struct engine engine_kvm = {
     .vcpu_debug_hit = vcpu_debug_hit,
     .vcpu_read = vcpu_read,
     .vcpu_write = vcpu_write,
+    .vcpu_exits = kvm_exits_list,
 };

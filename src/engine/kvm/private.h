@@ -22,6 +22,8 @@ enum kvm_request {
     KVM_REQUEST_CLEAR = 1 << 1, /* somebody waits until no vCPU is inside: see slots.c */
 };
 
+#define KVM_EXITS 48
+
 /* A piece of guest-physical memory that the kernel knows. */
 struct kvm_slot {
     uint64_t start, size; /* size 0: it is free */
@@ -41,6 +43,7 @@ struct kvm_place {
     int fd; /* -1: there is none yet */
     struct kvm_run *run;
     bool used;
+    _Atomic uint64_t exits[KVM_EXITS]; /* by reason; the last: all others */
 };
 
 struct engine_vm {
@@ -215,6 +218,16 @@ enum kvm_rescue kvm_rescue(struct engine_vcpu *v);
 /* What that has made. */
 void kvm_rescue_free(struct engine_vcpu *v);
 void kvm_rescue_vm_free(struct engine_vm *vm);
+
+/* -- exits.c --------------------------------------------------------------------------------------------- */
+
+/* On the vCPU's thread. */
+static inline void kvm_exits_count(struct engine_vcpu *v, unsigned reason)
+{
+    _Atomic uint64_t *count = &v->vm->places[v->index].exits[reason < KVM_EXITS ? reason : KVM_EXITS - 1];
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+unsigned kvm_exits_list(const struct engine_vcpu *v, struct engine_exit_count out[ENGINE_EXITS_MOST]);
 
 /* -- debug.c --------------------------------------------------------------------------------------------- */
 

@@ -134,6 +134,7 @@ static const enum outcome rescue_outcomes[] = {
 static enum outcome handle(struct engine_vcpu *v)
 {
     v->completes = false;
+    kvm_exits_count(v, v->run->exit_reason);
     switch (v->run->exit_reason) {
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
@@ -266,8 +267,10 @@ static enum outcome run_code(struct engine_vcpu *v)
         lapic_set_priority_class(v->lapic, (uint8_t)run->cr8);
     if (code == 0)
         return handle(v);
-    if (code == -EINTR || code == -EAGAIN)
+    if (code == -EINTR || code == -EAGAIN) {
+        kvm_exits_count(v, KVM_EXIT_INTR);
         return GO_ON;
+    }
     errno = -code;
     return kvm_failed(v, "run the guest"), FAILED;
 }
