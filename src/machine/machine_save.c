@@ -9,7 +9,7 @@
 #include "base/macros.h"
 #include "machine/machine_memory.h"
 
-#define MODEL_END 3 /* bytes of a saved model behind its features */
+#define KIND_VERSION 2 /* of the section that says what machine it is; 2: with KVM's features */
 
 #define NOT_SUCH "the saved machine is not such a one: "
 
@@ -42,8 +42,7 @@ static int load_model(struct x86_model *model, struct reader *reader)
     model->family = (unsigned)reader_take_integer(&saved, 4);
     model->model = (unsigned)reader_take_integer(&saved, 4);
     model->stepping = (unsigned)reader_take_integer(&saved, 4);
-    /* A machine that was saved when there were fewer words of features has none of the others'. */
-    for (unsigned i = 0; i < ARRAY_SIZE(model->features) && saved.left > MODEL_END; i++)
+    for (unsigned i = 0; i < ARRAY_SIZE(model->features); i++)
         model->features[i] = (uint32_t)reader_take_integer(&saved, 4);
     model->physical_bits = (uint8_t)reader_take_integer(&saved, 1);
     model->linear_bits = (uint8_t)reader_take_integer(&saved, 1);
@@ -60,7 +59,7 @@ struct saved_kind {
 static int read_kind(struct saved_kind *kind, struct state_reader *reader, struct error *error)
 {
     struct buffer bytes = {0};
-    int code = state_read(reader, "machine", 1, NULL, &bytes, error);
+    int code = state_read(reader, "machine", KIND_VERSION, NULL, &bytes, error);
     struct reader from = {bytes.data, bytes.size, false};
     *kind = (struct saved_kind){0};
     const size_t length = reader_take_integer(&from, 1);
@@ -180,7 +179,7 @@ static int save_kind(struct machine *machine, struct state_writer *writer, struc
     buffer_append_integer(&bytes, machine->ram->size, 8);
     buffer_append_integer(&bytes, machine->vcpu_count, 4);
     save_model(&bytes, &machine->model);
-    int code = state_write(writer, &(struct state_section){"machine", .version = 1}, &bytes, error);
+    int code = state_write(writer, &(struct state_section){"machine", .version = KIND_VERSION}, &bytes, error);
     buffer_free(&bytes);
     return code;
 }

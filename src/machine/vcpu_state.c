@@ -80,6 +80,8 @@ static const struct device_field state_fields[] = {
     LIMITED(interrupt_shadow, X86_SHADOW_STACK),
     FIELD(pv_time),
     FIELD(pv_wall),
+    FIELD(pv_steal_time),
+    FIELD(pv_eoi),
 };
 
 static const struct device_field vcpu_fields[] = {

@@ -97,11 +97,11 @@ static void test_cpuid(void **state)
     assert_int_equal(out[0], 0x40000001);
     assert_memory_equal(&out[1], "KVMKVMKVM\0\0\0", 12);
     cpuid("x86-64-v2", 1, 0x40000001, 0);
-    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 24);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 24);
     cpuid("x86-64-v2", 1, 0x40000100, 0);
     assert_int_equal(out[0], 0x40000100);
     assert_memory_equal(&out[1], "visor visor ", 12);
-    cpuid("x86-64-v2,-kvmclock", 1, 0x40000000, 0);
+    cpuid("x86-64-v2,-kvmclock,-kvm-steal-time,-kvm-pv-eoi", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000000);
     assert_memory_equal(&out[1], "visor visor ", 12);
     cpuid("x86-64-v2,-hypervisor", 1, 0x40000000, 0);
@@ -201,6 +201,8 @@ static const struct brings {
     {.feature = X86_FEATURE_PREFETCHW, .nothing = true},
     {.feature = X86_FEATURE_INVARIANT_TSC, .nothing = true},
     {.feature = X86_FEATURE_KVMCLOCK, .nothing = true}, /* the engines': test_pvclock */
+    {.feature = X86_FEATURE_KVM_STEAL_TIME, .nothing = true},
+    {.feature = X86_FEATURE_KVM_PV_EOI, .nothing = true},
 };
 
 /* Lifted, or left to the emulator, which does not say that it is undefined either. */

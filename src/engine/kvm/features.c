@@ -109,7 +109,9 @@ static bool is_ours(unsigned feature)
     case X86_FEATURE_TSC_ADJUST:
     case X86_FEATURE_INVARIANT_TSC:
     case X86_FEATURE_ARCH_CAPABILITIES:
-    case X86_FEATURE_KVMCLOCK: return true;
+    case X86_FEATURE_KVMCLOCK:
+    case X86_FEATURE_KVM_STEAL_TIME:
+    case X86_FEATURE_KVM_PV_EOI: return true;
     default: return false;
     }
 }

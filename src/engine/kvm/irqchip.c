@@ -186,6 +186,7 @@ static void lend(struct engine_vcpu *v)
     kvm_clock_tell(v);
     lapic_lend(v->lapic, &image);
     registers_set(v, &image);
+    kvm_msr_pv_lend(v);
     v->stale = true;
 }
 
@@ -201,6 +202,7 @@ static void take_back(struct engine_vcpu *v)
         if (registers_get(v, &image) < 0)
             return;
     }
+    kvm_msr_pv_return(v);
     kvm_clock_tell(v);
     lapic_return(v->lapic, &image);
 }

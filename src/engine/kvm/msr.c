@@ -9,6 +9,7 @@
 
 #include "base/macros.h"
 #include "engine/kvm/private.h"
+#include "engine/pv_msr.h"
 
 #define MSR_APIC_BASE    0x1b
 #define MSR_TSC_DEADLINE 0x6e0
@@ -88,11 +89,51 @@ int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value)
     return kernel_msr(v, KVM_SET_MSRS, msr, &value) ? 0 : kvm_failed(v, "take a model-specific register");
 }
 
+void kvm_msr_pv_lend(struct engine_vcpu *v)
+{
+    for (unsigned i = 0; i < PV_MSR_COUNT; i++) {
+        const uint64_t *place = pv_msr_place(&v->state, &v->vm->model, pv_msr_numbers[i]);
+        uint64_t value = place ? *place : 0;
+        if (place)
+            kernel_msr(v, KVM_SET_MSRS, pv_msr_numbers[i], &value);
+    }
+}
+
+/* INIT disables them. */
+void kvm_msr_pv_return(struct engine_vcpu *v)
+{
+    for (unsigned i = 0; i < PV_MSR_COUNT; i++) {
+        uint64_t *place = pv_msr_place(&v->state, &v->vm->model, pv_msr_numbers[i]), value = 0;
+        if (place && kernel_msr(v, KVM_GET_MSRS, pv_msr_numbers[i], &value) && !(value & 1))
+            *place = value;
+    }
+}
+
+/* False: it is no such MSR. */
+static bool pv_write(struct engine_vcpu *v, uint32_t msr, uint64_t value, bool *taken)
+{
+    uint64_t *place = pv_msr_place(&v->state, &v->vm->model, msr);
+    if (!place)
+        return false;
+    *taken = pv_msr_valid(msr, value);
+    if (!*taken)
+        return true;
+    *place = value;
+    if (v->vm->split)
+        kernel_msr(v, KVM_SET_MSRS, msr, &value);
+    return true;
+}
+
 bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
     if (pvclock_msr_read(&v->vm->pvclock, &v->state, msr, value))
         return true;
+    const uint64_t *place = pv_msr_place(&v->state, &v->vm->model, msr);
+    if (place) {
+        *value = *place;
+        return true;
+    }
     if (v->vm->split)
         return kernel_msr(v, KVM_GET_MSRS, msr, value);
     return lapic_msr_read(v->lapic, msr, value);
@@ -118,8 +159,11 @@ bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
     pthread_mutex_lock(v->vm->machine.lock);
     const bool of_clock = pvclock_msr_write(&v->vm->pvclock, &v->state, kvm_clock_own(v), msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);
+    bool taken;
     if (of_clock)
         return true;
+    if (pv_write(v, msr, value, &taken))
+        return taken;
     if (v->vm->split)
         return kernel_msr(v, KVM_SET_MSRS, msr, &value);
     if (msr == MSR_TSC_DEADLINE)

@@ -197,6 +197,10 @@ bool kvm_msr_lapic_write(void *vcpu, uint32_t msr, uint64_t value);
 /* Of the kernel. 0, or a negative errno, reported. */
 int kvm_msr_get(struct engine_vcpu *v, uint32_t msr, uint64_t *value);
 int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value);
+/* The MSRs of pv_msr.h: to the kernel, where it has the local APICs, and back. What it refuses, it does not
+ * tell of: guests need not be told. */
+void kvm_msr_pv_lend(struct engine_vcpu *v);
+void kvm_msr_pv_return(struct engine_vcpu *v);
 /* Tells the kernel the local APIC's base. */
 bool kvm_msr_base_changed(struct engine_vcpu *v);
 void kvm_msr_read(struct engine_vcpu *v);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/macros.h"
+#include "engine/pv_msr.h"
 #include "engine/pvclock.h"
 #include "engine/translate/private.h"
 #include "translator/host/host.h"
@@ -54,6 +55,11 @@ static bool msr_read(void *opaque, uint32_t msr, uint64_t *value)
     const struct pvclock clock = pvclock_of(v);
     if (pvclock_msr_read(&clock, engine_state(v), msr, value))
         return true;
+    const uint64_t *place = pv_msr_place(engine_state(v), v->vm->machine.model, msr);
+    if (place) {
+        *value = *place;
+        return true;
+    }
     return lapic_msr_read(v->lapic, msr, value);
 }
 
@@ -63,11 +69,17 @@ static bool msr_write(void *opaque, uint32_t msr, uint64_t value)
     const struct pvclock clock = pvclock_of(v);
     uint64_t before, after;
     pthread_mutex_lock(v->vm->machine.lock);
-    const bool of_clock =
-        pvclock_msr_write(&clock, engine_state(v), engine_state(v)->tsc_offset, msr, value);
+    const bool of_clock = pvclock_msr_write(&clock, engine_state(v), engine_state(v)->tsc_offset, msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);
     if (of_clock)
         return true;
+    uint64_t *place = pv_msr_place(engine_state(v), v->vm->machine.model, msr);
+    if (place && !pv_msr_valid(msr, value))
+        return false;
+    if (place) { /* nobody is there to tell anything */
+        *place = value;
+        return true;
+    }
     const bool had = lapic_page(v->lapic, &before);
     if (!lapic_msr_write(v->lapic, msr, value))
         return false;

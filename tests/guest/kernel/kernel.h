@@ -43,6 +43,8 @@ extern volatile uint32_t order[16], order_count;
 extern bool lesser;
 /* Local APICs are the kernel's, which tell of no errors. */
 extern bool kernel_apic;
+/* An interrupt needs no end: bit 0, for test_interrupts.c to enable. */
+extern volatile uint32_t end_hint;
 
 /* -- main.c -- */
 void say(const char *text);
