@@ -223,6 +223,7 @@ static void add_row(struct table *table, const struct row *row)
     snprintf(text, sizeof text, row->share < 0 ? "-" : "%.1f%%", row->share);
     table_add(table, text);
     table_add(table, time_text(&of->cpu, text, sizeof text));
+    table_add(table, time_text(&of->cpu_throttled_time, text, sizeof text));
     table_add(table, of->memory_limit.known ? two_text(&of->memory, &of->memory_limit, text, sizeof text)
                                             : amount_text(&of->memory, text));
     table_add(table, two_text(&of->net_received, &of->net_sent, text, sizeof text));
@@ -234,8 +235,9 @@ static void add_row(struct table *table, const struct row *row)
 /* On a terminal in place of the one before, without a moment in which there is none. */
 static void print_table(const struct round *round, bool refresh)
 {
-    static const char *const heads[] = {"NAME",        "KIND",         "CPU %",          "CPU TIME",
-                                        "MEM / LIMIT", "NET IN / OUT", "BLOCK IN / OUT", "PROCS"};
+    static const char *const heads[] = {"NAME",         "KIND",           "CPU %",
+                                        "CPU TIME",     "THROTTLED",      "MEM / LIMIT",
+                                        "NET IN / OUT", "BLOCK IN / OUT", "PROCS"};
     struct table table = {.columns = ARRAY_SIZE(heads)};
     struct winsize size = {0};
     unsigned shown = round->count;

@@ -42,6 +42,9 @@ struct domain_config {
         char *type, *engine, *irqchip, *cpu;
         uint64_t cpus, memory, memory_min, memory_max; /* 0: as `memory` */
         bool huge_pages, ksm;
+        char *cpu_limit; /* "1.5" */
+        uint64_t cpu_shares;
+        struct domain_list pin;
         char *kernel, *initrd, *append;
         struct domain_list disks;
         bool snapshot;
@@ -58,6 +61,9 @@ struct domain_config {
         struct domain_list volumes;
         bool interpret, terminal;
         struct domain_list command;
+        char *cpus; /* "1.5" */
+        uint64_t cpu_shares;
+        char *pin;
     } program;
     struct {
         char *root, *bundle;
@@ -68,6 +74,7 @@ struct domain_config {
         struct domain_list nets, publish;
         uint64_t memory, memory_swap, pids, cpu_shares; /* 0: no limit; the kernel's own */
         char *cpus;                                     /* "1.5" */
+        char *pin;
         struct domain_list cap_add, cap_drop;
         bool privileged;
         char *seccomp;

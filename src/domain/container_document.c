@@ -384,9 +384,9 @@ static void set_root(struct making *making)
 
 /* -- limits ---------------------------------------------------------------------------------------------- */
 
-int64_t container_cpu_quota(const struct domain_config *config)
+int64_t container_cpu_quota(const char *cpus)
 {
-    return config->container.cpus ? (int64_t)(atof(config->container.cpus) * CONTAINER_CPU_PERIOD) : 0;
+    return cpus ? (int64_t)(atof(cpus) * CONTAINER_CPU_PERIOD) : 0;
 }
 
 static void set_limits(struct making *making)
@@ -401,7 +401,7 @@ static void set_limits(struct making *making)
     if (!pids && !config->container.bundle && geteuid() == 0)
         pids = CONTAINER_PROCESSES_MOST;
     if (!pids && !config->container.memory && !config->container.memory_swap && !config->container.cpus &&
-        !config->container.cpu_shares)
+        !config->container.cpu_shares && !config->container.pin)
         return;
     json_t *resources = object_in(making, making->platform, "resources");
     json_t *memory = object_in(making, resources, "memory"), *cpu = object_in(making, resources, "cpu");
@@ -411,10 +411,12 @@ static void set_limits(struct making *making)
         set(making, memory, "limit", json_integer((json_int_t)config->container.memory));
     if (config->container.memory_swap)
         set(making, memory, "swap", json_integer((json_int_t)config->container.memory_swap));
+    if (config->container.pin)
+        set(making, cpu, "cpus", json_string(config->container.pin));
     if (config->container.cpu_shares)
         set(making, cpu, "shares", json_integer((json_int_t)config->container.cpu_shares));
     if (config->container.cpus) {
-        set(making, cpu, "quota", json_integer(container_cpu_quota(config)));
+        set(making, cpu, "quota", json_integer(container_cpu_quota(config->container.cpus)));
         set(making, cpu, "period", json_integer(CONTAINER_CPU_PERIOD));
     }
 }

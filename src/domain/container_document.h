@@ -24,7 +24,7 @@ bool container_document_is_system(const struct domain_config *config);
  * NULL with *error. */
 json_t *container_document_make(const struct container_document *what, struct error *error);
 
-/* Microseconds of each period that it may run, as `container.cpus` says; 0: as many as it likes. */
-int64_t container_cpu_quota(const struct domain_config *config);
+/* Microseconds of each period for so many processors' time, "1.5"; NULL: 0, as many as it likes. */
+int64_t container_cpu_quota(const char *cpus);
 
 #endif

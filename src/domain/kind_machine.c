@@ -12,10 +12,12 @@
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/balance.h"
+#include "domain/host_limits.h"
 #include "domain/host_memory.h"
 #include "domain/kind.h"
 #include "domain/machine_nets.h"
 #include "domain/machine_state.h"
+#include "domain/pin.h"
 #include "domain/process.h"
 #include "domain/visit_kinds.h"
 #include "engine/choice.h"
@@ -37,6 +39,7 @@ struct machine_run {
     struct machine_observer observer;
     struct machine_qmp *qmp;
     struct balance *balance;
+    cpu_set_t anywhere;   /* where it may run that nobody pins */
     char vsock[PATH_MAX]; /* if its configuration names none */
     struct machine_state state;
     bool saved;  /* that is why it ends */
@@ -211,11 +214,49 @@ static int engine_prepare(struct machine_run *own, const struct domain_run *run,
                 : engine_choose_irqchip(&own->machine.irqchip, config->machine.irqchip, choice.engine, error);
 }
 
+/* -- where it runs --------------------------------------------------------------------------------------- */
+
+static void vcpu_begins(void *opaque, unsigned vcpu)
+{
+    const struct domain_run *run = opaque;
+    const struct machine_run *own = run->own;
+    cpu_set_t set = own->anywhere;
+    pin_find(&run->config->machine.pin, (int)vcpu, &set);
+    pin_self(&set, "a vCPU", NULL); /* which has been tried */
+}
+
+/* Tries each set by itself, and stays in that of what is no vCPU. */
+static int pins_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
+{
+    const struct domain_list *pins = &run->config->machine.pin;
+    cpu_set_t set;
+    int code = 0;
+    if (!pins->count)
+        return 0;
+    if (sched_getaffinity(0, sizeof own->anywhere, &own->anywhere) < 0)
+        return error_set(error, -errno, "cannot tell where this process may run: %s", strerror(errno));
+    for (int vcpu = 0; !code && vcpu < (int)run->config->machine.cpus; vcpu++) {
+        char what[32];
+        snprintf(what, sizeof what, "vCPU %d", vcpu);
+        if (pin_find(pins, vcpu, &set))
+            code = pin_self(&set, what, error);
+    }
+    set = own->anywhere;
+    pin_find(pins, PIN_REST, &set);
+    if (!code)
+        code = pin_self(&set, "the machine's process", error);
+    else
+        pin_self(&own->anywhere, "the machine's process", NULL);
+    return code;
+}
+
 static int parts_prepare(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_config *config = run->config;
     own->machine = (struct machine_config){
         .type = &machine_pc,
+        .vcpu_begins = config->machine.pin.count ? vcpu_begins : NULL,
+        .opaque = run,
         .vcpu_count = (unsigned)config->machine.cpus,
         .memory = ALIGN_UP(domain_config_memory_most(config), MEMORY_PAGE_SIZE),
         .huge_pages = config->machine.huge_pages,
@@ -265,6 +306,8 @@ static void machine_discard(struct domain_run *run)
         block_options_free(&own->disks[i]);
     if (own->console >= 0)
         close(own->console);
+    if (CPU_COUNT(&own->anywhere))
+        pin_self(&own->anywhere, "the machine's process", NULL);
     free(own);
     run->own = NULL;
 }
@@ -320,7 +363,11 @@ static int machine_prepare(struct domain_run *run, struct error *error)
         return error_set(error, -ENOMEM, "out of memory");
     run->own = own;
     own->console = -1;
-    int code = parts_prepare(own, run, error);
+    int code = host_limits_enter(run->domain, run->config, error);
+    if (!code)
+        code = pins_prepare(own, run, error);
+    if (!code)
+        code = parts_prepare(own, run, error);
     if (!code)
         code =
             run->resume ? machine_restore(own, run, error) : machine_new(&own->running, &own->machine, error);

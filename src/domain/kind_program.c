@@ -18,9 +18,12 @@
 #include <unistd.h>
 
 #include "domain/child.h"
+#include "domain/host_limits.h"
 #include "domain/kind.h"
+#include "domain/pin.h"
 #include "domain/program.h"
 #include "domain/visit_kinds.h"
+#include "personality/container/cgroup.h"
 
 struct program_run {
     pthread_mutex_t lock;
@@ -28,8 +31,9 @@ struct program_run {
     pid_t pid;   /* 0: there is none */
     int process; /* its pidfd */
     struct loop_watch *watch;
-    int master;   /* of its terminal, which the console has; -1: none */
-    int stdio[3]; /* the program's ends, until it has them; -1: those of this process */
+    int master;            /* of its terminal, which the console has; -1: none */
+    struct cgroup *cgroup; /* while it is made; NULL: it needs none */
+    int stdio[3];          /* the program's ends, until it has them; -1: those of this process */
 };
 
 static int program_check(const struct domain_config *config, struct error *error)
@@ -85,6 +89,18 @@ struct report {
     struct error error;
 };
 
+/* What there is for it of processors. */
+static int limits_take(const struct program_run *own, struct error *error)
+{
+    const char *cpus = own->run->config->program.pin;
+    cpu_set_t set;
+    int code = own->cgroup ? cgroup_enter_self(own->cgroup, false, error) : 0;
+    if (code || !cpus)
+        return code;
+    pin_cpus(cpus, &set);
+    return pin_self(&set, "the program", error);
+}
+
 /* Nothing of the domain's process is the program's: signals, session, descriptors. */
 static int child_prepare(struct program_run *own, pid_t parent, struct error *error)
 {
@@ -100,6 +116,9 @@ static int child_prepare(struct program_run *own, pid_t parent, struct error *er
         if (own->run->config->program.terminal && ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0)
             return error_set(error, -errno, "cannot give the program its terminal: %s", strerror(errno));
     }
+    int code = limits_take(own, error);
+    if (code)
+        return code;
     signal(SIGPIPE, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -210,7 +229,11 @@ static int program_prepare(struct domain_run *run, struct error *error)
     run->asked = run->paused = false;
     int code = stdio_make(own, error);
     if (!code)
+        code = host_limits_make(&own->cgroup, run->domain, run->config, error);
+    if (!code)
         code = child_make(own, error);
+    cgroup_close(own->cgroup);
+    own->cgroup = NULL;
     if (!code)
         code = loop_new(&run->loop, run->lock, NULL, error);
     if (!code) {

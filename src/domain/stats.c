@@ -26,16 +26,20 @@ json_t *domain_stats_json(const struct domain_stats *stats)
         const char *name;
         size_t offset;
     } rows[] = {
-        AMOUNT(memory),         AMOUNT(memory_limit),       AMOUNT(guest_memory),       AMOUNT(guest_total),
-        AMOUNT(guest_free),     AMOUNT(guest_available),    AMOUNT(guest_caches),       AMOUNT(guest_swap_in),
-        AMOUNT(guest_swap_out), AMOUNT(guest_major_faults), AMOUNT(guest_minor_faults), AMOUNT(balloon),
-        AMOUNT(merged),         AMOUNT(net_received),       AMOUNT(net_sent),           AMOUNT(block_read),
-        AMOUNT(block_written),  AMOUNT(processes),          AMOUNT(processes_limit),
+        AMOUNT(cpu_periods),        AMOUNT(cpu_throttled), AMOUNT(memory),         AMOUNT(memory_limit),
+        AMOUNT(guest_memory),       AMOUNT(guest_total),   AMOUNT(guest_free),     AMOUNT(guest_available),
+        AMOUNT(guest_caches),       AMOUNT(guest_swap_in), AMOUNT(guest_swap_out), AMOUNT(guest_major_faults),
+        AMOUNT(guest_minor_faults), AMOUNT(balloon),       AMOUNT(merged),         AMOUNT(net_received),
+        AMOUNT(net_sent),           AMOUNT(block_read),    AMOUNT(block_written),  AMOUNT(processes),
+        AMOUNT(processes_limit),
     };
     json_t *object = json_object();
     int failed = !object;
     if (stats->cpu.known)
         failed |= json_object_set_new(object, "cpu_time", json_real((double)stats->cpu.value / 1e9));
+    if (stats->cpu_throttled_time.known)
+        failed |= json_object_set_new(object, "cpu_throttled_time",
+                                      json_real((double)stats->cpu_throttled_time.value / 1e9));
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         const struct domain_amount *amount = (const void *)((const char *)stats + rows[i].offset);
         if (amount->known)

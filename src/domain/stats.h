@@ -27,7 +27,10 @@ struct domain_exits {
 
 /* Each as far as it is known. Counters begin with the domain's run. */
 struct domain_stats {
-    struct domain_amount cpu;                       /* time of processors, nanoseconds */
+    struct domain_amount cpu; /* time of processors, nanoseconds */
+    /* Where time is limited: periods, in how many it was held back, and for how long, nanoseconds of all its
+     * threads. */
+    struct domain_amount cpu_periods, cpu_throttled, cpu_throttled_time;
     struct domain_amount memory, memory_limit;      /* bytes of the host's memory, and how many it may have */
     struct domain_amount guest_memory, guest_total; /* bytes in use, and that there are, as a guest sees it */
     struct domain_amount guest_free, guest_available, guest_caches; /* bytes, likewise */

@@ -42,6 +42,9 @@ static void take_limit(struct domain_amount *amount, const struct cgroup_value *
 static void take_all(struct domain_stats *stats, const struct cgroup_statistics *all)
 {
     take(&stats->cpu, &all->cpu.usage);
+    take(&stats->cpu_periods, &all->cpu.periods);
+    take(&stats->cpu_throttled, &all->cpu.throttled);
+    take(&stats->cpu_throttled_time, &all->cpu.throttled_time);
     take(&stats->memory, &all->memory.usage);
     if (all->memory.usage.known && all->memory.inactive_file.known)
         stats->memory.value -= MIN(stats->memory.value, all->memory.inactive_file.value);

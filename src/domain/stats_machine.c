@@ -7,6 +7,7 @@
 #include "base/macros.h"
 #include "control/qmp_client.h"
 #include "domain/control.h"
+#include "domain/host_limits.h"
 #include "domain/host_memory.h"
 #include "domain/process_facts.h"
 #include "domain/stats_processes.h"
@@ -139,6 +140,7 @@ int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats,
     stats->cpu = stats_amount(facts.cpu + facts.children_cpu);
     stats->memory = stats_amount(facts.memory);
     stats->memory_limit = stats_amount(domain_config_memory_most(&visit->config));
+    host_limits_stats(visit->domain, stats);
     stats->merged.known = host_merged(visit->state.process.pid, &stats->merged.value);
     domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
     if (qmp_client_connect(&client, path, ANSWER_MS, NULL) == 0) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "domain/host_limits.h"
 #include "domain/process_facts.h"
 #include "domain/stats_processes.h"
 #include "domain/visit_kinds.h"
@@ -27,6 +28,7 @@ int domain_program_stats(struct domain_visit *visit, struct domain_stats *stats,
     if (code)
         return code;
     stats_add_processes(stats, pids, count);
+    host_limits_stats(visit->domain, stats);
     free(pids);
     return 0;
 }

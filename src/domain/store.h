@@ -138,6 +138,7 @@ void domain_path(const struct domain *domain, const char *file, char path[PATH_M
 void domain_run_path(const struct domain *domain, const char *file, char path[PATH_MAX]);
 /* Makes the directory for run time, empty, and opens it; a negative errno. */
 int domain_make_run(const struct domain *domain, struct error *error);
+/* With its cgroup, if it had one. */
 void domain_remove_run(const struct domain *domain);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/similar.h"
 #include "base/tree.h"
 #include "domain/events.h"
+#include "domain/host_limits.h"
 #include "domain/store_private.h"
 
 #define FILE_MOST (2 * DOMAIN_DOCUMENT_MAX)
@@ -50,6 +51,7 @@ int domain_make_run(const struct domain *domain, struct error *error)
 
 void domain_remove_run(const struct domain *domain)
 {
+    host_limits_remove(domain);
     tree_remove(domain->store->run, domain->id);
 }
 

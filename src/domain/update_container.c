@@ -30,12 +30,14 @@ static void limits_make(struct resources *limits, const struct domain_config *co
     if (swap || (memory && config->container.memory_swap))
         limits->memory.swap = number(config->container.memory_swap);
     if (domain_change_find(changes, count, "cpus")) {
-        limits->cpu.quota = number((uint64_t)container_cpu_quota(config));
+        limits->cpu.quota = number((uint64_t)container_cpu_quota(config->container.cpus));
         limits->cpu.period = number(CONTAINER_CPU_PERIOD);
     }
     if (domain_change_find(changes, count, "cpu_shares"))
         limits->cpu.shares =
             number(config->container.cpu_shares ? config->container.cpu_shares : SHARES_USUAL);
+    if (domain_change_find(changes, count, "pin"))
+        limits->cpu.cpus = config->container.pin;
     if (domain_change_find(changes, count, "pids"))
         limits->pids = number(config->container.pids     ? config->container.pids
                               : config->container.bundle ? 0

@@ -5,7 +5,9 @@
 
 #include "control/qmp_client.h"
 #include "domain/control.h"
+#include "domain/host_limits.h"
 #include "domain/host_memory.h"
+#include "domain/pin.h"
 #include "domain/update.h"
 #include "domain/visit_kinds.h"
 
@@ -70,6 +72,24 @@ static bool is_about_memory(struct domain_change *changes, unsigned count)
            domain_change_find(changes, count, "memory_max");
 }
 
+/* What is of the host's processors is this process's to do, outside. */
+static int set_processors(struct domain_visit *visit, const struct domain_config *wanted,
+                          struct domain_change *changes, unsigned count, struct error *error)
+{
+    const pid_t pid = visit->state.process.pid;
+    int code = 0;
+    if (domain_change_find(changes, count, "cpu_limit") || domain_change_find(changes, count, "cpu_shares"))
+        code = host_limits_update(visit->domain, wanted, &pid, 1, error);
+    if (!code && domain_change_find(changes, count, "pin"))
+        code = pin_machine(&wanted->machine.pin, pid, error);
+    return code;
+}
+
+static bool needs_control(struct domain_change *changes, unsigned count)
+{
+    return is_about_memory(changes, count) || domain_change_find(changes, count, "ksm");
+}
+
 static int apply(struct qmp_client *client, const struct domain_config *wanted, struct domain_change *changes,
                  unsigned count, struct error *error)
 {
@@ -89,8 +109,8 @@ static void undo(struct qmp_client *client, const struct domain_config *old, str
         set_merge(client, old, NULL);
 }
 
-int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
-                          struct domain_change *changes, unsigned count, struct error *error)
+static int apply_inside(struct domain_visit *visit, const struct domain_config *wanted,
+                        struct domain_change *changes, unsigned count, struct error *error)
 {
     struct qmp_client *client;
     char path[PATH_MAX];
@@ -102,5 +122,16 @@ int domain_machine_update(struct domain_visit *visit, const struct domain_config
     if (code)
         undo(client, &visit->config, changes, count);
     qmp_client_close(client);
+    return code;
+}
+
+int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
+                          struct domain_change *changes, unsigned count, struct error *error)
+{
+    int code = set_processors(visit, wanted, changes, count, error);
+    if (!code && needs_control(changes, count))
+        code = apply_inside(visit, wanted, changes, count, error);
+    if (code && code != -ESRCH)
+        set_processors(visit, &visit->config, changes, count, NULL); /* as it was */
     return code;
 }

@@ -34,6 +34,8 @@ int domain_container_top(struct domain_visit *visit, struct domain_process **lis
 /* update_*.c */
 int domain_machine_update(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error);
+int domain_program_update(struct domain_visit *visit, const struct domain_config *wanted,
+                          struct domain_change *changes, unsigned count, struct error *error);
 int domain_container_update(struct domain_visit *visit, const struct domain_config *wanted,
                             struct domain_change *changes, unsigned count, struct error *error);
 

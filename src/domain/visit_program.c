@@ -5,4 +5,5 @@
 const struct domain_visits domain_program_visits = {
     .stats = domain_program_stats,
     .top = domain_program_top,
+    .update = domain_program_update,
 };

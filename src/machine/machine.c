@@ -138,6 +138,8 @@ static void *vcpu_thread(void *opaque)
 {
     struct machine_vcpu *vcpu = opaque;
     struct machine *machine = vcpu->machine;
+    if (machine->vcpu_begins)
+        machine->vcpu_begins(machine->opaque, (unsigned)(vcpu - machine->vcpus));
     pthread_mutex_lock(&machine->lock);
     vcpu->thread_id = gettid();
     while (!machine->ended) {
@@ -388,6 +390,8 @@ int machine_new(struct machine **out, const struct machine_config *config, struc
     machine->engine = config->engine;
     machine->model = config->model;
     machine->no_reboot = config->no_reboot;
+    machine->vcpu_begins = config->vcpu_begins;
+    machine->opaque = config->opaque;
     machine->clock = (struct clock){machine_now, machine};
     machine->serve = (struct loop_call){.function = machine_serve, .opaque = machine};
     pthread_mutex_init(&machine->lock, NULL);

@@ -81,6 +81,9 @@ struct machine_config {
     /* Of the machine that is loaded, its devices (machine_load_devices()): this one gets no others that
      * nobody has asked for. NULL: it gets all that the board has. */
     const struct buffer *saved;
+    /* Called by the thread of each vCPU when it begins. May be NULL. */
+    void (*vcpu_begins)(void *opaque, unsigned vcpu);
+    void *opaque;
     unsigned trace; /* the engine's */
     FILE *trace_stream;
     const void *board; /* the type's own configuration */
@@ -168,6 +171,8 @@ struct machine {
     struct engine_machine parts; /* what the engine is given */
     struct x86_model model;
     bool no_reboot;
+    void (*vcpu_begins)(void *opaque, unsigned vcpu);
+    void *opaque; /* its */
 
     pthread_mutex_t lock; /* the machine's: see engine.h */
     struct memory_map memory;

@@ -104,6 +104,7 @@ static void test_round_trip(void **state)
         " \"log_size\": \"1M\", \"labels\": {\"a\": \"b=c\", \"d\": \"\"}, \"trace\": [\"guest\"],"
         " \"gdb\": \"1234\", \"machine\": {\"type\": \"pc\", \"engine\": \"kvm\", \"irqchip\": \"split\", \"cpu\": \"486\", \"cpus\": 2,"
         " \"memory\": \"96M\", \"memory_min\": \"64M\", \"memory_max\": \"128M\", \"huge_pages\": true, \"ksm\": true,"
+        " \"cpu_limit\": \"1.5\", \"cpu_shares\": 512, \"pin\": [\"0:1\", \"rest:0,2-3\"],"
         " \"kernel\": \"/k\", \"initrd\": \"/i\", \"append\": \"x y\", \"disks\": [\"/d,readonly\", \"/e\"],"
         " \"snapshot\": true, \"nets\": [\"none\"], \"consoles\": [\"stdio\"], \"virtio_console\": \"none\","
         " \"vsock\": \"/v\", \"qmp\": \"unix:/q\", \"no_reboot\": true, \"debug_exit\": 501, \"debug_console\": true}}";

@@ -435,6 +435,36 @@ int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *error)
     return result;
 }
 
+int cgroup_whereabouts(pid_t pid, char **text, struct error *error)
+{
+    char path[48];
+    ssize_t size;
+    snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    *text = cgroup_read_file(AT_FDCWD, path, &size);
+    return *text ? 0 : error_set(error, (int)size, "cannot read %s: %s", path, strerror((int)-size));
+}
+
+/* All threads of it, whatever that costs. */
+int cgroup_leave(struct cgroup *cgroup, const char *text, struct error *error)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < cgroup->mounts.count; i++) {
+        const struct cgroup_mount *mount = cgroup->places[i].mount;
+        char *path = cgroup->places[i].directory >= 0 ? cgroup_own_path(text, mount) : NULL;
+        char *full = path ? cgroup_full_path(mount, path) : NULL;
+        int directory = full ? open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (full)
+            result = directory < 0 ? -errno : cgroup_write(directory, "cgroup.procs", "0");
+        if (result < 0)
+            error_set(error, result, "cannot go back to the cgroup %s: %s", full, strerror(-result));
+        if (directory >= 0)
+            close(directory);
+        free(full);
+        free(path);
+    }
+    return result;
+}
+
 static int update(struct cgroup *cgroup, const struct resources *resources, const struct cgroup_plan *plan,
                   struct error *error)
 {

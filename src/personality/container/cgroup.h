@@ -104,6 +104,10 @@ int cgroup_directory(const struct cgroup *cgroup);
 int cgroup_enter_self(struct cgroup *cgroup, bool cloned_into, struct error *error);
 /* Another process enters (`exec` prefers the two above). Slow on version 1. */
 int cgroup_enter(struct cgroup *cgroup, pid_t pid, struct error *error);
+/* Where a process is now, as /proc/PID/cgroup says; to free. And the calling process goes back to where one
+ * was, from the hierarchies in which `cgroup` has a directory. */
+int cgroup_whereabouts(pid_t pid, char **text, struct error *error);
+int cgroup_leave(struct cgroup *cgroup, const char *text, struct error *error);
 /*
  * For `exec`: cgroup_directory() and cgroup_enter_self() are, in version 2, where the process `pid` of the
  * domain is from now on. A domain that has made cgroups of its own (systemd in a container does) may have
