@@ -54,7 +54,8 @@ def test_a_network_that_is_not_there(visor):
 
 
 def test_nothing_to_start_from(visor):
-    assert_refused(visor("run", "--cpus", "2"), 2, "nothing to start from", "--kernel")
+    assert_refused(visor("run", "--memory", "64M"), 2, "nothing to start from", "--kernel")
+    assert_refused(visor("run", "--cpus", "2"), 2, "name the program or the disk to run")
     assert_refused(visor("run", "--initrd", "/none", "--machine", "pc"), 2, "--initrd", "--kernel")
 
 
