@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Machines that become several: copies that go on from where one is, and share its memory."""
 import json
+import os
 import random
 import re
 import shutil
@@ -12,7 +13,9 @@ import time
 import pytest
 
 from conftest import VISOR
+from guest_kernel import DISK, NET, GuestKernel
 from test_domain import kernel, store  # noqa: F811 (fixtures)
+from test_network import needs_network
 from test_state import checksums, expected, wait_for_end, work, workers  # noqa: F811 (fixtures)
 
 
@@ -170,3 +173,36 @@ def test_the_command_dies(store, run):  # noqa: F811
     assert "web" in names
     for name in names - {"web"}:
         assert store.state(name)["status"] == "running"
+
+
+@needs_network
+def test_a_shared_network(store, tmp_path):  # noqa: F811
+    """The copy has another address there, and no link before its guest uses it."""
+    guest = GuestKernel()
+    initrd = guest.initrd(tmp_path, f"""load {' '.join(DISK + NET)}
+        ip link set eth0 up
+        echo WAITS
+        while read address; do
+            [ -n "$address" ] && ip link set eth0 address $address
+            sleep 1
+            echo "LINK $(cat /sys/class/net/eth0/carrier) $(cat /sys/class/net/eth0/address)."
+        done""")
+    network = f"lan{os.getpid()}"
+    store.ok("network", "create", network)
+    try:
+        store.ok("run", "-d", "--name", "first", "--kernel", guest.image, "--initrd", initrd, "--memory", "256M",
+                 "--net", network)
+        store.wait_for_log("first", "WAITS")
+        store.ok("fork", "first", "copy")
+        macs = {name: json.loads(store.ok("inspect", name))[0]["networks"][network]["mac"]
+                for name in ("first", "copy")}
+        assert macs["first"] != macs["copy"]
+        for name, carrier in (("first", 1), ("copy", 0)):
+            store.send(name, "\n")
+            store.wait_for_log(name, f"LINK {carrier} {macs['first']}.")
+        store.send("copy", f"{macs['copy']}\n")
+        store.wait_for_log("copy", f"LINK 1 {macs['copy']}.")
+        store.ok("rm", "--force", "first", "copy")
+    finally:
+        store.run("rm", "--force", "--all")
+        store.ok("network", "rm", network)
