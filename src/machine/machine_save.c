@@ -217,6 +217,8 @@ int machine_share(struct machine *machine, int fd, struct error *error)
     struct machine_memory_plan plan = {0};
     if (!stands_still(machine))
         return error_set(error, -EBUSY, "a machine that runs cannot be shared");
+    if (machine->ram->huge) /* of the host's reserve: they are nobody else's */
+        return 0;
     int code = state_reader_open(&reader, fd, error);
     if (!code)
         code = machine_memory_plan(&plan, &reader, machine->ram->size, error);
