@@ -2,18 +2,24 @@
 #include "machine/machine_memory.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "base/crc32c.h"
 #include "base/macros.h"
 
-#define PIECE_PAGES 512u   /* 2 MiB: what hosts have as one huge page is mapped from the file, or private */
-#define LEVEL       1      /* of zstd */
-#define MAPS_MOST   16384u /* of a process's mappings, for which hosts have a limit of 65530 */
-#define HEAD_SIZE   16
-#define ENTRY_SIZE  32
+#define PIECE_PAGES   512u   /* 2 MiB: what hosts have as one huge page is mapped from the file, or private */
+#define LEVEL         1      /* of zstd */
+#define MAPS_MOST     16384u /* of a process's mappings, for which hosts have a limit of 65530 */
+#define HEAD_SIZE     16
+#define READERS_MAX   8u
+#define READER_PIECES 4u /* that a thread is worth */
+#define ENTRY_SIZE    32
 
 enum { FORM_PLAIN, FORM_ZSTD };
 
@@ -292,16 +298,86 @@ static bool map_pieces(struct memory_backing *ram, const struct state_reader *re
                                    (end - first->first) * MEMORY_PAGE_SIZE, reader->fd, first->offset) == 0;
 }
 
-int machine_memory_load(struct memory_backing *ram, const struct state_reader *reader,
-                        const struct machine_memory_plan *plan, bool eager, struct error *error)
+/* What is read, by as many threads as the host has processors for: each takes the next piece. */
+struct memory_readers {
+    struct memory_backing *ram;
+    const struct state_reader *reader;
+    const struct machine_memory_piece *pieces;
+    uint32_t count;
+    _Atomic uint32_t next;
+    pthread_mutex_t lock; /* of what follows */
+    int code;             /* the first failure */
+    struct error error;
+};
+
+static void *read_pieces(void *opaque)
 {
-    int code = memory_backing_clear(ram, error);
-    for (uint32_t at = 0, next; !code && at < plan->count; at = next) {
+    struct memory_readers *readers = opaque;
+    for (uint32_t at; (at = atomic_fetch_add(&readers->next, 1)) < readers->count;) {
+        struct error error = ERROR_INIT;
+        const struct machine_memory_piece *piece = &readers->pieces[at];
+        int code = load_piece(readers->ram, readers->reader, piece, &error);
+        if (!code)
+            continue;
+        atomic_store(&readers->next, readers->count);
+        pthread_mutex_lock(&readers->lock);
+        if (!readers->code) {
+            readers->code = code;
+            readers->error = error;
+        }
+        pthread_mutex_unlock(&readers->lock);
+    }
+    return NULL;
+}
+
+/* They take no signals. Without them this thread does all of it. */
+static int read_all(struct memory_readers *readers, struct error *error)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    pthread_t threads[READERS_MAX - 1];
+    unsigned count = 0, most = (unsigned)MIN(MAX(processors, 1), READERS_MAX) - 1;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    while (count < MIN(most, readers->count / READER_PIECES) &&
+           !pthread_create(&threads[count], NULL, read_pieces, readers))
+        count++;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    read_pieces(readers);
+    while (count)
+        pthread_join(threads[--count], NULL);
+    if (readers->code && error)
+        *error = readers->error;
+    return readers->code;
+}
+
+/* Those that cannot be mapped come to the front of `pieces`, which has room for all. */
+static int read_rest(struct memory_backing *ram, const struct state_reader *reader,
+                     const struct machine_memory_plan *plan, bool eager, struct machine_memory_piece *pieces,
+                     struct error *error)
+{
+    struct memory_readers readers = {.ram = ram, .reader = reader, .pieces = pieces};
+    for (uint32_t at = 0, next; at < plan->count; at = next) {
         next = pieces_end(plan, at);
         if (!eager && map_pieces(ram, reader, &plan->pieces[at], &plan->pieces[next - 1]))
             continue;
-        for (uint32_t i = at; !code && i < next; i++)
-            code = load_piece(ram, reader, &plan->pieces[i], error);
+        for (; at < next; at++)
+            pieces[readers.count++] = plan->pieces[at];
     }
+    pthread_mutex_init(&readers.lock, NULL);
+    int code = readers.count ? read_all(&readers, error) : 0;
+    pthread_mutex_destroy(&readers.lock);
+    return code;
+}
+
+int machine_memory_load(struct memory_backing *ram, const struct state_reader *reader,
+                        const struct machine_memory_plan *plan, bool eager, struct error *error)
+{
+    struct machine_memory_piece *pieces = calloc(plan->count + 1, sizeof *pieces);
+    int code = pieces ? memory_backing_clear(ram, error)
+                      : error_set(error, -ENOMEM, "out of memory to load the machine");
+    if (!code)
+        code = read_rest(ram, reader, plan, eager, pieces, error);
+    free(pieces);
     return code;
 }
