@@ -12,7 +12,7 @@
 
 #include "domain/store.h"
 
-#define DOMAIN_FORKS_MAX 1000
+#define DOMAIN_FORKS_MAX 300 /* each takes three descriptors of the command, which has 1024 */
 
 struct domain_fork_options {
     bool remove; /* the copies are removed at their end, whatever the machine's configuration says */
