@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from conftest import TOP, VISOR
-from qmp import Qmp
+from qmp import Qmp, QmpError
 from test_machine import free_port
 from test_machine_gdb import Debugger
 
@@ -70,6 +70,33 @@ def test_transcripts_are_the_same(kernel, cpus, irqchip):
     wanted = transcript(kernel, "--engine", "translate", *options)
     for _ in range(3):
         assert transcript(kernel, "--engine", "kvm", "--irqchip", irqchip, *options) == wanted
+
+
+@needs_kvm
+@pytest.mark.parametrize("irqchip", ["auto", "user"])
+def test_stops_are_not_seen(kernel, tmp_path, irqchip):
+    """Stopped and continued all the time, a machine loses no interrupt, and no time passes for it that is not told."""
+    path, options = tmp_path / "qmp", ["--cpu", "x86-64-v1", "--cpus", 2, "--append", "lesser kernel-apic"]
+    wanted = run(kernel, "--engine", "translate", *options).stdout
+    machine = subprocess.Popen(command(kernel, "--engine", "kvm", "--irqchip", irqchip, "--qmp", f"unix:{path}", *options),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    stops = 0
+    try:
+        while not path.exists():
+            assert machine.poll() is None
+        qmp = Qmp(path, TIMEOUT)
+        try:
+            while machine.poll() is None:
+                qmp.execute("stop")
+                qmp.execute("cont")
+                stops += 1
+        except (AssertionError, QmpError, OSError):  # hung up, or refused:
+            machine.wait(TIMEOUT)  # it has come to its end
+        assert machine.communicate(timeout=TIMEOUT)[0] == wanted
+        assert stops and machine.returncode == 0
+    finally:
+        machine.kill()
+        machine.wait()
 
 
 def test_no_irqchip_of_its_own(kernel):
