@@ -136,7 +136,7 @@ set_deadline:
     jne 5f
     pushal
     rdtsc
-    addl $4000000, %eax
+    addl $1500000, %eax
     adcl $0, %edx
     movl $0x6e0, %ecx
     wrmsr

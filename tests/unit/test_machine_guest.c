@@ -418,7 +418,8 @@ static void go_on(int saved, const struct place *place, bool by_deadline)
     machine_free(machine);
 }
 
-/* At some moments of its work: from one engine to another and to the same, wherever local APICs are. */
+/* At some moments of its work: from one engine to another and to the same, wherever local APICs are: of the
+ * three places each time to two. */
 static void test_engines(void **state)
 {
     struct error error = ERROR_INIT;
@@ -442,8 +443,8 @@ static void test_engines(void **state)
             config.engine = places[from].engine;
             config.irqchip = places[from].irqchip;
             save_running(saved, 15 + 200 * moment / MOMENTS, false);
-            for (unsigned to = 0; to < ARRAY_SIZE(places); to++)
-                go_on(saved, &places[to], moment % 3 == 2);
+            for (unsigned to = 0; to < 2; to++)
+                go_on(saved, &places[(from + moment + to) % ARRAY_SIZE(places)], moment % 3 == 2);
             close(saved);
         }
     }
