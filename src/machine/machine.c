@@ -104,12 +104,18 @@ void machine_kick(void *opaque, unsigned vcpu)
 /* On the loop's thread, under the lock, which it gives up while it waits: afterwards no vCPU is in the
  * engine.
  */
-static void vcpus_hold(struct machine *machine)
+void machine_hold(struct machine *machine)
 {
     machine->held = true;
     vcpus_stop(machine);
     while (machine->running)
         pthread_cond_wait(&machine->idle, &machine->lock);
+}
+
+void machine_release(struct machine *machine)
+{
+    machine->held = false;
+    pthread_cond_broadcast(&machine->go);
 }
 
 static bool vcpu_may_run(const struct machine_vcpu *vcpu)
@@ -315,7 +321,7 @@ static void machine_serve(void *opaque)
     struct machine *machine = opaque;
     unsigned requests = machine->requests;
     if (requests & STOPPING) {
-        vcpus_hold(machine);
+        machine_hold(machine);
         machine_signals_serve(machine); /* what the guest has asked for before it stood still is done */
     }
     /* Also those that the vCPUs have made on their way out. */
@@ -326,8 +332,7 @@ static void machine_serve(void *opaque)
         machine_serve_end(machine, requests);
     if (!machine->ended && (requests & MACHINE_REQUEST_PAUSES))
         machine_serve_pauses(machine);
-    machine->held = false;
-    pthread_cond_broadcast(&machine->go);
+    machine_release(machine);
 }
 
 /* -- making one, and its end ----------------------------------------------------------------------------- */

@@ -233,6 +233,11 @@ static inline bool machine_paused(const struct machine *machine)
 /* For a device, under the lock: ends the machine with MACHINE_TOLD. */
 void machine_tell(struct machine *machine, int status);
 
+/* On the loop's thread, under the lock, which is given up while it waits: no vCPU is in the engine until
+ * machine_release(), before that thread does anything else. The clock goes on. */
+void machine_hold(struct machine *machine);
+void machine_release(struct machine *machine);
+
 /* On the loop's thread, under the lock: presses it. False: the guest has no ear for it. */
 bool machine_press_button(struct machine *machine, enum machine_asker asker);
 

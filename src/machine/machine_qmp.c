@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/qmp_table.h"
+#include "machine/machine_dirty.h"
 
 #define TARGET "x86_64"
 
@@ -24,6 +25,7 @@ struct machine_qmp {
     struct machine_qmp_options options;
     struct machine_observer observer;
     struct served *waiting;
+    struct machine_dirty dirty;
 };
 
 /* -- what happens ---------------------------------------------------------------------------------------- */
@@ -279,6 +281,32 @@ QMP_COMMAND(set_memory_merge)
                                 error);
 }
 
+QMP_COMMAND(calc_dirty_rate)
+{
+    struct machine_qmp *qmp = qmp_call_opaque(call);
+    const json_int_t seconds = json_integer_value(json_object_get(arguments, "calc-time"));
+    (void)result;
+    return machine_dirty_begin(&qmp->dirty, seconds > 0 ? (uint64_t)seconds : 0, error);
+}
+
+QMP_COMMAND(query_dirty_rate)
+{
+    QMP_UNUSED;
+    static const char *const status[] = {[MACHINE_DIRTY_UNSTARTED] = "unstarted",
+                                         [MACHINE_DIRTY_MEASURING] = "measuring",
+                                         [MACHINE_DIRTY_MEASURED] = "measured"};
+    const struct machine_dirty *dirty = &((struct machine_qmp *)qmp_call_opaque(call))->dirty;
+    *result = json_pack("{s:s, s:I, s:I, s:i, s:s}", "status", status[dirty->status], "start-time",
+                        (json_int_t)dirty->start, "calc-time", (json_int_t)dirty->seconds, "sample-pages", 0,
+                        "mode", "dirty-bitmap");
+    if (dirty->status != MACHINE_DIRTY_MEASURED)
+        return 0;
+    const uint64_t rate = dirty->pages * MEMORY_PAGE_SIZE / dirty->seconds >> 20;
+    json_object_set_new(*result, "dirty-rate", json_integer((json_int_t)rate));
+    json_object_set_new(*result, "x-dirty-pages", json_integer((json_int_t)dirty->pages));
+    return 0;
+}
+
 /* -- the table ------------------------------------------------------------------------------------------- */
 
 QMP_ENUM_OF(run_state, "running", "paused", "io-error", "debug");
@@ -298,6 +326,14 @@ QMP_OBJECT_OF(machine_info, {"name", &qmp_string, false}, {"is-default", &qmp_bo
               {"numa-mem-supported", &qmp_boolean, false}, {"deprecated", &qmp_boolean, false});
 QMP_ARRAY_OF(machine_info);
 QMP_OBJECT_OF(memory_info, {"base-memory", &qmp_integer, false}, {"plugged-memory", &qmp_integer, true});
+QMP_ENUM_OF(dirty_status, "unstarted", "measuring", "measured");
+QMP_ENUM_OF(dirty_mode, "dirty-bitmap");
+QMP_OBJECT_OF(dirty_info, {"dirty-rate", &qmp_integer, true}, {"status", &dirty_status, false},
+              {"start-time", &qmp_integer, false}, {"calc-time", &qmp_integer, false},
+              {"sample-pages", &qmp_integer, false}, {"mode", &dirty_mode, false},
+              {"x-dirty-pages", &qmp_integer, true});
+static const struct qmp_field dirty_arguments[] = {
+    {"calc-time", &qmp_integer, false}, {"mode", &dirty_mode, true}, {0}};
 static const struct qmp_field merge_arguments[] = {{"enabled", &qmp_boolean, false}, {0}};
 static const struct qmp_field monitor_arguments[] = {
     {"command-line", &qmp_string, false}, {"cpu-index", &qmp_integer, true}, {0}};
@@ -312,6 +348,11 @@ static const struct qmp_command commands[] = {
      .arguments = merge_arguments,
      .returns = &qmp_nothing,
      .run = set_memory_merge},
+    {.name = "calc-dirty-rate",
+     .arguments = dirty_arguments,
+     .returns = &qmp_nothing,
+     .run = calc_dirty_rate},
+    {.name = "query-dirty-rate", .returns = &dirty_info, .run = query_dirty_rate},
     {.name = "human-monitor-command",
      .arguments = monitor_arguments,
      .returns = &qmp_string,
@@ -365,6 +406,7 @@ int machine_qmp_new(struct machine_qmp **out, struct machine *machine, struct qm
     qmp->server = server;
     qmp->options = *options;
     qmp->observer = (struct machine_observer){.happened = happened, .opaque = qmp};
+    machine_dirty_init(&qmp->dirty, machine);
     int code = qmp_server_add(server, &table, qmp, error);
     if (!code && machine->type->qmp)
         code = qmp_server_add(server, machine->type->qmp, machine, error);
@@ -382,6 +424,7 @@ void machine_qmp_free(struct machine_qmp *qmp)
     if (!qmp)
         return;
     machine_forget(qmp->machine, &qmp->observer);
+    machine_dirty_end(&qmp->dirty);
     while (qmp->waiting) {
         loop_cancel(qmp->machine->loop, &qmp->waiting->turn);
         served_end(qmp->waiting, "the machine has ended");
