@@ -198,6 +198,8 @@ static void unset(void *at, const struct domain_field *field)
     if (field->type == DOMAIN_TEXT) {
         free(*(char **)at);
         *(char **)at = NULL;
+    } else if (field->type == DOMAIN_LIST) {
+        domain_list_clear(at);
     } else {
         *(uint64_t *)at = 0;
     }

@@ -126,7 +126,7 @@ struct domain_field {
     const char *option;   /* on the command line; NULL: the name */
     const char *suggest;  /* completion offers these; NULL: `choices` */
     bool no_option;       /* there is none */
-    bool none;            /* NUMBER, SIZE, TEXT: the option's argument "none" takes it back */
+    bool none;            /* NUMBER, SIZE, TEXT, LIST: the option's argument "none" takes it back */
     bool is_file;         /* completion offers file names */
     bool commas;          /* the option's argument is several items, separated by commas */
     enum domain_when when;

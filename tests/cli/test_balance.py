@@ -177,6 +177,9 @@ def test_bounds_change_while_it_runs(commanded, pressure):  # noqa: F811
     result = run_visor("update", "bounded", "--memory-min", "600M")
     assert result.returncode == 1 and "machine.memory_min is more than machine.memory" in result.stderr
     assert qmp.execute("x-query-balance")["min"] == 300 * MIB
+    assert run_visor("update", "bounded", "--memory-min", "none", "--memory-max", "none").returncode == 0
+    told = qmp.execute("x-query-balance")
+    assert (told["automatic"], told["min"], told["target"]) == (False, 512 * MIB, 512 * MIB)
     assert run_visor("rm", "--force", "bounded").returncode == 0
 
 

@@ -78,6 +78,10 @@ def test_a_machine_is_held_back(store):  # noqa: F811
     assert store.ok("update", "web", "--cpu-limit", "0.5", "--cpu-shares", "2048") == "web\n"
     assert quota(identity) == 50000
     assert setting(identity, "cpu.shares", "cpu.weight") in (["2048"], ["200"])
+    store.ok("update", "web", "--cpu-limit", "none", "--cpu-shares", "none")
+    assert quota(identity) is None and setting(identity, "cpu.shares", "cpu.weight") in (["1024"], ["100"])
+    assert not {"cpu_limit", "cpu_shares"} & set(json.loads(store.ok("inspect", "web"))[0]["config"]["machine"])
+    store.ok("update", "web", "--cpu-limit", "0.5", "--cpu-shares", "2048")
     document = json.loads(store.ok("inspect", "web"))[0]["config"]
     assert (document["machine"]["cpu_limit"], document["machine"]["cpu_shares"]) == ("0.5", 2048)
     store.ok("stop", "web")
@@ -196,6 +200,10 @@ def test_vcpus_are_pinned(store):  # noqa: F811
     assert affinity(pid) == {"0"}
     store.ok("update", "web", "--pin", "0-1", "--pin", "1:0")
     assert affinity(pid, "vcpu0") == {"0-1"} and affinity(pid, "vcpu1") == {"0"}
+    store.ok("update", "web", "--pin", "none")
+    assert len(affinity(pid)) == 1 and affinity(pid) >= {re.search(r"^Cpus_allowed_list:\s+(\S+)", pathlib.Path("/proc/self/status").read_text(),
+                                                                   re.MULTILINE)[1]}
+    store.ok("update", "web", "--pin", "0-1", "--pin", "1:0")
     store.ok("restart", "web")
     store.wait_for_log("web", "READY", 2)
     pid = store.state("web")["pid"]
