@@ -230,12 +230,13 @@ def others():
 
 
 def test_two_machines_that_want_more_than_there_is(small_cgroup, others, kernel, tmp_path):  # noqa: F811
-    """Each reads a file that alone would fill its memory; together they would be killed."""
+    """Each reads a file that alone would fill its memory, twice; together they would be killed."""
     cgroup = small_cgroup(800 * MIB)
     image = tmp_path / "image"
     image.touch()
     os.truncate(image, 450 * MIB)
-    reads = "i=0; while [ $i -lt 3 ]; do dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null; i=$((i+1)); sleep 1; done; "
+    reads = ("i=0; while [ $i -lt 18 ]; do dd if=/dev/vda of=/dev/null bs=1M skip=$((i%9*50)) count=50 2>/dev/null; i=$((i+1)); "
+             "sleep 0.5; done; ")  # no faster than the balloon of a busy host
     script = LOAD + "echo READY; read line; " + reads + "grep ^Cached: /proc/meminfo; echo REA''D; read line; poweroff -f"
     initrd = kernel.initrd(tmp_path, script)
     for _ in range(2):
