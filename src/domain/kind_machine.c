@@ -51,6 +51,10 @@ struct machine_run {
 static int memory_check(const struct domain_config *config, struct error *error)
 {
     const uint64_t least = config->machine.memory_min, most = config->machine.memory_max;
+    if (config->machine.huge_pages && (least || most || config->machine.ksm))
+        return error_set(error, -EINVAL,
+                         "huge pages of the host's reserve are neither given back nor merged: "
+                         "--memory-min, --memory-max and --ksm do not go with --huge-pages");
     if (least > config->machine.memory)
         error_set(error, -EINVAL, "machine.memory_min is more than machine.memory");
     else if (most && most < config->machine.memory)

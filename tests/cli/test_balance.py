@@ -186,6 +186,8 @@ def test_bounds_change_while_it_runs(commanded, pressure):  # noqa: F811
 def test_bounds_that_cannot_be():
     for options, wrong in ((("--memory", "1G", "--memory-min", "2G"), "memory_min is more than"),
                            (("--memory", "1G", "--memory-max", "512M"), "memory_max is less than"),
+                           (("--memory-min", "512M", "--huge-pages"), "do not go with --huge-pages"),
+                           (("--ksm", "--huge-pages"), "do not go with --huge-pages"),
                            (("--memory-min", "many"), "--memory-min")):
         result = run_visor("run", *options, "--kernel", "/dev/null")
         assert result.returncode != 0 and wrong in result.stderr, result
