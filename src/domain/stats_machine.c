@@ -130,18 +130,24 @@ static void ask_all(struct qmp_client *client, struct domain_stats *stats)
     json_decref(memory);
 }
 
+pid_t domain_machine_process(const struct domain_visit *visit)
+{
+    return visit->state.process.pid;
+}
+
 int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error)
 {
+    const pid_t pid = domain_machine_process(visit);
     struct process_facts facts;
     struct qmp_client *client;
     char path[PATH_MAX];
-    if (!process_facts_read(visit->state.process.pid, false, &facts))
+    if (!process_facts_read(pid, false, &facts))
         return error_set(error, -ESRCH, "%s has come to its end", domain_visit_name(visit));
     stats->cpu = stats_amount(facts.cpu + facts.children_cpu);
     stats->memory = stats_amount(facts.memory);
     stats->memory_limit = stats_amount(domain_config_memory_most(&visit->config));
     host_limits_stats(visit->domain, stats);
-    stats->merged.known = host_merged(visit->state.process.pid, &stats->merged.value);
+    stats->merged.known = host_merged(pid, &stats->merged.value);
     domain_run_path(visit->domain, DOMAIN_CONTROL_FILE, path);
     if (qmp_client_connect(&client, path, ANSWER_MS, NULL) == 0) {
         ask_all(client, stats);

@@ -76,7 +76,7 @@ static bool is_about_memory(struct domain_change *changes, unsigned count)
 static int set_processors(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error)
 {
-    const pid_t pid = visit->state.process.pid;
+    const pid_t pid = domain_machine_process(visit);
     int code = 0;
     if (domain_change_find(changes, count, "cpu_limit") || domain_change_find(changes, count, "cpu_shares"))
         code = host_limits_update(visit->domain, wanted, &pid, 1, error);

@@ -18,6 +18,9 @@ int domain_program_processes(const struct domain_visit *visit, pid_t **pids, siz
 int domain_container_processes(const struct domain_visit *visit, pid_t **pids, size_t *count,
                                struct error *error);
 
+/* The host's process whose threads are a machine's vCPUs, and whose memory the guest's is. */
+pid_t domain_machine_process(const struct domain_visit *visit);
+
 /* stats_*.c */
 int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
 int domain_program_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error);
