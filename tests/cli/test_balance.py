@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import threading
 import time
 
@@ -266,12 +267,15 @@ def merging():
     """The host merges pages, and fast."""
     if not os.access(KSM / "run", os.W_OK):
         pytest.skip("the host's KSM cannot be switched on")
-    before = {name: (KSM / name).read_text() for name in ("run", "pages_to_scan", "sleep_millisecs")}
-    for name, value in (("run", "1"), ("pages_to_scan", "20000"), ("sleep_millisecs", "10")):
-        (KSM / name).write_text(value)
-    yield
-    for name, value in before.items():
-        (KSM / name).write_text(value)
+    before = {name: (KSM / name).read_text().strip() for name in ("pages_to_scan", "sleep_millisecs", "run")}
+    back = "".join(f"echo {value} >{KSM}/{name}; " for name, value in before.items())
+    # as a process of its own, since it is the host's: it comes to its end with this one, however that ends
+    with subprocess.Popen(["setsid", "sh", "-c", f"read line; {back}"], stdin=subprocess.PIPE) as restorer:
+        for name, value in (("pages_to_scan", "20000"), ("sleep_millisecs", "10"), ("run", "1")):
+            (KSM / name).write_text(value)
+        yield
+        restorer.stdin.close()
+        restorer.wait()
 
 
 def test_equal_pages_are_one(commanded, merging):  # noqa: F811
