@@ -150,7 +150,7 @@ static json_t *entry_json(const struct document_entry *entry, const char *kind)
     json_t *object = json_pack("{s:s}", "kind", kind);
     for (unsigned i = 0; object && i < entry->value->count; i++) {
         const struct document_entry *field = &entry->value->entries[i];
-        if (strcmp(field->name, "needs") == 0)
+        if (strcmp(field->name, "needs") == 0 || strcmp(field->name, "ready") == 0)
             continue;
         const struct domain_field *known = domain_field_find(NULL, field->name);
         json_t *item = known ? field_json(known, field->value) : section_json(field->name, field->value);
@@ -170,6 +170,7 @@ static const struct {
     {"depends_on", "it is called needs here"},
     {"environment", "it is called env here, and is in the domain's part"},
     {"image", "containers run from a root tree or an OCI bundle, machines from disks"},
+    {"healthcheck", "ready: [PROGRAM, ARGUMENT...] says when it is ready"},
     {"networks", "they are nets in the domain's part"},
     {"ports", "nets: [\"user,forward=tcp:8080:80\"] in the domain's part"},
 };

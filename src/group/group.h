@@ -31,6 +31,7 @@
 enum group_condition {
     GROUP_RUNNING,   /* that it runs */
     GROUP_COMPLETED, /* that it has come to its end with status 0 */
+    GROUP_READY,     /* that it runs, and its program `ready` says so by status 0 */
 };
 
 struct group_need {
@@ -45,7 +46,8 @@ struct group_domain {
         config; /* its paths are absolute, its networks' names whole; and it has the labels */
     struct group_need *needs;
     unsigned need_count;
-    unsigned level; /* 0: it needs none; else one more than the highest of those */
+    struct domain_list ready; /* a program in it, and its arguments; none: nobody can tell */
+    unsigned level;           /* 0: it needs none; else one more than the highest of those */
     char hash[GROUP_HASH_SIZE];
     json_t *document; /* its configuration, without the labels, and with networks as the file calls them */
 };

@@ -6,9 +6,11 @@
 
 #include "base/macros.h"
 #include "base/similar.h"
+#include "domain/visit.h"
 #include "group/private.h"
 
-const char *const group_conditions[] = {[GROUP_RUNNING] = "running", [GROUP_COMPLETED] = "completed", NULL};
+const char *const group_conditions[] = {
+    [GROUP_RUNNING] = "running", [GROUP_COMPLETED] = "completed", [GROUP_READY] = "ready", NULL};
 
 unsigned group_find(const struct group *group, const char *name)
 {
@@ -49,6 +51,18 @@ static int completed_check(const struct group_domain *domain, const struct group
     return code;
 }
 
+static int ready_check(const struct group_domain *domain, const struct group_domain *other,
+                       struct error *error)
+{
+    if (other->ready.count)
+        return 0;
+    error_set(error, -EINVAL, "domains.%s.needs: %s does not say by what it is known to be ready",
+              domain->name, other->name);
+    error_hint(error, "%s: ready: [PROGRAM, ARGUMENT...], which is run in it until it ends with status 0",
+               other->name);
+    return -EINVAL;
+}
+
 static int need_add(const struct group *group, struct group_domain *domain, const char *name,
                     enum group_condition condition, struct error *error)
 {
@@ -67,7 +81,9 @@ static int need_add(const struct group *group, struct group_domain *domain, cons
         if (domain->needs[i].domain == index)
             return error_set(error, -EINVAL, "domains.%s.needs: %s is there twice", domain->name, name);
     }
-    int code = condition == GROUP_COMPLETED ? completed_check(domain, &group->domains[index], error) : 0;
+    int code = condition == GROUP_COMPLETED ? completed_check(domain, &group->domains[index], error)
+               : condition == GROUP_READY   ? ready_check(domain, &group->domains[index], error)
+                                            : 0;
     if (code)
         return code;
     struct group_need *needs = realloc(domain->needs, (domain->need_count + 1) * sizeof *needs);
@@ -89,8 +105,8 @@ static int condition_parse(const struct document_value *value, const char *domai
             return 0;
     }
     error_set(error, -EINVAL,
-              "domains.%s.needs.%.64s \"%.40s\" is not known; there are running and completed", domain, name,
-              text);
+              "domains.%s.needs.%.64s \"%.40s\" is not known; there are running, completed and ready", domain,
+              name, text);
     return -EINVAL;
 }
 
@@ -146,12 +162,39 @@ static int visit(struct group *group, unsigned index, enum mark *marks, unsigned
     return 0;
 }
 
+static int read_ready(struct group_reading *reading, struct group_domain *domain,
+                      const struct document_entry *entry, struct error *error)
+{
+    const struct document_value *value = entry->value;
+    const struct domain_visits *visits = domain_kind_of(&domain->config)->visits;
+    bool good = value->type == DOCUMENT_LIST && value->count;
+    for (unsigned i = 0; good && i < value->count; i++)
+        good = value->entries[i].value->type == DOCUMENT_TEXT;
+    int code = 0;
+    if (!good)
+        code = error_set(error, -EINVAL,
+                         "domains.%s.ready: a program and its arguments are wanted, as a list", domain->name);
+    else if (!visits || !visits->exec)
+        code = error_set(error, -EINVAL, "domains.%s.ready: no program can be run in a %s that runs",
+                         domain->name, domain->config.kind);
+    if (code)
+        return group_at(reading, value->line, value->column, error);
+    for (unsigned i = 0; !code && i < value->count; i++)
+        code = domain_list_add(&domain->ready, value->entries[i].value->text, error);
+    return code;
+}
+
 int group_read_needs(struct group_reading *reading, const struct document_value *domains, struct error *error)
 {
     struct group *group = reading->group;
     enum mark marks[GROUP_DOMAINS_MAX] = {UNSEEN};
     unsigned placed = 0;
     int code = 0;
+    for (unsigned i = 0; !code && i < group->count; i++) {
+        const struct document_entry *ready = document_find(domains->entries[i].value, "ready");
+        if (ready)
+            code = read_ready(reading, &group->domains[i], ready, error);
+    }
     for (unsigned i = 0; !code && i < group->count; i++) {
         const struct document_entry *needs = document_find(domains->entries[i].value, "needs");
         if (needs)

@@ -164,6 +164,7 @@ void group_free(struct group *group)
         struct group_domain *domain = &group->domains[i];
         free(domain->name);
         free(domain->needs);
+        domain_list_clear(&domain->ready);
         json_decref(domain->document);
         domain_config_free(&domain->config);
     }

@@ -51,6 +51,14 @@ static json_t *written(const json_t *value)
     return NULL;
 }
 
+static json_t *ready_json(const struct group_domain *domain)
+{
+    json_t *words = json_array();
+    for (unsigned i = 0; i < domain->ready.count; i++)
+        json_array_append_new(words, text_json(domain->ready.items[i]));
+    return words;
+}
+
 json_t *group_json(const struct group *group)
 {
     json_t *domains = json_object(), *networks = json_object();
@@ -60,6 +68,8 @@ json_t *group_json(const struct group *group)
         json_t *document = written(domain->document);
         if (domain->need_count)
             failed |= json_object_set_new(document, "needs", needs_json(group, domain));
+        if (domain->ready.count)
+            failed |= json_object_set_new(document, "ready", ready_json(domain));
         failed |= json_object_set_new(domains, domain->name, document);
     }
     for (unsigned i = 0; i < group->network_count; i++)
@@ -104,6 +114,11 @@ json_t *group_schema(void)
                   "string", "type", "object", "additionalProperties", "enum", conditions, "description",
                   "The domains of the file that are to run, or to be done, before");
     int failed = json_object_set_new(json_object_get(domain, "properties"), "needs", needs);
+    failed |= json_object_set_new(
+        json_object_get(domain, "properties"), "ready",
+        json_pack("{s:s, s:i, s:{s:[s, s, s]}, s:s}", "type", "array", "minItems", 1, "items", "type",
+                  "string", "number", "boolean", "description",
+                  "A program that is run in it, and says by its status 0 that the domain is ready"));
     json_t *schema = json_pack(
         "{s:s, s:s, s:s, s:b, s:[s], s:{s:{}}, s:{s:{s:s, s:s}, s:{s:s, s:s, s:i, s:o}, s:{s:s, s:i, s:i, s:o}}}",
         "$schema", "https://json-schema.org/draft/2020-12/schema", "title", "A group of visor's domains",

@@ -132,9 +132,8 @@ static void child_wait(const struct run *run, unsigned index, pid_t parent)
     _exit(code ? 255 : status);
 }
 
-/* Until it has ended; or a signal has come, and it is killed. Signals are blocked but while it waits, so that
- * none comes too early. */
-static void wait_for_child(const struct run *run, pid_t child)
+/* Signals are blocked but while it waits, so that none comes too early. */
+void group_await_child(const struct group_work *work, pid_t child)
 {
     sigset_t all, before;
     struct pollfd wait = {.fd = pidfd_open(child, 0), .events = POLLIN};
@@ -142,7 +141,7 @@ static void wait_for_child(const struct run *run, pid_t child)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     while (!ended) {
-        if (run->work->interrupted && run->work->interrupted()) {
+        if (work->interrupted && work->interrupted()) {
             kill(child, SIGKILL);
             break;
         }
@@ -163,7 +162,7 @@ static int wait_for_end(const struct run *run, unsigned index, int *status, stru
         child_wait(run, index, parent);
     if (child < 0)
         return error_set(error, -errno, "cannot make a process: %s", strerror(errno));
-    wait_for_child(run, child);
+    group_await_child(run->work, child);
     while (waitpid(child, status, 0) < 0 && errno == EINTR) {
     }
     if (!WIFEXITED(*status))
@@ -181,6 +180,12 @@ static int wait_for_needs(const struct run *run, const struct group_domain *doma
         int status = 0;
         if (run->results[need->domain] == FAILED)
             return error_set(error, -ECANCELED, "it is not started, since it needs %s", name);
+        if (need->condition == GROUP_READY) {
+            int code = group_wait_ready(run->work, &run->work->group->domains[need->domain],
+                                        run->ids[need->domain], error);
+            if (code)
+                return code;
+        }
         if (need->condition != GROUP_COMPLETED)
             continue;
         int code = wait_for_end(run, need->domain, &status, error);

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -336,6 +337,38 @@ def test_completed(group):
     assert group.names() == ["lab-apart"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("busybox"), reason="it takes root and busybox-static")
+def test_ready(group, tmp_path):
+    """A program in the domain says so; if that has ended, or cannot be, what needs it is not started."""
+    tree = tmp_path / "tree"
+    (tree / "bin").mkdir(parents=True)
+    for name in ("dev", "proc", "sys", "tmp"):
+        (tree / name).mkdir()
+    shutil.copy(shutil.which("busybox"), tree / "bin/busybox")
+    for name in ("sh", "sleep", "test", "touch"):
+        (tree / "bin" / name).symlink_to("busybox")
+    group.write("domains:\n"
+                f"  db: {{container: {{root: {tree}, command: [/bin/sh, -c, '${{FIRST:-sleep 1}}; touch /dev/shm/up; exec sleep 1000'], nets: [none]}},\n"
+                "       ready: [test, -e, /dev/shm/up], stop_timeout: 0}\n"
+                "  use: {program: {command: [/bin/sh, -c, 'exec sleep 1000']}, needs: {db: ready}, stop_timeout: 0}\n")
+    group.ok("up", "-d")
+    use, db = (json.loads(group.ok("inspect", f"lab-{name}"))[0]["state"]["started"] for name in ("use", "db"))
+    assert use > db and group.run("exec", "lab-db", "test", "-e", "/dev/shm/up").returncode == 0
+    group.ok("up", "-d")  # it is asked once more
+    group.ok("down")
+    group.variables["FIRST"] = "exit 3"
+    result = group.run("up", "-d")
+    assert result.returncode == 1
+    assert result.stderr == "visor: lab-use: it is not started, since db has ended before it was ready\n"
+    group.ok("down")
+    for text, said in (("a: {program: {command: [x]}, ready: [true]}", "no program can be run in a program"),
+                       (f"a: {{container: {{root: {tree}}}, ready: sh}}", "as a list"),
+                       (f"a: {{container: {{root: {tree}}}}}\n  b: {{program: {{command: [x]}}, needs: {{a: ready}}}}", "known to be ready")):
+        group.write(f"domains:\n  {text}\n")
+        result = group.run("up", "-d")
+        assert result.returncode != 0 and said in result.stderr, result.stderr
+
+
 def test_what_cannot_be_started(group):
     group.write("domains:\n" + server("good") + "  bad: {program: {command: [./none]}}\n" + server("last", ", needs: [bad]"))
     result = group.run("up", "-d")
@@ -603,14 +636,14 @@ def test_the_example_of_the_documentation(group):
 def test_schema(group):
     schema = json.loads(group.ok("up", "--schema"))
     domain = schema["properties"]["domains"]["additionalProperties"]
-    assert set(json.loads(group.ok("create", "--schema"))["properties"]) | {"needs"} == set(domain["properties"])
+    assert set(json.loads(group.ok("create", "--schema"))["properties"]) | {"needs", "ready"} == set(domain["properties"])
     machine, container = (domain["properties"][kind]["properties"] for kind in ("machine", "container"))
     assert container["command"]["items"]["type"] == ["string", "number", "boolean"]  # command: [sleep, 100]
     assert (machine["cpus"]["type"], machine["cpus"]["pattern"]) == (["integer", "string"], "\\$")  # cpus: "${CPUS}"
     assert machine["type"]["enum"] == ["pc"]
     assert set(schema["properties"]["networks"]["additionalProperties"]["properties"]) == {"subnet", "internal", "labels", "external"}
     assert domain["additionalProperties"] is False and schema["additionalProperties"] is False
-    assert domain["properties"]["needs"]["oneOf"][1]["additionalProperties"]["enum"] == ["running", "completed"]
+    assert domain["properties"]["needs"]["oneOf"][1]["additionalProperties"]["enum"] == ["running", "completed", "ready"]
 
 
 def test_words_that_are_too_many(group):
