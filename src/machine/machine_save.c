@@ -179,7 +179,8 @@ static int save_kind(struct machine *machine, struct state_writer *writer, struc
     buffer_append_integer(&bytes, machine->ram->size, 8);
     buffer_append_integer(&bytes, machine->vcpu_count, 4);
     save_model(&bytes, &machine->model);
-    int code = state_write(writer, &(struct state_section){"machine", .version = KIND_VERSION}, &bytes, error);
+    int code =
+        state_write(writer, &(struct state_section){"machine", .version = KIND_VERSION}, &bytes, error);
     buffer_free(&bytes);
     return code;
 }
