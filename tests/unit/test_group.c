@@ -353,9 +353,10 @@ static void test_needs_that_cannot_be(void **state)
                    "x.yaml:2:40: domains.a.needs: it would need itself", "");
     assert_refused("domains:\n  first: {" PROGRAM "}\n  a: {" PROGRAM ", needs: [frist]}\n",
                    "x.yaml:3:40: domains.a.needs: there is no domain \"frist\"", "did you mean first?");
-    assert_refused("domains:\n  a: {" PROGRAM "}\n  b: {" PROGRAM ", needs: {a: healthy}}\n",
-                   "x.yaml:3:40: domains.b.needs.a \"healthy\" is not known; there are running and completed",
-                   "");
+    assert_refused(
+        "domains:\n  a: {" PROGRAM "}\n  b: {" PROGRAM ", needs: {a: healthy}}\n",
+        "x.yaml:3:40: domains.b.needs.a \"healthy\" is not known; there are running, completed and ready",
+        "");
     assert_refused("domains:\n  a: {" PROGRAM "}\n  b: {" PROGRAM ", needs: a}\n",
                    "x.yaml:3:39: domains.b.needs: a list of names is wanted, or a map of name: condition",
                    "needs: [a]");
