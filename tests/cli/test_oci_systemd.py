@@ -23,13 +23,15 @@ class Host:
 
     def __init__(self, top):
         self.store, self.top = Store(top / "store", None), top
+
+    def boot(self):
         self.store.ok("run", "--detach", "--name", "host", "--memory", "1G", "--net", "none",
                       "--disk", f"{IMAGE},snapshot")
         deadline = time.monotonic() + BOOT_TIMEOUT
         while self.run("systemctl", "is-active", "--quiet", "multi-user.target").returncode:
             assert time.monotonic() < deadline, self.store.run("logs", "host").stdout[-2000:]
             time.sleep(0.2)
-        tree = top / "tree"
+        tree = self.top / "tree"
         (tree / "bin").mkdir(parents=True)
         for directory in ("proc", "sys", "dev", "tmp"):
             (tree / directory).mkdir()
@@ -71,8 +73,11 @@ def host(tmp_path_factory):
     if not IMAGE.exists():
         pytest.fail(f"no image at {IMAGE}: scripts/debian-image makes it")
     made = Host(tmp_path_factory.mktemp("host"))
-    yield made
-    made.store.run("rm", "--force", "host")
+    try:
+        made.boot()
+        yield made
+    finally:
+        made.store.run("rm", "--force", "host")
 
 
 def test_it_is_such_a_host(host):
