@@ -62,6 +62,7 @@ void pvclock_publish(const struct pvclock *clock, const struct x86_state *state,
     struct time_info info = {.tsc = clock->base.tsc + own, .time = clock->base.time};
     uint32_t version = 0;
     if (!(state->pv_time & ENABLED) || !has_clock(clock) ||
+        !memory_pointer(clock->memory, address, sizeof info, true) ||
         memory_read(clock->memory, address, &version, sizeof version) < 0)
         return;
     scale(clock->model->tsc_khz, &info.multiplier, &info.shift);
@@ -83,7 +84,8 @@ static void publish_wall(const struct pvclock *clock, uint64_t address)
         (uint64_t)now.tv_sec * TIMER_SECOND + (uint64_t)now.tv_nsec - clock_now(clock->clock);
     const struct wall_info info = {
         .version = 2, .seconds = (uint32_t)(begin / TIMER_SECOND), .nanoseconds = begin % TIMER_SECOND};
-    memory_write(clock->memory, address, &info, sizeof info);
+    if (memory_pointer(clock->memory, address, sizeof info, true))
+        memory_write(clock->memory, address, &info, sizeof info);
 }
 
 bool pvclock_msr_read(const struct pvclock *clock, const struct x86_state *state, uint32_t msr,

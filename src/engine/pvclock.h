@@ -37,8 +37,9 @@ bool pvclock_msr_read(const struct pvclock *clock, const struct x86_state *state
                       uint64_t *value);
 bool pvclock_msr_write(const struct pvclock *clock, struct x86_state *state, uint64_t own, uint32_t msr,
                        uint64_t value);
-/* Writes to the guest's memory, if it has told where; while the vCPU does not run, or from its own thread.
- * stopped: the guest did not run for a while, and is to excuse that. Needs the machine's lock. */
+/* Writes to the guest's memory, if it has told where and RAM is there; while the vCPU does not run, or from
+ * its own thread. stopped: the guest did not run for a while, and is to excuse that. Needs the machine's
+ * lock. */
 void pvclock_publish(const struct pvclock *clock, const struct x86_state *state, uint64_t own, bool stopped);
 
 #endif

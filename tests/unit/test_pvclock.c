@@ -109,7 +109,22 @@ static void test_wall(void **unused)
     assert_in_range(field(8, 4), 0, 999999999);
 }
 
-/* An address where nothing is, a processor without it, other MSRs. */
+static uint64_t never_read(void *opaque, uint64_t offset, unsigned size)
+{
+    (void)opaque, (void)offset, (void)size;
+    fail();
+    return 0;
+}
+
+static void never_written(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)value;
+    fail();
+}
+
+static const struct access_ops never = {never_read, never_written, 0};
+
+/* An address where nothing is, or a device, a processor without it, other MSRs. */
 static void test_bad(void **unused)
 {
     struct error error = ERROR_INIT;
@@ -117,6 +132,11 @@ static void test_bad(void **unused)
     (void)unused;
     assert_true(pvclock_msr_write(&pvclock, &state, 0, TIME, 0x70000001));
     assert_true(pvclock_msr_write(&pvclock, &state, 0, TIME, UINT64_MAX));
+    assert_non_null(memory_add_mmio(&map, "device", 0x80000000, 0x1000, 0, &never, NULL, &error));
+    assert_true(pvclock_msr_write(&pvclock, &state, 0, TIME, 0x80000001));
+    assert_true(pvclock_msr_write(&pvclock, &state, 0, TIME, 0xfff1));
+    assert_true(pvclock_msr_write(&pvclock, &state, 0, WALL, 0x80000000));
+    pvclock_publish(&pvclock, &state, 0, true);
     assert_true(pvclock_msr_write(&pvclock, &state, 0, WALL, UINT64_MAX));
     assert_false(pvclock_msr_write(&pvclock, &state, 0, 0x4b564d02, 1));
     assert_false(pvclock_msr_read(&pvclock, &state, 0x4b564d02, &value));
