@@ -399,8 +399,9 @@ static void look_around(void *argument)
     (void)argument;
     if (cgroup_levels_open(levels, &count, &error) < 0)
         _exit(10);
-    char *touched = malloc(8 * MIB);
-    memset(touched, 1, 8 * MIB);
+    if (mmap(NULL, (size_t)(8 * MIB), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1,
+             0) == MAP_FAILED)
+        _exit(14);
     for (size_t i = 0; i < count; i++) {
         if (!cgroup_level_look(&levels[i], &limit, &available))
             continue;
@@ -409,7 +410,6 @@ static void look_around(void *argument)
         left = available < left ? available : left;
     }
     cgroup_levels_close(levels, count);
-    free(touched);
     _exit(!limited ? 11 : least != 64 * MIB ? 12 : left > 57 * MIB || left < 30 * (size_t)MIB ? 13 : 0);
 }
 
