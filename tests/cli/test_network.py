@@ -742,6 +742,8 @@ def test_random_kills(store, root):
         store.ok("ps")
         running = store.ok("ps", "--format", "{{.Name}}").split()
         assert set(attached(store, "back")) <= set(running)
+        if turn % 25 == 24:
+            store.run("rm", "--force", "--all")
     store.run("rm", "--force", "--all")
     bridge, = bridges(store)
     assert bridge not in links() and bridge not in tables()
