@@ -191,7 +191,7 @@ def test_stats_of_a_container(store, root):
     assert 0 < rows["idle"]["memory"] < 64 << 20
     assert (rows["idle"]["net_received"], rows["idle"]["net_sent"]) == (0, 0)
     (line,) = store.ok("stats", "--no-stream", "idle").splitlines()[1:]
-    assert re.match(r"idle  container  [0-9.]+% +0\.[0-9]+s +[0-9.]+ [KM]iB / 64 MiB  ", line) and line.endswith("  1")
+    assert re.match(r"idle  container  [0-9.]+% +0\.[0-9]+s +- +[0-9.]+ [KM]iB / 64 MiB  ", line) and line.endswith("  1")
 
 
 @containers
