@@ -149,8 +149,8 @@ static int save(struct forker *forker, struct error *error)
     if (forker->fd < 0)
         return error_set(error, -errno, "cannot make a file in memory: %s", strerror(errno));
     int code = domain_save_copy(forker->machine, forker->fd, true, error);
-    if (!code)
-        fcntl(forker->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    if (!code && fcntl(forker->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        code = error_set(error, -errno, "cannot seal the file in memory: %s", strerror(errno));
     return code;
 }
 

@@ -110,7 +110,7 @@ static void wait_for_end(const struct saver *saver)
 }
 
 /* The host takes its time to give back the blocks of a large file: a process of its own keeps the one that is
- * replaced until this one has ended, so that nobody waits for that. Without it somebody does. */
+ * replaced for a second, when this one has ended, so that nobody waits for that. Without it somebody does. */
 static void leave_old(const char *path)
 {
     const int old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
