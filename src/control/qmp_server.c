@@ -278,6 +278,11 @@ static int accept_one(const struct qmp_listener *listener)
     return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+static int spare_make(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* No more descriptors: the one that was kept for this lets the client be told. */
 static void accept_without_room(const struct qmp_listener *listener)
 {
@@ -286,7 +291,7 @@ static void accept_without_room(const struct qmp_listener *listener)
     int fd = accept_one(listener);
     if (fd >= 0)
         refuse(fd, "the process has no more descriptors");
-    server->spare_fd = open("/", O_PATH | O_CLOEXEC);
+    server->spare_fd = spare_make(listener->fd);
     if (server->spare_fd < 0) /* somebody was faster; rather none than a loop that spins */
         loop_watch_change(listener->watch, 0);
 }
@@ -324,7 +329,7 @@ int qmp_server_listen_fd(struct qmp_server *server, int fd, struct error *error)
     if (server->listener_count == QMP_LISTENERS_MAX)
         return error_set(error, -EBUSY, "there are %d control sockets already", QMP_LISTENERS_MAX);
     if (server->spare_fd < 0)
-        server->spare_fd = open("/", O_PATH | O_CLOEXEC);
+        server->spare_fd = spare_make(fd);
     if (server->spare_fd < 0)
         return error_set(error, -errno, "cannot listen for commands: %s", strerror(errno));
     *listener = (struct qmp_listener){.server = server, .fd = fd};
