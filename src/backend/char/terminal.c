@@ -3,8 +3,9 @@
  * terminal: raw mode for visor's terminal, and its end.
  *
  * exit() is the usual way; against a crash and SIGKILL there is the keeper, a process that does nothing but
- * wait for visor's end at a pipe. It leaves the terminal alone if somebody else has taken it over: shells
- * with job control do that at once, and set its modes themselves.
+ * wait at a pipe for visor's end, or for a byte: then there is nothing left to do. It leaves the terminal
+ * alone if somebody else has taken it over: shells with job control do that at once, and set its modes
+ * themselves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,9 +50,10 @@ static void keeper_main(int fd, int pipe, pid_t group)
     if (pipe > fd + 1)
         close_range((unsigned)fd + 1, (unsigned)pipe - 1, 0);
     close_range((unsigned)pipe + 1, ~0u, 0);
-    while (read(pipe, &byte, 1) < 0 && errno == EINTR) {
+    ssize_t said;
+    while ((said = read(pipe, &byte, 1)) < 0 && errno == EINTR) {
     }
-    if (char_terminal_is_ours(fd, group))
+    if (!said && char_terminal_is_ours(fd, group))
         tcsetattr(fd, TCSANOW, &terminal.before);
     _exit(0);
 }
@@ -95,9 +97,9 @@ void char_terminal_give_back(void)
         return;
     terminal.taken = false;
     terminal_set(&terminal.before);
-    kill(terminal.keeper, SIGKILL); /* which has nothing left to do */
+    if (write(terminal.keeper_pipe, "", 1) == 1) /* else it has been killed */
+        waitpid(terminal.keeper, NULL, 0);
     close(terminal.keeper_pipe);
-    waitpid(terminal.keeper, NULL, 0);
 }
 
 int char_terminal_take(int fd, struct error *error)
