@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,11 +21,13 @@
 #include "base/macros.h"
 
 #define START_TIMEOUT 20000 /* milliseconds, on a host that is very busy */
+#define END_TIMEOUT   1000
 
 struct user {
     struct net_backend net;
     struct loop *loop;
     pid_t pid;
+    int process_fd; /* its pidfd */
     int control_fd, memory_fd, wake_fd, wake_visor_fd;
     struct loop_watch *control_watch, *wake_watch;
     struct channel_shared *shared;
@@ -40,6 +43,26 @@ static void user_wake(struct user *user)
         return; /* it has been written so often that it is surely awake */
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* It ends when nobody has the other end of its control socket any more, and has nothing to put in order. By
+ * descriptors: who is in a cage has no other way to it. */
+static void end_process(struct user *user)
+{
+    struct pollfd ended = {.fd = user->process_fd, .events = POLLIN};
+    close_fd(&user->control_fd);
+    if (poll(&ended, 1, END_TIMEOUT) == 0)
+        pidfd_send_signal(user->process_fd, SIGKILL, NULL, 0);
+    waitpid(user->pid, NULL, ended.revents ? 0 : WNOHANG);
+    close_fd(&user->process_fd);
+    user->pid = 0;
+}
+
 /* The process has ended, or writes nonsense. The guest sees an unplugged cable. */
 static void user_broken(struct user *user)
 {
@@ -48,7 +71,7 @@ static void user_broken(struct user *user)
     user->net.link_up = false;
     loop_watch_change(user->control_watch, 0);
     loop_watch_change(user->wake_watch, 0);
-    kill(user->pid, SIGKILL);
+    shutdown(user->control_fd, SHUT_RDWR);
     fprintf(stderr, "visor: the user network has failed; the machine goes on without it\n");
     if (user->net.client && user->net.client->link_changed)
         user->net.client->link_changed(user->net.client->opaque);
@@ -156,13 +179,6 @@ static void user_set_offloads(struct net_backend *backend, unsigned offloads)
 
 /* The process. */
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
 static void user_close(struct net_backend *backend)
 {
     struct user *user = (struct user *)backend;
@@ -171,10 +187,9 @@ static void user_close(struct net_backend *backend)
         loop_watch_remove(user->control_watch);
     if (user->wake_watch)
         loop_watch_remove(user->wake_watch);
-    if (user->pid > 0) {
-        kill(user->pid, SIGKILL); /* it has nothing to put in order */
-        waitpid(user->pid, NULL, 0);
-    }
+    if (user->pid > 0)
+        end_process(user);
+    close_fd(&user->process_fd);
     close_fd(&user->control_fd);
     close_fd(&user->memory_fd);
     close_fd(&user->wake_fd);
@@ -224,10 +239,13 @@ static int start_process(struct user *user, int child_control, struct error *err
     user->pid = fork();
     if (!user->pid)
         child_exec(image, fds, ARRAY_SIZE(fds));
+    if (user->pid > 0)
+        user->process_fd = pidfd_open(user->pid, 0);
     int number = errno;
     close(image);
-    return user->pid < 0 ? error_set(error, -number, "cannot start the user network: %s", strerror(number))
-                         : 0;
+    return user->pid < 0 || user->process_fd < 0
+               ? error_set(error, -number, "cannot start the user network: %s", strerror(number))
+               : 0;
 }
 
 /* It could not even say why. */
@@ -331,7 +349,7 @@ int net_user_open(struct net_backend **out, const struct net_options *options, s
     user->net.offloads = NET_OFFLOAD_CHECKSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6;
     user->net.link_up = true;
     user->loop = loop;
-    user->control_fd = user->memory_fd = user->wake_fd = user->wake_visor_fd = -1;
+    user->process_fd = user->control_fd = user->memory_fd = user->wake_fd = user->wake_visor_fd = -1;
     user->receive_call = (struct loop_call){.function = user_receive, .opaque = user};
     int code = user_start(user, options, error);
     if (code) {
