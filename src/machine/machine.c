@@ -344,6 +344,7 @@ static int machine_make_parts(struct machine *machine, const struct machine_conf
                                        : memory_backing_create)("guest-memory", config->memory, error);
     if (!machine->ram)
         return error->code;
+    memory_backing_prepare_touched(machine->ram);
     int code = config->merge ? memory_backing_merge(machine->ram, true, error) : 0;
     if (!code)
         code = memory_map_init(&machine->memory, (UINT64_C(1) << config->model.physical_bits) - 1, error);

@@ -130,12 +130,23 @@ void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uin
     memory_backing_written(backing, offset, length);
 }
 
+static int pagemap_open(void)
+{
+    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+void memory_backing_prepare_touched(struct memory_backing *backing)
+{
+    if (backing->pagemap < 0)
+        backing->pagemap = pagemap_open();
+}
+
 void memory_backing_touched(const struct memory_backing *backing, uint64_t first, uint64_t count,
                             bool *touched)
 {
     const uint64_t begin = first << MEMORY_PAGE_SHIFT, end = begin + (count << MEMORY_PAGE_SHIFT);
     uint64_t entries[4096];
-    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    const int fd = backing->pagemap >= 0 ? backing->pagemap : pagemap_open();
     for (uint64_t done = 0, some; done < count; done += some) {
         some = MIN(count - done, ARRAY_SIZE(entries));
         const uint64_t page = (uintptr_t)backing->host / MEMORY_PAGE_SIZE + first + done;
@@ -145,7 +156,7 @@ void memory_backing_touched(const struct memory_backing *backing, uint64_t first
         for (uint64_t i = 0; i < some; i++)
             touched[done + i] = !known || (entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED));
     }
-    if (fd >= 0)
+    if (fd >= 0 && fd != backing->pagemap)
         close(fd);
     for (unsigned i = piece_after(backing, begin); i < backing->piece_count && backing->pieces[i].start < end;
          i++) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/macros.h"
 #include "memory/memory_private.h"
@@ -84,6 +85,7 @@ static struct memory_backing *backing_create(const char *name, uint64_t size, bo
     if (backing) {
         backing->size = size;
         backing->huge = huge;
+        backing->pagemap = -1;
     }
     const int code = backing ? backing_map(backing) : -ENOMEM;
     if (!code)
@@ -115,6 +117,8 @@ void memory_backing_free(struct memory_backing *backing)
         munmap(backing->host, backing->size);
     if (backing->page_flags)
         munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);
+    if (backing->pagemap >= 0)
+        close(backing->pagemap);
     free(backing->pieces);
     free(backing);
 }

@@ -66,6 +66,7 @@ struct memory_backing {
     void *opaque;
     const struct memory_dirty_source *dirty_source; /* the engine's; NULL: it sets the flags itself */
     bool merges; /* equal pages of it and of others may be one on the host */
+    int pagemap; /* what memory_backing_touched() looks into; -1: it is opened each time */
     /* What memory_backing_map_file() has mapped, in order. */
     struct memory_file_piece {
         uint64_t start, end;
@@ -115,6 +116,8 @@ int memory_backing_merge(struct memory_backing *backing, bool on, struct error *
  * touched are not. */
 void memory_backing_touched(const struct memory_backing *backing, uint64_t first, uint64_t count,
                             bool *touched);
+/* Opens what that needs, for a process that will be able to open nothing. */
+void memory_backing_prepare_touched(struct memory_backing *backing);
 
 enum memory_kind {
     MEMORY_RAM,
