@@ -59,11 +59,12 @@ struct pc_config {
     const struct net_options *nets;
     unsigned net_count;
     bool nets_optional; /* nobody has asked for them: if there can be none, the machine goes without */
-    struct char_options console;       /* of the virtio console; none: there is none */
-    const char *vsock;                 /* path of the socket; NULL: there is none */
-    bool vsock_optional;               /* likewise */
-    uint16_t debug_exit;               /* port; 0: there is none, and no test_device either */
-    struct char_backend debug_console; /* of port E9h; no write(): there is none */
+    struct char_options console;             /* of the virtio console; none: there is none */
+    const char *vsock;                       /* path of the socket; NULL: there is none */
+    bool vsock_optional;                     /* likewise */
+    const struct vsock_dialer *vsock_dialer; /* NULL: this process connects by itself */
+    uint16_t debug_exit;                     /* port; 0: there is none, and no test_device either */
+    struct char_backend debug_console;       /* of port E9h; no write(): there is none */
 };
 
 /* The inputs of the interrupt controllers. What is told to ISA interrupt n goes to input n of the 8259s and

@@ -232,7 +232,8 @@ static int make_vsock(struct pc *pc, const struct pc_config *config, struct erro
     if (!config->vsock || (config->vsock_optional && !pc_wants(pc, "vsock")))
         return 0;
     const struct virtio_place place = place_of(pc, "vsock");
-    int code = vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, error);
+    int code =
+        vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, config->vsock_dialer, error);
     if (code)
         return config->vsock_optional ? go_without(error, "the machine has no vsock: ") : code;
     return virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);

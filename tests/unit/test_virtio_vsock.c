@@ -112,7 +112,7 @@ static int set_up(void **state)
     strcpy(directory, "/tmp/visor-test-XXXXXX");
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/vsock", directory);
-    assert_int_equal(vsock_unix_open(&backend, NULL, path, &error), 0);
+    assert_int_equal(vsock_unix_open(&backend, NULL, path, NULL, &error), 0);
     struct virtio_place where = place("vsock");
     assert_int_equal(virtio_vsock_new(&vsock, &where, backend, CID, &error), 0);
     machine_power_on();
@@ -511,12 +511,12 @@ static void test_open(void **state)
     (void)state;
     struct error error = ERROR_INIT;
     struct vsock_backend *other;
-    assert_int_equal(vsock_unix_open(&other, NULL, path, &error), -EADDRINUSE);
-    assert_int_equal(vsock_unix_open(&other, NULL, "", &error), -EINVAL);
+    assert_int_equal(vsock_unix_open(&other, NULL, path, NULL, &error), -EADDRINUSE);
+    assert_int_equal(vsock_unix_open(&other, NULL, "", NULL, &error), -EINVAL);
     /* What is left of one that was killed is taken over. */
     int fd = host_listen(77);
     close(fd);
-    assert_int_equal(vsock_unix_open(&other, NULL, address_of(77).sun_path, &error), 0);
+    assert_int_equal(vsock_unix_open(&other, NULL, address_of(77).sun_path, NULL, &error), 0);
     vsock_unix_close(other);
     struct virtio_place where = place("other");
     struct virtio_vsock *another;
@@ -534,7 +534,7 @@ static void test_long_path(void **state)
     snprintf(parent, sizeof parent, "%s/%0150d", directory, 7);
     assert_int_equal(mkdir(parent, 0700), 0);
     snprintf(long_path, sizeof long_path, "%s/vsock", parent);
-    assert_int_equal(vsock_unix_open(&other, NULL, long_path, &error), 0);
+    assert_int_equal(vsock_unix_open(&other, NULL, long_path, NULL, &error), 0);
     int caller = unix_socket_connect(long_path, 1000, &error);
     assert_true(caller >= 0);
     close(caller);

@@ -3,7 +3,6 @@
  * port; for each port that the guest connects to there is a path of its own, at which such a program listens.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,11 +12,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "backend/vsock/dial.h"
 #include "backend/vsock/vsock.h"
 #include "base/unix_socket.h"
 
 #define LINE_MAX_SIZE 32 /* "CONNECT 4294967295\n" */
-#define ADDRESS_MOST  90 /* bytes of a path that is the address itself: a port comes behind it */
 
 struct unix_vsock {
     struct vsock_backend backend;
@@ -25,11 +24,10 @@ struct unix_vsock {
     int fd;
     struct loop_watch *watch;
     char *path;
-    /* The path, or a longer one's way through its directory, which stays open; -1: that is not needed. */
-    struct sockaddr_un address;
-    int directory;
-    struct unix_host *callers; /* have not yet said where to */
-    bool full;                 /* the last caller could not be accepted: the next waits until one is gone */
+    struct vsock_dial dial;
+    const struct vsock_dialer *dialer; /* NULL: `dial` is used here */
+    struct unix_host *callers;         /* have not yet said where to */
+    bool full; /* the last caller could not be accepted: the next waits until one is gone */
 };
 
 struct unix_host {
@@ -164,16 +162,10 @@ static void unix_accept(void *opaque, unsigned events)
 static int unix_connect(struct vsock_backend *backend, uint32_t port, struct vsock_host **out)
 {
     struct unix_vsock *vsock = (struct unix_vsock *)backend;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%.96s_%u", vsock->address.sun_path, port);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct vsock_dialer *dialer = vsock->dialer;
+    const int fd = dialer ? dialer->dial(dialer->opaque, port) : vsock_dial(&vsock->dial, port);
     if (fd < 0)
-        return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address)) {
-        int code = -errno;
-        close(fd);
-        return code;
-    }
+        return fd;
     struct unix_host *one = host_new(vsock, fd, 0);
     if (!one)
         return -ENOMEM;
@@ -250,36 +242,15 @@ static int unix_listen(struct unix_vsock *vsock, struct error *error)
     return 0;
 }
 
-static int unix_address(struct unix_vsock *vsock, struct error *error)
-{
-    char *const address = vsock->address.sun_path, *const slash = strrchr(vsock->path, '/');
-    const size_t room = sizeof vsock->address.sun_path;
-    vsock->address.sun_family = AF_UNIX;
-    if (*vsock->path && strlen(vsock->path) <= ADDRESS_MOST) {
-        strcpy(address, vsock->path);
-        return 0;
-    }
-    if (!slash || strlen(slash) > ADDRESS_MOST / 2)
-        return error_set(error, -EINVAL, "vsock: the path \"%s\" is empty or too long", vsock->path);
-    *slash = '\0';
-    vsock->directory = open(vsock->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int code = vsock->directory < 0 ? -errno : 0;
-    if (code)
-        error_set(error, code, "vsock: cannot open %s: %s", vsock->path, strerror(-code));
-    *slash = '/';
-    snprintf(address, room, "/proc/self/fd/%d%s", vsock->directory, slash);
-    return code;
-}
-
 static void unix_free(struct unix_vsock *vsock)
 {
-    if (vsock->directory >= 0)
-        close(vsock->directory);
+    vsock_dial_close(&vsock->dial);
     free(vsock->path);
     free(vsock);
 }
 
-int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *path, struct error *error)
+int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *path,
+                    const struct vsock_dialer *dialer, struct error *error)
 {
     struct unix_vsock *vsock = calloc(1, sizeof *vsock);
     if (!vsock || !(vsock->path = strdup(path))) {
@@ -288,8 +259,10 @@ int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *p
     }
     vsock->backend.ops = &unix_ops;
     vsock->loop = loop;
-    vsock->directory = -1;
-    int code = unix_address(vsock, error);
+    vsock->dialer = dialer;
+    int code = vsock_dial_open(&vsock->dial, path, error);
+    if (dialer)
+        vsock_dial_close(&vsock->dial); /* it was to be seen whether it can be */
     if (!code)
         code = unix_listen(vsock, error);
     if (code) {

@@ -55,8 +55,16 @@ struct vsock_host {
     void *connection; /* the device's */
 };
 
-/* Unix sockets, see virtio/vsock.h. -EADDRINUSE: something listens at `path` already. */
-int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *path, struct error *error);
+/* Who connects to what listens for the guest (dial.h), if this process cannot. */
+struct vsock_dialer {
+    int (*dial)(void *opaque, uint32_t port); /* as vsock_dial() */
+    void *opaque;
+};
+
+/* Unix sockets, see virtio/vsock.h. `dialer`, which is kept, may be NULL. -EADDRINUSE: something listens at
+ * `path` already. */
+int vsock_unix_open(struct vsock_backend **out, struct loop *loop, const char *path,
+                    const struct vsock_dialer *dialer, struct error *error);
 /* The device is gone. */
 void vsock_unix_close(struct vsock_backend *backend);
 
