@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #define WORDS  (1u << 20)
-#define STEPS  (16u * ROUND)
+#ifndef STEPS
+#define STEPS (16u * ROUND)
+#endif
 #define ROUND  1500000u
 #define VECTOR 0x20
 

@@ -34,6 +34,11 @@ class Store:
     def state(self, name):
         return json.loads(self.ok("inspect", name))[0]["state"]
 
+    def guest(self, name):
+        """The process in which its guest is: its own, or a child of that."""
+        state = self.state(name)
+        return state.get("guest_pid", state["pid"])
+
     def wait_for_log(self, name, text, count=1):
         deadline = time.monotonic() + TIMEOUT
         while self.run("logs", name).stdout.count(text) < count:

@@ -8,7 +8,7 @@ import pytest
 
 from qmp import Qmp, QmpError
 from test_engine_kvm import TIMEOUT, command, needs_kvm, store_kernel  # noqa: F401 (fixtures)
-from test_state import work  # noqa: F401 (a fixture)
+from test_state import build_work
 
 WRITTEN = 1024  # pages of the array that test_state's kernel writes to all the time
 
@@ -39,7 +39,13 @@ def measure(qmp):
     return answer
 
 
-def test_a_machine_that_writes(work, tmp_path):  # noqa: F811
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """test_state's kernel, at work for longer than anybody looks."""
+    return build_work(tmp_path_factory.mktemp("work") / "work", "-DSTEPS=4000000000u")
+
+
+def test_a_machine_that_writes(work, tmp_path):
     with commanded(work, tmp_path, "translate") as qmp:
         assert qmp.execute("query-dirty-rate")["status"] == "unstarted"
         answer = measure(qmp)

@@ -28,9 +28,12 @@ RUN_MOMENTS = 10  # of one run
 @pytest.fixture(scope="session")
 def work(tmp_path_factory):
     """A kernel that computes a checksum for some seconds; see its source."""
-    path = tmp_path_factory.mktemp("work") / "work"
+    return build_work(tmp_path_factory.mktemp("work") / "work")
+
+
+def build_work(path, *flags):
     source = pathlib.Path(__file__).with_name("state_kernel.c")
-    subprocess.run(["gcc", "-m32", "-O2", "-march=pentium3", "-mfpmath=387", "-ffreestanding", "-fno-pie",
+    subprocess.run(["gcc", *flags, "-m32", "-O2", "-march=pentium3", "-mfpmath=387", "-ffreestanding", "-fno-pie",
                     "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-nostdlib",
                     "-static", "-Wl,-Ttext=0x200000,-e,entry,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
                     "-o", path, source], check=True)
@@ -190,7 +193,7 @@ def test_engines_take_turns(store, tmp_path):  # noqa: F811
         store.ok("restore", "--engine", engine, file)
         store.send("web", f"turn {turn} by {engine}.")
         store.wait_for_log("web", f"turn {turn} by {engine}.")
-        kvm = [link for link in pathlib.Path(f"/proc/{store.state('web')['pid']}/fd").iterdir()
+        kvm = [link for link in pathlib.Path(f"/proc/{store.guest('web')}/fd").iterdir()
                if "kvm-vcpu" in os.readlink(link)]
         assert bool(kvm) == (engine == "kvm")
     assert store.ok("logs", "web").count("READY") == 1
