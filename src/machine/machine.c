@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cage/cage.h"
 #include "machine/machine_signal.h"
 
 #define ENDS                                                                                                 \
@@ -144,8 +146,13 @@ static void *vcpu_thread(void *opaque)
 {
     struct machine_vcpu *vcpu = opaque;
     struct machine *machine = vcpu->machine;
+    const unsigned number = (unsigned)(vcpu - machine->vcpus);
+    char name[16];
+    cage_thread(CAGE_VCPU);
+    snprintf(name, sizeof name, "vcpu%u", number);
+    prctl(PR_SET_NAME, name);
     if (machine->vcpu_begins)
-        machine->vcpu_begins(machine->opaque, (unsigned)(vcpu - machine->vcpus));
+        machine->vcpu_begins(machine->opaque, number);
     pthread_mutex_lock(&machine->lock);
     vcpu->thread_id = gettid();
     while (!machine->ended) {
@@ -173,9 +180,6 @@ static int vcpus_start(struct machine *machine, struct error *error)
         if (code)
             return error_set(error, -code, "cannot make a thread for vCPU %u: %s", i, strerror(code));
         vcpu->has_thread = true;
-        char name[16];
-        snprintf(name, sizeof name, "vcpu%u", i);
-        pthread_setname_np(vcpu->thread, name);
     }
     return 0;
 }

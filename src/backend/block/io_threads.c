@@ -8,19 +8,20 @@
 #include <unistd.h>
 
 #include "backend/block/io.h"
+#include "cage/cage.h"
 
 #define THREADS 8
 
 struct pool {
     struct io io;
     struct loop *loop;
-    struct loop_call completed;
+    struct loop_call completed, grow;
 
     pthread_mutex_t lock; /* below the machine's, of what follows */
     pthread_cond_t changed;
     struct io_task *queue, **queue_end;
     struct io_task *finished, **finished_end;
-    unsigned threads, idle, queued;
+    unsigned threads, starting, idle, queued;
     bool ends;
     pthread_t thread[THREADS];
 };
@@ -41,45 +42,67 @@ static int64_t task_execute(const struct io_task *task)
     return result < 0 ? -errno : result;
 }
 
+/* The queue's first task, with the lock, which it gives up meanwhile. */
+static void task_serve(struct pool *pool)
+{
+    struct io_task *task = pool->queue;
+    pool->queue = task->next;
+    if (!pool->queue)
+        pool->queue_end = &pool->queue;
+    pool->queued--;
+    pthread_mutex_unlock(&pool->lock);
+    task->result = task_execute(task);
+    pthread_mutex_lock(&pool->lock);
+    const bool first = !pool->finished;
+    task->next = NULL;
+    *pool->finished_end = task;
+    pool->finished_end = &task->next;
+    if (first)
+        loop_post(pool->loop, &pool->completed);
+}
+
 static void *pool_thread(void *argument)
 {
     struct pool *pool = argument;
+    cage_thread(CAGE_BLOCK);
     pthread_mutex_lock(&pool->lock);
+    pool->starting--;
     while (!pool->ends) {
-        struct io_task *task = pool->queue;
-        if (!task) {
-            pool->idle++;
-            pthread_cond_wait(&pool->changed, &pool->lock);
-            pool->idle--;
+        if (pool->queue) {
+            task_serve(pool);
             continue;
         }
-        pool->queue = task->next;
-        if (!pool->queue)
-            pool->queue_end = &pool->queue;
-        pool->queued--;
-        pthread_mutex_unlock(&pool->lock);
-        task->result = task_execute(task);
-        pthread_mutex_lock(&pool->lock);
-        bool first = !pool->finished;
-        task->next = NULL;
-        *pool->finished_end = task;
-        pool->finished_end = &task->next;
-        if (first)
-            loop_post(pool->loop, &pool->completed);
+        pool->idle++;
+        pthread_cond_wait(&pool->changed, &pool->lock);
+        pool->idle--;
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
-/* Threads come when there is work for them; they take no signals. */
-static void pool_grow(struct pool *pool)
+/* They take no signals. */
+static bool thread_make(struct pool *pool)
 {
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (!pthread_create(&pool->thread[pool->threads], NULL, pool_thread, pool))
-        pool->threads++;
+    const bool made = !pthread_create(&pool->thread[pool->threads], NULL, pool_thread, pool);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pool->threads += made;
+    pool->starting += made;
+    return made;
+}
+
+/* On the loop's thread: vCPUs, which submit, may make no threads in a cage. */
+static void pool_grow(void *opaque)
+{
+    struct pool *pool = opaque;
+    pthread_mutex_lock(&pool->lock);
+    while (pool->queued > pool->idle + pool->starting && pool->threads < THREADS && thread_make(pool)) {
+    }
+    while (!pool->threads && pool->queue) /* the host gives none: they wait for each other here */
+        task_serve(pool);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static void pool_submit(struct io *io, struct io_task *task)
@@ -91,9 +114,8 @@ static void pool_submit(struct io *io, struct io_task *task)
     pool->queue_end = &task->next;
     pool->queued++;
     if (pool->queued > pool->idle && pool->threads < THREADS)
-        pool_grow(pool);
-    else
-        pthread_cond_signal(&pool->changed);
+        loop_post(pool->loop, &pool->grow);
+    pthread_cond_signal(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -126,6 +148,7 @@ static void pool_close(struct io *io)
     for (unsigned i = 0; i < pool->threads; i++)
         pthread_join(pool->thread[i], NULL);
     loop_cancel(pool->loop, &pool->completed);
+    loop_cancel(pool->loop, &pool->grow);
     pthread_cond_destroy(&pool->changed);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
@@ -141,15 +164,11 @@ int io_threads_open(struct io **out, struct loop *loop, struct error *error)
     pool->io.ops = &pool_ops;
     pool->loop = loop;
     pool->completed = (struct loop_call){.function = pool_completed, .opaque = pool};
+    pool->grow = (struct loop_call){.function = pool_grow, .opaque = pool};
     pool->queue_end = &pool->queue;
     pool->finished_end = &pool->finished;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->changed, NULL);
-    pool_grow(pool); /* one at least is certain */
-    if (!pool->threads) {
-        pool_close(&pool->io);
-        return error_set(error, -EAGAIN, "cannot start a thread for a disk: %s", strerror(EAGAIN));
-    }
     *out = &pool->io;
     return 0;
 }
