@@ -104,7 +104,7 @@ static void let_refusals_through(void)
 
 int cage_filter_enter(struct cage_page *page, unsigned engines, struct error *error)
 {
-    const struct sigaction action = {.sa_sigaction = refused, .sa_flags = SA_SIGINFO};
+    const struct sigaction action = {.sa_sigaction = refused, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     entered.page = page;
     entered.engines = engines;
     if (sigaction(SIGSYS, &action, NULL) < 0)
