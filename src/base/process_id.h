@@ -16,10 +16,14 @@ struct process_id {
     char boot[40];  /* of which this is the id */
 };
 
+/* A process that lives. -ENOENT */
+int process_id_find(struct process_id *id, pid_t pid, struct error *error);
 /* The calling process. */
 int process_id_self(struct process_id *id, struct error *error);
 bool process_id_lives(const struct process_id *id);
 /* A descriptor of the process that becomes readable with its end; -ESRCH: it has ended. */
 int process_id_open(const struct process_id *id);
+/* Waits for the end of all its threads. False: that has not come. */
+bool process_id_wait(const struct process_id *id, int milliseconds);
 
 #endif

@@ -159,6 +159,11 @@ pid_t cage_fork(struct cage *cage, struct error *error)
     return pid > 0 ? pid : error_set(error, pid, "cannot make a process: %s", strerror(-pid));
 }
 
+int cage_descriptor(const struct cage *cage)
+{
+    return cage->keeper_fd;
+}
+
 /* -- entering -------------------------------------------------------------------------------------------- */
 
 int cage_enter(struct cage *cage, unsigned engines, struct error *error)

@@ -75,6 +75,9 @@ void cage_free(struct cage *cage);
  */
 pid_t cage_fork(struct cage *cage, struct error *error);
 
+/* In the child: a descriptor that it keeps until it enters. */
+int cage_descriptor(const struct cage *cage);
+
 /*
  * In the child, while it has one thread: from now on no path leads anywhere. `engines`: a set of enum
  * cage_engine. Directories that it has open would lead out, and are an error (-EISDIR).

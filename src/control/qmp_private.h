@@ -66,6 +66,7 @@ struct qmp_server {
     unsigned table_count;
     struct qmp_listener listeners[QMP_LISTENERS_MAX];
     unsigned listener_count;
+    uid_t user;   /* who has made it: its process may be somebody else by now */
     int spare_fd; /* given up for a moment when there are no others */
     struct qmp_client_end *clients;
     unsigned client_count;

@@ -239,12 +239,12 @@ static int client_new(struct qmp_server *server, int fd, struct error *error)
     return 0;
 }
 
-/* Of this user, or root. */
-static bool is_trusted(int fd)
+/* Of the user who has made the server, or root. */
+static bool is_trusted(const struct qmp_server *server, int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
-    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && (peer.uid == geteuid() || !peer.uid);
+    return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && (peer.uid == server->user || !peer.uid);
 }
 
 /* What was sent and not read would make the other end's kernel forget what it has not read. */
@@ -307,7 +307,7 @@ static void server_accept(void *opaque, unsigned events)
             accept_without_room(listener);
         return;
     }
-    if (!is_trusted(fd))
+    if (!is_trusted(server, fd))
         close(fd);
     else if (server->client_count >= QMP_CLIENTS_MAX)
         refuse(fd, too_many);
@@ -365,6 +365,7 @@ int qmp_server_new(struct qmp_server **out, struct loop *loop, struct error *err
     if (!server)
         return error_set(error, -ENOMEM, "out of memory for a control server");
     server->loop = loop;
+    server->user = geteuid();
     server->spare_fd = server->timer_fd = -1;
     server->work = (struct loop_call){.function = server_work, .opaque = server};
     server->tables[server->table_count++] = (struct qmp_entry){&qmp_builtin, server};

@@ -51,6 +51,8 @@ struct domain_config {
         struct domain_list nets, publish, vfio, consoles;
         char *virtio_console, *vsock, *qmp;
         bool no_reboot;
+        char *cage;
+        bool no_cage;
         uint64_t debug_exit;
         bool debug_console;
     } machine;

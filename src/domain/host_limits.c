@@ -131,16 +131,6 @@ int host_limits_make(struct cgroup **out, const struct domain *domain, const str
     return make(out, domain, &limits, getpid(), error);
 }
 
-int host_limits_enter(const struct domain *domain, const struct domain_config *config, struct error *error)
-{
-    struct cgroup *cgroup;
-    int code = host_limits_make(&cgroup, domain, config, error);
-    if (!code && cgroup)
-        code = cgroup_enter_self(cgroup, false, error);
-    cgroup_close(cgroup);
-    return code;
-}
-
 static int move_all(struct cgroup *cgroup, const pid_t *pids, size_t count, struct error *error)
 {
     int code = 0;

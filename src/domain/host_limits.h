@@ -29,8 +29,6 @@ struct host_limits host_limits_of(const struct domain_config *config);
  */
 int host_limits_make(struct cgroup **out, const struct domain *domain, const struct domain_config *config,
                      struct error *error);
-/* The same for the calling process itself. */
-int host_limits_enter(const struct domain *domain, const struct domain_config *config, struct error *error);
 
 /* By a command: other limits for a domain that runs as these processes of the host. */
 int host_limits_update(const struct domain *domain, const struct domain_config *config, const pid_t *pids,

@@ -3,11 +3,13 @@
  * kind: how a configuration becomes a running process: the contract between the life cycle of domains
  * (process.h) and what runs them: a machine, a Linux program of another CPU, a container.
  *
- * All of it is called in the domain's own process:
+ * All of it is called in the domain's own process; from enter() on in a child of that if the guest is caged:
  *
+ *     kind->arrive(run, &error);
  *     kind->prepare(run, &error);     all that can fail, before anybody is told that the domain runs
  *     kind->run(run, &end);           until it has come to its end
  *     kind->discard(run);             after prepare(), whether it ran or not
+ *     kind->leave(run);               after arrive()
  *
  * While run() is under way the other functions are called on the loop's thread, under the loop's lock. A
  * function that is NULL is something that the kind cannot do, and domain_kind_cannot() says so.
@@ -17,8 +19,11 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "base/loop.h"
+#include "cage/cage.h"
 #include "domain/config.h"
 
 struct domain;
@@ -75,7 +80,7 @@ struct domain_resume {
 
 struct domain_run {
     const struct domain_config *config;
-    const struct domain *domain;        /* NULL: it is in no store */
+    struct domain *domain;              /* NULL: it is in no store */
     const char *name;                   /* of the domain, for messages */
     const struct domain_resume *resume; /* in prepare(): it goes on from there; NULL: it begins */
     bool background;                    /* its console is what the kind gives below, and not stdio */
@@ -90,6 +95,18 @@ struct domain_run {
     struct domain_output outputs[DOMAIN_OUTPUTS]; /* in the background; taken over from prepare() */
     int input; /* what is typed goes there: one of `outputs`, or taken over as well; -1: nowhere */
     void *own;
+    unsigned cage_engines; /* enum cage_engine: what its threads do in a cage */
+
+    /* Of a guest that is in a process of its own (keeper.h). */
+    struct keeper *keeper; /* here: that process's */
+    pid_t guest;           /* here: which it is, since prepare(); 0: this one */
+    struct cage_parts cage;
+    struct caged *caged; /* there */
+    /* There: a connection to what listens for the guest at a port of the host; a descriptor, or a negative
+     * errno. NULL: this process can connect by itself. */
+    int (*dial)(struct domain_run *run, uint32_t port);
+    /* There: what the host knows a thread by; 0: it cannot be told. NULL: by its number. */
+    pid_t (*thread_outside)(struct domain_run *run, pid_t thread);
 };
 
 struct domain_kind {
@@ -101,12 +118,24 @@ struct domain_kind {
     /* Comes first in a command that is about to start such domains: the command may begin anew. NULL:
      * nothing. */
     int (*protect)(struct error *error);
+    bool
+        caged; /* prepare() and what follows it may be called in a child of the domain's process (keeper.h) */
+    /* In the domain's own process in any case: what must outlive the child, or be undone when it is dead,
+     * which leave() does. `own` is made here. NULL: nothing. */
+    int (*arrive)(struct domain_run *run, struct error *error);
+    void (*leave)(struct domain_run *run);
+    /* First thing in the process of prepare(), where what arrive() has opened is closed next. NULL: nothing.
+     */
+    int (*enter)(struct domain_run *run, struct error *error);
     int (*prepare)(struct domain_run *run, struct error *error);
     void (*run)(struct domain_run *run, struct domain_end *end);
     void (*discard)(struct domain_run *run);
     /* In another process: the domain's has been killed, and what has outlived it is to be removed. May be
      * NULL. */
     void (*recover)(const struct domain *domain);
+
+    /* In the domain's process, for the child: as `dial` of struct domain_run. NULL: nobody listens. */
+    int (*dial)(struct domain_run *run, uint32_t port);
 
     /* A signal that was sent to the domain's process. NULL: SIGTERM, SIGINT and SIGHUP are stop(), and the
      * second of them kill(); others are not taken. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* kind_machine: domains that are whole machines. The domain's process is the machine. */
+/*
+ * kind_machine: domains that are whole machines. The machine is a child of the domain's process, in a cage;
+ * with no cage it is the domain's process.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,9 +12,11 @@
 #include <unistd.h>
 
 #include "backend/vfio/vfio.h"
+#include "backend/vsock/dial.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/balance.h"
+#include "domain/control_option.h"
 #include "domain/host_limits.h"
 #include "domain/host_memory.h"
 #include "domain/kind.h"
@@ -24,16 +29,24 @@
 #include "machine/machine_gdb.h"
 #include "machine/machine_qmp.h"
 #include "machine/pc.h"
+#include "personality/container/cgroup.h"
 #include "translator/translator.h"
 
 /* What a kernel is told if its user says nothing: where somebody reads its messages. */
 #define APPEND_DEFAULT "console=ttyS0"
 
 struct machine_run {
+    struct engine_choice engine;
+    struct x86_model model;
+    enum engine_irqchip irqchip;
     struct machine_config machine;
     struct pc_config pc;
     struct block_options disks[DOMAIN_DISKS_MAX];
-    struct machine_nets nets;
+    struct machine_nets nets; /* arrived at, and left, in the domain's process */
+    struct cgroup *cgroup;    /* NULL: it needs none */
+    struct vsock_dial dial;   /* the domain's process's, for a caged machine */
+    bool dials;
+    struct vsock_dialer dialer; /* the caged machine's */
     struct machine *running;
     struct machine_gdb *gdb;
     struct machine_observer observer;
@@ -167,25 +180,35 @@ static int disks_prepare(struct machine_run *own, const struct domain_config *co
     return code;
 }
 
-static int nets_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+static void nets_prepare(struct machine_run *own, const struct domain_run *run)
 {
     const struct domain_config *config = run->config;
-    int code = machine_nets_prepare(&own->nets, run, error);
     own->pc.nets = own->nets.options;
     own->pc.net_count = own->nets.count;
     own->pc.nets_optional = !config->machine.nets.count && !config->machine.publish.count;
-    return code;
 }
 
-/* Every machine that is in the store has one, for its agent. */
-static void vsock_prepare(struct machine_run *own, const struct domain_run *run)
+/* Every machine that is in the store has one, for its agent. NULL: it has none. */
+static const char *vsock_path(struct machine_run *own, const struct domain_run *run)
 {
-    own->pc.vsock = run->config->machine.vsock;
-    if (own->pc.vsock || !run->domain)
-        return;
+    if (run->config->machine.vsock || !run->domain)
+        return run->config->machine.vsock;
     domain_run_path(run->domain, DOMAIN_VSOCK_FILE, own->vsock);
-    own->pc.vsock = own->vsock;
-    own->pc.vsock_optional = true;
+    return own->vsock;
+}
+
+static int dial_out(void *opaque, uint32_t port)
+{
+    struct domain_run *run = opaque;
+    return run->dial(run, port);
+}
+
+static void vsock_prepare(struct machine_run *own, struct domain_run *run)
+{
+    own->pc.vsock = vsock_path(own, run);
+    own->pc.vsock_optional = !run->config->machine.vsock;
+    own->dialer = (struct vsock_dialer){dial_out, run};
+    own->pc.vsock_dialer = run->dial ? &own->dialer : NULL;
 }
 
 /* What could be given is not given yet: a machine without the device would not be what was asked for. */
@@ -205,17 +228,20 @@ static int vfio_prepare(const struct domain_config *config, struct error *error)
     return code;
 }
 
-static int engine_prepare(struct machine_run *own, const struct domain_run *run, struct error *error)
+/* In the domain's process: of a device file that its user may not open it can tell why. */
+static int engine_find(struct machine_run *own, struct domain_run *run, struct error *error)
 {
     const struct domain_config *config = run->config;
     const char *name = run->resume && run->resume->engine ? run->resume->engine : config->machine.engine;
-    struct engine_choice choice;
-    int code = x86_model_parse(&own->machine.model, config->machine.cpu, error);
+    int code = x86_model_parse(&own->model, config->machine.cpu, error);
     if (!code)
-        code = engine_choose(&choice, name, &own->machine.model, own->machine.trace, error);
-    own->machine.engine = code ? NULL : choice.engine;
-    return code ? code
-                : engine_choose_irqchip(&own->machine.irqchip, config->machine.irqchip, choice.engine, error);
+        code = engine_choose(&own->engine, name, &own->model, trace_bits(&config->trace), error);
+    if (!code)
+        code = engine_choose_irqchip(&own->irqchip, config->machine.irqchip, own->engine.engine, error);
+    run->cage_engines = CAGE_ENGINE_TRANSLATE; /* what KVM cannot execute it does (engine/kvm/rescue.c) */
+    if (!code && own->engine.engine == &engine_kvm)
+        run->cage_engines |= CAGE_ENGINE_KVM;
+    return code;
 }
 
 /* -- where it runs --------------------------------------------------------------------------------------- */
@@ -259,6 +285,9 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
     const struct domain_config *config = run->config;
     own->machine = (struct machine_config){
         .type = &machine_pc,
+        .engine = own->engine.engine,
+        .irqchip = own->irqchip,
+        .model = own->model,
         .vcpu_begins = config->machine.pin.count ? vcpu_begins : NULL,
         .opaque = run,
         .vcpu_count = (unsigned)config->machine.cpus,
@@ -284,13 +313,10 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         host_merges_tell();
     int code = vfio_prepare(config, error);
     if (!code)
-        code = engine_prepare(own, run, error);
-    if (!code)
         code = consoles_prepare(own, run, error);
     if (!code)
         code = disks_prepare(own, config, error);
-    if (!code)
-        code = nets_prepare(own, run, error);
+    nets_prepare(own, run);
     return code;
 }
 
@@ -299,22 +325,94 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
 static void machine_discard(struct domain_run *run)
 {
     struct machine_run *own = run->own;
-    if (!own)
-        return;
     machine_gdb_free(own->gdb, DOMAIN_CANNOT_RUN);
     balance_free(own->balance);
+    machine_state_release(&own->state);
     if (own->running)
         machine_free(own->running); /* which gives the terminal back */
-    machine_nets_release(&own->nets);
     for (unsigned i = 0; i < DOMAIN_DISKS_MAX; i++)
         block_options_free(&own->disks[i]);
     if (own->console >= 0)
         close(own->console);
-    if (CPU_COUNT(&own->anywhere))
+    if (CPU_COUNT(&own->anywhere) && !run->caged)
         pin_self(&own->anywhere, "the machine's process", NULL);
+    run->loop = NULL;
+}
+
+/* -- in the domain's process ----------------------------------------------------------------------------- */
+
+static void remove_console(const char *text)
+{
+    struct char_options options;
+    if (char_options_parse(&options, text, NULL) == 0 && options.kind == CHAR_UNIX)
+        unlink(options.path);
+}
+
+/* Who is in a cage cannot remove the sockets that he has made. Those in RUN/ID go with it. */
+static void sockets_remove(const struct domain_config *config)
+{
+    char *control = NULL;
+    if (config->machine.qmp && domain_control_option_parse(config->machine.qmp, &control, NULL) == 0)
+        unlink(control);
+    free(control);
+    if (config->machine.vsock)
+        unlink(config->machine.vsock);
+    for (unsigned i = 0; i < config->machine.consoles.count; i++)
+        remove_console(config->machine.consoles.items[i]);
+    if (config->machine.virtio_console)
+        remove_console(config->machine.virtio_console);
+}
+
+static void machine_leave(struct domain_run *run)
+{
+    struct machine_run *own = run->own;
+    if (!own)
+        return;
+    if (run->guest)
+        sockets_remove(run->config);
+    machine_nets_release(&own->nets);
+    cgroup_close(own->cgroup);
+    if (own->dials)
+        vsock_dial_close(&own->dial);
     free(own);
     run->own = NULL;
+    run->guest = 0;
 }
+
+static int machine_arrive(struct domain_run *run, struct error *error)
+{
+    struct machine_run *own = calloc(1, sizeof *own);
+    if (!own)
+        return error_set(error, -ENOMEM, "out of memory");
+    run->own = own;
+    run->guest = 0;
+    own->console = -1;
+    int code = engine_find(own, run, error);
+    if (!code)
+        code = host_limits_make(&own->cgroup, run->domain, run->config, error);
+    return code ? code : machine_nets_prepare(&own->nets, run, error);
+}
+
+static int machine_enter(struct domain_run *run, struct error *error)
+{
+    struct machine_run *own = run->own;
+    int code = own->cgroup ? cgroup_enter_self(own->cgroup, false, error) : 0;
+    cgroup_close(own->cgroup);
+    own->cgroup = NULL;
+    return code;
+}
+
+/* The path is there since the machine listens at it. */
+static int machine_dial(struct domain_run *run, uint32_t port)
+{
+    struct machine_run *own = run->own;
+    const char *path = vsock_path(own, run);
+    if (!own->dials)
+        own->dials = path && vsock_dial_open(&own->dial, path, NULL) == 0;
+    return own->dials ? vsock_dial(&own->dial, port) : -ECONNREFUSED;
+}
+
+/* -- in the machine's ------------------------------------------------------------------------------------ */
 
 static void machine_happened(void *opaque, const struct machine_news *news)
 {
@@ -360,16 +458,10 @@ static int balance_prepare(struct machine_run *own, const struct domain_run *run
 
 static int machine_prepare(struct domain_run *run, struct error *error)
 {
-    struct machine_run *own = calloc(1, sizeof *own);
+    struct machine_run *own = run->own;
     uint16_t port = 0;
     bool wait = false;
-    if (!own)
-        return error_set(error, -ENOMEM, "out of memory");
-    run->own = own;
-    own->console = -1;
-    int code = host_limits_enter(run->domain, run->config, error);
-    if (!code)
-        code = pins_prepare(own, run, error);
+    int code = pins_prepare(own, run, error);
     if (!code)
         code = parts_prepare(own, run, error);
     if (!code)
@@ -389,8 +481,7 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     }
     own->observer = (struct machine_observer){.happened = machine_happened, .opaque = run};
     machine_observe(own->running, &own->observer);
-    own->state = (struct machine_state){
-        .run = run, .machine = own->running, .disks = own->disks, .disk_count = own->pc.disk_count};
+    machine_state_init(&own->state, run, own->running, own->disks, own->pc.disk_count);
     run->asked = run->paused = false;
     run->loop = own->running->loop;
     run->lock = &own->running->lock;
@@ -461,10 +552,20 @@ static int machine_kind_resume(struct domain_run *run, struct error *error)
     return 0;
 }
 
+static pid_t thread_outside(void *opaque, pid_t thread)
+{
+    struct domain_run *run = opaque;
+    return run->thread_outside(run, thread);
+}
+
 static int machine_control(struct domain_run *run, struct qmp_server *server, struct error *error)
 {
     struct machine_run *own = run->own;
-    const struct machine_qmp_options options = {.name = run->name[0] ? run->name : NULL};
+    const struct machine_qmp_options options = {
+        .name = run->name[0] ? run->name : NULL,
+        .thread_outside = run->thread_outside ? thread_outside : NULL,
+        .opaque = run,
+    };
     int code = qmp_server_add(server, &balance_qmp, own->balance, error);
     return code ? code : machine_qmp_new(&own->qmp, own->running, server, &options, error);
 }
@@ -498,6 +599,11 @@ const struct domain_kind domain_kind_machine = {
     .name = "machine",
     .check = machine_check,
     .summary = machine_summary,
+    .caged = true,
+    .arrive = machine_arrive,
+    .leave = machine_leave,
+    .enter = machine_enter,
+    .dial = machine_dial,
     .prepare = machine_prepare,
     .run = machine_run_until_end,
     .discard = machine_discard,

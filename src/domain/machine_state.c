@@ -23,20 +23,20 @@ static int64_t time_now(void)
 
 /* -- disks ----------------------------------------------------------------------------------------------- */
 
+static int disk_open(const struct block_options *disk)
+{
+    return open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 /* By which a disk is known: who writes to a file changes the time of its change. Device files tell no more
- * than their size. */
-static json_t *disk_json(const struct block_options *disk, bool settle)
+ * than their size. `fd` is -1 if it cannot be read. */
+static json_t *disk_json(const struct block_options *disk, int fd)
 {
     struct stat status = {0};
     off_t size = 0;
     int64_t changed = 0;
-    const int fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && settle && !disk->read_only)
-        fdatasync(fd); /* where that fails the guest's flush does, too */
     if (fd >= 0 && !fstat(fd, &status))
         size = lseek(fd, 0, SEEK_END);
-    if (fd >= 0)
-        close(fd);
     if (S_ISREG(status.st_mode))
         changed = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
     return json_pack("{s:s?, s:I, s:I}", "path", disk->path, "size", (json_int_t)size, "changed",
@@ -46,14 +46,20 @@ static json_t *disk_json(const struct block_options *disk, bool settle)
 static json_t *disks_json(const struct machine_state *state)
 {
     json_t *disks = json_array();
-    for (unsigned i = 0; i < state->disk_count; i++)
-        json_array_append_new(disks, disk_json(&state->disks[i], true));
+    for (unsigned i = 0; i < state->disk_count; i++) {
+        if (state->disk_fds[i] >= 0 && !state->disks[i].read_only)
+            fdatasync(state->disk_fds[i]); /* where that fails the guest's flush does, too */
+        json_array_append_new(disks, disk_json(&state->disks[i], state->disk_fds[i]));
+    }
     return json_pack("{s:o}", "disks", disks);
 }
 
 static int disk_check(const json_t *saved, const struct block_options *disk, bool force, struct error *error)
 {
-    json_t *now = disk_json(disk, false);
+    const int fd = disk_open(disk);
+    json_t *now = disk_json(disk, fd);
+    if (fd >= 0)
+        close(fd);
     const json_int_t size = json_integer_value(json_object_get(now, "size")),
                      was = json_integer_value(json_object_get(saved, "size"));
     const bool changed = json_integer_value(json_object_get(now, "changed")) !=
@@ -142,6 +148,23 @@ static void turn(void *opaque)
             share(state);
     }
     finish(state, code, &error);
+}
+
+void machine_state_init(struct machine_state *state, struct domain_run *run, struct machine *machine,
+                        const struct block_options *disks, unsigned disk_count)
+{
+    *state = (struct machine_state){.run = run, .machine = machine, .disks = disks, .disk_count = disk_count};
+    for (unsigned i = 0; i < disk_count; i++)
+        state->disk_fds[i] = disk_open(&disks[i]);
+}
+
+void machine_state_release(struct machine_state *state)
+{
+    for (unsigned i = 0; i < state->disk_count; i++) {
+        if (state->disk_fds[i] >= 0)
+            close(state->disk_fds[i]);
+    }
+    state->disk_count = 0;
 }
 
 int machine_state_save(struct machine_state *state, struct domain_save *save, struct error *error)

@@ -13,11 +13,18 @@ struct machine_state {
     struct machine *machine;
     const struct block_options *disks;
     unsigned disk_count;
+    int disk_fds[DOMAIN_DISKS_MAX]; /* open all the time: who is in a cage opens nothing; -1: unreadable */
     struct loop_call turn;
     struct domain_save *save; /* NULL: it is not being saved */
     bool was_paused;          /* before that, by somebody else */
     bool is_saved;            /* and it stands still since, until somebody says what becomes of it */
 };
+
+/* Before the machine runs. `disks` stay the caller's, and in place. */
+void machine_state_init(struct machine_state *state, struct domain_run *run, struct machine *machine,
+                        const struct block_options *disks, unsigned disk_count);
+/* Of one that is zeros, too. */
+void machine_state_release(struct machine_state *state);
 
 /* As save() and saved() of struct domain_kind; who has it end does so afterwards. */
 int machine_state_save(struct machine_state *state, struct domain_save *save, struct error *error);

@@ -14,10 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/macros.h"
 #include "domain/console.h"
 #include "domain/control.h"
 #include "domain/events.h"
+#include "domain/keeper.h"
 #include "domain/log.h"
 
 #define DELAY_LEAST 100         /* ms before it is started again */
@@ -27,7 +29,8 @@
 struct process {
     struct domain *domain; /* NULL: it is in no store */
     struct domain_run run;
-    const struct domain_kind *kind;
+    const struct domain_kind *kind;   /* of its configuration */
+    const struct domain_kind *runner; /* what runs it here: `kind`, or its keeper */
     struct domain_state state;
     struct domain_log *log;
     struct domain_console *console;
@@ -58,12 +61,12 @@ static void signal_came(void *opaque, unsigned events)
     const bool again = process->run.asked;
     process->run.asked = true;
     if (again) {
-        process->kind->kill(&process->run);
+        process->runner->kill(&process->run);
         return;
     }
     fprintf(stderr, "visor: %s: the guest is asked to switch off; the next signal ends it at once\n",
             strsignal((int)info.ssi_signo));
-    if (process->kind->stop(&process->run, &error))
+    if (process->runner->stop(&process->run, &error))
         error_report(&error);
 }
 
@@ -165,6 +168,10 @@ static int begin_put(struct process *process, struct error *error)
     struct domain *domain = process->domain;
     char text[24];
     int code = process_id_self(&process->state.process, error);
+    process->state.guest = (struct process_id){0};
+    process->state.cage = process->run.cage;
+    if (!code && process->run.guest)
+        code = process_id_find(&process->state.guest, process->run.guest, error);
     if (code)
         return code;
     process->state.status = DOMAIN_RUNNING;
@@ -192,6 +199,7 @@ static void end_put(struct process *process, const struct domain_end *end)
     char text[16];
     process->state.status = DOMAIN_EXITED;
     process->state.process = (struct process_id){0};
+    process->state.guest = (struct process_id){0};
     process->state.finished = state_time_now();
     process->state.end = *end;
     snprintf(text, sizeof text, "%d\n", end->status);
@@ -221,9 +229,12 @@ static int console_open(struct process *process, struct error *error)
     return code ? code : domain_console_new(&process->console, &process->run, process->log, path, error);
 }
 
+/* A guest in a process of its own is controlled there. */
 static int control_open(struct process *process, struct error *error)
 {
     char path[PATH_MAX];
+    if (process->runner != process->kind)
+        return 0;
     if (process->domain)
         domain_run_path(process->domain, DOMAIN_CONTROL_FILE, path);
     return domain_control_new(&process->control, &process->run, process->domain ? path : NULL, error);
@@ -259,10 +270,32 @@ static void run_close(struct process *process)
     process->run.input = -1;
 }
 
+static int runner_prepare(struct process *process, struct error *error)
+{
+    struct domain_run *run = &process->run;
+    const struct domain_kind *kind = process->kind;
+    process->runner = keeper_is_wanted(run->config) ? &domain_kind_keeper : kind;
+    int code = kind->arrive ? kind->arrive(run, error) : 0;
+    if (!code && process->runner == kind && kind->enter)
+        code = kind->enter(run, error);
+    if (!code)
+        code = process->runner->prepare(run, error);
+    if (code && kind->leave)
+        kind->leave(run);
+    return code;
+}
+
+static void runner_discard(struct process *process)
+{
+    process->runner->discard(&process->run);
+    if (process->kind->leave)
+        process->kind->leave(&process->run);
+}
+
 /* All that can fail. On failure nothing of it is left. */
 static int run_prepare(struct process *process, struct error *error)
 {
-    int code = process->kind->prepare(&process->run, error);
+    int code = runner_prepare(process, error);
     if (code) {
         run_close(process);
         return code;
@@ -277,17 +310,17 @@ static int run_prepare(struct process *process, struct error *error)
     if (!code)
         return 0;
     run_detach(process, NULL);
-    process->kind->discard(&process->run);
+    runner_discard(process);
     run_close(process);
     return code;
 }
 
 static void run_until_end(struct process *process, struct domain_end *end)
 {
-    process->kind->run(&process->run, end);
+    process->runner->run(&process->run, end);
     process->state.stopped = end->asked;
     run_detach(process, end);
-    process->kind->discard(&process->run);
+    runner_discard(process);
     run_close(process);
 }
 
@@ -321,6 +354,7 @@ static bool wait_for_restart(struct process *process, const struct domain_end *e
     const bool was_long = state_time_now() - process->state.started >= LONG_ENOUGH;
     process->delay = was_long || !process->delay ? DELAY_LEAST : MIN(2 * process->delay, DELAY_MOST);
     process->state.status = DOMAIN_RESTARTING;
+    process->state.guest = (struct process_id){0};
     process->state.restarts++;
     process->state.finished = state_time_now();
     process->state.end = *end;
@@ -387,7 +421,7 @@ static int process_begin(struct process *process, struct error *error)
         code = begin_put(process, error);
         if (code) {
             run_detach(process, NULL);
-            process->kind->discard(&process->run);
+            runner_discard(process);
             run_close(process);
         }
     }
@@ -403,6 +437,7 @@ static void process_init(struct process *process, struct domain *domain, const s
     *process = (struct process){
         .domain = domain,
         .kind = domain_kind_of(config),
+        .runner = domain_kind_of(config),
         .signals = -1,
         .report = -1,
         .run = {.config = config,
@@ -499,24 +534,6 @@ static int detach(struct process *process, struct error *error)
     return code;
 }
 
-static int compare_descriptors(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-/* All but these, and standard input, output and error. */
-static void close_others(int *keep, unsigned count)
-{
-    int next = STDERR_FILENO + 1;
-    qsort(keep, count, sizeof *keep, compare_descriptors);
-    for (unsigned i = 0; i < count; i++) {
-        if (keep[i] > next)
-            close_range((unsigned)next, (unsigned)keep[i] - 1, 0);
-        next = MAX(next, keep[i] + 1);
-    }
-    close_range((unsigned)next, ~0u, 0);
-}
-
 /* The domain's process. */
 static void process_main(struct domain *domain, const struct domain_config *config,
                          const struct domain_resume *resume, int report)
@@ -525,7 +542,7 @@ static void process_main(struct domain *domain, const struct domain_config *conf
     struct process process;
     struct domain_end end;
     struct error error = ERROR_INIT;
-    close_others(keep, ARRAY_SIZE(keep));
+    descriptors_close_others(keep, ARRAY_SIZE(keep));
     process_init(&process, domain, config);
     process.run.resume = resume;
     process.run.background = true;

@@ -200,3 +200,39 @@ bool process_facts_network(pid_t pid, uint64_t *received, uint64_t *sent)
     fclose(file);
     return true;
 }
+
+/* -- numbers --------------------------------------------------------------------------------------------- */
+
+/* The last number of a line of all that there are, from the outermost namespace on. */
+static pid_t innermost(const char *status)
+{
+    const char *line = strstr(status, "\nNSpid:");
+    long number = 0;
+    char *end;
+    for (const char *at = line ? line + 7 : ""; *at && *at != '\n'; at = end) {
+        const long next = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        number = next;
+    }
+    return (pid_t)number;
+}
+
+pid_t process_thread_outside(pid_t pid, pid_t inner)
+{
+    char path[64], name[64], text[4096];
+    const struct dirent *entry;
+    pid_t found = -ESRCH;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    while (tasks && found < 0 && (entry = readdir(tasks))) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        snprintf(name, sizeof name, "task/%.20s/status", entry->d_name);
+        if (proc_read(pid, name, text, sizeof text) && innermost(text) == inner)
+            found = (pid_t)strtol(entry->d_name, NULL, 10);
+    }
+    if (tasks)
+        closedir(tasks);
+    return found;
+}

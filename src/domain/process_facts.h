@@ -41,4 +41,8 @@ pid_t process_facts_child(pid_t pid);
  * cannot be read, or it is the network of the calling process, which is the host's. */
 bool process_facts_network(pid_t pid, uint64_t *received, uint64_t *sent);
 
+/* The number by which this process knows a thread of another that is in a PID namespace of its own, where it
+ * is `inner`. -ESRCH: there is none. */
+pid_t process_thread_outside(pid_t pid, pid_t inner);
+
 #endif

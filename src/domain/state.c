@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,37 @@ static int set_time(json_t *document, const char *name, int64_t time)
     return time ? json_object_set_new(document, name, json_string(state_time_print(time, text))) : 0;
 }
 
+static const struct {
+    const char *name;
+    size_t offset; /* in struct cage_parts */
+} cage_names[] = {
+#define PART(name)                                                                                           \
+    {                                                                                                        \
+#name, offsetof(struct cage_parts, name)                                                             \
+    }
+    PART(user), PART(pid),    PART(mount),  PART(network), PART(ipc),
+    PART(uts),  PART(cgroup), PART(rights), PART(limits),  PART(filter),
+#undef PART
+};
+
+static json_t *cage_json(const struct cage_parts *parts)
+{
+    json_t *document = json_object();
+    for (unsigned i = 0; i < ARRAY_SIZE(cage_names); i++) {
+        const bool *part = (const bool *)((const char *)parts + cage_names[i].offset);
+        json_object_set_new(document, cage_names[i].name, json_boolean(*part));
+    }
+    return document;
+}
+
+static void cage_load(struct cage_parts *parts, const json_t *document)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(cage_names); i++) {
+        bool *part = (bool *)((char *)parts + cage_names[i].offset);
+        *part = json_is_true(json_object_get(document, cage_names[i].name));
+    }
+}
+
 json_t *domain_state_json(const struct domain_state *state)
 {
     json_t *document = json_pack("{s:s, s:i, s:b}", "status", statuses[state->status], "restarts",
@@ -74,6 +106,11 @@ json_t *domain_state_json(const struct domain_state *state)
         failed |= json_object_set_new(document, "pid", json_integer(state->process.pid));
         failed |= json_object_set_new(document, "pid_start", json_integer((json_int_t)state->process.start));
         failed |= json_object_set_new(document, "boot", json_string(state->process.boot));
+    }
+    if (state->process.pid && state->guest.pid) {
+        failed |= json_object_set_new(document, "guest_pid", json_integer(state->guest.pid));
+        failed |= json_object_set_new(document, "guest_start", json_integer((json_int_t)state->guest.start));
+        failed |= json_object_set_new(document, "cage", cage_json(&state->cage));
     }
     if (state->finished) {
         failed |= json_object_set_new(document, "exit_status", json_integer(state->end.status));
@@ -106,6 +143,8 @@ int domain_state_load(struct domain_state *state, const json_t *document, struct
     *state = (struct domain_state){
         .status = (enum domain_phase)index,
         .process.pid = (pid_t)json_integer_value(json_object_get(document, "pid")),
+        .guest.pid = (pid_t)json_integer_value(json_object_get(document, "guest_pid")),
+        .guest.start = (uint64_t)json_integer_value(json_object_get(document, "guest_start")),
         .process.start = (uint64_t)json_integer_value(json_object_get(document, "pid_start")),
         .created = get_time(document, "created"),
         .started = get_time(document, "started"),
@@ -115,7 +154,9 @@ int domain_state_load(struct domain_state *state, const json_t *document, struct
         .restarts = (unsigned)json_integer_value(json_object_get(document, "restarts")),
         .stopped = json_is_true(json_object_get(document, "stopped")),
     };
+    cage_load(&state->cage, json_object_get(document, "cage"));
     snprintf(state->process.boot, sizeof state->process.boot, "%s", boot ? boot : "");
+    snprintf(state->guest.boot, sizeof state->guest.boot, "%s", boot ? boot : "");
     snprintf(state->end.reason, sizeof state->end.reason, "%s", reason ? reason : "");
     return 0;
 }

@@ -25,6 +25,8 @@ enum domain_phase {
 struct domain_state {
     enum domain_phase status;
     struct process_id process; /* while it runs; of one that was CREATED to be run at once: who does that */
+    struct process_id guest;   /* while it runs: the process that its guest is, if that is another one */
+    struct cage_parts cage;    /* of that */
     int64_t created, started, finished;
     struct domain_end end; /* since `finished` */
     unsigned restarts;     /* by its restart policy, since somebody started it */

@@ -132,7 +132,8 @@ static void ask_all(struct qmp_client *client, struct domain_stats *stats)
 
 pid_t domain_machine_process(const struct domain_visit *visit)
 {
-    return visit->state.process.pid;
+    const struct domain_state *state = &visit->state;
+    return process_id_lives(&state->guest) ? state->guest.pid : state->process.pid;
 }
 
 int domain_machine_stats(struct domain_visit *visit, struct domain_stats *stats, struct error *error)

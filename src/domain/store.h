@@ -97,6 +97,8 @@ int domain_open(struct domain *domain, struct domain_store *store, const char *i
 /* Opens it anew, in a store that was; its lock stays as it is. */
 int domain_reopen(struct domain *domain, struct error *error);
 void domain_close(struct domain *domain); /* releases its lock, too */
+/* In a child that has closed them all: its name, id and paths are what it is good for. */
+void domain_forget_descriptors(struct domain *domain);
 
 /* Waits for the lock. -ENOENT: the domain has been removed meanwhile. */
 int domain_lock(struct domain *domain, struct error *error);

@@ -275,6 +275,13 @@ int domain_reopen(struct domain *domain, struct error *error)
     return code;
 }
 
+void domain_forget_descriptors(struct domain *domain)
+{
+    struct domain_store *store = domain->store;
+    domain->directory = domain->lock = -1;
+    store->lock = store->root = store->domains = store->names = store->run = -1;
+}
+
 static int not_found(const char *word, const struct domain_store_entry *entries, unsigned count,
                      struct error *error)
 {
@@ -438,6 +445,8 @@ int domain_write_state(const struct domain *domain, const struct domain_state *s
 
 /* -- how it is ------------------------------------------------------------------------------------------- */
 
+#define DEATH_MS 5000 /* that a guest's process may take to be gone when its keeper is */
+
 /* Its process has died without a word. The lock is held. */
 static int note_death(struct domain *domain, struct domain_state *state, struct error *error)
 {
@@ -447,7 +456,8 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
     if (known && domain_kind_of(&config)->recover)
         domain_kind_of(&config)->recover(domain);
     domain_config_free(&config);
-    state->process = (struct process_id){0};
+    process_id_wait(&state->guest, DEATH_MS); /* its disks are free then */
+    state->process = state->guest = (struct process_id){0};
     if (state->status != DOMAIN_CREATED) {
         state->status = DOMAIN_EXITED;
         state->finished = state_time_now();

@@ -217,11 +217,16 @@ QMP_COMMAND(query_uuid)
 QMP_COMMAND(query_cpus_fast)
 {
     QMP_UNUSED;
-    const struct machine *machine = machine_of(call);
+    const struct machine_qmp *qmp = qmp_call_opaque(call);
+    const struct machine_qmp_options *options = &qmp->options;
     *result = json_array();
-    for (unsigned i = 0; i < machine->vcpu_count; i++)
+    for (unsigned i = 0; i < qmp->machine->vcpu_count; i++) {
+        pid_t thread = qmp->machine->vcpus[i].thread_id;
+        if (options->thread_outside)
+            thread = options->thread_outside(options->opaque, thread);
         json_array_append_new(*result, json_pack("{s:i, s:i, s:s}", "cpu-index", (int)i, "thread-id",
-                                                 (int)machine->vcpus[i].thread_id, "target", TARGET));
+                                                 (int)thread, "target", TARGET));
+    }
     return 0;
 }
 

@@ -14,6 +14,9 @@ struct machine_qmp;
 struct machine_qmp_options {
     const char *name; /* of the domain; NULL: it has none */
     const char *uuid; /* in its usual form; NULL: zeros */
+    /* What the host knows a thread by; 0: it cannot be told. NULL: by its number. */
+    pid_t (*thread_outside)(void *opaque, pid_t thread);
+    void *opaque;
 };
 
 /* Adds the machine's commands to a server on machine->loop. Before the machine runs; the options are

@@ -37,6 +37,15 @@ def run_visor(*arguments, stdin="", timeout=120, **options):
         raise
 
 
+def guest_process(pid):
+    """The process in which the guest is of a machine whose process is `pid`: a child of that, unless it is in no cage."""
+    def name(process):
+        return pathlib.Path(f"/proc/{process}/comm").read_text()
+
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next((int(child) for child in children if name(child) == name(pid)), pid)
+
+
 @pytest.fixture
 def visor():
     return run_visor

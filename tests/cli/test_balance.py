@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import VISOR, run_visor
+from conftest import VISOR, guest_process, run_visor
 from guest_kernel import BALLOON, DISK
 from test_machine import TIMEOUT, Machine, kernel, start  # noqa: F401 (fixtures)
 from test_qmp import WAITS, commanded  # noqa: F401
@@ -22,7 +22,7 @@ FILL = "dd if=/dev/zero of=/big/f bs=1M count=%d 2>/dev/null; echo FI''LLED\n"
 
 def shared_out(machine):
     """Bytes of the host's memory that are the machine's: PSS."""
-    with open(f"/proc/{machine.process.pid}/smaps_rollup", encoding="ascii") as file:
+    with open(f"/proc/{guest_process(machine.process.pid)}/smaps_rollup", encoding="ascii") as file:
         return int(re.search(r"^Pss:\s+(\d+) kB", file.read(), re.MULTILINE)[1]) << 10
 
 

@@ -25,13 +25,9 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def process(store, name):  # noqa: F811
-    return store.state(name)["pid"]
-
-
 def shared_memory(store, name):  # noqa: F811
     """The file in memory from which the machine has its own, by its number."""
-    with open(f"/proc/{process(store, name)}/maps") as maps:
+    with open(f"/proc/{store.guest(name)}/maps") as maps:
         return set(re.findall(r"([0-9]+) +/memfd:visor-fork", maps.read()))
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import VISOR
+from conftest import VISOR, guest_process
 from store import Store
 from test_engine_kvm import TIMEOUT, command, kernel, store_kernel  # noqa: F401 (fixtures)
 
@@ -49,8 +49,8 @@ def test_memory_is_huge_pages(store_kernel, pages, engine, tmp_path):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert b"READY" in machine.stdout.readline()
-        assert mapped_huge(machine.pid) == PAGES * MIB_2
-        assert 0 < hugetlb(machine.pid) <= PAGES * 2048
+        assert mapped_huge(guest_process(machine.pid)) == PAGES * MIB_2
+        assert 0 < hugetlb(guest_process(machine.pid)) <= PAGES * 2048
     finally:
         machine.kill()
         machine.wait()
@@ -80,7 +80,7 @@ def test_saved_and_restored(store_kernel, pages, tmp_path):
         store.wait_for_log("one", "READY")
         store.ok("save", "one", tmp_path / "state")
         store.ok("restore", tmp_path / "state")
-        assert mapped_huge(store.state("one")["pid"]) == 16 << 20
-        assert hugetlb(store.state("one")["pid"]) > 0
+        assert mapped_huge(store.guest("one")) == 16 << 20
+        assert hugetlb(store.guest("one")) > 0
     finally:
         store.run("rm", "-f", "one")

@@ -69,7 +69,7 @@ def stats(store, name):  # noqa: F811
 def test_a_machine_is_held_back(store):  # noqa: F811
     identity = store.start("web", "--cpu-limit", "0.2", "--cpu-shares", "512")
     store.wait_for_log("web", "READY")
-    assert members(identity) == {store.state("web")["pid"]}
+    assert members(identity) == {store.guest("web")}
     assert quota(identity) == 20000
     assert setting(identity, "cpu.shares", "cpu.weight") in (["512"], ["50"])
     told = wait_until(lambda: (now := stats(store, "web"))["cpu_throttled"] > 2 and now)  # its kernel never rests
@@ -98,7 +98,7 @@ def test_a_limit_that_comes_later(store):  # noqa: F811
     store.wait_for_log("web", "READY")
     assert not groups(identity) and "cpu_throttled" not in stats(store, "web")
     store.ok("update", "web", "--cpu-limit", "0.3")
-    assert quota(identity) == 30000 and members(identity) == {store.state("web")["pid"]}
+    assert quota(identity) == 30000 and members(identity) == {store.guest("web")}
     wait_until(lambda: stats(store, "web")["cpu_throttled"] > 0)
     store.send("web", "Q")
     store.wait_for_status("web", "exited")
@@ -136,7 +136,7 @@ def test_a_machine_that_is_started_again_keeps_its_limit(store):  # noqa: F811
     store.wait_for_log("web", "READY")
     store.send("web", "P")
     store.wait_for_log("web", "READY", 2)
-    assert quota(identity) == 50000 and members(identity) == {store.state("web")["pid"]}
+    assert quota(identity) == 50000 and members(identity) == {store.guest("web")}
     store.ok("rm", "--force", "web")
     assert not groups(identity)
 
@@ -191,7 +191,7 @@ needs_two = pytest.mark.skipif(not {0, 1} <= os.sched_getaffinity(0), reason="ne
 def test_vcpus_are_pinned(store):  # noqa: F811
     store.start("web", "--cpus", "2", "--pin", "0:0", "--pin", "1:1", "--pin", "rest:1")
     store.wait_for_log("web", "READY")
-    pid = store.state("web")["pid"]
+    pid = store.guest("web")
     wait_until(lambda: affinity(pid, "vcpu1") == {"1"})
     assert affinity(pid, "vcpu0") == {"0"} and affinity(pid) == {"0", "1"}
     main = pathlib.Path(f"/proc/{pid}/status").read_text()
@@ -206,7 +206,7 @@ def test_vcpus_are_pinned(store):  # noqa: F811
     store.ok("update", "web", "--pin", "0-1", "--pin", "1:0")
     store.ok("restart", "web")
     store.wait_for_log("web", "READY", 2)
-    pid = store.state("web")["pid"]
+    pid = store.guest("web")
     wait_until(lambda: affinity(pid, "vcpu1") == {"0"})
     assert affinity(pid, "vcpu0") == {"0-1"}
 
@@ -219,10 +219,10 @@ def test_pins_that_cannot_be(store):  # noqa: F811
     assert result.returncode == 126 and "cannot pin vCPU 0" in result.stderr and "hint:" in result.stderr
     store.start("web")
     store.wait_for_log("web", "READY")
-    before = affinity(store.state("web")["pid"])
+    before = affinity(store.guest("web"))
     result = store.run("update", "web", "--pin", "1000")
     assert result.returncode == 1 and "cannot pin" in result.stderr
-    assert affinity(store.state("web")["pid"]) == before and "pin" not in json.loads(store.ok("inspect", "web"))[0]["config"]["machine"]
+    assert affinity(store.guest("web")) == before and "pin" not in json.loads(store.ok("inspect", "web"))[0]["config"]["machine"]
 
 
 @limits

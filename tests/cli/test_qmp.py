@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from conftest import run_visor
+from conftest import guest_process, run_visor
 from guest_kernel import BALLOON, BUTTON, DISK, NET, PANIC
 from qmp import Qmp, QmpError
 from test_machine import TIMEOUT, kernel, start  # noqa: F401 (fixtures)
@@ -49,8 +49,8 @@ def test_what_a_machine_says_of_itself(commanded, tmp_path):
     assert set(qmp.execute("query-name")) == {"name"}
     assert qmp.execute("query-uuid") == {"UUID": "00000000-0000-0000-0000-000000000000"}
     cpus = qmp.execute("query-cpus-fast")
-    threads = {int(name): pathlib.Path(f"/proc/{machine.process.pid}/task/{name}/comm").read_text().strip()
-               for name in os.listdir(f"/proc/{machine.process.pid}/task")}
+    tasks = pathlib.Path(f"/proc/{guest_process(machine.process.pid)}/task")
+    threads = {int(task.name): (task / "comm").read_text().strip() for task in tasks.iterdir()}
     assert [cpu["cpu-index"] for cpu in cpus] == [0, 1]
     assert [threads[cpu["thread-id"]] for cpu in cpus] == ["vcpu0", "vcpu1"]
     assert qmp.execute("query-kvm") == {"enabled": False, "present": False}
