@@ -21,13 +21,15 @@ enum {
 };
 
 struct command_option {
-    const char *name;     /* without "--" */
-    const char *argument; /* its name in the help, NULL if the option takes none */
-    const char *help;     /* one line */
-    bool is_file;         /* completion offers file names */
-    const char *choices;  /* completion offers these words, space-separated; or NULL */
-    char letter;          /* its short form; or 0 */
+    const char *name;                 /* without "--" */
+    const char *argument;             /* its name in the help, NULL if the option takes none */
+    const char *help;                 /* one line */
+    bool is_file;                     /* completion offers file names */
+    const char *choices;              /* completion offers these words, space-separated; or NULL */
+    char letter;                      /* its short form; or 0 */
+    const struct domain_field *field; /* whose it is; NULL: the command's own */
 };
+#define COMMAND_OPTIONS_MAX 128
 
 struct command {
     const char *name;
@@ -57,8 +59,8 @@ extern const struct command *const commands[]; /* ends with NULL */
 
 const struct command *command_find(const char *name);
 
-/* The command's options one after the other: its own, then those of fields. False: there is no such. */
-bool command_option_at(const struct command *command, unsigned index, struct command_option *option);
+/* The command's options: its own, then those of fields. How many there are. */
+unsigned command_options(const struct command *command, struct command_option options[COMMAND_OPTIONS_MAX]);
 
 void command_print_help(const struct command *command);
 void command_print_overview(void);

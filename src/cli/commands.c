@@ -10,8 +10,6 @@
 #include "cli/command.h"
 #include "domain/config.h"
 
-#define OPTIONS_MAX 64
-
 const struct command *const commands[] = {
     &command_run_domain, &command_create,
     &command_start,      &command_stop,
@@ -44,59 +42,42 @@ const struct command *command_find(const char *name)
 }
 
 /* Whether a field further up, of another kind's, is the same option. */
-static bool is_said(const struct domain_field *field)
+static bool is_said(const struct command_option *options, unsigned count, const char *name)
 {
-    const struct domain_field *first = domain_fields;
-    while (first->no_option || strcmp(domain_field_option(first), domain_field_option(field)) != 0)
-        first++;
-    return first != field;
-}
-
-/* The fields that are options, by index; NULL: there are no more. */
-static const struct domain_field *field_at(unsigned index)
-{
-    for (const struct domain_field *field = domain_fields; field->name; field++) {
-        if (!field->no_option && !is_said(field) && index-- == 0)
-            return field;
+    for (unsigned i = 0; i < count; i++) {
+        if (options[i].field && strcmp(options[i].name, name) == 0)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static unsigned count_own(const struct command *command)
+unsigned command_options(const struct command *command, struct command_option options[COMMAND_OPTIONS_MAX])
 {
     unsigned count = 0;
-    while (command->options[count].name)
-        count++;
+    for (const struct command_option *own = command->options; own->name && count < COMMAND_OPTIONS_MAX; own++)
+        options[count++] = *own;
+    for (const struct domain_field *field = domain_fields;
+         command->field && field->name && count < COMMAND_OPTIONS_MAX; field++) {
+        if (field->no_option || is_said(options, count, domain_field_option(field)))
+            continue;
+        options[count++] = (struct command_option){
+            .name = domain_field_option(field),
+            .letter = field->letter,
+            .argument = field->argument,
+            .help = field->help,
+            .is_file = field->is_file,
+            .choices = field->suggest ? field->suggest : field->choices,
+            .field = field,
+        };
+    }
     return count;
 }
 
-bool command_option_at(const struct command *command, unsigned index, struct command_option *option)
+static int option_set(const struct command *command, const struct command_option *option, unsigned index,
+                      const char *argument, struct error *error)
 {
-    unsigned own = count_own(command);
-    if (index < own) {
-        *option = command->options[index];
-        return true;
-    }
-    const struct domain_field *field = command->field ? field_at(index - own) : NULL;
-    if (!field)
-        return false;
-    *option = (struct command_option){
-        .name = domain_field_option(field),
-        .letter = field->letter,
-        .argument = field->argument,
-        .help = field->help,
-        .is_file = field->is_file,
-        .choices = field->suggest ? field->suggest : field->choices,
-    };
-    return true;
-}
-
-static int option_set(const struct command *command, unsigned index, const char *argument,
-                      struct error *error)
-{
-    unsigned own = count_own(command);
-    return index < own ? command->option(command->state, (int)index, argument, error)
-                       : command->field(command->state, field_at(index - own), argument, error);
+    return option->field ? command->field(command->state, option->field, argument, error)
+                         : command->option(command->state, (int)index, argument, error);
 }
 
 void command_print_overview(void)
@@ -118,18 +99,18 @@ static int columns(const char *text)
 
 void command_print_help(const struct command *command)
 {
-    struct command_option o;
-    bool any = command_option_at(command, 0, &o);
-    printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, any ? " [OPTION…]" : "",
+    struct command_option options[COMMAND_OPTIONS_MAX];
+    const unsigned count = command_options(command, options);
+    printf("Usage: visor %s%s%s%s\n\n%s.\n", command->name, count ? " [OPTION…]" : "",
            command->arguments[0] ? " " : "", command->arguments, command->summary);
-    if (any)
+    if (count)
         printf("\nOptions:\n");
-    for (unsigned i = 0; command_option_at(command, i, &o); i++) {
+    for (const struct command_option *o = options; o < options + count; o++) {
         char left[64];
-        const char short_form[] = {'-', o.letter, ',', ' ', '\0'};
-        snprintf(left, sizeof left, "%s--%s%s%s", o.letter ? short_form : "", o.name, o.argument ? " " : "",
-                 o.argument ? o.argument : "");
-        printf("  %s%*s %s\n", left, (int)MAX(24 - columns(left), 0), "", o.help);
+        const char short_form[] = {'-', o->letter, ',', ' ', '\0'};
+        snprintf(left, sizeof left, "%s--%s%s%s", o->letter ? short_form : "", o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
+        printf("  %s%*s %s\n", left, (int)MAX(24 - columns(left), 0), "", o->help);
     }
     if (command->details)
         printf("\n%s", command->details);
@@ -156,18 +137,16 @@ static void report_unknown(const struct command *command, const char *word, bool
 
 int command_parse_options(const struct command *command, int argument_count, char **arguments)
 {
-    struct option table[OPTIONS_MAX] = {0};
-    char letters[4 + 2 * OPTIONS_MAX] = "+:h", *letter = letters + 3;
-    struct command_option o;
-    int known = 0;
-    for (; known < OPTIONS_MAX - 2 && command_option_at(command, (unsigned)known, &o); known++) {
-        table[known] = (struct option){
-            .name = o.name,
-            .has_arg = o.argument ? required_argument : no_argument,
-        };
-        if (o.letter)
-            *letter++ = o.letter;
-        if (o.letter && o.argument)
+    struct command_option options[COMMAND_OPTIONS_MAX];
+    struct option table[COMMAND_OPTIONS_MAX + 2] = {0};
+    char letters[4 + 2 * COMMAND_OPTIONS_MAX] = "+:h", *letter = letters + 3;
+    const int known = (int)command_options(command, options);
+    for (int i = 0; i < known; i++) {
+        const struct command_option *o = &options[i];
+        table[i] = (struct option){.name = o->name, .has_arg = o->argument ? required_argument : no_argument};
+        if (o->letter)
+            *letter++ = o->letter;
+        if (o->letter && o->argument)
             *letter++ = ':';
     }
     table[known] = (struct option){.name = "help", .has_arg = no_argument};
@@ -189,11 +168,11 @@ int command_parse_options(const struct command *command, int argument_count, cha
             return STATUS_OK;
         }
         for (int i = 0; c != 0 && i < known; i++) {
-            if (command_option_at(command, (unsigned)i, &o) && o.letter == c)
+            if (options[i].letter == c)
                 index = i;
         }
         struct error error = ERROR_INIT;
-        if (option_set(command, (unsigned)index, optarg, &error) < 0) {
+        if (option_set(command, &options[index], (unsigned)index, optarg, &error) < 0) {
             usage_error(command, error.message, error.hint);
             return STATUS_USAGE;
         }

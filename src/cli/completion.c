@@ -8,22 +8,24 @@
 static void print_words_bash(const struct command *command)
 {
     printf("        %s) words=\"--help", command->name);
-    struct command_option o;
-    for (unsigned i = 0; command_option_at(command, i, &o); i++)
-        printf(" --%s", o.name);
+    struct command_option options[COMMAND_OPTIONS_MAX];
+    const unsigned count = command_options(command, options);
+    for (unsigned i = 0; i < count; i++)
+        printf(" --%s", options[i].name);
     printf("\" first=\"%s\" ;;\n", command->words ? command->words : "");
 }
 
 static void print_values_bash(const struct command *command)
 {
-    struct command_option o;
-    for (unsigned i = 0; command_option_at(command, i, &o); i++) {
-        if (!o.argument)
+    struct command_option options[COMMAND_OPTIONS_MAX];
+    const unsigned count = command_options(command, options);
+    for (const struct command_option *o = options; o < options + count; o++) {
+        if (!o->argument)
             continue;
-        printf("        %s:--%s) ", command->name, o.name);
-        if (o.choices)
-            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))", o.choices);
-        else if (o.is_file)
+        printf("        %s:--%s) ", command->name, o->name);
+        if (o->choices)
+            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\"))", o->choices);
+        else if (o->is_file)
             printf("compopt -o default; COMPREPLY=()");
         else
             printf("COMPREPLY=()");
@@ -136,12 +138,13 @@ static void print_fish(void)
                 "complete -c visor -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s' -f -a "
                 "\"(visor %s 2>/dev/null)\"\n",
                 c->name, c->words, c->lists);
-        struct command_option o;
-        for (unsigned j = 0; command_option_at(c, j, &o); j++) {
-            printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o.name,
-                   o.argument ? " -r" : "", o.help);
-            if (o.choices)
-                printf(" -f -a '%s'", o.choices);
+        struct command_option options[COMMAND_OPTIONS_MAX];
+        const unsigned count = command_options(c, options);
+        for (const struct command_option *o = options; o < options + count; o++) {
+            printf("complete -c visor -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'", c->name, o->name,
+                   o->argument ? " -r" : "", o->help);
+            if (o->choices)
+                printf(" -f -a '%s'", o->choices);
             putchar('\n');
         }
     }
