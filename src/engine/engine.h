@@ -89,8 +89,14 @@ struct engine {
     /* Leaves out of the model what this host cannot do for it; an error if that is required. NULL: there is
      * nothing that it cannot do. */
     int (*fit)(struct x86_model *model, struct error *error);
-    int (*vm_new)(struct engine_vm **out, const struct engine_machine *machine, struct error *error);
-    void (*vm_free)(struct engine_vm *vm); /* after all of its vCPUs */
+    /* Begins what takes the host long and needs no board yet: of the machine there is all but its memory's
+     * regions, the local APICs and what asks the 8259s. A thread of the engine's may go on with it. What
+     * fails is told by who comes next. May be NULL, and return NULL. */
+    struct engine_vm *(*vm_begin)(const struct engine_machine *machine);
+    /* *vm is what was begun, or NULL, and then the machine. The thread may go on, while memory stays where it
+     * is, until the first vCPU was made, which tells what has failed. */
+    int (*vm_new)(struct engine_vm **vm, const struct engine_machine *machine, struct error *error);
+    void (*vm_free)(struct engine_vm *vm); /* after all of its vCPUs; also what was only begun */
 
     /* vCPU `index` in its state after power-on; the first is the bootstrap processor, the others wait for
      * SIPI. */

@@ -72,15 +72,16 @@ static int vcpus_make(struct machine *machine, struct error *error)
     return code;
 }
 
-/* The same, with the first one where the board wants it. */
+/* The same, with the first one where the board wants it. The board is asked first: an engine that has only
+ * begun to make a machine goes on with that meanwhile. */
 static int machine_begin(struct machine *machine, struct error *error)
 {
     struct x86_state state;
-    int code = vcpus_make(machine, error);
-    if (code)
-        return code;
-    machine->engine->vcpu_get_state(machine->vcpus[0].vcpu, &state);
-    code = machine->type->load(machine, &state, error);
+    vcpus_free(machine);
+    x86_state_reset(&state, &machine->model);
+    int code = machine->type->load(machine, &state, error);
+    if (!code)
+        code = vcpus_make(machine, error);
     if (!code)
         machine->engine->vcpu_set_state(machine->vcpus[0].vcpu, &state);
     return code;
@@ -382,6 +383,8 @@ static int machine_make_parts(struct machine *machine, const struct machine_conf
 static int machine_make(struct machine *machine, const struct machine_config *config, struct error *error)
 {
     int code = machine_make_parts(machine, config, error);
+    if (!code && config->engine->vm_begin)
+        machine->vm = config->engine->vm_begin(&machine->parts);
     if (!code)
         code = config->type->create(machine, config, error);
     if (code)

@@ -88,6 +88,10 @@ void kvm_dirty_init(struct engine_vm *vm)
                                           .args = {KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE}};
     vm->clears_dirty = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) > 0 &&
                        ioctl(vm->fd, KVM_ENABLE_CAP, &manual) == 0;
+}
+
+void kvm_dirty_attach(struct engine_vm *vm)
+{
     vm->dirty_source = (struct memory_dirty_source){track, collect, vm};
     vm->machine.ram->dirty_source = &vm->dirty_source;
 }

@@ -96,9 +96,15 @@ int kvm_irqchip_init(struct engine_vm *vm, struct error *error)
     if (code)
         return code;
     vm->split = true;
+    return 0;
+}
+
+void kvm_irqchip_attach(struct engine_vm *vm)
+{
+    if (!vm->split)
+        return;
     vm->bus = vm->machine.lapics[0]->bus;
     vm->bus->borrower = (struct lapic_borrower){send, pin, vm};
-    return 0;
 }
 
 void kvm_irqchip_free(struct engine_vm *vm)

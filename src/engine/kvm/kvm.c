@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* kvm: what a machine and its vCPUs are made of. */
+/* kvm: what the host has, and vCPUs. */
 #include "engine/kvm/kvm.h"
 
 #include <errno.h>
@@ -17,10 +17,6 @@
 #include "engine/kvm/private.h"
 
 #define DEVICE "/dev/kvm"
-
-/* Where Intel's processors want four pages that no guest uses: below the local APIC. */
-#define IDENTITY_MAP UINT64_C(0xfeffc000)
-#define TSS_PAGES    0xfeffd000ul
 
 /* -- what the host has ----------------------------------------------------------------------------------- */
 
@@ -70,7 +66,7 @@ static int refuse_access(struct error *error)
     return -EACCES;
 }
 
-static int open_device(int *out, struct error *error)
+int kvm_device_open(int *out, struct error *error)
 {
     const int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
     const int code = -errno;
@@ -105,7 +101,7 @@ static int check_device(int fd, struct error *error)
 static int probe(struct error *error)
 {
     int fd;
-    int code = open_device(&fd, error);
+    int code = kvm_device_open(&fd, error);
     if (code)
         return code;
     code = check_device(fd, error);
@@ -113,90 +109,9 @@ static int probe(struct error *error)
     return code;
 }
 
-/* -- the machine ----------------------------------------------------------------------------------------- */
-
-static void vm_free(struct engine_vm *vm)
-{
-    if (!vm)
-        return;
-    kvm_rescue_vm_free(vm);
-    kvm_irqchip_free(vm);
-    if (vm->listener.changed)
-        kvm_slots_free(vm);
-    for (unsigned i = 0; vm->places && i < vm->machine.vcpu_count; i++) {
-        if (vm->places[i].run)
-            munmap(vm->places[i].run, vm->run_size);
-        if (vm->places[i].fd >= 0)
-            close(vm->places[i].fd);
-    }
-    if (vm->fd >= 0)
-        close(vm->fd);
-    if (vm->kvm >= 0)
-        close(vm->kvm);
-    pthread_mutex_destroy(&vm->tsc_lock);
-    pthread_mutex_destroy(&vm->lend_lock);
-    free(vm->cpuid);
-    free(vm->places);
-    free(vm->vcpus);
-    free(vm);
-}
-
-static int vm_make(struct engine_vm *vm, struct error *error)
-{
-    int code = open_device(&vm->kvm, error);
-    if (code)
-        return code;
-    do {
-        vm->fd = ioctl(vm->kvm, KVM_CREATE_VM, 0);
-    } while (vm->fd < 0 && errno == EINTR);
-    if (vm->fd < 0)
-        return error_set(error, -errno, "KVM cannot make a machine: %s", strerror(errno));
-    const int size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (size < (int)sizeof(struct kvm_run))
-        return error_set(error, -ENOTSUP, "KVM cannot make a machine: its vCPUs share no memory");
-    vm->run_size = (size_t)size;
-    vm->scales_tsc = ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
-    const uint64_t identity = IDENTITY_MAP;
-    if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_IDENTITY_MAP_ADDR) > 0 &&
-        ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
-        return error_set(error, -errno, "KVM cannot make a machine: no identity map: %s", strerror(errno));
-    if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_SET_TSS_ADDR) > 0 &&
-        ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_PAGES) < 0)
-        return error_set(error, -errno, "KVM cannot make a machine: no task segment: %s", strerror(errno));
-    code = kvm_irqchip_init(vm, error);
-    if (!code)
-        code = kvm_msr_filter(vm, error);
-    return code ? code : kvm_slots_init(vm, error);
-}
-
-static int vm_new(struct engine_vm **out, const struct engine_machine *machine, struct error *error)
-{
-    struct engine_vm *vm = calloc(1, sizeof *vm);
-    if (!vm)
-        return error_set(error, -ENOMEM, "cannot make a machine: out of memory");
-    vm->kvm = vm->fd = -1;
-    vm->machine = *machine;
-    vm->model = *machine->model;
-    pthread_mutex_init(&vm->tsc_lock, NULL);
-    pthread_mutex_init(&vm->lend_lock, NULL);
-    vm->places = calloc(machine->vcpu_count, sizeof vm->places[0]);
-    vm->vcpus = calloc(machine->vcpu_count, sizeof vm->vcpus[0]);
-    vm->cpuid = kvm_cpuid_new();
-    for (unsigned i = 0; vm->places && i < machine->vcpu_count; i++)
-        vm->places[i].fd = -1;
-    int code = vm->places && vm->vcpus && vm->cpuid
-                   ? vm_make(vm, error)
-                   : error_set(error, -ENOMEM, "cannot make a machine: out of memory");
-    if (code)
-        vm_free(vm);
-    else
-        *out = vm;
-    return code;
-}
-
 /* -- vCPUs ----------------------------------------------------------------------------------------------- */
 
-static void vcpu_free(struct engine_vcpu *v)
+void kvm_vcpu_free(struct engine_vcpu *v)
 {
     if (!v)
         return;
@@ -234,7 +149,7 @@ static int vcpu_begin(struct engine_vcpu *v, struct error *error)
     int code = kvm_clock_init(vm, v, error);
     if (!code && !place->used)
         code = kvm_set_cpuid(v, error);
-    if (!code)
+    if (!code && place->used)
         code = kvm_debug_set(v, &(struct engine_debug){0}, error);
     if (code)
         return code;
@@ -245,7 +160,7 @@ static int vcpu_begin(struct engine_vcpu *v, struct error *error)
     return code ? error_set(error, code, "KVM refuses the processor's state after power-on") : 0;
 }
 
-static int vcpu_new(struct engine_vcpu **out, struct engine_vm *vm, unsigned index, struct error *error)
+int kvm_vcpu_make(struct engine_vcpu **out, struct engine_vm *vm, unsigned index, struct error *error)
 {
     struct engine_vcpu *v = calloc(1, sizeof *v);
     if (!v)
@@ -258,16 +173,30 @@ static int vcpu_new(struct engine_vcpu **out, struct engine_vm *vm, unsigned ind
     v->run = vm->places[index].run;
     if (!code)
         code = vcpu_begin(v, error);
-    if (code) {
-        vcpu_free(v);
+    if (code)
+        kvm_vcpu_free(v);
+    else
+        *out = v;
+    return code;
+}
+
+static int vcpu_new(struct engine_vcpu **out, struct engine_vm *vm, unsigned index, struct error *error)
+{
+    int code = kvm_vm_finish(vm, error);
+    struct engine_vcpu *v = code ? NULL : vm->places[index].made;
+    if (!code && !v)
+        code = kvm_vcpu_make(&v, vm, index, error);
+    if (code)
         return code;
-    }
+    vm->places[index].made = NULL;
     memory_reader_add(vm->machine.memory, &v->reader);
     memory_reader_sleep(&v->reader);
     atomic_store(&vm->vcpus[index], v);
     *out = v;
     return 0;
 }
+
+/* -- what they are told and asked ------------------------------------------------------------------------ */
 
 static void vcpu_stop(struct engine_vcpu *v)
 {
@@ -325,10 +254,11 @@ const struct engine engine_kvm = {
     .signals = true,
     .probe = probe,
     .fit = kvm_fit,
-    .vm_new = vm_new,
-    .vm_free = vm_free,
+    .vm_begin = kvm_vm_begin,
+    .vm_new = kvm_vm_new,
+    .vm_free = kvm_vm_free,
     .vcpu_new = vcpu_new,
-    .vcpu_free = vcpu_free,
+    .vcpu_free = kvm_vcpu_free,
     .vcpu_run = kvm_vcpu_run,
     .vcpu_kick = kvm_vcpu_kick,
     .vcpu_stop = vcpu_stop,

@@ -10,6 +10,7 @@
 #define VISOR_ENGINE_KVM_PRIVATE_H
 
 #include <linux/kvm.h>
+#include <semaphore.h>
 
 #include "arch/x86/emulate.h"
 #include "engine/doorbell.h"
@@ -43,6 +44,7 @@ struct kvm_place {
     int fd; /* -1: there is none yet */
     struct kvm_run *run;
     bool used;
+    struct engine_vcpu *made;          /* owned: made before it was asked for, which it is once; or NULL */
     _Atomic uint64_t exits[KVM_EXITS]; /* by reason; the last: all others */
 };
 
@@ -56,6 +58,13 @@ struct engine_vm {
     struct engine_vcpu *_Atomic *vcpus; /* owned array; by index, NULL: none now */
 
     struct kvm_cpuid2 *cpuid; /* owned: room for all entries */
+
+    /* The thread that makes it, while the machine goes on with its board: see make.c. */
+    pthread_t maker;
+    bool making;
+    sem_t board;          /* it waits for the board */
+    bool abandoned;       /* there will be none */
+    struct error failure; /* of the maker's: its code is 0 if there was none */
 
     struct memory_listener listener;
     struct kvm_slot *slots; /* owned; by the kernel's number */
@@ -122,9 +131,28 @@ int kvm_set_cpuid(struct engine_vcpu *v, struct error *error);
 int kvm_fit(struct x86_model *model, struct error *error);
 struct kvm_cpuid2 *kvm_cpuid_new(void);
 
+/* -- kvm.c ----------------------------------------------------------------------------------------------- */
+
+int kvm_device_open(int *out, struct error *error);
+/* vCPU `index`, of which the machine knows nothing yet. */
+int kvm_vcpu_make(struct engine_vcpu **out, struct engine_vm *vm, unsigned index, struct error *error);
+void kvm_vcpu_free(struct engine_vcpu *v);
+
+/* -- make.c ---------------------------------------------------------------------------------------------- */
+
+struct engine_vm *kvm_vm_begin(const struct engine_machine *machine);
+int kvm_vm_new(struct engine_vm **vm, const struct engine_machine *machine, struct error *error);
+/* Waits until it is made. 0, or what has failed. */
+int kvm_vm_finish(struct engine_vm *vm, struct error *error);
+void kvm_vm_free(struct engine_vm *vm);
+
 /* -- slots.c --------------------------------------------------------------------------------------------- */
 
-int kvm_slots_init(struct engine_vm *vm, struct error *error);
+/* What is memory now becomes slots: planned on the machine's thread, told to the kernel by any other, and
+ * followed, from then on, on the machine's. */
+int kvm_slots_plan(struct engine_vm *vm, struct error *error);
+int kvm_slots_tell(struct engine_vm *vm, struct error *error);
+int kvm_slots_attach(struct engine_vm *vm, struct error *error);
 void kvm_slots_free(struct engine_vm *vm);
 /* On a vCPU's thread, around KVM_RUN. False: somebody waits; it is outside still. */
 bool kvm_slots_enter(struct engine_vm *vm);
@@ -136,6 +164,7 @@ int kvm_slots_log(struct engine_vm *vm, bool on);
 /* -- dirty.c --------------------------------------------------------------------------------------------- */
 
 void kvm_dirty_init(struct engine_vm *vm);
+void kvm_dirty_attach(struct engine_vm *vm);
 /* Takes the log of a slot, whose pages' writes are noted anew. */
 int kvm_dirty_collect(struct engine_vm *vm, unsigned number);
 
@@ -157,8 +186,9 @@ int kvm_failed(struct engine_vcpu *v, const char *what);
 
 /* -- irqchip.c ------------------------------------------------------------------------------------------- */
 
-/* Sets vm->split, if the host can. */
+/* Sets vm->split, if the host can. From `attach` on the machine's messages come here. */
 int kvm_irqchip_init(struct engine_vm *vm, struct error *error);
+void kvm_irqchip_attach(struct engine_vm *vm);
 void kvm_irqchip_free(struct engine_vm *vm);
 /* While no vCPU runs, under the machine's lock: before the first one does, and after the last. */
 void kvm_irqchip_begin(struct engine_vm *vm);

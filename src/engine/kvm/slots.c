@@ -119,7 +119,8 @@ static bool view_has(const struct memory_view *view, const struct kvm_slot *slot
     return false;
 }
 
-static int slot_add(struct engine_vm *vm, const struct kvm_slot *slot)
+/* In its list of slots, of which the kernel is not told. */
+static int slot_put(struct engine_vm *vm, const struct kvm_slot *slot, unsigned *out)
 {
     unsigned number = 0;
     while (number < vm->slot_count && vm->slots[number].size)
@@ -129,11 +130,22 @@ static int slot_add(struct engine_vm *vm, const struct kvm_slot *slot)
         if (!more)
             return -ENOMEM;
         vm->slots = more;
-        vm->slots[vm->slot_count++].size = 0;
+        vm->slot_count++;
     }
-    const int code = slot_set(vm, number, slot);
-    if (code == 0)
-        vm->slots[number] = *slot;
+    vm->slots[number] = *slot;
+    *out = number;
+    return 0;
+}
+
+static int slot_add(struct engine_vm *vm, const struct kvm_slot *slot)
+{
+    unsigned number;
+    int code = slot_put(vm, slot, &number);
+    if (code)
+        return code;
+    code = slot_set(vm, number, slot);
+    if (code)
+        vm->slots[number].size = 0;
     return code;
 }
 
@@ -199,28 +211,54 @@ static void signals_changed(void *opaque)
     kvm_signals_follow(vm, atomic_load(&vm->machine.memory->view));
 }
 
-int kvm_slots_init(struct engine_vm *vm, struct error *error)
+static int cannot_take(struct error *error, int code)
+{
+    return error_set(error, code, "KVM cannot take the machine's memory: %s", strerror(-code));
+}
+
+int kvm_slots_plan(struct engine_vm *vm, struct error *error)
+{
+    const struct memory_view *view = atomic_load(&vm->machine.memory->view);
+    struct kvm_slot slot;
+    unsigned number;
+    int code = 0;
+    for (unsigned i = 0; !code && i < view->count; i++)
+        if (slot_of(&view->ranges[i], &slot))
+            code = slot_put(vm, &slot, &number);
+    return code ? cannot_take(error, code) : 0;
+}
+
+int kvm_slots_tell(struct engine_vm *vm, struct error *error)
+{
+    int code = 0;
+    for (unsigned i = 0; !code && i < vm->slot_count; i++)
+        code = slot_set(vm, i, &vm->slots[i]);
+    if (code)
+        return cannot_take(error, code);
+    kvm_dirty_init(vm);
+    return 0;
+}
+
+int kvm_slots_attach(struct engine_vm *vm, struct error *error)
 {
     struct memory_map *map = vm->machine.memory;
-    pthread_mutex_init(&vm->clear_lock, NULL);
-    pthread_cond_init(&vm->clear_changed, NULL);
     const int code = slots_follow(vm, atomic_load(&map->view));
     if (code)
-        return error_set(error, code, "KVM cannot take the machine's memory: %s", strerror(-code));
+        return cannot_take(error, code);
     vm->listener =
         (struct memory_listener){.changed = map_changed, .signals_changed = signals_changed, .opaque = vm};
     signals_changed(vm);
-    kvm_dirty_init(vm);
+    kvm_dirty_attach(vm);
     memory_listener_add(map, &vm->listener);
     return 0;
 }
 
 void kvm_slots_free(struct engine_vm *vm)
 {
-    memory_listener_remove(vm->machine.memory, &vm->listener);
-    vm->machine.ram->dirty_source = NULL;
+    if (vm->listener.changed) {
+        memory_listener_remove(vm->machine.memory, &vm->listener);
+        vm->machine.ram->dirty_source = NULL;
+    }
     free(vm->slots);
     free(vm->signals);
-    pthread_mutex_destroy(&vm->clear_lock);
-    pthread_cond_destroy(&vm->clear_changed);
 }
