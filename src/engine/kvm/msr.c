@@ -13,6 +13,8 @@
 
 #define MSR_APIC_BASE    0x1b
 #define MSR_TSC_DEADLINE 0x6e0
+#define MSR_X2APIC       0x800
+#define X2APIC_MSRS      0x100
 
 /* The kernel's: bits of a range from `first` on. */
 struct allowed {
@@ -124,6 +126,17 @@ static bool pv_write(struct engine_vcpu *v, uint32_t msr, uint64_t value, bool *
     return true;
 }
 
+static bool of_x2apic(uint32_t msr)
+{
+    return msr >= MSR_X2APIC && msr < MSR_X2APIC + X2APIC_MSRS;
+}
+
+/* The kernel would give visor many others, which are not in the model. */
+static bool of_lapic(uint32_t msr)
+{
+    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || of_x2apic(msr);
+}
+
 bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
@@ -135,7 +148,7 @@ bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
         return true;
     }
     if (v->vm->split)
-        return kernel_msr(v, KVM_GET_MSRS, msr, value);
+        return of_lapic(msr) && kernel_msr(v, KVM_GET_MSRS, msr, value);
     return lapic_msr_read(v->lapic, msr, value);
 }
 
@@ -165,7 +178,7 @@ bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
     if (pv_write(v, msr, value, &taken))
         return taken;
     if (v->vm->split)
-        return kernel_msr(v, KVM_SET_MSRS, msr, &value);
+        return of_lapic(msr) && kernel_msr(v, KVM_SET_MSRS, msr, &value);
     if (msr == MSR_TSC_DEADLINE)
         kvm_clock_tell(v);
     if (!lapic_msr_write(v->lapic, msr, value))
@@ -175,11 +188,18 @@ bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
 
 /* -- exits ----------------------------------------------------------------------------------------------- */
 
+/* The kernel has the register and refuses the access: visor does not ask again, whom it would allow more than
+ * the guest. Without local APICs it refuses theirs, which no filter is asked for. */
+static bool is_refused(const struct engine_vcpu *v)
+{
+    return v->run->msr.reason == KVM_MSR_EXIT_REASON_INVAL && (v->vm->split || !of_x2apic(v->run->msr.index));
+}
+
 void kvm_msr_read(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
     uint64_t value = 0;
-    run->msr.error = !x86_msr_read(&v->state, &v->platform, run->msr.index, &value);
+    run->msr.error = is_refused(v) || !x86_msr_read(&v->state, &v->platform, run->msr.index, &value);
     run->msr.data = value;
 }
 
@@ -187,7 +207,7 @@ void kvm_msr_write(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
     const uint64_t offset = v->state.tsc_offset;
-    run->msr.error = !x86_msr_write(&v->state, &v->platform, run->msr.index, run->msr.data);
+    run->msr.error = is_refused(v) || !x86_msr_write(&v->state, &v->platform, run->msr.index, run->msr.data);
     if (v->state.tsc_offset == offset)
         return;
     kvm_clock_apply(v);

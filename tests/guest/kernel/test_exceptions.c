@@ -44,6 +44,7 @@ void test_exceptions(void)
     FAULTS("null stack", "xorl %%eax, %%eax; movl %%eax, %%ss", "m"(zero));
     FAULTS("no such gate", "int $0xc8", "m"(zero));
     FAULTS("MSR that there is not", "movl $0x12345678, %%ecx; rdmsr", "m"(zero));
+    FAULTS("MSR of a bank that there is not", "movl $0x400, %%ecx; rdmsr", "m"(zero));
     FAULTS("MSR that cannot be so", "movl $0x277, %%ecx; movl $2, %%eax; wrmsr", "m"(zero));
     FAULTS("CR4 that cannot be so", "movl $0x80000000, %%eax; movl %%eax, %%cr4", "m"(zero));
     FAULTS("paging without protection", "movl $0x80000010, %%eax; movl %%eax, %%cr0", "m"(zero));

@@ -45,9 +45,37 @@ static void clear_counts(void)
     order_count = 0;
 }
 
+/* Writes the local APIC's base, at 0xfee00000, with these bits. It may fault. */
+#define MODE(name, bits)                                                                                     \
+    FAULTS(name,                                                                                             \
+           "movl $0x1b, %%ecx; movl %[base], %%eax; xorl %%edx, %%edx; wrmsr", [base] "i"(LAPIC | (bits)))
+
+/* What an APIC's mode may become of another, and its MSRs. It is off afterwards but for its switch. */
+static void modes(void)
+{
+    enum { ON = 0x900, X2APIC = 0xd00, OFF = 0x100, NO_MODE = 0x500 };
+    FAULTS("x2APIC's register in xAPIC mode", "movl $0x808, %%ecx; rdmsr", "m"(order_count));
+    MODE("neither on nor off", NO_MODE);
+    write_msr(0x1b, LAPIC | X2APIC);
+    tell("identity", (uint32_t)read_msr(0x802));
+    write_msr(0x83f, LOW);
+    sti();
+    cli();
+    write_msr(0x80b, 0);
+    tell("self-IPI", counts[LOW]);
+    MODE("x2APIC to xAPIC mode", ON);
+    FAULTS("no such register", "movl $0x807, %%ecx; rdmsr", "m"(order_count));
+    write_msr(0x1b, LAPIC | OFF);
+    MODE("off to x2APIC mode", X2APIC);
+    write_msr(0x1b, LAPIC | ON);
+    tell("base", (uint32_t)read_msr(0x1b));
+}
+
 void test_interrupts(void)
 {
     heading("interrupts");
+    clear_counts();
+    modes();
     clear_counts();
     lapic_write(0xf0, 0x100 | SPURIOUS);
     __asm__ volatile("int $0x7f");
