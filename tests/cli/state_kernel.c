@@ -3,7 +3,8 @@
  * A kernel that computes a checksum of what it does to memory, integers, x87 and SSE registers and its own
  * code, behind page tables and with timer interrupts, for tests that save and restore it at any moment. It
  * says READY, then a dot for each sixteenth, and in the end "SUM" and the checksum, which is the same each
- * time. How often it was interrupted is not part of it; that it was is looked at.
+ * time. How often it was interrupted is not part of it; that it was is looked at. It has 32 bits, or,
+ * compiled for x86-64, is in long mode.
  */
 #include <stdint.h>
 
@@ -14,31 +15,19 @@
 #define ROUND  1500000u
 #define VECTOR 0x20
 
-__asm__("    .section .text.first\n"
-        "    .balign 4\n"
-        "    .long 0x1badb002, 0, -0x1badb002\n" /* Multiboot, version 1 */
-        "    .globl entry\n"
-        "entry: mov $0x80000, %esp\n"
-        "    call main\n"
-        "1:  hlt\n"
-        "    jmp 1b\n"
-        "    .text\n"
-        "    .globl tick\n"
-        "tick: push %eax\n"
-        "    incl ticks\n"
-        "    mov $0x20, %al\n"
-        "    out %al, $0x20\n"
-        "    pop %eax\n"
-        "    iret\n");
-
 extern char tick[];
 volatile uint32_t ticks;
 
 static uint32_t words[WORDS];
+#ifdef __x86_64__
+extern uint64_t directory[512];
+static uint64_t table[512] __attribute__((aligned(4096)));
+static uint64_t idt[256][2];
+#else
 static uint32_t directory[1024] __attribute__((aligned(4096)));
 static uint32_t table[1024] __attribute__((aligned(4096)));
-static uint64_t idt[256];
-static uint64_t gdt[] = {0, 0x00cf9a000000ffff, 0x00cf92000000ffff};
+static uint64_t idt[256][1];
+#endif
 /* "mov $constant, %eax; xor %edx, %eax; ret", whose constant changes, in memory that can be written. */
 static uint8_t code[] __attribute__((section(".data"), aligned(16))) = {0xb8, 1, 2, 3, 4, 0x31, 0xd0, 0xc3};
 
@@ -78,31 +67,37 @@ static void say_number(uint64_t number)
 
 struct __attribute__((packed)) pointer {
     uint16_t limit;
-    uint32_t base;
+    uintptr_t base;
 };
+
+/* Small pages where the first large one is, and the kernel's first instructions. */
+static void set_up_pages(void)
+{
+    const unsigned entries = sizeof table / sizeof *table;
+    for (uint32_t i = 0; i < entries; i++)
+        table[i] = i << 12 | 3;
+#ifndef __x86_64__
+    for (uint32_t i = 0; i < entries; i++)
+        directory[i] = i << 22 | 0x83;
+    uint32_t value;
+    __asm__ volatile("mov %%cr4, %0\n or $0x10, %0\n mov %0, %%cr4\n" /* PSE */
+                     "mov %1, %%cr3\n mov %%cr0, %0\n or $0x80000000, %0\n mov %0, %%cr0"
+                     : "=&r"(value)
+                     : "r"(directory)
+                     : "memory");
+#endif
+    directory[0] = (uintptr_t)table | 3;
+    uintptr_t top;
+    __asm__ volatile("mov %%cr3, %0\n mov %0, %%cr3" : "=r"(top) : : "memory");
+}
 
 static void set_up(void)
 {
     const uint32_t handler = (uint32_t)(uintptr_t)tick;
-    const struct pointer gdt_pointer = {sizeof gdt - 1, (uint32_t)(uintptr_t)gdt};
-    const struct pointer idt_pointer = {sizeof idt - 1, (uint32_t)(uintptr_t)idt};
-    idt[VECTOR] = (handler & 0xffff) | 8u << 16 | (uint64_t)0x8e00 << 32 | (uint64_t)(handler >> 16) << 48;
-    __asm__ volatile("lgdt %0\n lidt %1\n ljmp $8, $1f\n 1: mov %2, %%ds\n mov %2, %%es\n mov %2, %%ss"
-                     :
-                     : "m"(gdt_pointer), "m"(idt_pointer), "r"(16)
-                     : "memory");
-    for (uint32_t i = 0; i < 1024; i++) {
-        table[i] = i << 12 | 3;
-        directory[i] = i << 22 | 0x83;
-    }
-    directory[0] = (uint32_t)(uintptr_t)table | 3; /* small pages below 4 MiB */
-    uint32_t value;
-    __asm__ volatile(
-        "mov %%cr4, %0\n or $0x610, %0\n mov %0, %%cr4\n" /* PSE, SSE */
-        "mov %1, %%cr3\n mov %%cr0, %0\n and $~0xc, %0\n or $0x80000022, %0\n mov %0, %%cr0\n fninit"
-        : "=&r"(value)
-        : "r"(directory)
-        : "memory");
+    const struct pointer idt_pointer = {sizeof idt - 1, (uintptr_t)idt};
+    idt[VECTOR][0] = (handler & 0xffff) | 8u << 16 | (uint64_t)0x8e00 << 32 | (uint64_t)(handler >> 16) << 48;
+    set_up_pages();
+    __asm__ volatile("lidt %0" : : "m"(idt_pointer) : "memory");
     out8(0x20, 0x11), out8(0x21, VECTOR), out8(0x21, 4), out8(0x21, 1), out8(0x21, 0xfe);
     out8(0x43, 0x34), out8(0x40, 0x9c), out8(0x40, 0x2e); /* 100 Hz */
     __asm__ volatile("sti");

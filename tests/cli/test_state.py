@@ -19,7 +19,7 @@ from guest_kernel import BALLOON, DISK, NET, GuestKernel
 from qmp import Qmp
 from store import TIMEOUT, Store
 from test_domain import kernel, store  # noqa: F401 (fixtures)
-from test_engine_kvm import needs_kvm
+from test_engine_kvm import KVM, needs_kvm
 
 MOMENTS = int(os.environ.get("VISOR_TEST_MOMENTS", "40"))
 RUN_MOMENTS = 10  # of one run
@@ -32,11 +32,13 @@ def work(tmp_path_factory):
 
 
 def build_work(path, *flags):
-    source = pathlib.Path(__file__).with_name("state_kernel.c")
-    subprocess.run(["gcc", *flags, "-m32", "-O2", "-march=pentium3", "-mfpmath=387", "-ffreestanding", "-fno-pie",
-                    "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fcf-protection=none", "-nostdlib",
-                    "-static", "-Wl,-Ttext=0x200000,-e,entry,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
-                    "-o", path, source], check=True)
+    """With 32 bits, unless the flags say otherwise."""
+    sources = [pathlib.Path(__file__).with_name(name) for name in ("state_kernel_start.S", "state_kernel.c")]
+    subprocess.run(["gcc", *(["-m32", "-march=pentium3", "-mfpmath=387"] if "-m64" not in flags else []), *flags,
+                    "-O2", "-ffreestanding", "-fno-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables",
+                    "-fcf-protection=none", "-nostdlib", "-static",
+                    "-Wl,-Ttext=0x200000,-e,entry,--build-id=none,-z,noexecstack,-z,max-page-size=4096",
+                    "-o", path, *sources], check=True)
     return path
 
 
@@ -198,6 +200,60 @@ def test_engines_take_turns(store, tmp_path):  # noqa: F811
         assert bool(kvm) == (engine == "kvm")
     assert store.ok("logs", "web").count("READY") == 1
     assert json.loads(store.ok("inspect", "web"))[0]["config"]["machine"]["engine"] == "translate"
+
+
+@pytest.fixture(scope="session")
+def long_mode_work(tmp_path_factory):
+    """In long mode, in which a KVM that is software can do paging."""
+    return build_work(tmp_path_factory.mktemp("work") / "work", "-m64", "-mno-red-zone", "-ffixed-xmm6",
+                     "-ffixed-xmm7")
+
+
+@needs_kvm
+@pytest.mark.parametrize("irqchip", ["auto", "user"])
+def test_engines_take_turns_at_random_moments(tmp_path, long_mode_work, irqchip):
+    """The guest, which goes from engine to engine all the time, has the result that it has undisturbed; and so has each
+    copy of it that goes on from a file of either."""
+    store = Store(tmp_path / "store", long_mode_work)  # noqa: F811
+    options = ["--cpu", "x86-64-v1", "--engine", "translate", "--irqchip", irqchip]
+    store.start("undisturbed", *options)
+    wait_for_end(store, "undisturbed")
+    result, = checksums(store, "undisturbed")
+    rng = random.Random(irqchip)
+    moments, rounds = {"translate": 0, "kvm": 0}, 0
+    while min(moments.values()) < MOMENTS // 2:
+        rounds += 1
+        begun = dict(moments)
+        store.start("worker", *options)
+        copies = go_from_engine_to_engine(store, rng, tmp_path, moments)
+        assert moments != begun  # else it is always at its end before
+        wait_for_end(store, "worker")
+        assert checksums(store, "worker") == [result]
+        for name, file in copies.items():
+            store.ok("restore", "--name", name, "--engine", "translate", file)
+            wait_for_end(store, name)
+            assert checksums(store, name) == [result]
+            store.ok("rm", name)
+        store.ok("rm", "worker")
+    print(f"{moments} in {rounds} rounds")
+
+
+def go_from_engine_to_engine(store, rng, path, moments):  # noqa: F811
+    """Until the worker comes to its end, which is under translate, as long as KVM is software. Some of the files."""
+    engine, copies = "translate", {}
+    while True:
+        file = path / f"state-{engine}"
+        time.sleep(rng.uniform(0, 0.015 if engine == "translate" else 0.2))
+        saved = store.run("save", "worker", file)
+        if saved.returncode:
+            assert "does not run" in saved.stderr or "end" in saved.stderr, saved.stderr
+            assert engine == "translate" or KVM["verdict"] == "yes"
+            return copies
+        moments[engine] += 1
+        if rng.random() < 0.2:
+            copies[f"of-{engine}"] = shutil.copy(file, path / f"copy-{engine}")
+        engine = "kvm" if engine == "translate" else "translate"
+        store.ok("restore", "--engine", engine, file)
 
 
 @needs_kvm
