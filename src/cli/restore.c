@@ -28,7 +28,7 @@ static struct restore_state {
     const char *name;
     bool attach;
     struct domain_resume resume;
-} restore_state;
+} restore_state = {.resume = {.hold = -1}};
 
 /* As the configuration has it. */
 static int set_engine(struct restore_state *state, const char *name, struct error *error)

@@ -26,6 +26,7 @@ struct forker {
     struct domain_starting *starting;
     unsigned count, made;
     int fd;
+    int hold[2]; /* a pipe: as long as the second one is open the copies stand still */
 };
 
 /* -- what there can be more than once -------------------------------------------------------------------- */
@@ -156,7 +157,7 @@ static int save(struct forker *forker, struct error *error)
 
 static void start_all(struct forker *forker)
 {
-    const struct domain_resume resume = {.fd = forker->fd};
+    const struct domain_resume resume = {.fd = forker->fd, .hold = forker->hold[0]};
     for (unsigned i = 0; i < forker->count; i++) {
         struct domain_fork *fork = &forker->forks[i];
         fork->code = domain_resume_begin(&forker->starting[i], &fork->domain, &resume, &fork->error);
@@ -168,6 +169,8 @@ static void start_all(struct forker *forker)
         if (fork->code)
             unmake(&fork->domain);
     }
+    close(forker->hold[1]);
+    forker->hold[1] = -1;
     for (unsigned i = 0; i < forker->count && !forker->config.remove; i++) {
         if (!forker->forks[i].code)
             domain_settle(&forker->forks[i].domain);
@@ -177,11 +180,13 @@ static void start_all(struct forker *forker)
 int domain_fork(struct domain *machine, const struct domain_fork_options *options, struct domain_fork *forks,
                 unsigned count, struct error *error)
 {
-    struct forker forker = {.machine = machine, .forks = forks, .count = count, .fd = -1};
+    struct forker forker = {.machine = machine, .forks = forks, .count = count, .fd = -1, .hold = {-1, -1}};
     int code = config_make(&forker, options, error);
     forker.starting = calloc(count, sizeof *forker.starting);
     if (!code && !forker.starting)
         code = error_set(error, -ENOMEM, "out of memory");
+    if (!code && pipe2(forker.hold, O_CLOEXEC) < 0)
+        code = error_set(error, -errno, "cannot make a pipe: %s", strerror(errno));
     if (!code)
         code = make_all(&forker, error);
     if (!code)
@@ -192,8 +197,11 @@ int domain_fork(struct domain *machine, const struct domain_fork_options *option
         unmake(&forks[--forker.made].domain);
     if (code)
         error_prefix(error, "cannot fork %s: ", machine->name);
-    if (forker.fd >= 0)
-        close(forker.fd);
+    const int left[] = {forker.fd, forker.hold[0], forker.hold[1]};
+    for (unsigned i = 0; i < ARRAY_SIZE(left); i++) {
+        if (left[i] >= 0)
+            close(left[i]);
+    }
     free(forker.starting);
     domain_config_free(&forker.config);
     return code;

@@ -76,6 +76,7 @@ struct domain_resume {
     bool verify;        /* all of it is read and checked before; the file is not needed any more then */
     bool force;         /* even if disks have been written since */
     const char *engine; /* that runs it until its next start; NULL: its configuration's */
+    int hold;           /* a pipe: when its other end is closed, it runs; -1: at once. Borrowed */
 };
 
 struct domain_run {

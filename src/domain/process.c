@@ -534,11 +534,21 @@ static int detach(struct process *process, struct error *error)
     return code;
 }
 
+/* Several that begin together do not take the processors from one another before all are there. */
+static void hold(int fd)
+{
+    struct pollfd wait = {.fd = fd};
+    while (poll(&wait, 1, -1) < 0 && errno == EINTR) {
+    }
+    close(fd);
+}
+
 /* The domain's process. */
 static void process_main(struct domain *domain, const struct domain_config *config,
                          const struct domain_resume *resume, int report)
 {
-    int keep[] = {report, domain->lock, resume ? resume->fd : report};
+    const int held = resume ? resume->hold : -1;
+    int keep[] = {report, domain->lock, resume ? resume->fd : report, held >= 0 ? held : report};
     struct process process;
     struct domain_end end;
     struct error error = ERROR_INIT;
@@ -556,6 +566,8 @@ static void process_main(struct domain *domain, const struct domain_config *conf
     if (!code) {
         domain_unlock(domain);
         domain->brief = config->remove; /* who has made it has had it settle until here */
+        if (held >= 0)
+            hold(held);
         live(&process, &end);
     }
     domain_log_close(process.log);

@@ -339,7 +339,8 @@ static int restore_locked(struct domain *domain, struct disk_walk *walk, const s
 int domain_snapshot_restore(struct domain *domain, const char *name, struct error *error)
 {
     struct domain_config config = {0};
-    struct domain_resume resume = {.fd = -1, .force = true}; /* disks are brought back, and so written */
+    struct domain_resume resume = {
+        .fd = -1, .force = true, .hold = -1}; /* disks are brought back, and so written */
     char file[FILE_SIZE];
     const int directory = directory_open(domain, true, false, NULL);
     state_file(name, file);
