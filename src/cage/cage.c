@@ -15,9 +15,13 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cage/private.h"
+
+#define ALONE_TRIES 10000
+#define ALONE_WAIT  20000 /* ns */
 
 int cage_missing(const struct cage *cage, int code, const char *what, struct error *error)
 {
@@ -166,12 +170,23 @@ int cage_descriptor(const struct cage *cage)
 
 /* -- entering -------------------------------------------------------------------------------------------- */
 
+/* Who has waited for the end of a thread is told of it a moment before the kernel has forgotten it. */
+static bool is_alone(void)
+{
+    for (unsigned left = ALONE_TRIES; left; left--) {
+        if (unshare(CLONE_THREAD) == 0)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = ALONE_WAIT}, NULL);
+    }
+    return false;
+}
+
 int cage_enter(struct cage *cage, unsigned engines, struct error *error)
 {
     if (CAGE_SANITIZED)
         return cage_missing(cage, -EOPNOTSUPP, "anything: visor was built with a sanitizer", error);
-    if (unshare(CLONE_THREAD) < 0)
-        return error_set(error, -errno, "only a process with one thread can enter the cage");
+    if (!is_alone())
+        return error_set(error, -EINVAL, "only a process with one thread can enter the cage");
     int code = walls_descriptors(error);
     if (!code)
         code = walls_namespaces(cage, error);
