@@ -40,6 +40,8 @@ struct domain_store {
     int lock, root, domains, names, run; /* descriptors of file and directories; -1: there is no store yet */
     /* For tests: called between any two steps that change the store. May be NULL. */
     void (*step)(void);
+    /* For tests: invents a name. May be NULL. */
+    void (*invent)(char name[STORE_NAME_MAX + 1]);
 };
 
 /* What can become of a domain. */

@@ -103,6 +103,23 @@ static int name_take(struct domain_store *store, const char *name, const char *i
     return domain_store_name_read(store, name, other) && domain_exists(store, other) ? -EEXIST : -EAGAIN;
 }
 
+/* The wanted one, or one that is free. */
+static int name_find(struct domain *domain, const char *wanted, struct error *error)
+{
+    struct domain_store *store = domain->store;
+    int code;
+    do {
+        if (wanted)
+            snprintf(domain->name, sizeof domain->name, "%s", wanted);
+        else if (store->invent)
+            store->invent(domain->name);
+        else
+            name_invent(domain->name);
+        code = name_take(store, domain->name, domain->id, error);
+    } while (code == -EEXIST && !wanted);
+    return code;
+}
+
 static int files_write(struct domain *domain, const struct domain_config *config, bool locked,
                        struct error *error)
 {
@@ -139,14 +156,8 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
         return error_set(error, -errno, "cannot open %s/domains/%s: %s", store->path, temporary,
                          strerror(errno));
     int code = files_write(domain, config, locked, error);
-    do {
-        if (wanted)
-            snprintf(domain->name, sizeof domain->name, "%s", wanted);
-        else
-            name_invent(domain->name);
-        if (!code)
-            code = name_take(store, domain->name, domain->id, error);
-    } while (code == -EEXIST && !wanted);
+    if (!code)
+        code = name_find(domain, wanted, error);
     domain_store_step(store);
     if (code)
         return code;

@@ -181,6 +181,30 @@ static void test_names_are_unique(void **state)
     assert_int_equal(check_whole(), 3);
 }
 
+static unsigned invented;
+
+static void invent(char name[STORE_NAME_MAX + 1])
+{
+    snprintf(name, STORE_NAME_MAX + 1, "name-%u", invented++ / 2); /* each twice */
+}
+
+static void test_a_name_that_is_taken_is_invented_again(void **state)
+{
+    struct domain_store store;
+    struct domain domain;
+    (void)state;
+    open_store(&store);
+    store.invent = invent;
+    for (unsigned i = 0; i < 3; i++) {
+        char expected[16];
+        assert_int_equal(create(&store, NULL, false, &domain), 0);
+        snprintf(expected, sizeof expected, "name-%u", i);
+        assert_string_equal(domain.name, expected);
+        domain_close(&domain);
+    }
+    domain_store_close(&store);
+}
+
 static void test_removed_while_another_waits_for_the_lock(void **state)
 {
     struct domain_store store;
@@ -500,6 +524,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_found_by_name_and_prefix, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ambiguous_prefix_lists_candidates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_are_unique, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_name_that_is_taken_is_invented_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_removed_while_another_waits_for_the_lock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_processes_are_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_before_it_runs, setup, teardown),
