@@ -9,12 +9,14 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -293,6 +295,59 @@ static void test_random_uring(void **state)
 {
     (void)state;
     random_test(",aio=io_uring");
+}
+
+/* The ring's descriptor, by what /proc says of it; -1: there is none. */
+static int ring_find(void)
+{
+    char name[64], target[64];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        const ssize_t length = readlink(name, target, sizeof target - 1);
+        target[length < 0 ? 0 : length] = '\0';
+        if (!strcmp(target, "anon_inode:[io_uring]"))
+            return fd;
+    }
+    return -1;
+}
+
+/* As who has the process: the disk's own ring is mapped once more, and given other work. */
+static void test_ring_does_nothing_else(void **state)
+{
+    struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
+    struct io_uring ring, twin;
+    struct io_uring_cqe *done;
+    struct sockaddr address = {.sa_family = AF_UNIX};
+    struct error error = ERROR_INIT;
+    (void)state;
+    file_make("disk", 4);
+    if (disk_try(",format=raw,aio=io_uring", &error)) {
+        print_message("[  SKIPPED ] %s\n", error.message);
+        skip();
+    }
+    const int fd = ring_find();
+    assert_true(fd >= 0);
+    assert_int_equal(io_uring_queue_init_params(128, &twin, &params), 0); /* it tells what is where */
+    assert_int_equal(io_uring_queue_mmap(fd, &params, &ring), 0);
+    for (unsigned i = 0; i < 7; i++) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+        switch (i) {
+        case 0: io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0); break;
+        case 1: io_uring_prep_rw(IORING_OP_SOCKET, sqe, AF_INET, NULL, 0, SOCK_STREAM); break;
+        case 2: io_uring_prep_connect(sqe, fd, &address, sizeof address); break;
+        case 3: io_uring_prep_unlinkat(sqe, AT_FDCWD, path, 0); break;
+        case 4: io_uring_prep_accept(sqe, fd, NULL, NULL, 0); break;
+        case 5: io_uring_prep_close(sqe, fd); break;
+        case 6: io_uring_prep_nop(sqe); break;
+        }
+        assert_int_equal(io_uring_submit(&ring), 1);
+        assert_int_equal(io_uring_wait_cqe(&ring, &done), 0);
+        assert_int_equal(done->res, -EACCES);
+        io_uring_cqe_seen(&ring, done);
+    }
+    assert_int_equal(io_uring_register_files(&ring, &fd, 1), -EACCES);
+    io_uring_queue_exit(&twin);
+    block_close(disk);
 }
 
 static void test_random_threads(void **state)
@@ -732,6 +787,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_parse),
         TEST(test_random_uring),
+        TEST(test_ring_does_nothing_else),
         TEST(test_random_threads),
         TEST(test_random_direct),
         TEST(test_snapshot),
