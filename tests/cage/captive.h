@@ -43,7 +43,7 @@ int captive_walled(struct cage *cage, int (*enter)(struct cage *, struct error *
                    void *opaque);
 int captive_enter(struct cage *cage, struct error *error);
 
-/* In a process of somebody who has no rights. Skips the test where only he could test it and cannot. */
+/* In a process of somebody who has no rights. 0, too, in a user namespace that has nobody but root. */
 int captive_ordinary(attempt *try, void *opaque);
 
 /* Whether this host gives all of a cage to who calls this. */
