@@ -36,7 +36,7 @@ struct building {
     uint16_t calls[CALL_FILTER_MOST]; /* those of the table but the first, ascending */
     unsigned call_count;
     uint16_t first[NUMBERS], next[CALL_FILTER_MOST]; /* rows of a call, in order: their indexes + 1 */
-    struct sock_filter program[CALL_FILTER_MOST * (ROW_MOST + CALL_MOST) + PROGRAM_MOST];
+    struct sock_filter *program;
     unsigned count;
     uint32_t loaded; /* the offset that the accumulator is known to be of */
 };
@@ -240,13 +240,14 @@ static bool sort_rows(struct building *b)
 
 bool call_filter_load(const struct call_filter *filter)
 {
-    struct building b = {.filter = filter};
+    struct sock_filter room[CALL_FILTER_MOST * (ROW_MOST + CALL_MOST) + PROGRAM_MOST];
+    struct building b = {.filter = filter, .program = room};
     if (filter->count > CALL_FILTER_MOST || filter->first >= NUMBERS || !sort_rows(&b)) {
         errno = E2BIG;
         return false;
     }
     put_program(&b);
-    const struct sock_fprog program = {.len = (unsigned short)b.count, .filter = b.program};
+    const struct sock_fprog program = {.len = (unsigned short)b.count, .filter = room};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
 

@@ -51,7 +51,7 @@ struct call {
 #define WITHOUT(n, bits)   CALL_WITHOUT, n, (uint32_t)(bits), 0
 #define ONLY_BITS(n, bits) CALL_WITHIN, n, (uint32_t)(bits), 0
 
-/* A thread as C libraries make it, and nothing else that clone() makes. */
+/* As libc makes a thread. */
 #define THREAD_FLAGS                                                                                         \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |       \
      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)

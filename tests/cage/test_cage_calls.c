@@ -180,7 +180,9 @@ static void test_arguments_that_lead_out_are_refused(void **state)
         {SYS_clone, {CLONE_NEWUSER | SIGCHLD}},
         {SYS_clone, {SAME_THREAD | CLONE_NEWNS}},
         {SYS_clone, {SAME_THREAD | CLONE_UNTRACED}},
-        {SYS_clone, {SAME_THREAD | 1L << 32}},
+        {SYS_clone, {0}},
+        {SYS_clone, {CLONE_VM}},
+        {SYS_clone, {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND}},
         /* other processes */
         {SYS_tgkill, {parent, parent, SIGKILL}},
         {SYS_tgkill, {1, 1, 0}},
