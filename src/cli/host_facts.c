@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/macros.h"
+#include "cage/cage.h"
 #include "engine/kvm/kvm.h"
 #include "translator/host/host.h"
 
@@ -256,6 +258,37 @@ static void check_user_namespaces(struct gathering *g)
             code == EPERM ? " (a sysctl, AppArmor or a container's filter forbids them)" : "");
 }
 
+/* What of a machine's cage this host gives to this user. */
+static void check_cage(struct gathering *g)
+{
+    struct cage_parts parts;
+    struct error error = ERROR_INIT;
+    if (cage_try(&parts, &error) < 0) {
+        add(g, "cage", "cage of machines", VERDICT_NO, "%s", error.message);
+        return;
+    }
+    const struct {
+        bool there;
+        const char *name;
+    } all[] = {{parts.user, "user"},       {parts.pid, "pid"},       {parts.mount, "mount"},
+               {parts.network, "network"}, {parts.ipc, "ipc"},       {parts.uts, "uts"},
+               {parts.cgroup, "cgroup"},   {parts.rights, "rights"}, {parts.limits, "limits"},
+               {parts.filter, "filter"}};
+    char names[128] = "";
+    unsigned missing = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+        if (all[i].there)
+            continue;
+        strcat(names, missing++ ? ", " : "");
+        strcat(names, all[i].name);
+    }
+    if (!missing)
+        add(g, "cage", "cage of machines", VERDICT_YES, "whole: --cage required can be had");
+    else
+        add(g, "cage", "cage of machines", missing < ARRAY_SIZE(all) ? VERDICT_PARTLY : VERDICT_NO,
+            "without %s", names);
+}
+
 static void check_cgroups(struct gathering *g)
 {
     char mounts[16384], controllers[160];
@@ -375,6 +408,7 @@ unsigned host_facts_gather(struct host_fact facts[HOST_FACTS_MAX])
     check_iommu(g);
     check_kvm(g);
     check_user_namespaces(g);
+    check_cage(g);
     check_cgroups(g);
     check_kernel(g);
     check_memory(g);

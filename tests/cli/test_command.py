@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 
+import pytest
+
 from conftest import TOP, VISOR
 
 COMMANDS = ["run", "create", "start", "stop", "restart", "kill", "pause", "resume", "wait", "rm", "rename", "ps", "inspect",
@@ -74,7 +76,7 @@ def test_version_agrees_with_the_build(visor):
 def test_check_table_and_json_tell_the_same(visor):
     facts = json.loads(visor("check", "--json").stdout)
     table = visor("check").stdout
-    assert {"architecture", "cpu64", "pae", "vmx_svm", "nested_paging", "iommu", "kvm", "user_namespaces", "cgroup",
+    assert {"architecture", "cpu64", "pae", "vmx_svm", "nested_paging", "iommu", "kvm", "user_namespaces", "cage", "cgroup",
             "overlayfs", "tun", "vhost_net", "binfmt_misc", "hugepages", "ksm", "memory", "cores"} <= set(facts)
     for fact in facts.values():
         assert fact["verdict"] in ("yes", "partly", "no")
@@ -90,6 +92,15 @@ def test_check_agrees_with_the_kernel(visor):
     assert (facts["vmx_svm"]["verdict"] == "yes") == bool({"vmx", "svm"} & set(flags))
     overlay = "overlay" in open("/proc/filesystems").read().split()
     assert (facts["overlayfs"]["verdict"] == "yes") == overlay
+
+
+def test_check_tells_what_of_a_cage_there_is():
+    """In a user namespace of one user there is no id that nobody else has."""
+    inside = subprocess.run(["unshare", "-Ur", VISOR, "check", "--json"], capture_output=True, text=True, check=False)
+    if inside.returncode:
+        pytest.skip(f"no user namespace: {inside.stderr}")
+    cage = json.loads(inside.stdout)["cage"]
+    assert cage["verdict"] == "partly" and re.match("without user($|,)", cage["detail"])
 
 
 def test_manual_page_has_every_command_and_option(visor):
