@@ -9,7 +9,7 @@
 #include "base/macros.h"
 #include "machine/machine_memory.h"
 
-#define KIND_VERSION 2 /* of the section that says what machine it is; 2: with KVM's features */
+#define KIND_VERSION 3 /* of the section that says what machine it is; 3: with Hyper-V's features */
 
 #define NOT_SUCH "the saved machine is not such a one: "
 

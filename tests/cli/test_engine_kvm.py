@@ -72,6 +72,33 @@ def test_transcripts_are_the_same(kernel, cpus, irqchip):
         assert transcript(kernel, "--engine", "kvm", "--irqchip", irqchip, *options) == wanted
 
 
+def hyperv_transcript(kernel, engine, *options):
+    result = run(kernel, "--cpu", "x86-64-v1,hv=on", "--engine", engine, "--cpus", 2, *options)
+    assert result.returncode == 0, result.stdout[-500:] + result.stderr
+    return result.stdout
+
+
+def test_hyperv(kernel):
+    """What a guest that knows Hyper-V finds."""
+    text = hyperv_transcript(kernel, "translate", "--append", "hyper-v lesser")
+    for line in ("40000000 40000006 7263694d 666f736f 76482074", "40000005 00000002", "hypercalls of nobody: 00a00000",
+                 "hypercalls: 00a00001", "a hypercall: 00000002", "and its upper half: 00000000", "its sequence: 00000001",
+                 "it says what the register does: 00000001", "write of the index: vector 0d", "write of the time: vector 0d",
+                 "register that there is not: vector 0d"):
+        assert line in text
+    after = text[text.index("boot: 00000001"):]
+    assert "guest: 00000000" in after and "hypercalls: 00000000" in after
+
+
+@needs_kvm
+@pytest.mark.parametrize("irqchip", ["auto", "user"])
+def test_hyperv_is_the_same(kernel, irqchip):
+    words = " ".join(["hyper-v"] + ["lesser"] * (KVM["verdict"] == "partly") + ["kernel-apic"] * (irqchip == "auto"))
+    wanted = hyperv_transcript(kernel, "translate", "--append", words)
+    for _ in range(3):
+        assert hyperv_transcript(kernel, "kvm", "--irqchip", irqchip, "--append", words) == wanted
+
+
 @needs_kvm
 @pytest.mark.parametrize("irqchip", ["auto", "user"])
 def test_stops_are_not_seen(kernel, tmp_path, irqchip):

@@ -21,7 +21,7 @@
 #define LOAD      0x100000
 
 /* Bytes between the members of the registers' struct. */
-#define PADDING 24u
+#define PADDING 32u
 
 extern const uint8_t guest_begin[], guest_end[];
 

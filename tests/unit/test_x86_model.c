@@ -104,6 +104,24 @@ static void test_cpuid(void **state)
     cpuid("x86-64-v2,-kvmclock,-kvm-steal-time,-kvm-pv-eoi", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000000);
     assert_memory_equal(&out[1], "visor visor ", 12);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000000, 0);
+    assert_int_equal(out[0], 0x40000006);
+    assert_memory_equal(&out[1], "Microsoft Hv", 12);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000001, 0);
+    assert_memory_equal(out, "Hv#1", 4);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000003, 0);
+    assert_int_equal(out[0], 1 << 1 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11);
+    assert_int_equal(out[3], 1 << 8);
+    cpuid("x86-64-v2,hv=on", 4, 0x40000005, 0);
+    assert_int_equal(out[0], 4);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000100, 0);
+    assert_int_equal(out[0], 0x40000101);
+    assert_memory_equal(&out[1], "KVMKVMKVM\0\0\0", 12);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000101, 0);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 24);
+    cpuid("x86-64-v2,hv=on", 1, 0x40000200, 0);
+    assert_int_equal(out[0], 0x40000200);
+    assert_memory_equal(&out[1], "visor visor ", 12);
     cpuid("x86-64-v2,-hypervisor", 1, 0x40000000, 0);
     assert_int_not_equal(out[0], 0x40000000);
     cpuid("x86-64-v2", 1, 0x80000008, 0);
@@ -203,6 +221,7 @@ static const struct brings {
     {.feature = X86_FEATURE_KVMCLOCK, .nothing = true}, /* the engines': test_pvclock */
     {.feature = X86_FEATURE_KVM_STEAL_TIME, .nothing = true},
     {.feature = X86_FEATURE_KVM_PV_EOI, .nothing = true},
+    {.feature = X86_FEATURE_HYPERV, .nothing = true}, /* likewise: test_hyperv */
 };
 
 /* Lifted, or left to the emulator, which does not say that it is undefined either. */
@@ -276,11 +295,39 @@ static void test_features(void **state)
     assert_null(x86_feature_name(ARRAY_SIZE(brings)));
 }
 
+/* Those that an engine has to be told of, and no others. */
+static void test_hypervisor_leaves(void **state)
+{
+    static const struct {
+        const char *model;
+        uint32_t leaves[12];
+    } cases[] = {
+        {"max,hv=on",
+         {0x40000000, 0x40000001, 0x40000002, 0x40000003, 0x40000004, 0x40000005, 0x40000006, 0x40000100,
+          0x40000101, 0x40000200}},
+        {"max", {0x40000000, 0x40000001, 0x40000100}},
+        {"max,-kvmclock,-kvm-steal-time,-kvm-pv-eoi", {0x40000000}},
+        {"max,-hypervisor", {0}},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct x86_model model;
+        struct error error = ERROR_INIT;
+        uint32_t leaf = 0;
+        assert_int_equal(x86_model_parse(&model, cases[i].model, &error), 0);
+        for (unsigned j = 0; j == 0 || leaf; j++) {
+            leaf = x86_hypervisor_leaf(&model, leaf);
+            assert_int_equal(leaf, cases[i].leaves[j]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),  cmocka_unit_test(test_refused),  cmocka_unit_test(test_cpuid),
-        cmocka_unit_test(test_caches), cmocka_unit_test(test_features),
+        cmocka_unit_test(test_parse),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_cpuid),    cmocka_unit_test(test_caches),
+        cmocka_unit_test(test_features), cmocka_unit_test(test_hypervisor_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

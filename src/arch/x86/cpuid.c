@@ -8,8 +8,7 @@
 
 enum {
     LEAF_HYPERVISOR = 0x40000000,
-    LEAF_KVM_FEATURES = 0x40000001,
-    LEAF_HYPERVISOR_OWN = 0x40000100, /* where there is an interface of KVM's */
+    LEAF_HYPERVISOR_STEP = 0x100, /* from one interface to the next */
     KVM_CLOCK_OLD = 1 << 0,
     KVM_CLOCK_STABLE = 1 << 24,
     XSAVE_AREA = 512 + 64, /* x87 and SSE */
@@ -19,6 +18,8 @@ enum {
 #define LEAF_EXTENDED_LAST 0x80000008
 
 static const char hypervisor_signature[12] = {'v', 'i', 's', 'o', 'r', ' ', 'v', 'i', 's', 'o', 'r', ' '};
+static const char hyperv_signature[12] = {'M', 'i', 'c', 'r', 'o', 's', 'o', 'f', 't', ' ', 'H', 'v'};
+static const char hyperv_interface[4] = {'H', 'v', '#', '1'};
 static const char kvm_signature[12] = {'K', 'V', 'M', 'K', 'V', 'M', 'K', 'V', 'M'};
 
 /* How many bits number `count` things. */
@@ -167,31 +168,98 @@ static void extended(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
     }
 }
 
-/* Guests look for KVM's interface by its signature, at the first of these leaves or 100h further on. */
-static bool hypervisor(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
+/* -- interfaces of hypervisors, each of its leaves by number ----------------------------------------------
+ */
+
+static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t, uint32_t number,
+                        uint32_t out[4])
 {
-    const uint32_t features = m->features[X86_FEATURES_KVM_EAX];
-    if (!x86_has(m, X86_FEATURE_HYPERVISOR))
-        return false;
-    if (features && leaf == LEAF_HYPERVISOR) {
-        out[0] = LEAF_KVM_FEATURES;
-        memcpy(&out[1], kvm_signature, sizeof kvm_signature);
-    } else if (features && leaf == LEAF_KVM_FEATURES) {
-        out[0] = features | (x86_has(m, X86_FEATURE_KVMCLOCK) ? KVM_CLOCK_OLD | KVM_CLOCK_STABLE : 0);
-    } else if (leaf == (features ? LEAF_HYPERVISOR_OWN : LEAF_HYPERVISOR)) {
-        out[0] = leaf;
-        memcpy(&out[1], hypervisor_signature, sizeof hypervisor_signature);
-    } else {
-        return false;
+    enum { LAST = 6, TIME = 1 << 1, HYPERCALL = 1 << 5, VP_INDEX = 1 << 6, TIME_PAGE = 1 << 9 };
+    enum { FREQUENCIES = 1 << 11, HAS_FREQUENCIES = 1 << 8, RELAXED_TIMING = 1 << 5 };
+    switch (number) {
+    case 0:
+        out[0] = LEAF_HYPERVISOR + LAST;
+        memcpy(&out[1], hyperv_signature, sizeof hyperv_signature);
+        break;
+    case 1: memcpy(out, hyperv_interface, sizeof hyperv_interface); break;
+    case 3:
+        out[0] = TIME | HYPERCALL | VP_INDEX | TIME_PAGE | FREQUENCIES;
+        out[3] = HAS_FREQUENCIES;
+        break;
+    case 4: /* a watchdog is no sign of a fault; who waits for a lock need not tell */
+        out[0] = RELAXED_TIMING;
+        out[1] = UINT32_MAX;
+        break;
+    case 5: out[0] = t->vcpu_count; break;
+    default: break;
     }
+    (void)m;
+    return number <= LAST;
+}
+
+static bool kvm_leaf(const struct x86_model *m, const struct x86_topology *t, uint32_t number,
+                     uint32_t out[4])
+{
+    (void)t;
+    if (number == 0) {
+        out[0] = 1; /* the last one's number */
+        memcpy(&out[1], kvm_signature, sizeof kvm_signature);
+    } else if (number == 1) {
+        out[0] = m->features[X86_FEATURES_KVM_EAX] |
+                 (x86_has(m, X86_FEATURE_KVMCLOCK) ? KVM_CLOCK_OLD | KVM_CLOCK_STABLE : 0);
+    }
+    return number <= 1;
+}
+
+static bool own_leaf(const struct x86_model *m, const struct x86_topology *t, uint32_t number,
+                     uint32_t out[4])
+{
+    (void)m, (void)t;
+    memcpy(&out[1], hypervisor_signature, sizeof hypervisor_signature);
+    return number == 0;
+}
+
+/* Guests look for an interface by its signature: Hyper-V's at the first of these leaves, KVM's there or 100h
+ * further on each time. */
+static bool hypervisor(const struct x86_model *m, const struct x86_topology *t, uint32_t leaf,
+                       uint32_t out[4])
+{
+    bool (*interfaces[3])(const struct x86_model *m, const struct x86_topology *t, uint32_t number,
+                          uint32_t out[4]);
+    unsigned count = 0;
+    if (!x86_has(m, X86_FEATURE_HYPERVISOR) || leaf < LEAF_HYPERVISOR)
+        return false;
+    if (x86_has(m, X86_FEATURE_HYPERV))
+        interfaces[count++] = hyperv_leaf;
+    if (m->features[X86_FEATURES_KVM_EAX])
+        interfaces[count++] = kvm_leaf;
+    interfaces[count++] = own_leaf;
+    const uint32_t index = (leaf - LEAF_HYPERVISOR) / LEAF_HYPERVISOR_STEP,
+                   number = leaf % LEAF_HYPERVISOR_STEP;
+    uint32_t values[4] = {0};
+    if (index >= count || !interfaces[index](m, t, number, values))
+        return false;
+    if (number == 0 && interfaces[index] != hyperv_leaf)
+        values[0] += leaf;
+    memcpy(out, values, sizeof values);
     return true;
+}
+
+uint32_t x86_hypervisor_leaf(const struct x86_model *model, uint32_t leaf)
+{
+    static const struct x86_topology none;
+    uint32_t out[4];
+    leaf = leaf ? leaf + 1 : LEAF_HYPERVISOR;
+    if (!hypervisor(model, &none, leaf, out))
+        leaf = (leaf / LEAF_HYPERVISOR_STEP + 1) * LEAF_HYPERVISOR_STEP;
+    return hypervisor(model, &none, leaf, out) ? leaf : 0;
 }
 
 void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
                const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     memset(out, 0, 4 * sizeof *out);
-    if (hypervisor(model, leaf, out))
+    if (hypervisor(model, topology, leaf, out))
         return;
     if (leaf >= LEAF_EXTENDED && leaf <= LEAF_EXTENDED_LAST && x86_has(model, X86_FEATURE_CMOV)) {
         extended(model, leaf, out);

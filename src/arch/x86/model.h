@@ -25,6 +25,7 @@ enum x86_feature_word {
     X86_FEATURES_EXT_ECX,
     X86_FEATURES_INVARIANT_EDX, /* 80000007h */
     X86_FEATURES_KVM_EAX,       /* 40000001h: what KVM offers its guests, and every engine does */
+    X86_FEATURES_HYPERV_EAX,    /* 40000003h: likewise Hyper-V; see engine/hyperv.h */
     X86_FEATURE_WORD_COUNT,
 };
 
@@ -75,5 +76,8 @@ struct x86_topology {
  * disabled is the caller's to know. */
 void x86_cpuid(const struct x86_model *model, const struct x86_topology *topology,
                const struct x86_state *state, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* The first of the leaves that a hypervisor tells of itself by (leaf 0), and the one after another; 0: there
+ * are no more. */
+uint32_t x86_hypervisor_leaf(const struct x86_model *model, uint32_t leaf);
 
 #endif

@@ -132,9 +132,38 @@ static void follow(struct engine_vcpu *v)
     kvm_clock_apply(v);
 }
 
+static uint64_t plain_tsc(void *vcpu)
+{
+    struct engine_vcpu *v = vcpu;
+    return guest_tsc(v) - kvm_clock_own(v);
+}
+
+struct hyperv kvm_hyperv(struct engine_vcpu *v)
+{
+    struct engine_vm *vm = v->vm;
+    struct engine_vcpu *first = atomic_load(&vm->vcpus[0]);
+    return (struct hyperv){
+        .clock = &vm->pvclock,
+        .machine = &first->state,
+        .moved = vm->counters_moved,
+        .vcpu = v,
+        .index = v->index,
+        .tsc = plain_tsc,
+    };
+}
+
 static void publish(struct engine_vcpu *v)
 {
+    v->vm->counters_moved |= kvm_clock_own(v) != 0;
     pvclock_publish(&v->vm->pvclock, &v->state, kvm_clock_own(v), true);
+}
+
+void kvm_clock_moved(struct engine_vcpu *v)
+{
+    v->vm->counters_moved |= kvm_clock_own(v) != 0;
+    pvclock_publish(&v->vm->pvclock, &v->state, kvm_clock_own(v), false);
+    const struct hyperv hyperv = kvm_hyperv(v);
+    hyperv_publish(&hyperv);
 }
 
 /* What guests are told of the counter begins anew, no earlier than where it was. */
@@ -147,10 +176,12 @@ static void begin_pvclock(struct engine_vm *vm)
         .model = &vm->model,
         .memory = vm->machine.memory,
         .clock = &vm->machine.clock,
-        .base = {guest_tsc(first) - kvm_clock_own(first),
-                 MAX(clock_now(&vm->machine.clock), vm->pvclock_last)},
+        .base = {plain_tsc(first), MAX(clock_now(&vm->machine.clock), vm->pvclock_last)},
     };
+    vm->counters_moved = false;
     kvm_for_all(vm, publish);
+    const struct hyperv hyperv = kvm_hyperv(first);
+    hyperv_publish(&hyperv);
 }
 
 void kvm_clock_begin(struct engine_vm *vm)
@@ -165,7 +196,7 @@ void kvm_clock_stop(struct engine_vcpu *v)
 {
     struct engine_vm *vm = v->vm;
     pthread_mutex_lock(&vm->tsc_lock);
-    const uint64_t tsc = guest_tsc(v) - kvm_clock_own(v);
+    const uint64_t tsc = plain_tsc(v);
     if ((int64_t)(tsc - vm->tsc_last) > 0)
         vm->tsc_last = tsc;
     vm->pvclock_last = MAX(vm->pvclock_last, pvclock_time(&vm->pvclock, tsc));

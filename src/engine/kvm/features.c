@@ -54,7 +54,7 @@ static unsigned subleaves(uint32_t leaf)
 
 int kvm_set_cpuid(struct engine_vcpu *v, struct error *error)
 {
-    enum { HYPERVISOR = 0x40000000, EXTENDED_COUNT = 9 };
+    enum { EXTENDED_COUNT = 9 };
     const uint32_t extended = 0x80000000;
     struct kvm_cpuid2 *cpuid = v->vm->cpuid;
     cpuid->nent = 0;
@@ -63,11 +63,8 @@ int kvm_set_cpuid(struct engine_vcpu *v, struct error *error)
         for (unsigned i = 0; i < MAX(count, 1); i++)
             add(cpuid, v, leaf, i, count > 0);
     }
-    add(cpuid, v, HYPERVISOR, 0, false);
-    if (v->vm->model.features[X86_FEATURES_KVM_EAX]) {
-        add(cpuid, v, HYPERVISOR + 1, 0, false);
-        add(cpuid, v, HYPERVISOR + 0x100, 0, false);
-    }
+    for (uint32_t leaf = 0; (leaf = x86_hypervisor_leaf(&v->vm->model, leaf));)
+        add(cpuid, v, leaf, 0, false);
     for (uint32_t i = 0; i < EXTENDED_COUNT; i++)
         add(cpuid, v, extended + i, 0, false);
     if (ioctl(v->fd, KVM_SET_CPUID2, cpuid) < 0)
@@ -91,6 +88,7 @@ static const struct {
     [X86_FEATURES_EXT_ECX] = {0x80000001, 0, 2},
     [X86_FEATURES_INVARIANT_EDX] = {0x80000007, 0, 3},
     [X86_FEATURES_KVM_EAX] = {0x40000001, 0, 0},
+    [X86_FEATURES_HYPERV_EAX] = {0x40000003, 0, 0},
 };
 
 /* Those that are visor's doing under this engine, too. */
@@ -109,6 +107,7 @@ static bool is_ours(unsigned feature)
     case X86_FEATURE_TSC_ADJUST:
     case X86_FEATURE_INVARIANT_TSC:
     case X86_FEATURE_ARCH_CAPABILITIES:
+    case X86_FEATURE_HYPERV:
     case X86_FEATURE_KVMCLOCK:
     case X86_FEATURE_KVM_STEAL_TIME:
     case X86_FEATURE_KVM_PV_EOI: return true;

@@ -137,9 +137,21 @@ static bool of_lapic(uint32_t msr)
     return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || of_x2apic(msr);
 }
 
+/* Of Hyper-V's, of which `value` is written or read. */
+static bool hyperv_msr(struct engine_vcpu *v, uint32_t msr, uint64_t *value, bool write)
+{
+    pthread_mutex_lock(v->vm->machine.lock);
+    const struct hyperv hyperv = kvm_hyperv(v);
+    const bool taken = write ? hyperv_msr_write(&hyperv, msr, *value) : hyperv_msr_read(&hyperv, msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    return taken;
+}
+
 bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
+    if (hyperv_has_msr(&v->vm->model, msr))
+        return hyperv_msr(v, msr, value, false);
     if (pvclock_msr_read(&v->vm->pvclock, &v->state, msr, value))
         return true;
     const uint64_t *place = pv_msr_place(&v->state, &v->vm->model, msr);
@@ -169,6 +181,8 @@ bool kvm_msr_base_changed(struct engine_vcpu *v)
 bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
 {
     struct engine_vcpu *v = opaque;
+    if (hyperv_has_msr(&v->vm->model, msr))
+        return hyperv_msr(v, msr, &value, true);
     pthread_mutex_lock(v->vm->machine.lock);
     const bool of_clock = pvclock_msr_write(&v->vm->pvclock, &v->state, kvm_clock_own(v), msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);
@@ -213,6 +227,6 @@ void kvm_msr_write(struct engine_vcpu *v)
     kvm_clock_apply(v);
     kvm_clock_tell(v);
     pthread_mutex_lock(v->vm->machine.lock);
-    pvclock_publish(&v->vm->pvclock, &v->state, kvm_clock_own(v), false);
+    kvm_clock_moved(v);
     pthread_mutex_unlock(v->vm->machine.lock);
 }

@@ -15,6 +15,7 @@
 #include "arch/x86/emulate.h"
 #include "engine/doorbell.h"
 #include "engine/engine.h"
+#include "engine/hyperv.h"
 #include "engine/kvm/route.h"
 #include "engine/pvclock.h"
 
@@ -80,6 +81,7 @@ struct engine_vm {
 
     struct pvclock pvclock; /* of guests: what the counter means */
     uint64_t pvclock_last;  /* no guest has seen a later time */
+    bool counters_moved;    /* by the guest, one of them; under the machine's lock */
     unsigned running;       /* vCPUs in vcpu_run(); under the machine's lock */
 
     /* Local APICs in the kernel, see irqchip.c. */
@@ -215,6 +217,9 @@ void kvm_clock_tell(struct engine_vcpu *v);
 uint64_t kvm_clock_own(const struct engine_vcpu *v);
 /* For who looks at the state: its offset where that is not ours to set. */
 void kvm_clock_show(struct engine_vcpu *v);
+/* After WRMSR of the counter: what the guest is told of it. Needs the machine's lock. */
+void kvm_clock_moved(struct engine_vcpu *v);
+struct hyperv kvm_hyperv(struct engine_vcpu *v);
 /* The counter without the guest's own offset. */
 uint64_t kvm_clock_tsc(void *vcpu);
 

@@ -83,19 +83,25 @@ static int make_substitute(struct engine_vcpu *v)
  * writes it is arch/x86's above. */
 static enum engine_exit step(struct engine_vcpu *v)
 {
-    const uint64_t offset = v->state.tsc_offset, pv_time = v->state.pv_time;
+    struct x86_state state = v->state;
     sigset_t mask;
     if (!v->substitute && make_substitute(v) < 0)
         return ENGINE_FAILED;
-    v->state.tsc_offset = v->lapic->tsc_offset;
-    v->state.pv_time = 0; /* the guest is told of this engine's counter */
-    engine_translate.vcpu_set_state(v->substitute, &v->state);
+    state.tsc_offset = v->lapic->tsc_offset;
+    state.pv_time = state.hv_time_page = 0; /* the guest is told of this engine's counter */
+    engine_translate.vcpu_set_state(v->substitute, &state);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     const enum engine_exit exit = engine_translate.vcpu_run(v->substitute);
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
-    engine_translate.vcpu_get_state(v->substitute, &v->state);
-    v->state.tsc_offset = offset;
-    v->state.pv_time = pv_time;
+    engine_translate.vcpu_get_state(v->substitute, &state);
+    state.tsc_offset = v->state.tsc_offset;
+    state.pv_time = v->state.pv_time;
+    pthread_mutex_lock(v->vm->machine.lock); /* what is of the whole machine others write meanwhile */
+    state.hv_guest_os = v->state.hv_guest_os;
+    state.hv_hypercall = v->state.hv_hypercall;
+    state.hv_time_page = v->state.hv_time_page;
+    v->state = state;
+    pthread_mutex_unlock(v->vm->machine.lock);
     return exit;
 }
 

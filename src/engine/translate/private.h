@@ -110,6 +110,7 @@ struct engine_vm {
     struct translator *translator;
     struct memory_listener listener;
     struct engine_vcpu *_Atomic *vcpus; /* owned; by index, NULL: none yet */
+    bool counters_moved;                /* by the guest, one of them; under the machine's lock */
 };
 
 struct engine_vcpu {

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86/features.h"
 #include "base/macros.h"
+#include "engine/hyperv.h"
 #include "engine/pv_msr.h"
 #include "engine/pvclock.h"
 #include "engine/translate/private.h"
@@ -38,21 +40,57 @@ static struct pvclock pvclock_of(const struct engine_vcpu *v)
     return (struct pvclock){.model = m->model, .memory = m->memory, .clock = &m->clock};
 }
 
+static uint64_t plain_tsc(void *vcpu)
+{
+    const struct engine_vcpu *v = vcpu;
+    return clock_now(&v->vm->machine.clock);
+}
+
+static struct hyperv hyperv_of(struct engine_vcpu *v, const struct pvclock *clock)
+{
+    return (struct hyperv){
+        .clock = clock,
+        .machine = engine_state(atomic_load(&v->vm->vcpus[0])),
+        .moved = v->vm->counters_moved,
+        .vcpu = v,
+        .index = v->index,
+        .tsc = plain_tsc,
+    };
+}
+
 void engine_publish_clock(struct engine_vcpu *v, bool stopped)
 {
     const struct x86_state *s = engine_state(v);
     const struct pvclock clock = pvclock_of(v);
-    if (!s->pv_time)
+    if (!s->pv_time && !x86_has(clock.model, X86_FEATURE_HYPERV))
         return;
     pthread_mutex_lock(v->vm->machine.lock);
+    v->vm->counters_moved |= s->tsc_offset != 0;
     pvclock_publish(&clock, s, s->tsc_offset, stopped);
+    if (atomic_load(&v->vm->vcpus[0])) { /* else it is a vCPU that stands in for another engine's */
+        const struct hyperv hyperv = hyperv_of(v, &clock);
+        hyperv_publish(&hyperv);
+    }
     pthread_mutex_unlock(v->vm->machine.lock);
+}
+
+/* Of Hyper-V's, of which `value` is written or read. */
+static bool hyperv_msr(struct engine_vcpu *v, uint32_t msr, uint64_t *value, bool write)
+{
+    const struct pvclock clock = pvclock_of(v);
+    pthread_mutex_lock(v->vm->machine.lock);
+    const struct hyperv hyperv = hyperv_of(v, &clock);
+    const bool taken = write ? hyperv_msr_write(&hyperv, msr, *value) : hyperv_msr_read(&hyperv, msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    return taken;
 }
 
 static bool msr_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
     const struct pvclock clock = pvclock_of(v);
+    if (hyperv_has_msr(clock.model, msr))
+        return hyperv_msr(v, msr, value, false);
     if (pvclock_msr_read(&clock, engine_state(v), msr, value))
         return true;
     const uint64_t *place = pv_msr_place(engine_state(v), v->vm->machine.model, msr);
@@ -68,6 +106,8 @@ static bool msr_write(void *opaque, uint32_t msr, uint64_t value)
     struct engine_vcpu *v = opaque;
     const struct pvclock clock = pvclock_of(v);
     uint64_t before, after;
+    if (hyperv_has_msr(clock.model, msr))
+        return hyperv_msr(v, msr, &value, true);
     pthread_mutex_lock(v->vm->machine.lock);
     const bool of_clock = pvclock_msr_write(&clock, engine_state(v), engine_state(v)->tsc_offset, msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);
@@ -296,6 +336,8 @@ static int vcpu_new(struct engine_vcpu **out, struct engine_vm *vm, unsigned ind
         return code;
     }
     begin(v);
+    if (index == 0)
+        vm->counters_moved = false; /* vCPUs are made anew at a reset */
     memory_reader_add(vm->machine.memory, &v->reader);
     memory_reader_sleep(&v->reader);
     atomic_store(&vm->vcpus[index], v);

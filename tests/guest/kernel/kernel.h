@@ -68,6 +68,8 @@ void test_timers(void);
 void test_float(void);
 void test_virtio(void);
 void test_processors(void);
+void test_hyperv(void);
+void test_hyperv_after_reset(void);
 
 static inline uint8_t in8(uint16_t port)
 {

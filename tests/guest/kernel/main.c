@@ -13,6 +13,7 @@ volatile uint32_t resume;
 volatile uint32_t counts[VECTORS];
 volatile uint32_t order[16], order_count;
 bool lesser, kernel_apic;
+static bool hyperv;
 
 extern uint64_t idt[VECTORS];
 extern const uint8_t stub_table[];
@@ -189,6 +190,15 @@ static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t shown)
     say("\n");
 }
 
+static void tell_hypervisor(void)
+{
+    for (uint32_t leaf = 0x40000000; leaf <= 0x40000006; leaf++)
+        cpuid(leaf, 0, 15);
+    for (uint32_t leaf = 0x40000100; leaf <= 0x40000101; leaf++)
+        cpuid(leaf, 0, 15);
+    cpuid(0x40000200, 0, 15);
+}
+
 static void test_processor(void)
 {
     static const struct {
@@ -256,12 +266,17 @@ void main(uint32_t information)
     const uint32_t boot = read32(MARK) >> 8 == 0xb007 ? read32(MARK) & 0xff : 0;
     lesser = was_told(information, "lesser");
     kernel_apic = was_told(information, "kernel-apic");
+    hyperv = was_told(information, "hyper-v");
     write32(MARK, 0xb00700 + boot + 1);
     make_idt();
     make_pics();
     tell("boot", boot);
     if (boot == 0) {
         test_processor();
+        if (hyperv) {
+            tell_hypervisor();
+            test_hyperv();
+        }
         test_exceptions();
         test_paging();
         test_ports();
@@ -275,6 +290,8 @@ void main(uint32_t information)
         heading("reset");
         reset();
     }
+    if (boot == 1 && hyperv)
+        test_hyperv_after_reset();
     if (boot == 1)
         triple_fault();
     say("end\n");

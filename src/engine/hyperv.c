@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "engine/hyperv.h"
+
+#include "arch/x86/features.h"
+
+enum {
+    MSR_GUEST_OS = 0x40000000,
+    MSR_HYPERCALL = 0x40000001,
+    MSR_VP_INDEX = 0x40000002,
+    MSR_TIME = 0x40000020,
+    MSR_TIME_PAGE = 0x40000021,
+    MSR_TSC_FREQUENCY = 0x40000022,
+    MSR_APIC_FREQUENCY = 0x40000023,
+};
+
+#define ENABLED UINT64_C(1)
+#define LOCKED  UINT64_C(2) /* of the page for hypercalls: until a reset */
+
+#define APIC_HZ UINT64_C(1000000000) /* local APICs' timers count nanoseconds */
+#define UNIT    100                  /* nanoseconds: what time is counted in */
+
+/* What the guest reads. Sequence 0: ask the register. */
+struct time_page {
+    uint32_t sequence, reserved;
+    uint64_t scale; /* over 2^64 */
+    uint64_t offset;
+};
+
+/*
+ * The code of the page that guests call with a hypercall: the answer in RAX, or EDX:EAX, is that there is no
+ * such call (2). It is entered in 32-bit and 64-bit code, and RDX is the caller's in the latter: what is INC
+ * RAX there is DEC EAX, INC EAX elsewhere.
+ */
+static const uint8_t no_hypercalls[] = {
+    0x31, 0xc0,                   /* xor %eax, %eax */
+    0x48, 0xff, 0xc0,             /* inc %rax */
+    0x85, 0xc0,                   /* test %eax, %eax */
+    0x75, 0x02,                   /* jnz 1f */
+    0x31, 0xd2,                   /* xor %edx, %edx */
+    0xb8, 0x02, 0x00, 0x00, 0x00, /* 1: mov $2, %eax */
+    0xc3,                         /* ret */
+};
+
+bool hyperv_has_msr(const struct x86_model *model, uint32_t msr)
+{
+    if (!x86_has(model, X86_FEATURE_HYPERV))
+        return false;
+    return (msr >= MSR_GUEST_OS && msr <= MSR_VP_INDEX) || (msr >= MSR_TIME && msr <= MSR_APIC_FREQUENCY);
+}
+
+static uint64_t page_of(uint64_t value)
+{
+    return value & ~(MEMORY_PAGE_SIZE - 1);
+}
+
+/* 10,000,000 units a second, of tsc_khz * 1000 ticks. */
+static uint64_t scale_of(const struct pvclock *clock)
+{
+    return (uint64_t)(((unsigned __int128)10000 << 64) / clock->model->tsc_khz);
+}
+
+static uint64_t scaled(uint64_t tsc, uint64_t scale)
+{
+    return (uint64_t)(((unsigned __int128)tsc * scale) >> 64);
+}
+
+static uint64_t offset_of(const struct pvclock *clock)
+{
+    return clock->base.time / UNIT - scaled(clock->base.tsc, scale_of(clock));
+}
+
+void hyperv_publish(const struct hyperv *hyperv)
+{
+    const struct pvclock *clock = hyperv->clock;
+    const uint64_t place = hyperv->machine->hv_time_page, address = page_of(place);
+    const uint32_t none = 0;
+    uint32_t before = 0;
+    if (!(place & ENABLED) || !x86_has(clock->model, X86_FEATURE_HYPERV) ||
+        !memory_pointer(clock->memory, address, sizeof(struct time_page), true) ||
+        memory_read(clock->memory, address, &before, sizeof before) < 0)
+        return;
+    struct time_page page = {.sequence = before + 1, .scale = scale_of(clock), .offset = offset_of(clock)};
+    if (!page.sequence || page.sequence == UINT32_MAX) /* which has been a sign of its own */
+        page.sequence = 1;
+    memory_write(clock->memory, address, &none, sizeof none);
+    memory_write(clock->memory, address + sizeof none, (const char *)&page + sizeof none,
+                 sizeof page - sizeof none);
+    if (!hyperv->moved)
+        memory_write(clock->memory, address, &page.sequence, sizeof page.sequence);
+}
+
+bool hyperv_msr_read(const struct hyperv *hyperv, uint32_t msr, uint64_t *value)
+{
+    const struct x86_state *machine = hyperv->machine;
+    const struct pvclock *clock = hyperv->clock;
+    switch (msr) {
+    case MSR_GUEST_OS: *value = machine->hv_guest_os; return true;
+    case MSR_HYPERCALL: *value = machine->hv_hypercall; return true;
+    case MSR_VP_INDEX: *value = hyperv->index; return true;
+    case MSR_TIME: /* as the page has it */
+        *value = scaled(hyperv->tsc(hyperv->vcpu), scale_of(clock)) + offset_of(clock);
+        return true;
+    case MSR_TIME_PAGE: *value = machine->hv_time_page; return true;
+    case MSR_TSC_FREQUENCY: *value = clock->model->tsc_khz * UINT64_C(1000); return true;
+    case MSR_APIC_FREQUENCY: *value = APIC_HZ; return true;
+    }
+    return false;
+}
+
+/* Before the guest has said who it is there are no hypercalls. */
+static bool set_hypercall(const struct hyperv *hyperv, uint64_t value)
+{
+    struct x86_state *machine = hyperv->machine;
+    const uint64_t address = page_of(value);
+    if (machine->hv_hypercall & LOCKED)
+        return true;
+    if (!machine->hv_guest_os)
+        value &= ~ENABLED;
+    if (value & ENABLED) {
+        if (!memory_pointer(hyperv->clock->memory, address, MEMORY_PAGE_SIZE, true))
+            return false;
+        memory_write(hyperv->clock->memory, address, no_hypercalls, sizeof no_hypercalls);
+    }
+    machine->hv_hypercall = value;
+    return true;
+}
+
+bool hyperv_msr_write(const struct hyperv *hyperv, uint32_t msr, uint64_t value)
+{
+    struct x86_state *machine = hyperv->machine;
+    switch (msr) {
+    case MSR_GUEST_OS:
+        machine->hv_guest_os = value;
+        if (!value)
+            machine->hv_hypercall &= ~ENABLED;
+        return true;
+    case MSR_HYPERCALL: return set_hypercall(hyperv, value);
+    case MSR_TIME_PAGE:
+        machine->hv_time_page = value;
+        hyperv_publish(hyperv);
+        return true;
+    }
+    return false;
+}
