@@ -107,6 +107,8 @@ json_t *domain_state_json(const struct domain_state *state)
         failed |= json_object_set_new(document, "pid_start", json_integer((json_int_t)state->process.start));
         failed |= json_object_set_new(document, "boot", json_string(state->process.boot));
     }
+    if (state->status == DOMAIN_CREATED && state->provisional)
+        failed |= json_object_set_new(document, "provisional", json_true());
     if (state->process.pid && state->guest.pid) {
         failed |= json_object_set_new(document, "guest_pid", json_integer(state->guest.pid));
         failed |= json_object_set_new(document, "guest_start", json_integer((json_int_t)state->guest.start));
@@ -153,6 +155,7 @@ int domain_state_load(struct domain_state *state, const json_t *document, struct
         .end.failed = json_is_true(json_object_get(document, "failed")),
         .restarts = (unsigned)json_integer_value(json_object_get(document, "restarts")),
         .stopped = json_is_true(json_object_get(document, "stopped")),
+        .provisional = json_is_true(json_object_get(document, "provisional")),
     };
     cage_load(&state->cage, json_object_get(document, "cage"));
     snprintf(state->process.boot, sizeof state->process.boot, "%s", boot ? boot : "");

@@ -31,6 +31,7 @@ struct domain_state {
     struct domain_end end; /* since `finished` */
     unsigned restarts;     /* by its restart policy, since somebody started it */
     bool stopped;          /* somebody has asked for its end */
+    bool provisional;      /* CREATED: if who is to run it dies before, it is to be no more */
 };
 
 const char *domain_phase_text(enum domain_phase status);

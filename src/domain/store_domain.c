@@ -120,12 +120,16 @@ static int name_find(struct domain *domain, const char *wanted, struct error *er
     return code;
 }
 
-static int files_write(struct domain *domain, const struct domain_config *config, bool locked,
+/* Who is to run it: whoever comes; the caller, who has it locked; he, and it is not wanted without. */
+enum creation { CREATE_FREE, CREATE_LOCKED, CREATE_SOON };
+
+static int files_write(struct domain *domain, const struct domain_config *config, enum creation creation,
                        struct error *error)
 {
-    struct domain_state state = {.status = DOMAIN_CREATED, .created = state_time_now()};
+    struct domain_state state = {
+        .status = DOMAIN_CREATED, .created = state_time_now(), .provisional = creation == CREATE_SOON};
     const bool sync = !domain->brief;
-    int code = locked ? process_id_self(&state.process, error) : 0;
+    int code = creation == CREATE_FREE ? 0 : process_id_self(&state.process, error);
     if (code)
         return code;
     json_t *document = domain_config_json(config);
@@ -148,14 +152,14 @@ static int files_write(struct domain *domain, const struct domain_config *config
 
 /* From here on it is under `.new-ID`; the store's lock is held. */
 static int create_in(struct domain *domain, const struct domain_config *config, const char *wanted,
-                     const char *temporary, bool locked, struct error *error)
+                     const char *temporary, enum creation creation, struct error *error)
 {
     struct domain_store *store = domain->store;
     domain->directory = openat(store->domains, temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (domain->directory < 0)
         return error_set(error, -errno, "cannot open %s/domains/%s: %s", store->path, temporary,
                          strerror(errno));
-    int code = files_write(domain, config, locked, error);
+    int code = files_write(domain, config, creation, error);
     if (!code)
         code = name_find(domain, wanted, error);
     domain_store_step(store);
@@ -177,7 +181,7 @@ static int create_in(struct domain *domain, const struct domain_config *config, 
 }
 
 static int create_once(struct domain *domain, const struct domain_config *config, const char *name,
-                       bool locked, struct error *error)
+                       enum creation creation, struct error *error)
 {
     struct domain_store *store = domain->store;
     char temporary[STORE_ENTRY_SIZE];
@@ -191,7 +195,7 @@ static int create_once(struct domain *domain, const struct domain_config *config
         code = error_set(error, -errno, "cannot write to %s/domains: %s", store->path, strerror(errno));
     } else {
         domain_store_step(store);
-        code = create_in(domain, config, name, temporary, locked, error);
+        code = create_in(domain, config, name, temporary, creation, error);
         if (code)
             tree_remove(store->domains, temporary);
     }
@@ -204,18 +208,19 @@ static int create_once(struct domain *domain, const struct domain_config *config
 /* A name that a dead command has left is freed with the store's lock released and nothing under way: the
  * repair does not tell what is half made from what was. */
 static int create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
-                  const char *name, bool locked, bool brief, struct error *error)
+                  const char *name, enum creation creation, struct error *error)
 {
-    *domain = (struct domain){.store = store, .directory = -1, .lock = -1, .brief = brief};
+    *domain = (struct domain){
+        .store = store, .directory = -1, .lock = -1, .brief = config->remove || creation == CREATE_SOON};
     snprintf(domain->kind, sizeof domain->kind, "%s", config->kind);
     int code = name ? domain_store_name_check(name, error) : 0;
     if (!code)
-        code = create_once(domain, config, name, locked, error);
+        code = create_once(domain, config, name, creation, error);
     for (unsigned tries = 0; code == -EAGAIN && tries < 3; tries++) {
         domain_store_repair(store, true);
-        code = create_once(domain, config, name, locked, error);
+        code = create_once(domain, config, name, creation, error);
     }
-    if (!code && !locked)
+    if (!code && creation == CREATE_FREE)
         domain_unlock(domain);
     return code == -EAGAIN ? -EEXIST : code;
 }
@@ -224,13 +229,13 @@ static int create(struct domain *domain, struct domain_store *store, const struc
 int domain_create(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                   const char *name, bool locked, struct error *error)
 {
-    return create(domain, store, config, name, locked, config->remove, error);
+    return create(domain, store, config, name, locked ? CREATE_LOCKED : CREATE_FREE, error);
 }
 
 int domain_create_soon(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                        const char *name, struct error *error)
 {
-    return create(domain, store, config, name, true, true, error);
+    return create(domain, store, config, name, CREATE_SOON, error);
 }
 
 static void file_settle(int directory, const char *name)
@@ -463,7 +468,8 @@ static int note_death(struct domain *domain, struct domain_state *state, struct 
 {
     struct domain_config config;
     const bool known = domain_read_config(domain, &config, NULL) == 0;
-    const bool remove = known && config.remove;
+    const bool unborn = state->status == DOMAIN_CREATED && state->provisional;
+    const bool remove = unborn || (known && config.remove);
     if (known && domain_kind_of(&config)->recover)
         domain_kind_of(&config)->recover(domain);
     domain_config_free(&config);

@@ -151,13 +151,13 @@ def test_refused(store):  # noqa: F811
     assert store.state("web")["status"] == "running"
 
 
-@pytest.mark.parametrize("run", range(3))
-def test_the_command_dies(store, run):  # noqa: F811
-    """The machine goes on, and nothing is half made."""
+@pytest.mark.parametrize("options", [[], ["--rm"]])
+def test_the_command_dies(store, options):  # noqa: F811
+    """The machine goes on, and nothing is half made: of the copies there are those that run."""
     store.start("web")
     store.wait_for_log("web", "READY")
-    for number in range(6):
-        command = subprocess.Popen([VISOR, "fork", "--rm", "web", *[f"c{number}-{i}" for i in range(3)]],
+    for number in range(10):
+        command = subprocess.Popen([VISOR, "fork", *options, "web", *[f"c{number}-{i}" for i in range(3)]],
                                    env=store.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(random.uniform(0, 0.03))
         command.send_signal(signal.SIGKILL)

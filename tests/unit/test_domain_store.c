@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/macros.h"
 #include "domain/store_private.h"
 
 static char directory[64];
@@ -46,8 +47,10 @@ static void open_store(struct domain_store *store)
         fail_msg("%s", error.message);
 }
 
-static int create_locked(struct domain_store *store, const char *name, bool remove, bool locked,
-                         struct domain *domain)
+enum creation { CREATE_FREE, CREATE_LOCKED, CREATE_SOON };
+
+static int create_so(struct domain_store *store, const char *name, bool remove, enum creation creation,
+                     struct domain *domain)
 {
     static const char document[] = "{\"machine\": {\"kernel\": \"/k\"}}";
     struct domain_config config;
@@ -55,14 +58,16 @@ static int create_locked(struct domain_store *store, const char *name, bool remo
     assert_int_equal(domain_config_init(&config, &error), 0);
     assert_int_equal(domain_config_parse(&config, document, strlen(document), "x", &error), 0);
     config.remove = remove;
-    int code = domain_create(domain, store, &config, name, locked, &error);
+    int code = creation == CREATE_SOON
+                   ? domain_create_soon(domain, store, &config, name, &error)
+                   : domain_create(domain, store, &config, name, creation == CREATE_LOCKED, &error);
     domain_config_free(&config);
     return code;
 }
 
 static int create(struct domain_store *store, const char *name, bool remove, struct domain *domain)
 {
-    return create_locked(store, name, remove, false, domain);
+    return create_so(store, name, remove, CREATE_FREE, domain);
 }
 
 static void make(struct domain_store *store, const char *name)
@@ -299,14 +304,18 @@ static void test_missing_store_has_no_domains(void **state)
 static void test_killed_before_it_runs(void **state)
 {
     (void)state;
-    for (unsigned remove = 0; remove < 2; remove++) {
+    static const struct {
+        enum creation creation;
+        bool remove, gone;
+    } cases[] = {{CREATE_LOCKED, false, false}, {CREATE_LOCKED, true, true}, {CREATE_SOON, false, true}};
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         pid_t child = fork();
         if (!child) {
             struct domain_store own;
             struct domain domain;
             open_store(&own);
             domain = (struct domain){0};
-            if (create_locked(&own, "a", remove, true, &domain) == 0)
+            if (create_so(&own, "a", cases[i].remove, cases[i].creation, &domain) == 0)
                 kill(getpid(), SIGKILL);
             _exit(1);
         }
@@ -319,8 +328,8 @@ static void test_killed_before_it_runs(void **state)
         struct error error = ERROR_INIT;
         open_store(&store);
         assert_int_equal(domain_find(&domain, &store, "a", &error), 0);
-        assert_int_equal(domain_look(&domain, &seen, &error), remove ? -ENOENT : 0);
-        if (!remove) {
+        assert_int_equal(domain_look(&domain, &seen, &error), cases[i].gone ? -ENOENT : 0);
+        if (!cases[i].gone) {
             assert_int_equal(seen.status, DOMAIN_CREATED);
             assert_int_equal(domain_lock(&domain, &error), 0);
             assert_int_equal(domain_remove(&domain, &error), 0);
