@@ -24,6 +24,7 @@ void serve(int fd, bool is_test)
         case AGENT_SHUTDOWN: serve_shutdown(connection, &frame.content); break;
         case AGENT_EXEC: serve_exec(connection, &frame.content); break;
         case AGENT_PUT: serve_put(connection, &frame.content); break;
+        case AGENT_IDENTITY: serve_identity(connection, &frame.content); break;
         case AGENT_GET: serve_get(connection, &frame.content); break;
         default: connection_fail(connection, EOPNOTSUPP, "the agent has no request %d", frame.type);
         }

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/domain_each.h"
 #include "domain/fork.h"
+#include "domain/identity.h"
 
 enum { REMOVE };
 
@@ -25,6 +26,24 @@ static int set_option(void *context, int index, const char *argument, struct err
     (void)error;
     choice.remove = true;
     return 0;
+}
+
+/* Those that run, who are told; without an agent nobody can. */
+static void identify(const struct domain *machine, bool has_agent, struct domain_fork *forks, unsigned count)
+{
+    struct domain *copies[DOMAIN_FORKS_MAX];
+    unsigned running = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!forks[i].code)
+            copies[running++] = &forks[i].domain;
+    }
+    if (has_agent && running)
+        domain_identify(copies, running);
+    else if (running)
+        fprintf(stderr,
+                "visor: no agent answers in the guest of %s: its copies keep its machine id, host name and "
+                "network addresses\n",
+                machine->name);
 }
 
 /* The ids of those that run; whether it is all of them. */
@@ -66,10 +85,13 @@ static int run_fork(void *context, int count, char **words)
     int code = forks ? 0 : error_set(&error, -ENOMEM, "out of memory");
     for (unsigned i = 0; !code && i < copies; i++)
         forks[i].name = words[i + 1];
+    const bool has_agent = !code && domain_has_agent(&machine);
     if (!code)
         code = domain_fork(&machine, &choice, forks, copies, &error);
     if (code)
         error_report(&error);
+    else
+        identify(&machine, has_agent, forks, copies);
     status = code ? STATUS_FAILED : tell(forks, copies);
     free(forks);
     domain_close(&machine);
@@ -84,7 +106,8 @@ const struct command command_fork = {
     .summary = "Makes copies of a machine that runs, which go on from where it is",
     .details =
         "They share with it all memory that nobody writes. Each is a domain of its own, with another id,\n"
-        "network addresses, and VM generation id, by which its kernel stirs its random numbers. Ports that\n"
+        "network addresses, and VM generation id, by which its kernel stirs its random numbers. The agent in\n"
+        "its guest gives it a machine id, its name as host name, and those addresses, soon after. Ports that\n"
         "are published stay the machine's. Its disks must be readonly, or it runs with --snapshot. Prints\n"
         "the copies' ids. Exit status: 1 if one of them could not be started.\n",
     .options = options,

@@ -8,6 +8,7 @@
 
 #include "cli/attach.h"
 #include "cli/command.h"
+#include "domain/identity.h"
 #include "domain/process.h"
 #include "domain/state_domain.h"
 
@@ -106,6 +107,8 @@ static int restore_in(struct restore_state *state, struct domain_store *store,
     code = domain_resume(&domain, &state->resume, error);
     if (code && made && domain_remove(&domain, NULL))
         domain_unlock(&domain);
+    if (!code && state->name)
+        domain_identify(&(struct domain *){&domain}, 1);
     if (!code && state->attach)
         status = console_attach(&domain, true, error);
     else if (!code)

@@ -63,20 +63,52 @@ int domain_nets_look(const struct domain_store *store, const struct domain_confi
     return code;
 }
 
+/* The leases of a network that is named, and the domain's among them, which is theirs; NULL: it has none. */
+static const struct lease *lease_look(const struct networks *networks, const char *id, const char *text,
+                                      struct network_option *option, struct lease_list *leases)
+{
+    *leases = (struct lease_list){0};
+    if (!domain_net_is_named(text) || network_option_parse(option, text, NULL) ||
+        network_leases(networks, option->name, leases, NULL))
+        return NULL;
+    return lease_find(leases, id);
+}
+
 static void list_describe(const struct networks *networks, const char *id, const struct domain_list *nets,
                           json_t *object)
 {
     for (unsigned i = 0; i < nets->count; i++) {
         struct network_option option;
-        struct lease_list leases = {0};
-        if (!domain_net_is_named(nets->items[i]) || network_option_parse(&option, nets->items[i], NULL) ||
-            network_leases(networks, option.name, &leases, NULL))
-            continue;
-        const struct lease *lease = lease_find(&leases, id);
+        struct lease_list leases;
+        const struct lease *lease = lease_look(networks, id, nets->items[i], &option, &leases);
         if (lease)
             json_object_set_new(object, option.name, lease_describe(lease));
         lease_list_free(&leases);
     }
+}
+
+unsigned domain_nets_addresses(const struct domain *domain, const struct domain_config *config,
+                               uint8_t addresses[DOMAIN_NETS_MAX][6])
+{
+    const struct domain_list *nets = &config->machine.nets;
+    struct networks networks;
+    memset(addresses, 0, DOMAIN_NETS_MAX * sizeof addresses[0]);
+    if (networks_open(&networks, domain->store->path, domain->store->run_path, false, NULL))
+        return 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < nets->count && count < DOMAIN_NETS_MAX; i++) {
+        struct network_option option;
+        struct lease_list leases;
+        if (strcmp(nets->items[i], "none") == 0)
+            continue;
+        const struct lease *lease = lease_look(&networks, domain->id, nets->items[i], &option, &leases);
+        if (lease)
+            memcpy(addresses[count], lease->mac, sizeof addresses[count]);
+        count++;
+        lease_list_free(&leases);
+    }
+    networks_close(&networks);
+    return count;
 }
 
 json_t *domain_nets_json(const struct domain *domain, const struct domain_config *config)

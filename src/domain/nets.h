@@ -28,6 +28,11 @@ int domain_nets_look(const struct domain_store *store, const struct domain_confi
  * memory. */
 json_t *domain_nets_json(const struct domain *domain, const struct domain_config *config);
 
+/* The addresses of a running machine's cards on named networks, in the order of its configuration: how many
+ * cards. Zeros: one that is elsewhere. */
+unsigned domain_nets_addresses(const struct domain *domain, const struct domain_config *config,
+                               uint8_t addresses[DOMAIN_NETS_MAX][6]);
+
 struct domain_ports {
     unsigned count;
     struct network_port ports[DOMAIN_PORTS_MAX];

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from conftest import VISOR
-from guest_kernel import DISK, NET, GuestKernel
+from guest_kernel import DISK, NET, VSOCK, GuestKernel
+from store import TIMEOUT
 from test_domain import kernel, store  # noqa: F811 (fixtures)
 from test_network import needs_network
 from test_state import checksums, expected, wait_for_end, work, workers  # noqa: F811 (fixtures)
@@ -29,6 +30,33 @@ def shared_memory(store, name):  # noqa: F811
     """The file in memory from which the machine has its own, by its number."""
     with open(f"/proc/{store.guest(name)}/maps") as maps:
         return set(re.findall(r"([0-9]+) +/memfd:visor-fork", maps.read()))
+
+
+AGENT = VISOR.parent / "agent/visor-agent"
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def start_with_agent(store, path, *options):  # noqa: F811
+    """Linux with the agent, a machine id and a host name, and a clock that is years behind."""
+    guest = GuestKernel()
+    initrd = guest.initrd(path, f"""load {' '.join(DISK + NET + VSOCK)}
+        mkdir -p /etc /var/lib/dbus
+        echo root:x:0:0::/:/bin/sh >/etc/passwd
+        echo {ID} >/etc/machine-id; ln -s /etc/machine-id /var/lib/dbus/machine-id
+        echo first >/etc/hostname; hostname first
+        ip link set eth0 up
+        date -s 2020-01-01
+        echo READY
+        exec /bin/visor-agent""", {"bin/visor-agent": AGENT.read_bytes()})
+    store.ok("run", "-d", "--name", "first", "--kernel", guest.image, "--initrd", initrd, "--memory", "256M", *options)
+    store.wait_for_log("first", "READY")
+    wait_for_guest(store, "first", "hostname", "first")  # it says READY before it listens
+
+
+def wait_for_guest(store, name, command, said):  # noqa: F811
+    deadline = time.monotonic() + TIMEOUT
+    while (result := store.run("exec", name, "sh", "-c", command)).stdout.strip() != said:
+        assert time.monotonic() < deadline, result
 
 
 def one_line(result):
@@ -80,6 +108,43 @@ def test_all_come_to_the_same(workers, expected):  # noqa: F811
     for name in ["worker"] + names:
         wait_for_end(workers, name)
         assert checksums(workers, name) == [result]
+
+
+def test_guests_become_machines_of_their_own(store, tmp_path):  # noqa: F811
+    start_with_agent(store, tmp_path)
+    forked = store.run("fork", "first", "other_1", "other_2")
+    assert forked.returncode == 0 and forked.stderr == ""
+    ids = {ID}
+    for name in ("other_1", "other_2"):
+        wait_for_guest(store, name, "hostname; cat /etc/hostname; date +%Y | grep -v 2020 >/dev/null && echo now",
+                       "\n".join([name.replace("_", "-")] * 2 + ["now"]))
+        ids.add(store.ok("exec", name, "cat", "/etc/machine-id").strip())
+        assert store.ok("exec", name, "cat", "/var/lib/dbus/machine-id").strip() in ids
+        assert "not told" not in store.run("logs", name).stderr
+    assert len(ids) == 3 and all(re.fullmatch("[0-9a-f]{32}", identity) for identity in ids)
+    assert store.ok("exec", "first", "sh", "-c", "hostname; cat /etc/machine-id").split() == ["first", ID]
+    store.ok("save", "first", tmp_path / "state")
+    store.ok("restore", tmp_path / "state")  # which is no copy
+    store.ok("restore", "--name", "other-3", tmp_path / "state")
+    wait_for_guest(store, "other-3", "hostname", "other-3")
+    assert store.ok("exec", "first", "sh", "-c", "hostname; cat /etc/machine-id").split() == ["first", ID]
+    store.ok("pause", "first")
+    store.ok("fork", "first", "other-4")  # nobody can ask a machine that stands still
+    wait_for_guest(store, "other-4", "hostname", "other-4")
+
+
+def test_guests_that_cannot_be_told(store):  # noqa: F811
+    store.start("web")
+    store.wait_for_log("web", "READY")
+    forked = store.run("fork", "web", "a", "b")
+    assert forked.returncode == 0 and len(forked.stdout.split()) == 2
+    assert forked.stderr.count("\n") == 1 and "no agent answers in the guest of web: its copies keep" in forked.stderr
+    store.ok("save", "web", store.path / "state")
+    store.ok("restore", "--name", "c", store.path / "state")
+    deadline = time.monotonic() + TIMEOUT
+    while "not told that it is a copy: no agent answers in the guest of c" not in store.run("logs", "c").stderr:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_paused(store):  # noqa: F811
@@ -199,6 +264,28 @@ def test_a_shared_network(store, tmp_path):  # noqa: F811
         store.send("copy", f"{macs['copy']}\n")
         store.wait_for_log("copy", f"LINK 1 {macs['copy']}.")
         store.ok("rm", "--force", "first", "copy")
+    finally:
+        store.run("rm", "--force", "--all")
+        store.ok("network", "rm", network)
+
+
+@needs_network
+def test_a_shared_network_and_the_agent(store, tmp_path):  # noqa: F811
+    """The guest takes the copy's address by itself."""
+    network = f"lan{os.getpid()}"
+    store.ok("network", "create", network)
+    try:
+        start_with_agent(store, tmp_path, "--net", "user", "--net", network)
+        wait_for_guest(store, "first", "ip link set eth1 up; cat /sys/class/net/eth1/carrier", "1")
+        store.ok("fork", "first", "copy")
+        macs = {name: json.loads(store.ok("inspect", name))[0]["networks"][network]["mac"]
+                for name in ("first", "copy")}
+        assert macs["first"] != macs["copy"]
+        look = "cat /sys/class/net/eth1/carrier /sys/class/net/eth1/address"
+        for name in ("copy", "first"):
+            wait_for_guest(store, name, look, f"1\n{macs[name]}")
+        addresses = {store.ok("exec", name, "cat", "/sys/class/net/eth0/address") for name in ("first", "copy")}
+        assert len(addresses) == 1  # each is alone there
     finally:
         store.run("rm", "--force", "--all")
         store.ok("network", "rm", network)

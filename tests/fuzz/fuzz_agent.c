@@ -31,6 +31,16 @@ static void take_apart(const uint8_t *data, size_t size)
                 abort();
             agent_exec_free(&words);
             buffer_free(&again);
+        } else if (frame.type == AGENT_IDENTITY) {
+            const struct reader content = frame.content;
+            struct agent_identity identity;
+            if (agent_take_identity(&frame.content, &identity))
+                continue;
+            agent_put_identity(&again, &identity);
+            if (again.failed || again.size != content.left + AGENT_HEADER ||
+                memcmp(again.data + AGENT_HEADER, content.data, content.left))
+                abort();
+            buffer_free(&again);
         } else {
             reader_take_integer(&frame.content, 4);
             free(agent_take_string(&frame.content));
@@ -61,12 +71,14 @@ static void ask(unsigned what, const uint8_t *data, size_t size)
         .output = null,
         .errors = null,
         .signals = -1};
-    switch (what % 5) {
+    const struct agent_identity identity = {.host_name = "copy", .entropy_size = 8, .card_count = 1};
+    switch (what % 6) {
     case 0: agent_ping(&host, &error); break;
     case 1: agent_facts(&host, take_fact, &length, &error); break;
     case 2: agent_run(&host, &run, &status, &error); break;
     case 3: agent_put(&host, "/file", 0600, null, &error); break;
     case 4: agent_get(&host, "/file", null, &mode, &error); break;
+    case 5: agent_identify(&host, &identity, &error); break;
     }
     close(pair[1]);
     close(null);

@@ -389,7 +389,7 @@ static void test_nonsense(void **state)
 {
     (void)state;
     struct error error = ERROR_INIT;
-    struct buffer texts[6] = {0};
+    struct buffer texts[7] = {0};
     char name[128], found[512];
     snprintf(name, sizeof name, "%s/file", directory);
     buffer_append(&texts[0], "GET / HTTP/1.1\r\n\r\n", 18);
@@ -402,6 +402,7 @@ static void test_nonsense(void **state)
     agent_put_string(&texts[5], name);
     agent_frame_end(&texts[5], begin);
     agent_put_bytes(&texts[5], AGENT_INPUT, "half", 4);
+    agent_put_bytes(&texts[6], AGENT_IDENTITY, "\0\0\0\0\0\0\0\0\1\0\0\0/", 13);
     for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
         int fd = unix_socket_connect(path, WAIT, &error);
         assert_true(fd >= 0);
@@ -417,6 +418,57 @@ static void test_nonsense(void **state)
     snprintf(found, sizeof found, "ls -A %s", directory);
     assert_int_equal(run(found), 0);
     assert_string_equal(said, "agent\n");
+}
+
+/* -- identities ------------------------------------------------------------------------------------------ */
+
+static int identity_read(const struct buffer *buffer, size_t size, struct agent_identity *identity)
+{
+    struct reader content = {.data = buffer->data + AGENT_HEADER, .left = size - AGENT_HEADER};
+    return agent_take_identity(&content, identity);
+}
+
+static int identity_pass(const struct agent_identity *identity, struct agent_identity *back)
+{
+    struct buffer buffer = {0};
+    agent_put_identity(&buffer, identity);
+    int code = identity_read(&buffer, buffer.size, back);
+    for (size_t size = AGENT_HEADER; !code && size < buffer.size; size++) {
+        struct agent_identity part;
+        assert_int_equal(identity_read(&buffer, size, &part), -EPROTO);
+    }
+    buffer_append(&buffer, "x", 1);
+    struct agent_identity longer;
+    assert_int_equal(identity_read(&buffer, buffer.size, &longer), -EPROTO);
+    buffer_free(&buffer);
+    return code;
+}
+
+/* All of it arrives, or nothing: what goes into files and to the kernel is what it has to be. */
+static void test_identity(void **state)
+{
+    (void)state;
+    struct agent_identity back, whole = {.time = UINT64_MAX,
+                                         .host_name = "web-1.Example",
+                                         .machine_id = "0123456789abcdef0123456789abcdef",
+                                         .entropy_size = AGENT_ENTROPY_MAX,
+                                         .card_count = AGENT_CARDS_MAX};
+    memset(whole.entropy, 0xa5, sizeof whole.entropy);
+    memset(whole.cards, 0x5a, sizeof whole.cards);
+    assert_int_equal(identity_pass(&whole, &back), 0);
+    assert_memory_equal(&back, &whole, sizeof whole);
+    assert_int_equal(identity_pass(&(struct agent_identity){0}, &back), 0);
+    static const struct agent_identity bad[] = {
+        {.host_name = "two\nlines"},
+        {.host_name = "../up"},
+        {.machine_id = "0123456789abcdef0123456789abcde"},
+        {.machine_id = "0123456789ABCDEF0123456789abcdef"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(identity_pass(&bad[i], &back), -EPROTO);
+    struct error error = ERROR_INIT;
+    assert_int_equal(agent_identify(&host, &whole, &error), -EREMOTEIO); /* this is no guest */
+    assert_int_equal(agent_ping(&host, &error), 0);
 }
 
 /* All that there is to say is said at once, and nobody waits for more. */
@@ -511,6 +563,7 @@ int main(void)
         TEST(test_status),   TEST(test_refused),  TEST(test_input),     TEST(test_surroundings),
         TEST(test_terminal), TEST(test_signals),  TEST(test_host_goes), TEST(test_files),
         TEST(test_facts),    TEST(test_nonsense), TEST(test_at_once),   TEST(test_mistrust),
+        TEST(test_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

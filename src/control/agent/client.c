@@ -219,6 +219,18 @@ int agent_shutdown(const struct agent_host *host, enum agent_shutdown how, struc
     return code;
 }
 
+int agent_identify(const struct agent_host *host, const struct agent_identity *identity, struct error *error)
+{
+    struct session *session = NULL;
+    int code = session_open(&session, host, error);
+    if (code)
+        return code;
+    agent_put_identity(&session->output, identity);
+    code = session_done(session, error);
+    session_free(session);
+    return code;
+}
+
 int agent_facts(const struct agent_host *host,
                 void (*fact)(void *opaque, const char *name, const char *value), void *opaque,
                 struct error *error)

@@ -32,6 +32,9 @@ int agent_facts(const struct agent_host *host,
 /* The guest has begun to shut down when this comes back. */
 int agent_shutdown(const struct agent_host *host, enum agent_shutdown how, struct error *error);
 
+/* The guest is a copy, and this one, when it comes back. -EREMOTEIO: what cannot be is not; the rest is. */
+int agent_identify(const struct agent_host *host, const struct agent_identity *identity, struct error *error);
+
 struct agent_run {
     struct agent_exec exec;
     int input, output, errors; /* input: -1 for none, without AGENT_STDIN; borrowed, they may block or not */

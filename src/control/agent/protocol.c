@@ -58,6 +58,19 @@ void agent_put_exec(struct buffer *buffer, const struct agent_exec *exec)
     agent_frame_end(buffer, begin);
 }
 
+void agent_put_identity(struct buffer *buffer, const struct agent_identity *identity)
+{
+    const size_t begin = agent_frame_begin(buffer, AGENT_IDENTITY);
+    buffer_append_integer(buffer, identity->time, 8);
+    agent_put_string(buffer, identity->host_name);
+    agent_put_string(buffer, identity->machine_id);
+    buffer_append_integer(buffer, identity->entropy_size, 4);
+    buffer_append(buffer, identity->entropy, identity->entropy_size);
+    buffer_append_integer(buffer, identity->card_count, 4);
+    buffer_append(buffer, identity->cards, identity->card_count * sizeof identity->cards[0]);
+    agent_frame_end(buffer, begin);
+}
+
 void agent_put_failure(struct buffer *buffer, int error, const char *reason)
 {
     const size_t begin = agent_frame_begin(buffer, AGENT_FAILED);
@@ -139,4 +152,41 @@ void agent_exec_free(struct agent_exec_words *words)
     free_words(words->arguments);
     free_words(words->environment);
     *words = (struct agent_exec_words){0};
+}
+
+/* A string of at most so many bytes, all of them of this set. */
+static void take_text(struct reader *reader, char *text, size_t most, const char *set)
+{
+    char *taken = agent_take_string(reader);
+    if (taken && strlen(taken) <= most && taken[strspn(taken, set)] == '\0')
+        strcpy(text, taken);
+    else
+        reader->failed = true;
+    free(taken);
+}
+
+/* So many things as it says, at most. */
+static unsigned take_array(struct reader *reader, void *to, size_t size, unsigned most)
+{
+    const uint64_t count = reader_take_integer(reader, 4);
+    const uint8_t *bytes = count <= most ? reader_take(reader, count * size) : NULL;
+    if (!bytes) {
+        reader->failed = true;
+        return 0;
+    }
+    memcpy(to, bytes, count * size);
+    return (unsigned)count;
+}
+
+int agent_take_identity(struct reader *reader, struct agent_identity *identity)
+{
+    *identity = (struct agent_identity){.time = reader_take_integer(reader, 8)};
+    take_text(reader, identity->host_name, AGENT_NAME_MAX,
+              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-");
+    take_text(reader, identity->machine_id, AGENT_ID_DIGITS, "0123456789abcdef");
+    identity->entropy_size = take_array(reader, identity->entropy, 1, AGENT_ENTROPY_MAX);
+    identity->card_count = take_array(reader, identity->cards, sizeof identity->cards[0], AGENT_CARDS_MAX);
+    const size_t digits = strlen(identity->machine_id);
+    const bool good = !digits || digits == AGENT_ID_DIGITS;
+    return reader->failed || reader->left || !good ? -EPROTO : 0;
 }

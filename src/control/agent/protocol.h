@@ -46,6 +46,7 @@ enum agent_type {
     AGENT_INPUT_END, /* there will be no more */
     AGENT_RESIZE,    /* u16 rows, u16 columns: of the program's terminal */
     AGENT_SIGNAL,    /* u32: to the program's process group */
+    AGENT_IDENTITY,  /* see struct agent_identity; DONE */
 };
 
 enum agent_shutdown { AGENT_OFF, AGENT_REBOOT };
@@ -63,6 +64,21 @@ struct agent_exec {
     char *const *environment; /* ends in NULL; added to what the user's login has; may be NULL */
 };
 
+/* Who a copy of a machine is from now on: u64 time, string host name, string machine id, u32 size and so many
+ * bytes of entropy, u32 cards and six bytes for each. */
+#define AGENT_ENTROPY_MAX 512
+#define AGENT_CARDS_MAX   32
+#define AGENT_NAME_MAX    64
+#define AGENT_ID_DIGITS   32
+struct agent_identity {
+    uint64_t time;                        /* nanoseconds since 1970; 0: as it is */
+    char host_name[AGENT_NAME_MAX + 1];   /* letters, digits, - and . ; "": as it is */
+    char machine_id[AGENT_ID_DIGITS + 1]; /* hexadecimal digits in lower case; "": as it is */
+    unsigned entropy_size, card_count;
+    uint8_t entropy[AGENT_ENTROPY_MAX];
+    uint8_t cards[AGENT_CARDS_MAX][6]; /* addresses, in the order of places on the bus; zeros: as it is */
+};
+
 /* -- writing --------------------------------------------------------------------------------------------- */
 
 /* A frame's header, to be completed by agent_frame_end() when its content has been appended. */
@@ -72,6 +88,7 @@ void agent_put_string(struct buffer *buffer, const char *text);
 /* A frame that is nothing but bytes. */
 void agent_put_bytes(struct buffer *buffer, enum agent_type type, const void *data, size_t size);
 void agent_put_exec(struct buffer *buffer, const struct agent_exec *exec);
+void agent_put_identity(struct buffer *buffer, const struct agent_identity *identity);
 void agent_put_failure(struct buffer *buffer, int error, const char *reason);
 
 /* -- reading --------------------------------------------------------------------------------------------- */
@@ -94,5 +111,8 @@ struct agent_exec_words {
 };
 int agent_take_exec(struct reader *reader, struct agent_exec_words *words);
 void agent_exec_free(struct agent_exec_words *words);
+
+/* What IDENTITY says, all of it in itself. -EPROTO: it cannot be so. */
+int agent_take_identity(struct reader *reader, struct agent_identity *identity);
 
 #endif
