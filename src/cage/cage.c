@@ -118,12 +118,18 @@ static int map_own_ids(uid_t user, gid_t group)
     return code ? code : write_file("/proc/self/gid_map", map);
 }
 
-/* Ends the child at once, of which the keeper hears that it is dead. */
+/* What fails ends the child at once, and its keeper hears of that. Some hosts give a user namespace and no
+ * rights in it, not even to its ids: what the kernel knows the process by is the same in any case. */
 static void child_begin(struct cage *cage, unsigned flags, uid_t user, gid_t group)
 {
     int code = cage_die_with_keeper(cage);
-    if (!code && flags & CLONE_NEWUSER)
+    if (!code && flags & CLONE_NEWUSER) {
         code = map_own_ids(user, group);
+        if (code && !cage->options.required) {
+            flags &= ~(unsigned)CLONE_NEWUSER;
+            code = 0;
+        }
+    }
     if (code) {
         fprintf(stderr, "visor: cannot make a process for the machine: %s\n", strerror(-code));
         _exit(1);

@@ -580,6 +580,38 @@ static void test_what_the_host_refuses_is_left_out_or_an_error(void **state)
     assert_int_equal(captive_ordinary(enter_less, NULL), 0);
 }
 
+static int enter_unmapped(void *opaque)
+{
+    const struct cage_options some = {0};
+    struct cage *cage;
+    struct cage_parts parts;
+    struct error error = ERROR_INIT;
+    (void)opaque;
+    HELD(cage_new(&cage, &some, &error) == 0);
+    const int status = captive_walled(cage, captive_enter, escape_open, NULL);
+    cage_parts(cage, &parts);
+    HELD(status == KILLED && parts.filter && parts.rights && !parts.user);
+    cage_free(cage);
+    return 0;
+}
+
+/* Without /proc nobody can say which ids a user namespace has. */
+static void test_a_user_namespace_without_ids_is_none(void **state)
+{
+    char empty[] = "/tmp/visor-cage-XXXXXX";
+    (void)state;
+    if (geteuid())
+        skip();
+    assert_non_null(mkdtemp(empty));
+    chmod(empty, 0755);
+    const pid_t pid = fork();
+    if (!pid)
+        _exit(chroot(empty) < 0 || chdir("/") < 0 || captive_ordinary(enter_unmapped, NULL));
+    const int status = captive_wait(pid);
+    rmdir(empty);
+    assert_int_equal(status, 0);
+}
+
 /* -- the host -------------------------------------------------------------------------------------------- */
 
 static int listen_tcp(void)
@@ -643,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_who_has_threads_does_not_enter),
         cmocka_unit_test(test_it_dies_with_its_keeper),
         cmocka_unit_test(test_what_the_host_refuses_is_left_out_or_an_error),
+        cmocka_unit_test(test_a_user_namespace_without_ids_is_none),
     };
     if (CAGE_SANITIZED)
         return 77; /* skipped: there is no cage in builds with sanitizers */
