@@ -24,8 +24,17 @@
 #define X2APIC_SUPPRESSES (1u << 2)
 
 #define MSR_TSC_DEADLINE 0x6e0
+#define DATA_LEVEL       (1u << 15)
 
-enum lapic_numbers { LVT_TIMER = 0x32, LVT_LINT0 = 0x35, TIMER_INITIAL = 0x38, TIMER_CURRENT = 0x39 };
+enum lapic_numbers {
+    ISR = 0x10,
+    TMR = 0x18,
+    IRR = 0x20,
+    LVT_TIMER = 0x32,
+    LVT_LINT0 = 0x35,
+    TIMER_INITIAL = 0x38,
+    TIMER_CURRENT = 0x39
+};
 #define LVT_MASKED    (1u << 16)
 #define LVT_MODE(lvt) ((lvt) >> 8 & 7)
 
@@ -66,6 +75,8 @@ static bool send(void *opaque, uint64_t address, uint32_t data)
     pthread_mutex_lock(&vm->lend_lock);
     const bool taken =
         vm->lent ? ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) > 0 : lapic_bus_deliver(vm->bus, address, data);
+    if (vm->lent && taken && data & DATA_LEVEL)
+        kvm_reminder_expect(vm, (data & 0xff) / 32, 1u << (data & 31));
     pthread_mutex_unlock(&vm->lend_lock);
     return taken;
 }
@@ -105,12 +116,15 @@ void kvm_irqchip_attach(struct engine_vm *vm)
         return;
     vm->bus = vm->machine.lapics[0]->bus;
     vm->bus->borrower = (struct lapic_borrower){send, pin, vm};
+    kvm_reminder_init(vm);
 }
 
 void kvm_irqchip_free(struct engine_vm *vm)
 {
-    if (vm->bus)
+    if (vm->bus) {
         vm->bus->borrower = (struct lapic_borrower){0};
+        kvm_reminder_free(vm);
+    }
     kvm_routes_free(vm);
 }
 
@@ -174,9 +188,29 @@ static int settle_kernel(struct engine_vcpu *v)
     return code;
 }
 
+bool kvm_irqchip_halts(struct engine_vcpu *v)
+{
+    struct kvm_mp_state state;
+    return ioctl(v->fd, KVM_GET_MP_STATE, &state) == 0 && state.mp_state == KVM_MP_STATE_HALTED;
+}
+
+/* What wakes it. */
+static bool has_event(struct engine_vcpu *v)
+{
+    struct kvm_vcpu_events events;
+    return ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0 || events.exception.injected ||
+           events.interrupt.injected || events.nmi.injected || events.nmi.pending;
+}
+
+/* The kernel tells of nothing while a vCPU halts: this one does not meanwhile. */
 int kvm_irqchip_drain(struct engine_vcpu *v)
 {
-    return settle_kernel(v);
+    const struct kvm_mp_state runs = {KVM_MP_STATE_RUNNABLE}, halts = {KVM_MP_STATE_HALTED};
+    const bool halted = kvm_irqchip_halts(v);
+    if (halted && ioctl(v->fd, KVM_SET_MP_STATE, &runs) < 0)
+        return -errno;
+    const int code = settle_kernel(v);
+    return halted && !has_event(v) && ioctl(v->fd, KVM_SET_MP_STATE, &halts) < 0 ? -errno : code;
 }
 
 /* Whether a timer may have been reached of which the kernel has not made an interrupt yet. */
@@ -193,6 +227,9 @@ static void lend(struct engine_vcpu *v)
     kvm_clock_tell(v);
     lapic_lend(v->lapic, &image);
     registers_set(v, &image);
+    for (unsigned i = 0; i < 8; i++)
+        kvm_reminder_expect(v->vm, i,
+                            image.registers[TMR + i] & (image.registers[ISR + i] | image.registers[IRR + i]));
     kvm_msr_pv_lend(v);
     v->stale = true;
 }
@@ -230,6 +267,7 @@ void kvm_irqchip_end(struct engine_vm *vm)
         return;
     pthread_mutex_lock(&vm->lend_lock);
     kvm_for_all(vm, take_back);
+    kvm_reminder_forget(vm);
     vm->lent = false;
     pthread_mutex_unlock(&vm->lend_lock);
 }

@@ -13,6 +13,7 @@
 #include <semaphore.h>
 
 #include "arch/x86/emulate.h"
+#include "base/timer.h"
 #include "engine/doorbell.h"
 #include "engine/engine.h"
 #include "engine/hyperv.h"
@@ -21,7 +22,8 @@
 
 enum kvm_request {
     KVM_REQUEST_STOP = 1 << 0,
-    KVM_REQUEST_CLEAR = 1 << 1, /* somebody waits until no vCPU is inside: see slots.c */
+    KVM_REQUEST_CLEAR = 1 << 1,  /* somebody waits until no vCPU is inside: see slots.c */
+    KVM_REQUEST_SETTLE = 1 << 2, /* the kernel may have something to tell of: see reminder.c */
 };
 
 #define KVM_EXITS 48
@@ -38,6 +40,13 @@ struct kvm_signal {
     uint64_t address;
     unsigned size;
     int fd;
+};
+
+/* Level-triggered interrupts whose ends the kernel has to tell of; under lend_lock. */
+struct kvm_reminder {
+    struct timer timer;
+    uint64_t delay;      /* until it asks again */
+    uint32_t vectors[8]; /* bits */
 };
 
 /* What outlives a vCPU: a reset makes vCPUs anew, but the kernel makes each of a machine only once. */
@@ -90,6 +99,7 @@ struct engine_vm {
     pthread_mutex_t lend_lock; /* inside the machine's lock */
     bool lent;                 /* the kernel has the registers */
     struct kvm_routes routes;
+    struct kvm_reminder reminder;
 
     struct engine_vm *substitute; /* owned, of `translate`: see rescue.c; NULL: there is none yet */
 
@@ -195,11 +205,23 @@ void kvm_irqchip_free(struct engine_vm *vm);
 /* While no vCPU runs, under the machine's lock: before the first one does, and after the last. */
 void kvm_irqchip_begin(struct engine_vm *vm);
 void kvm_irqchip_end(struct engine_vm *vm);
-/* Before it stops, until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
+/* Until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
 int kvm_irqchip_drain(struct engine_vcpu *v);
+bool kvm_irqchip_halts(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
 int kvm_irqchip_events(struct engine_vcpu *v);
 int kvm_irqchip_offer(struct engine_vcpu *v);
+
+/* -- reminder.c ------------------------------------------------------------------------------------------ */
+
+/* Without vm->split they are not to be called. */
+void kvm_reminder_init(struct engine_vm *vm);
+void kvm_reminder_free(struct engine_vm *vm);
+/* Under lend_lock: the kernel has these vectors, which are bits from number 32 * word on. */
+void kvm_reminder_expect(struct engine_vm *vm, unsigned word, uint32_t vectors);
+void kvm_reminder_told(struct engine_vm *vm, uint8_t vector);
+/* Likewise: it has none any more. */
+void kvm_reminder_forget(struct engine_vm *vm);
 
 /* -- clock.c --------------------------------------------------------------------------------------------- */
 

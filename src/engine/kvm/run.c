@@ -156,7 +156,10 @@ static enum outcome handle(struct engine_vcpu *v)
         kvm_msr_write(v);
         v->completes = true;
         return GO_ON;
-    case KVM_EXIT_IOAPIC_EOI: v->vm->bus->host.eoi(v->vm->bus->host.opaque, v->run->eoi.vector); return GO_ON;
+    case KVM_EXIT_IOAPIC_EOI:
+        kvm_reminder_told(v->vm, v->run->eoi.vector);
+        v->vm->bus->host.eoi(v->vm->bus->host.opaque, v->run->eoi.vector);
+        return GO_ON;
     case KVM_EXIT_HLT: v->state.activity = X86_HALTED; return v->debug.step ? DEBUG : GO_ON;
     case KVM_EXIT_SHUTDOWN: return SHUT_DOWN;
     case KVM_EXIT_DEBUG: return kvm_debug_exit(v) ? DEBUG : GO_ON;
@@ -301,7 +304,7 @@ static enum outcome one_round(struct engine_vcpu *v)
 }
 
 /* Nothing is left that the kernel would have to tell of. */
-static enum outcome come_to_stop(struct engine_vcpu *v)
+static enum outcome settle(struct engine_vcpu *v)
 {
     enum outcome outcome = complete(v);
     int code = 0;
@@ -312,7 +315,7 @@ static enum outcome come_to_stop(struct engine_vcpu *v)
     }
     if (code && code != -EINTR) {
         errno = -code;
-        return kvm_failed(v, "stop"), FAILED;
+        return kvm_failed(v, "settle"), FAILED;
     }
     return outcome;
 }
@@ -325,15 +328,17 @@ static enum engine_exit loop(struct engine_vcpu *v)
         const uint32_t requests = atomic_load(&v->requests) ? atomic_exchange(&v->requests, 0) : 0;
         enum outcome outcome = GO_ON;
         if (UNLIKELY(requests & KVM_REQUEST_STOP)) {
-            outcome = come_to_stop(v);
+            outcome = settle(v);
             if (outcome == GO_ON)
                 return v->failed ? ENGINE_FAILED : ENGINE_STOPPED;
+        } else if (UNLIKELY(requests & KVM_REQUEST_SETTLE) && kvm_irqchip_halts(v)) {
+            outcome = settle(v);
         } else {
             outcome = one_round(v);
         }
         switch (outcome) {
         case GO_ON: break;
-        case DEBUG: return come_to_stop(v) == FAILED ? ENGINE_FAILED : ENGINE_DEBUG;
+        case DEBUG: return settle(v) == FAILED ? ENGINE_FAILED : ENGINE_DEBUG;
         case SHUT_DOWN: return ENGINE_SHUTDOWN;
         case FAILED: return ENGINE_FAILED;
         }

@@ -10,7 +10,11 @@
 #define SCRATCH    0xa00000 /* memory to play with */
 #define MARK       0xc00000 /* outlives a reset */
 #define LAPIC      0xfee00000
+#define IOAPIC     0xfec00000
+#define HPET       0xfed00000
 #define VECTORS    128
+
+#define HPET_VECTOR 0x45 /* in long mode */
 
 #define CODE_SELECTOR   0x08
 #define DATA_SELECTOR   0x10
@@ -134,6 +138,16 @@ static inline uint32_t lapic_read(unsigned offset)
 static inline void lapic_write(unsigned offset, uint32_t value)
 {
     write32(LAPIC + offset, value);
+}
+static inline uint32_t ioapic_read(unsigned number)
+{
+    write32(IOAPIC, number);
+    return read32(IOAPIC + 0x10);
+}
+static inline void ioapic_write(unsigned number, uint32_t value)
+{
+    write32(IOAPIC, number);
+    write32(IOAPIC + 0x10, value);
 }
 
 /* Executes what faults, and tells of the fault. The instruction is at label 55, and goes on at 56. */

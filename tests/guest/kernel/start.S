@@ -164,6 +164,12 @@ long_visit:
         mov %r8, %r15
         rol $12, %r15
         mov %r15, 32(%rdi)
+        movl $0, long_ticks(%rip)
+1:      sti                             /* nothing is done but to halt */
+        hlt
+        cli
+        cmpl $2, long_ticks(%rip)
+        jb 1b
         ljmp *long_leave(%rip)
         .code32
 1:      mov $DATA_SELECTOR, %eax
@@ -192,6 +198,21 @@ long_leave:
         .long 1b
         .word CODE_SELECTOR
         .text
+
+/* A level-triggered interrupt, whose device is calmed when it has come twice. */
+        .code64
+        .globl long_hpet
+long_hpet:
+        push %rax
+        incl long_ticks(%rip)
+        cmpl $2, long_ticks(%rip)
+        jb 1f
+        mov $HPET, %eax
+        movl $1, 0x20(%rax)
+1:      mov $LAPIC, %eax
+        movl $0, 0xb0(%rax)
+        pop %rax
+        iretq
 
 /* Both are noted: the vector, the error code, and CR2's lower half. */
         .code64
@@ -235,18 +256,19 @@ idt_register:
         .long idt
         .balign 8
 long_idt_register:
-        .word 16 * 16 - 1
+        .word VECTORS * 16 - 1
         .long long_idt, 0
 
         .bss
         .balign 16
-        .globl long_count, long_faults, long_resume, processors_begun, idt, long_idt
+        .globl long_count, long_faults, long_ticks, long_resume, processors_begun, idt, long_idt
 idt:    .skip VECTORS * 8
         .balign 16
-long_idt: .skip 16 * 16
+long_idt: .skip VECTORS * 16
 long_stack: .skip 8
 long_resume: .skip 8
 long_count: .skip 4
+long_ticks: .skip 4
 long_faults: .skip 8 * 12
 processors_begun: .skip 4
         .section .note.GNU-stack, "", %progbits

@@ -2,13 +2,15 @@
 /* Page tables of two, three and four levels: aliases, rights, error codes, accessed and dirty bits. */
 #include "kernel.h"
 
+enum { HPET_PIN = 20 };
+
 enum { PRESENT = 1, WRITABLE = 2, USER = 4, ACCESSED = 0x20, DIRTY = 0x40, LARGE = 0x80 };
 #define NO_EXECUTE (1ull << 63)
 #define RESERVED   (1ull << 50)
 
-extern uint64_t long_idt[32];
-extern const uint8_t long_gp[], long_pf[];
-extern volatile uint32_t long_count, long_faults[24];
+extern uint64_t long_idt[2 * VECTORS];
+extern const uint8_t long_gp[], long_pf[], long_hpet[];
+extern volatile uint32_t long_count, long_faults[24], long_ticks;
 void long_visit(uint32_t table, uint64_t *results);
 
 static void clear(uint32_t table, unsigned pages)
@@ -97,14 +99,38 @@ static void three_levels(void)
     write_msr(0xc0000080, read_msr(0xc0000080) & ~0x800ull);
 }
 
+static void long_gate(unsigned vector, const uint8_t *code)
+{
+    const uint32_t handler = (uint32_t)code;
+    long_idt[2 * vector] =
+        (handler & 0xffff) | CODE64_SELECTOR << 16 | (uint64_t)0x8e00 << 32 | (uint64_t)(handler >> 16) << 48;
+    long_idt[2 * vector + 1] = 0;
+}
+
 static void make_long_idt(void)
 {
-    const uint32_t handlers[] = {(uint32_t)long_gp, (uint32_t)long_pf};
-    for (unsigned i = 0; i < 2; i++) {
-        long_idt[2 * (13 + i)] = (handlers[i] & 0xffff) | CODE64_SELECTOR << 16 | (uint64_t)0x8e00 << 32 |
-                                 (uint64_t)(handlers[i] >> 16) << 48;
-        long_idt[2 * (13 + i) + 1] = 0;
-    }
+    long_gate(13, long_gp);
+    long_gate(14, long_pf);
+    long_gate(HPET_VECTOR, long_hpet);
+}
+
+/* The HPET asks, level-triggered, until it is calmed. */
+static void hpet_begin(void)
+{
+    lapic_write(0xf0, 0x17e);
+    ioapic_write(0x10 + 2 * HPET_PIN, 0x8000 | HPET_VECTOR);
+    write32(HPET + 0x100, HPET_PIN << 9 | 0x106); /* 32 bits, level-triggered, enabled */
+    write32(HPET + 0x108, read32(HPET + 0xf0) + 100);
+    write32(HPET + 0x10, 1);
+}
+
+static void hpet_end(void)
+{
+    write32(HPET + 0x10, 0);
+    write32(HPET + 0x100, 0);
+    tell("level-triggered interrupts", long_ticks);
+    tell("entry without remote IRR", ioapic_read(0x10 + 2 * HPET_PIN));
+    ioapic_write(0x10 + 2 * HPET_PIN, 0x10000);
 }
 
 static void four_levels(void)
@@ -121,6 +147,7 @@ static void four_levels(void)
     for (unsigned i = 0; i < 8; i++)
         write_entry(low2, i, i << 21 | LARGE | WRITABLE | PRESENT);
     write_entry(high2, LAPIC >> 21 & 511, (LAPIC & 0xffe00000) | LARGE | WRITABLE | PRESENT);
+    write_entry(high2, HPET >> 21 & 511, (HPET & 0xffe00000) | LARGE | WRITABLE | PRESENT);
     write_entry(top, LONG_ALIAS >> 39 & 511, third | WRITABLE | PRESENT);
     write_entry(third, LONG_ALIAS >> 30 & 511, directory | WRITABLE | PRESENT);
     write_entry(directory, LONG_ALIAS >> 21 & 511, table | WRITABLE | PRESENT);
@@ -130,7 +157,9 @@ static void four_levels(void)
     write_entry(table, 4, SCRATCH | PRESENT | RESERVED);
     write32(SCRATCH, 0x600dbeef);
     write32(SCRATCH + 4, 0x600df00d);
+    hpet_begin();
     long_visit(top, results);
+    hpet_end();
     static const char *const names[] = {"EFER", "alias", "CR8, and the local APIC's", "GS base, exchanged",
                                         "register 15"};
     for (unsigned i = 0; i < 5; i++) {
