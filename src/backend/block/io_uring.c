@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backend/block/io.h"
@@ -149,6 +150,12 @@ static int uring_check(struct uring *uring)
     return code;
 }
 
+/* By the kernel's own name: shared libraries of liburing 2.3 lack what they declare for it. */
+static int ring_register(struct uring *uring, unsigned what, const void *argument, unsigned count)
+{
+    return syscall(SYS_io_uring_register, uring->ring.ring_fd, what, argument, count) < 0 ? -errno : 0;
+}
+
 /* A ring makes its calls past all filters of system calls: from here on it has only these. */
 static int uring_restrict(struct uring *uring)
 {
@@ -157,8 +164,8 @@ static int uring_restrict(struct uring *uring)
         only[i].opcode = IORING_RESTRICTION_SQE_OP;
         only[i].sqe_op = (uint8_t)needed[i];
     }
-    const int code = io_uring_register_restrictions(&uring->ring, only, ARRAY_SIZE(only));
-    return code ? code : io_uring_enable_rings(&uring->ring);
+    const int code = ring_register(uring, IORING_REGISTER_RESTRICTIONS, only, ARRAY_SIZE(only));
+    return code ? code : ring_register(uring, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
 int io_uring_open(struct io **out, struct loop *loop, struct error *error)
