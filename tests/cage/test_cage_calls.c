@@ -190,6 +190,7 @@ static void test_arguments_that_lead_out_are_refused(void **state)
         {SYS_sched_setaffinity, {parent, 8, at}},
         {SYS_prlimit64, {0, RLIMIT_NOFILE, at, 0}},
         {SYS_prlimit64, {parent, RLIMIT_CORE, at, 0}},
+        {SYS_prlimit64, {0, RLIMIT_CORE, 1L << 32, 0}},
         /* the signal that ends who is refused */
         {SYS_rt_sigaction, {SIGSYS, 0, 0, 8}},
         {SYS_rt_sigaction, {0x100000000L | SIGSYS, at, 0, 8}},
@@ -206,6 +207,7 @@ static void test_arguments_that_lead_out_are_refused(void **state)
         {SYS_newfstatat, {AT_FDCWD, (long)"/etc/passwd", at, 0}},
         {SYS_newfstatat, {AT_FDCWD, (long)"/etc/passwd", at, AT_SYMLINK_NOFOLLOW}},
         {SYS_sendto, {1, at, 1, 0, at, 16}},
+        {SYS_sendto, {1, at, 1, 0, 1L << 32, 16}},
         {SYS_setsockopt, {1, SOL_SOCKET, SO_BINDTODEVICE, at, 4}},
         {SYS_getsockopt, {1, SOL_SOCKET, 77, at, at}}, /* SO_PEERPIDFD */
         /* devices */
