@@ -85,8 +85,7 @@ struct engine_vm {
     bool logs_dirty, clears_dirty; /* the slots have logs, which are cleared by a call of their own */
     pthread_mutex_t clear_lock;
     pthread_cond_t clear_changed;
-    _Atomic unsigned inside; /* vCPUs in KVM_RUN, or about to */
-    _Atomic bool clearing;   /* somebody, with the machine's lock, waits for it to be 0 */
+    _Atomic bool clearing; /* somebody, with the machine's lock, waits until no vCPU is inside */
 
     struct pvclock pvclock; /* of guests: what the counter means */
     uint64_t pvclock_last;  /* no guest has seen a later time */
@@ -126,6 +125,7 @@ struct engine_vcpu {
     bool failed;          /* reported */
     bool stale;           /* kvm_run says nothing of the state, which was set */
 
+    _Atomic bool inside; /* of KVM_RUN, or about to be; its own: one of all would be written at each exit */
     struct doorbell bell;
     _Atomic uint32_t requests;
     struct engine_vcpu *substitute; /* likewise */
@@ -167,8 +167,8 @@ int kvm_slots_tell(struct engine_vm *vm, struct error *error);
 int kvm_slots_attach(struct engine_vm *vm, struct error *error);
 void kvm_slots_free(struct engine_vm *vm);
 /* On a vCPU's thread, around KVM_RUN. False: somebody waits; it is outside still. */
-bool kvm_slots_enter(struct engine_vm *vm);
-void kvm_slots_leave(struct engine_vm *vm);
+bool kvm_slots_enter(struct engine_vcpu *v);
+void kvm_slots_leave(struct engine_vcpu *v);
 
 /* The kernel notes which pages of RAM are written, or no longer. */
 int kvm_slots_log(struct engine_vm *vm, bool on);

@@ -243,13 +243,13 @@ static int enter(struct engine_vcpu *v)
     struct engine_vm *vm = v->vm;
     int code = -EINTR;
     memory_reader_sleep(&v->reader);
-    if (kvm_slots_enter(vm)) {
+    if (kvm_slots_enter(v)) {
         if (doorbell_go_inside(&v->bell)) {
             code = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 0;
             v->stale = false;
             doorbell_go_outside(&v->bell);
         }
-        kvm_slots_leave(vm);
+        kvm_slots_leave(v);
     }
     memory_reader_wake(vm->machine.memory, &v->reader);
     return code;

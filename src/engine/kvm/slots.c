@@ -17,12 +17,13 @@
 
 /* -- nobody inside --------------------------------------------------------------------------------------- */
 
-bool kvm_slots_enter(struct engine_vm *vm)
+bool kvm_slots_enter(struct engine_vcpu *v)
 {
-    atomic_fetch_add(&vm->inside, 1);
+    struct engine_vm *vm = v->vm;
+    atomic_store(&v->inside, true);
     if (!atomic_load(&vm->clearing))
         return true;
-    kvm_slots_leave(vm);
+    kvm_slots_leave(v);
     pthread_mutex_lock(&vm->clear_lock);
     while (atomic_load(&vm->clearing))
         pthread_cond_wait(&vm->clear_changed, &vm->clear_lock);
@@ -30,13 +31,25 @@ bool kvm_slots_enter(struct engine_vm *vm)
     return false;
 }
 
-void kvm_slots_leave(struct engine_vm *vm)
+void kvm_slots_leave(struct engine_vcpu *v)
 {
-    if (atomic_fetch_sub(&vm->inside, 1) != 1 || !atomic_load(&vm->clearing))
+    struct engine_vm *vm = v->vm;
+    atomic_store(&v->inside, false);
+    if (!atomic_load(&vm->clearing))
         return;
     pthread_mutex_lock(&vm->clear_lock);
     pthread_cond_broadcast(&vm->clear_changed);
     pthread_mutex_unlock(&vm->clear_lock);
+}
+
+static bool any_inside(struct engine_vm *vm)
+{
+    for (unsigned i = 0; i < vm->machine.vcpu_count; i++) {
+        const struct engine_vcpu *v = atomic_load(&vm->vcpus[i]);
+        if (v && atomic_load(&v->inside))
+            return true;
+    }
+    return false;
 }
 
 /* Under the machine's lock: by one thread at a time, which is not inside itself. */
@@ -49,7 +62,7 @@ static void clear_begin(struct engine_vm *vm)
         if (v)
             kvm_vcpu_kick(v);
     }
-    while (atomic_load(&vm->inside))
+    while (any_inside(vm))
         pthread_cond_wait(&vm->clear_changed, &vm->clear_lock);
     pthread_mutex_unlock(&vm->clear_lock);
 }
