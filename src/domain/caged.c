@@ -82,6 +82,12 @@ static int tell_prepared(struct caged *caged, const struct error *error)
     return code;
 }
 
+static int tell_caged(const struct caged *caged, const struct error *error)
+{
+    const struct keeper_request request = {.ask = KEEPER_CAGED, .caged = *error};
+    return keeper_send(caged->requests, &request, keeper_request_size(request.ask), NULL, 0);
+}
+
 /* Until the keeper has written down that the domain runs. */
 static bool may_run(const struct caged *caged)
 {
@@ -134,6 +140,12 @@ static int control_open(struct caged *caged, struct domain_control **control, st
     return domain_control_new(control, caged->run, domain ? path : NULL, error);
 }
 
+static void abandon(const struct caged *caged, struct domain_control *control)
+{
+    domain_control_free(control, NULL);
+    caged->kind->discard(caged->run);
+}
+
 static int prepare(struct caged *caged, struct domain_control **control, struct error *error)
 {
     struct domain_run *run = caged->run;
@@ -147,12 +159,17 @@ static int prepare(struct caged *caged, struct domain_control **control, struct 
         code = control_open(caged, control, error);
     if (!code && !loop_watch_add(run->loop, caged->orders, LOOP_READ, ordered, caged, error))
         code = -ENOMEM;
-    if (!code)
-        code = cage_enter(caged->cage, run->cage_engines, error);
-    if (code && run->loop) {
-        domain_control_free(*control, NULL);
-        caged->kind->discard(run);
-    }
+    if (code && run->loop)
+        abandon(caged, *control);
+    return code;
+}
+
+/* While the keeper goes on with its part of the start. */
+static int enter(const struct caged *caged, struct domain_control *control, struct error *error)
+{
+    const int code = cage_enter(caged->cage, caged->run->cage_engines, error);
+    if (code)
+        abandon(caged, control);
     return code;
 }
 
@@ -167,7 +184,10 @@ _Noreturn void caged_main(struct caged *caged)
     run->dial = dial;
     run->thread_outside = thread_outside;
     error.code = prepare(caged, &control, &error);
-    if (tell_prepared(caged, &error) || error.code || !may_run(caged))
+    if (tell_prepared(caged, &error) || error.code)
+        _exit(DOMAIN_CANNOT_RUN);
+    error.code = enter(caged, control, &error);
+    if (tell_caged(caged, &error) || error.code || !may_run(caged))
         _exit(DOMAIN_CANNOT_RUN);
     caged->kind->run(run, &last.end);
     domain_control_free(control, &last.end);

@@ -129,7 +129,8 @@ static enum taken request_take(struct keeper *keeper)
         keeper->end = request.end;
         keeper->has_end = true;
         break;
-    case KEEPER_PREPARED: break; /* not any more: the check has refused it */
+    case KEEPER_PREPARED:
+    case KEEPER_CAGED: break; /* not any more: the check has refused them */
     }
     return TAKEN;
 }
@@ -239,23 +240,31 @@ static const char *stream_name(const char *name)
 }
 
 /* What it says before it runs a guest. It, too, may die meanwhile. */
-static int child_await(struct keeper *keeper, struct error *error)
+static int await(struct keeper *keeper, enum keeper_ask what, struct keeper_request *request, int *fds,
+                 unsigned *count, struct error *error)
+{
+    struct domain_run *run = keeper->run;
+    struct domain_end end;
+    const ssize_t size = keeper_receive(keeper->requests, request, sizeof *request, fds, count);
+    if (size == (ssize_t)keeper_request_size(what) && request->ask == what)
+        return 0;
+    child_wait(keeper->pid, run, &end);
+    keeper->pid = 0;
+    error_set(error, -ECHILD, "the guest's process has ended at its start: %s %d", end.reason, end.status);
+    if (run->background)
+        error_hint(error, "visor logs may tell more");
+    return -ECHILD;
+}
+
+static int await_prepared(struct keeper *keeper, struct error *error)
 {
     struct domain_run *run = keeper->run;
     struct keeper_request request;
-    struct domain_end end;
     int fds[DOMAIN_OUTPUTS];
     unsigned count = DOMAIN_OUTPUTS, next = 0;
-    const ssize_t size = keeper_receive(keeper->requests, &request, sizeof request, fds, &count);
-    if (size != (ssize_t)keeper_request_size(KEEPER_PREPARED) || request.ask != KEEPER_PREPARED) {
-        child_wait(keeper->pid, run, &end);
-        keeper->pid = 0;
-        error_set(error, -ECHILD, "the guest's process has ended at its start: %s %d", end.reason,
-                  end.status);
-        if (run->background)
-            error_hint(error, "visor logs may tell more");
-        return -ECHILD;
-    }
+    int code = await(keeper, KEEPER_PREPARED, &request, fds, &count, error);
+    if (code)
+        return code;
     for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {
         const char *name = request.prepared.outputs[i].name;
         if (!name[0] || next == count)
@@ -306,16 +315,27 @@ static int keeper_prepare(struct domain_run *run, struct error *error)
     if (!code) /* while the child is at its work */
         code = loop_new(&run->loop, run->lock, NULL, error);
     if (!code)
-        code = child_await(keeper, error);
-    if (!code)
-        code = watch_all(keeper, error);
-    if (code) {
+        code = await_prepared(keeper, error);
+    if (code)
         keeper_discard(run);
-        return code;
+    else
+        run->guest = keeper->pid;
+    return code;
+}
+
+static int keeper_settle(struct domain_run *run, struct error *error)
+{
+    struct keeper *keeper = keeper_of(run);
+    struct keeper_request request;
+    int code = await(keeper, KEEPER_CAGED, &request, NULL, NULL, error);
+    if (!code && request.caged.code) {
+        *error = request.caged;
+        code = error->code;
     }
-    run->guest = keeper->pid;
+    if (code)
+        return code;
     cage_parts(keeper->cage, &run->cage);
-    return 0;
+    return watch_all(keeper, error);
 }
 
 /* Who is gone without a word has crashed, or did what he may not. */
@@ -377,6 +397,7 @@ static void keeper_kill(struct domain_run *run)
 const struct domain_kind domain_kind_keeper = {
     .name = "keeper",
     .prepare = keeper_prepare,
+    .settle = keeper_settle,
     .run = keeper_run,
     .discard = keeper_discard,
     .stop = keeper_stop,

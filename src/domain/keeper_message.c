@@ -16,6 +16,7 @@ size_t keeper_request_size(uint32_t ask)
     const size_t head = offsetof(struct keeper_request, prepared);
     switch ((enum keeper_ask)ask) {
     case KEEPER_PREPARED: return head + sizeof(struct keeper_prepared);
+    case KEEPER_CAGED: return head + sizeof(struct error);
     case KEEPER_NEWS: return head + sizeof(struct keeper_news);
     case KEEPER_DIAL:
     case KEEPER_THREAD: return head + sizeof(uint32_t);
@@ -43,7 +44,8 @@ bool keeper_request_check(struct keeper_request *request, size_t size)
     case KEEPER_DIAL:
     case KEEPER_THREAD: return true;
     case KEEPER_ENDED: return end_check(&request->end);
-    case KEEPER_PREPARED: break;
+    case KEEPER_PREPARED:
+    case KEEPER_CAGED: break;
     }
     return false;
 }

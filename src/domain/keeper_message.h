@@ -18,16 +18,16 @@
 #define KEEPER_NAME_SIZE 16
 
 enum keeper_ask {
-    KEEPER_PREPARED =
-        1,         /* or not. The reply comes when the guest is to run; its outputs' descriptors go along */
-    KEEPER_NEWS,   /* the reply comes when that is written down */
-    KEEPER_DIAL,   /* the reply brings a descriptor, or a negative errno (backend/vsock/dial.h) */
-    KEEPER_THREAD, /* the reply's code is what the host knows a thread of the child's by; -ESRCH */
-    KEEPER_ENDED,  /* no reply: the child ends */
+    KEEPER_PREPARED = 1, /* or not; no reply. Its outputs' descriptors go along */
+    KEEPER_CAGED,        /* or not. The reply comes when the guest is to run */
+    KEEPER_NEWS,         /* the reply comes when that is written down */
+    KEEPER_DIAL,         /* the reply brings a descriptor, or a negative errno (backend/vsock/dial.h) */
+    KEEPER_THREAD,       /* the reply's code is what the host knows a thread of the child's by; -ESRCH */
+    KEEPER_ENDED,        /* no reply: the child ends */
 };
 
 struct keeper_prepared {
-    struct error error; /* its code is 0: it is prepared */
+    struct error error; /* its code is 0: it is */
     struct {
         char name[KEEPER_NAME_SIZE]; /* "": there is none; else its descriptor is the next that came */
         uint32_t is_input;
@@ -42,6 +42,7 @@ struct keeper_request {
     uint32_t ask; /* enum keeper_ask */
     union {
         struct keeper_prepared prepared;
+        struct error caged; /* likewise */
         struct keeper_news news;
         uint32_t port;
         int32_t thread;

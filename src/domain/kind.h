@@ -129,6 +129,8 @@ struct domain_kind {
      */
     int (*enter)(struct domain_run *run, struct error *error);
     int (*prepare)(struct domain_run *run, struct error *error);
+    /* Waits for what prepare() has begun. It may fail as well. NULL: nothing. */
+    int (*settle)(struct domain_run *run, struct error *error);
     void (*run)(struct domain_run *run, struct domain_end *end);
     void (*discard)(struct domain_run *run);
     /* In another process: the domain's has been killed, and what has outlived it is to be removed. May be

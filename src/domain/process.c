@@ -162,14 +162,13 @@ static int file_write(int directory, const char *name, int flags, const char *te
     return code;
 }
 
-/* That it runs, for all commands. */
-static int begin_put(struct process *process, struct error *error)
+/* Its processes, where others look for them. */
+static int begin_files_put(struct process *process, struct error *error)
 {
     struct domain *domain = process->domain;
     char text[24];
     int code = process_id_self(&process->state.process, error);
     process->state.guest = (struct process_id){0};
-    process->state.cage = process->run.cage;
     if (!code && process->run.guest)
         code = process_id_find(&process->state.guest, process->run.guest, error);
     if (code)
@@ -188,7 +187,14 @@ static int begin_put(struct process *process, struct error *error)
         code = file_write(domain->directory, DOMAIN_EXIT_FILE, O_CREAT | O_EXCL, "");
     if (code)
         return error_set(error, code, "cannot write down that the domain runs: %s", strerror(-code));
-    return domain_write_state(domain, &process->state, DOMAIN_EVENT_START, error);
+    return 0;
+}
+
+/* That it runs, for all commands. */
+static int begin_put(struct process *process, struct error *error)
+{
+    process->state.cage = process->run.cage;
+    return domain_write_state(process->domain, &process->state, DOMAIN_EVENT_START, error);
 }
 
 /* That it has come to its end, and all it leaves. */
@@ -292,6 +298,14 @@ static void runner_discard(struct process *process)
         process->kind->leave(&process->run);
 }
 
+/* It has not run. */
+static void run_undo(struct process *process)
+{
+    run_detach(process, NULL);
+    runner_discard(process);
+    run_close(process);
+}
+
 /* All that can fail. On failure nothing of it is left. */
 static int run_prepare(struct process *process, struct error *error)
 {
@@ -309,9 +323,16 @@ static int run_prepare(struct process *process, struct error *error)
         code = control_open(process, error);
     if (!code)
         return 0;
-    run_detach(process, NULL);
-    runner_discard(process);
-    run_close(process);
+    run_undo(process);
+    return code;
+}
+
+/* Before it runs; on failure likewise. */
+static int run_settle(struct process *process, struct error *error)
+{
+    const int code = process->runner->settle ? process->runner->settle(&process->run, error) : 0;
+    if (code)
+        run_undo(process);
     return code;
 }
 
@@ -382,6 +403,10 @@ static void run_again(struct process *process, struct domain_end *end)
         error_report(&error);
     config_refresh(process);
     int code = run_prepare(process, &error);
+    if (!code && begin_files_put(process, &error))
+        error_report(&error);
+    if (!code)
+        code = run_settle(process, &error);
     if (code)
         *end = (struct domain_end){.status = DOMAIN_CANNOT_RUN, .reason = "cannot start", .failed = true};
     if (code || begin_put(process, &error))
@@ -418,12 +443,16 @@ static int process_begin(struct process *process, struct error *error)
         close(process->run.resume->fd); /* what is still needed of the file is mapped */
     process->run.resume = NULL;
     if (!code) {
+        code = begin_files_put(process, error);
+        if (code)
+            run_undo(process);
+        else
+            code = run_settle(process, error);
+    }
+    if (!code) {
         code = begin_put(process, error);
-        if (code) {
-            run_detach(process, NULL);
-            runner_discard(process);
-            run_close(process);
-        }
+        if (code)
+            run_undo(process);
     }
     if (code)
         domain_remove_run(domain);
@@ -490,6 +519,8 @@ int domain_run_unstored(const struct domain_config *config, struct domain_end *e
         code = signals_take(&process, error);
     if (!code)
         code = run_prepare(&process, error);
+    if (!code)
+        code = run_settle(&process, error);
     if (!code)
         run_until_end(&process, end);
     if (process.signals >= 0)

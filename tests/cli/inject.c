@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Has a thread of another process make a system call, as code would that has come into its possession:
- * inject THREAD NUMBER [ARGUMENT...]; or go where there is no code: inject THREAD crash. The thread waits in a
- * call, whose instruction it then executes again. */
+ * inject THREAD NUMBER [ARGUMENT...]; or go where there is no code: inject THREAD crash. The thread waits in
+ * a call, whose instruction it then executes again. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -35,9 +35,10 @@ static void test_requests_of_a_guest_are_taken(void **state)
 
 static void test_a_guest_that_runs_cannot_say_that_it_is_prepared(void **state)
 {
-    struct keeper_request request = {.ask = KEEPER_PREPARED};
+    struct keeper_request prepared = {.ask = KEEPER_PREPARED}, caged = {.ask = KEEPER_CAGED};
     (void)state;
-    assert_false(accepts(&request));
+    assert_false(accepts(&prepared));
+    assert_false(accepts(&caged));
 }
 
 static void test_requests_of_other_sizes_and_kinds_are_refused(void **state)
