@@ -198,8 +198,8 @@ void memory_discard(struct memory_map *map, uint64_t address, uint64_t length)
         if (!range)
             return;
         uint64_t left = range->last - address, some = left < length ? left + 1 : length;
-        if (range->host && range->region->kind == MEMORY_RAM) {
-            struct memory_backing *backing = range->region->backing;
+        struct memory_backing *backing = range->region->backing;
+        if (range->host && range->region->kind == MEMORY_RAM && !backing->pinned) {
             uint64_t offset = range->region->backing_offset + range->offset + (address - range->start);
             uint64_t start = ALIGN_UP(offset, MEMORY_PAGE_SIZE),
                      end = ALIGN_DOWN(offset + some, MEMORY_PAGE_SIZE);

@@ -28,6 +28,9 @@ int memory_backing_merge(struct memory_backing *backing, bool on, struct error *
 {
     if (on == backing->merges)
         return 0;
+    if (backing->pinned)
+        return error_set(error, -EBUSY,
+                         "cannot merge equal pages of memory: devices of the host's reach them");
     if (madvise(backing->host, backing->size, on ? MADV_MERGEABLE : MADV_UNMERGEABLE) < 0) {
         const bool missing = errno == EINVAL;
         return error_set(error, missing ? -EOPNOTSUPP : -errno, "cannot %s equal pages of memory: %s",
@@ -35,6 +38,15 @@ int memory_backing_merge(struct memory_backing *backing, bool on, struct error *
                          missing ? "the host's kernel has no KSM" : strerror(errno));
     }
     backing->merges = on;
+    return 0;
+}
+
+int memory_backing_pin(struct memory_backing *backing, struct error *error)
+{
+    if (backing->merges || backing->piece_count)
+        return error_set(error, -EBUSY, "devices of the host's cannot reach memory whose pages are %s",
+                         backing->merges ? "merged" : "a file's");
+    backing->pinned = true;
     return 0;
 }
 
@@ -54,7 +66,7 @@ int memory_map_private(struct memory_backing *backing, uint64_t offset, uint64_t
 
 int memory_backing_clear(struct memory_backing *backing, struct error *error)
 {
-    if (backing->huge) { /* pages to exchange them for there may be none */
+    if (backing->huge || backing->pinned) { /* pages to exchange them for there may be none */
         memory_backing_discard(backing, 0, backing->size);
         return 0;
     }
@@ -70,7 +82,7 @@ int memory_backing_clear(struct memory_backing *backing, struct error *error)
 int memory_backing_map_file(struct memory_backing *backing, uint64_t offset, uint64_t length, int fd,
                             uint64_t file_offset)
 {
-    if (backing->huge)
+    if (backing->huge || backing->pinned)
         return -ENOTSUP;
     struct memory_file_piece *last = backing->piece_count ? &backing->pieces[backing->piece_count - 1] : NULL;
     if (!last || last->end != offset) {
@@ -110,14 +122,16 @@ static unsigned piece_after(const struct memory_backing *backing, uint64_t offse
  * mappings keeps the pages. */
 static void discard_one(struct memory_backing *backing, uint64_t offset, uint64_t length, bool of_file)
 {
-    if (of_file ? !memory_map_private(backing, offset, length)
-                : !madvise(backing->host + offset, length, MADV_DONTNEED))
+    if (!backing->pinned && (of_file ? !memory_map_private(backing, offset, length)
+                                     : !madvise(backing->host + offset, length, MADV_DONTNEED)))
         return;
     memset(backing->host + offset, 0, length);
 }
 
 void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uint64_t length)
 {
+    if (backing->foreign)
+        return;
     const uint64_t end = offset + length;
     unsigned next = piece_after(backing, offset);
     for (uint64_t at = offset, stop; at < end; at = stop) {

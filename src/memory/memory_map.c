@@ -66,13 +66,21 @@ static uint8_t *reserve(uint64_t size)
     return host;
 }
 
-static int backing_map(struct memory_backing *backing)
+static int flags_map(struct memory_backing *backing)
 {
     void *flags = mmap(NULL, backing->size >> MEMORY_PAGE_SHIFT, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (flags == MAP_FAILED)
         return -errno;
     backing->page_flags = flags;
+    return 0;
+}
+
+static int backing_map(struct memory_backing *backing)
+{
+    const int code = flags_map(backing);
+    if (code)
+        return code;
     backing->host = reserve(backing->size);
     return backing->host ? memory_map_private(backing, 0, backing->size) : -errno;
 }
@@ -109,11 +117,26 @@ struct memory_backing *memory_backing_create_huge(const char *name, uint64_t siz
     return backing_create(name, size, true, error);
 }
 
+struct memory_backing *memory_backing_wrap(const char *name, void *host, uint64_t size, struct error *error)
+{
+    if (refuse_size(name, size, false, error))
+        return NULL;
+    struct memory_backing *backing = calloc(1, sizeof *backing);
+    if (backing)
+        *backing = (struct memory_backing){.size = size, .host = host, .foreign = true};
+    const int code = backing ? flags_map(backing) : -ENOMEM;
+    if (!code)
+        return backing;
+    free(backing);
+    error_set(error, code, "%s: cannot get memory for it: %s", name, strerror(-code));
+    return NULL;
+}
+
 void memory_backing_free(struct memory_backing *backing)
 {
     if (!backing)
         return;
-    if (backing->host)
+    if (backing->host && !backing->foreign)
         munmap(backing->host, backing->size);
     if (backing->page_flags)
         munmap((void *)backing->page_flags, backing->size >> MEMORY_PAGE_SHIFT);

@@ -56,6 +56,8 @@ struct memory_backing {
     uint64_t size;
     uint8_t *host;               /* aligned to huge pages */
     bool huge;                   /* of pages that the host has reserved for it */
+    bool foreign;                /* a device's memory, which somebody else has mapped at `host` */
+    bool pinned;                 /* devices of the host's reach its pages where they are */
     _Atomic uint8_t *page_flags; /* a byte for each page */
     _Atomic bool tracks_dirty;
     /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
@@ -78,6 +80,10 @@ struct memory_backing {
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
 /* All of it is huge pages, 2 MiB each, which the host reserves now. `size` is a multiple of that. */
 struct memory_backing *memory_backing_create_huge(const char *name, uint64_t size, struct error *error);
+/* Not memory but what a device of the host's has mapped at `host`, which stays the caller's: never given
+ * back, never cleared. Accesses to it are as wide as the guest's where these are aligned and have 1, 2, 4 or
+ * 8 bytes. NULL with error. */
+struct memory_backing *memory_backing_wrap(const char *name, void *host, uint64_t size, struct error *error);
 /* For when no region and no reader uses it. */
 void memory_backing_free(struct memory_backing *backing);
 
@@ -112,6 +118,10 @@ void memory_backing_discard(struct memory_backing *backing, uint64_t offset, uin
 /* The host may make equal pages of it and of others one, which is undone when they are written (KSM), or no
  * more. -EOPNOTSUPP: its kernel cannot. */
 int memory_backing_merge(struct memory_backing *backing, bool on, struct error *error);
+/* From now on its pages stay where they are, since devices of the host's know them by their places: nothing
+ * is given back to the host, equal pages are not merged, and no file is mapped. -EBUSY: its pages are already
+ * merged, or a file's. */
+int memory_backing_pin(struct memory_backing *backing, struct error *error);
 /* Of `count` pages from number `first` on, whether they can be anything but zeros: those that were never
  * touched are not. */
 void memory_backing_touched(const struct memory_backing *backing, uint64_t first, uint64_t count,
@@ -250,7 +260,7 @@ uint8_t *memory_pointer(struct memory_map *map, uint64_t address, uint64_t lengt
 void memory_written(struct memory_map *map, uint64_t address, uint64_t length);
 
 /* Gives the whole pages within [address, address + length) back to the host, as far as they are RAM; they
- * read as zeros from then on. */
+ * read as zeros from then on. Those of pinned memory stay as they are. */
 void memory_discard(struct memory_map *map, uint64_t address, uint64_t length);
 
 /* One access by an instruction, 1, 2, 4 or 8 bytes at any alignment. Where nothing answers, ones are read
