@@ -48,6 +48,19 @@ static inline void irq_pulse(const struct irq_line *line)
     irq_set(line, true);
 }
 
+/* Who wants to hear that a processor is done with an interrupt, before its input may ask again: for a level
+ * that nobody takes back by himself. */
+struct irq_watcher {
+    void (*ended)(void *opaque, unsigned input); /* NULL: nobody */
+    void *opaque;
+};
+
+static inline void irq_ended(const struct irq_watcher *watcher, unsigned input)
+{
+    if (watcher->ended)
+        watcher->ended(watcher->opaque, input);
+}
+
 struct msi_port {
     bool (*send)(void *opaque, uint64_t address, uint32_t data); /* whether any processor took it */
     void *opaque;

@@ -83,6 +83,7 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
         if ((uint8_t)ioapic->pins[i] != vector || !(ioapic->pins[i] & PIN_REMOTE_IRR))
             continue;
         ioapic->pins[i] &= ~PIN_REMOTE_IRR;
+        irq_ended(&ioapic->ended, i);
         pin_update(ioapic, i);
     }
 }

@@ -27,6 +27,7 @@ struct ioapic {
     uint64_t pins[IOAPIC_PINS]; /* redirection table */
     struct msi_port messages;
     struct ioapic_watcher watcher; /* may be set after ioapic_init() */
+    struct irq_watcher ended;      /* likewise; of level-triggered inputs */
 };
 
 extern const struct device_type ioapic_type;

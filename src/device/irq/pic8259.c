@@ -88,6 +88,12 @@ void pic8259_set(void *opaque, unsigned irq, bool level)
     pic_update(pic);
 }
 
+static void chip_ended(const struct pic8259_chip *chip, int input)
+{
+    const unsigned first = chip == &chip->pic->chips[0] ? 0 : 8;
+    irq_ended(&chip->pic->ended, first + (unsigned)input);
+}
+
 /* "Interrupt Sequence", steps 3 and 4: the input that is served from now on, or -1. */
 static int chip_acknowledge(struct pic8259_chip *chip)
 {
@@ -103,6 +109,8 @@ static int chip_acknowledge(struct pic8259_chip *chip)
         chip->lowest = (uint8_t)input;
     if (chip != &chip->pic->chips[0]) /* the output falls, so that the master sees the next request's edge */
         chip_set(&chip->pic->chips[0], CASCADE, false);
+    if (chip->auto_eoi)
+        chip_ended(chip, input);
     return input;
 }
 
@@ -148,9 +156,12 @@ static void chip_end(struct pic8259_chip *chip, uint8_t value)
     }
     if (input < 0)
         return;
+    const bool served = chip->isr >> input & 1;
     chip->isr &= (uint8_t) ~(1u << input);
     if (value >> 7)
         chip->lowest = (uint8_t)input;
+    if (served)
+        chip_ended(chip, input);
 }
 
 static void chip_write_command(struct pic8259_chip *chip, uint8_t value)

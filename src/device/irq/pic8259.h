@@ -33,6 +33,7 @@ struct pic8259 {
     struct pic8259_chip chips[2]; /* master, slave */
     bool output;                  /* what `intr` is driven to */
     struct irq_line intr;
+    struct irq_watcher ended; /* may be set after pic8259_init(): of inputs 0 to 15 */
 };
 
 extern const struct device_type pic8259_type;

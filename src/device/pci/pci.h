@@ -56,7 +56,19 @@ enum {
     PCI_STATUS_CAPABILITIES = 1 << 4,
 };
 
-enum { PCI_CAPABILITY_MSI = 0x05, PCI_CAPABILITY_VENDOR = 0x09, PCI_CAPABILITY_MSIX = 0x11 };
+enum {
+    PCI_CAPABILITY_POWER = 0x01,
+    PCI_CAPABILITY_VPD = 0x03,
+    PCI_CAPABILITY_MSI = 0x05,
+    PCI_CAPABILITY_VENDOR = 0x09,
+    PCI_CAPABILITY_EXPRESS = 0x10,
+    PCI_CAPABILITY_MSIX = 0x11,
+    PCI_CAPABILITY_SATA = 0x12,
+    PCI_CAPABILITY_FEATURES = 0x13, /* advanced features: a reset of the function */
+};
+
+/* Of MSI's control word. */
+enum { PCI_MSI_64 = 0x0080, PCI_MSI_MASKING = 0x0100 };
 
 enum pci_bar_flag {
     PCI_BAR_IO = 1,
@@ -78,6 +90,9 @@ struct pci_device_ops {
     /* Before these bytes of the configuration space are read, and after they were written; may be NULL. */
     void (*config_reading)(void *opaque, unsigned offset, unsigned size);
     void (*config_written)(void *opaque, unsigned offset, unsigned size);
+    /* The guest is done with an interrupt of the line that the pin is on: what the device wants of its pin is
+     * to be looked at anew. May be NULL: the device says so by itself. */
+    void (*intx_ended)(void *opaque);
 };
 
 struct pci_device {
@@ -138,6 +153,10 @@ int pci_bus_init(struct pci_bus *bus, const struct pci_wiring *wiring, struct er
 /* The input of the I/O APIC, from 0, that a slot's pin (0 is A) is routed to: for the ACPI tables, which add
  * the wiring's intx.number. */
 unsigned pci_intx_line(unsigned slot, unsigned pin);
+/* For the interrupt controllers' watchers: an interrupt of input `line` of the I/O APIC's that slots share,
+ * or of ISA interrupt PCI_ISA_IRQ + `isa`, has ended. */
+void pci_intx_ended(struct pci_bus *bus, unsigned line);
+void pci_isa_ended(struct pci_bus *bus, unsigned isa);
 /* After each reset. -ENOSPC: a BAR did not fit. */
 int pci_assign(struct pci_bus *bus, struct error *error);
 
@@ -155,6 +174,9 @@ int pci_device_add(struct pci_bus *bus, unsigned slot, struct pci_device *device
 /* While the device is not yet the guest's. The offset of a new capability of `size` bytes with its two bytes
  * of header filled in, or -ENOSPC. */
 int pci_capability_add(struct pci_device *device, uint8_t id, unsigned size);
+/* The same at an offset of the caller's, behind those that there are: for a device that has its capabilities
+ * where others expect them. */
+void pci_capability_place(struct pci_device *device, unsigned offset, uint8_t id);
 /* Sets bytes, and which bits of them the guest may write. */
 void pci_config_set(struct pci_device *device, unsigned offset, unsigned size, uint32_t value,
                     uint32_t writable);
@@ -166,6 +188,12 @@ int pci_bar_add(struct pci_device *device, unsigned index, unsigned flags, uint6
 int pci_msix_add(struct pci_device *device, unsigned count, unsigned bar, uint32_t table, uint32_t pending,
                  struct error *error);
 int pci_msi_add(struct pci_device *device, struct error *error);
+/* The same in capabilities at `offset` that the caller has placed, which have 12 bytes, and what `control`
+ * says of PCI_MSI_64 and PCI_MSI_MASKING. `table` and `pending` are the capability's words. At most
+ * PCI_MSIX_MAX vectors; one message. */
+void pci_msix_place(struct pci_device *device, unsigned offset, unsigned count, uint32_t table,
+                    uint32_t pending);
+void pci_msi_place(struct pci_device *device, unsigned offset, uint16_t control);
 void pci_device_remove(struct pci_device *device); /* from its slot; its regions go too */
 
 /* For the device's type. */

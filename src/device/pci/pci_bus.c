@@ -104,6 +104,25 @@ const struct device_type pci_bus_type = {
     .loaded = bus_loaded,
 };
 
+static void tell_ended(struct pci_bus *bus, unsigned line, unsigned shared)
+{
+    for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+        const struct pci_device *device = bus->slots[slot];
+        if (device && device->ops && device->ops->intx_ended && pci_intx_line(slot, 0) % shared == line)
+            device->ops->intx_ended(device->opaque);
+    }
+}
+
+void pci_intx_ended(struct pci_bus *bus, unsigned line)
+{
+    tell_ended(bus, line, PCI_INTX_LINES);
+}
+
+void pci_isa_ended(struct pci_bus *bus, unsigned isa)
+{
+    tell_ended(bus, isa, 2);
+}
+
 static bool window_valid(uint64_t base, uint64_t size, uint64_t last)
 {
     return !size || (base && base <= last && size - 1 <= last - base);

@@ -33,12 +33,8 @@ void pci_config_set(struct pci_device *device, unsigned offset, unsigned size, u
     config_store(device->writable, offset, size, writable);
 }
 
-int pci_capability_add(struct pci_device *device, uint8_t id, unsigned size)
+void pci_capability_place(struct pci_device *device, unsigned offset, uint8_t id)
 {
-    unsigned offset = device->capabilities_end, end = ALIGN_UP(offset + size, 4u);
-    if (end > PCI_CONFIG_SIZE)
-        return -ENOSPC;
-    device->capabilities_end = end;
     pci_config_set(device, offset, 2, id, 0);
     if (device->last_capability)
         pci_config_set(device, device->last_capability + 1, 1, offset, 0);
@@ -46,6 +42,15 @@ int pci_capability_add(struct pci_device *device, uint8_t id, unsigned size)
         pci_config_set(device, PCI_CAPABILITIES, 1, offset, 0);
     device->last_capability = offset;
     pci_config_set(device, PCI_STATUS, 2, pci_config_get(device, PCI_STATUS, 2) | PCI_STATUS_CAPABILITIES, 0);
+}
+
+int pci_capability_add(struct pci_device *device, uint8_t id, unsigned size)
+{
+    unsigned offset = device->capabilities_end, end = ALIGN_UP(offset + size, 4u);
+    if (end > PCI_CONFIG_SIZE)
+        return -ENOSPC;
+    device->capabilities_end = end;
+    pci_capability_place(device, offset, id);
     return (int)offset;
 }
 

@@ -8,11 +8,10 @@
 #define MSIX_ENABLE        0x8000u
 #define MSIX_FUNCTION_MASK 0x4000u
 
-/* MSI capability: control at +2, 64-bit address at +4, data at +12, mask at +16, pending at +20. */
-#define MSI_ENABLE  0x0001u
-#define MSI_64      0x0080u
-#define MSI_MASKING 0x0100u
-#define MSI_SIZE    24
+/* MSI capability: control at +2, address at +4; with the upper half of the address at +8, what is behind it
+ * is 4 bytes later than without: data at +8, mask at +12, pending at +16. */
+#define MSI_ENABLE 0x0001u
+#define MSI_SIZE   24
 
 int pci_msix_add(struct pci_device *device, unsigned count, unsigned bar, uint32_t table, uint32_t pending,
                  struct error *error)
@@ -20,14 +19,20 @@ int pci_msix_add(struct pci_device *device, unsigned count, unsigned bar, uint32
     int offset = count <= PCI_MSIX_MAX ? pci_capability_add(device, PCI_CAPABILITY_MSIX, 12) : -EINVAL;
     if (offset < 0)
         return error_set(error, offset, "%s: no room for %u interrupt vectors", device->name, count);
-    pci_config_set(device, (unsigned)offset + 2, 2, count - 1, MSIX_ENABLE | MSIX_FUNCTION_MASK);
-    pci_config_set(device, (unsigned)offset + 4, 4, table | bar, 0);
-    pci_config_set(device, (unsigned)offset + 8, 4, pending | bar, 0);
-    device->msix_capability = (unsigned)offset;
+    pci_msix_place(device, (unsigned)offset, count, table | bar, pending | bar);
+    return 0;
+}
+
+void pci_msix_place(struct pci_device *device, unsigned offset, unsigned count, uint32_t table,
+                    uint32_t pending)
+{
+    pci_config_set(device, offset + 2, 2, count - 1, MSIX_ENABLE | MSIX_FUNCTION_MASK);
+    pci_config_set(device, offset + 4, 4, table, 0);
+    pci_config_set(device, offset + 8, 4, pending, 0);
+    device->msix_capability = offset;
     device->msix_count = count;
     for (unsigned i = 0; i < count; i++)
         device->msix_table[4 * i + 3] = 1;
-    return 0;
 }
 
 int pci_msi_add(struct pci_device *device, struct error *error)
@@ -35,13 +40,27 @@ int pci_msi_add(struct pci_device *device, struct error *error)
     int offset = pci_capability_add(device, PCI_CAPABILITY_MSI, MSI_SIZE);
     if (offset < 0)
         return error_set(error, offset, "%s: no room for the MSI capability", device->name);
-    device->msi_capability = (unsigned)offset;
-    pci_config_set(device, (unsigned)offset + 2, 2, MSI_64 | MSI_MASKING, MSI_ENABLE);
-    pci_config_set(device, (unsigned)offset + 4, 4, 0, ~3u);
-    pci_config_set(device, (unsigned)offset + 8, 4, 0, ~0u);
-    pci_config_set(device, (unsigned)offset + 12, 2, 0, 0xffff);
-    pci_config_set(device, (unsigned)offset + 16, 4, 0, 1);
+    pci_msi_place(device, (unsigned)offset, PCI_MSI_64 | PCI_MSI_MASKING);
     return 0;
+}
+
+/* The offset of what is `offset` without the upper half of the address. */
+static unsigned msi_part(const struct pci_device *device, unsigned offset)
+{
+    const unsigned at = device->msi_capability;
+    return at + offset + (device->initial[at + 2] & PCI_MSI_64 ? 4 : 0);
+}
+
+void pci_msi_place(struct pci_device *device, unsigned offset, uint16_t control)
+{
+    device->msi_capability = offset;
+    pci_config_set(device, offset + 2, 2, control & (PCI_MSI_64 | PCI_MSI_MASKING), MSI_ENABLE);
+    pci_config_set(device, offset + 4, 4, 0, ~3u);
+    if (control & PCI_MSI_64)
+        pci_config_set(device, offset + 8, 4, 0, ~0u);
+    pci_config_set(device, msi_part(device, 8), 2, 0, 0xffff);
+    if (control & PCI_MSI_MASKING)
+        pci_config_set(device, msi_part(device, 12), 4, 0, 1);
 }
 
 static unsigned msix_control(const struct pci_device *device)
@@ -74,14 +93,18 @@ void pci_msix_send(struct pci_device *device, unsigned vector)
 
 void pci_msi_send(struct pci_device *device)
 {
-    unsigned at = device->msi_capability;
+    const unsigned at = device->msi_capability;
     if (!pci_msi_enabled(device))
         return;
-    device->msi_pending = (device->config[at + 16] & 1) || !pci_is_master(device);
-    if (!device->msi_pending)
-        msi_send(&device->bus->wiring.messages,
-                 pci_config_get(device, at + 4, 4) | (uint64_t)pci_config_get(device, at + 8, 4) << 32,
-                 pci_config_get(device, at + 12, 2));
+    const uint8_t *control = &device->initial[at + 2];
+    const bool masked = (control[1] & PCI_MSI_MASKING >> 8) && (device->config[msi_part(device, 12)] & 1);
+    device->msi_pending = masked || !pci_is_master(device);
+    if (device->msi_pending)
+        return;
+    uint64_t address = pci_config_get(device, at + 4, 4);
+    if (control[0] & PCI_MSI_64)
+        address |= (uint64_t)pci_config_get(device, at + 8, 4) << 32;
+    msi_send(&device->bus->wiring.messages, address, pci_config_get(device, msi_part(device, 8), 2));
 }
 
 void pci_messages_unmasked(struct pci_device *device)

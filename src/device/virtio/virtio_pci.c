@@ -179,7 +179,7 @@ static void pci_written(void *opaque, unsigned offset, unsigned size)
         virtio_notify_all(device);
 }
 
-static const struct pci_device_ops pci_ops = {pci_reading, pci_written};
+static const struct pci_device_ops pci_ops = {.config_reading = pci_reading, .config_written = pci_written};
 
 static int add_structure(struct virtio_device *device, uint8_t type, uint32_t offset, uint32_t length,
                          unsigned extra, struct error *error)
