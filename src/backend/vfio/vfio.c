@@ -10,19 +10,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/macros.h"
 
 #define DRIVER "vfio-pci"
 
-static int open_group(const char *path)
+static int open_file(const char *path)
 {
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-const struct vfio_host vfio_host = {"/sys", "/dev", "/proc", open_group};
+static int control(int fd, unsigned long request, void *argument)
+{
+    const int result = ioctl(fd, request, argument);
+    return result < 0 ? -errno : result;
+}
+
+const struct vfio_host vfio_host = {"/sys", "/dev", "/proc", open_file, control};
 
 /* -- addresses ------------------------------------------------------------------------------------------- */
 
@@ -237,22 +244,34 @@ static int refuse_open(const struct vfio_host *host, const char *address, const 
     }
 }
 
-int vfio_check(const struct vfio_host *host, const char *address, struct error *error)
+int vfio_find_group(const struct vfio_host *host, const char *address, char group[VFIO_GROUP_SIZE],
+                    struct error *error)
 {
-    char group[32], path[PATH_MAX];
     int code = check_there(host, address, error);
     if (!code)
-        code = check_iommu(host, address, group, sizeof group, error);
+        code = check_iommu(host, address, group, VFIO_GROUP_SIZE, error);
     if (!code)
         code = check_driver(host, address, error);
-    if (!code)
-        code = check_group(host, address, group, error);
+    return code ? code : check_group(host, address, group, error);
+}
+
+int vfio_open_group(const struct vfio_host *host, const char *address, const char *group, struct error *error)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/vfio/%s", host->dev, group);
+    const int fd = host->open(path);
+    return fd < 0 ? refuse_open(host, address, path, fd, error) : fd;
+}
+
+int vfio_check(const struct vfio_host *host, const char *address, struct error *error)
+{
+    char group[VFIO_GROUP_SIZE];
+    int code = vfio_find_group(host, address, group, error);
     if (code)
         return code;
-    snprintf(path, sizeof path, "%s/vfio/%s", host->dev, group);
-    const int fd = host->open_group(path);
+    const int fd = vfio_open_group(host, address, group, error);
     if (fd < 0)
-        return refuse_open(host, address, path, fd, error);
+        return fd;
     close(fd);
     return 0;
 }

@@ -12,10 +12,13 @@
 
 #define VFIO_ADDRESS_SIZE 16
 
-/* Where the host is looked at. */
+#define VFIO_GROUP_SIZE 16
+
+/* Where the host is looked at, and asked. */
 struct vfio_host {
     const char *sysfs, *dev, *proc;
-    int (*open_group)(const char *path); /* a descriptor, or a negative errno */
+    int (*open)(const char *path); /* of /dev/vfio: a descriptor, or a negative errno */
+    int (*control)(int fd, unsigned long request, void *argument); /* ioctl(); or a negative errno */
 };
 
 extern const struct vfio_host vfio_host; /* this one */
@@ -32,5 +35,12 @@ int vfio_address_parse(char out[VFIO_ADDRESS_SIZE], const char *text, struct err
  *     -EACCES      no permission to the group
  *     -ENOENT      vfio-pci has it, but the kernel offers no group: its module is missing */
 int vfio_check(const struct vfio_host *host, const char *address, struct error *error);
+
+/* The two halves of that: all that can be known without opening anything, with the name of the device's
+ * group; and the group's descriptor, or a negative errno. A group can be open only once. */
+int vfio_find_group(const struct vfio_host *host, const char *address, char group[VFIO_GROUP_SIZE],
+                    struct error *error);
+int vfio_open_group(const struct vfio_host *host, const char *address, const char *group,
+                    struct error *error);
 
 #endif
