@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * test_engine_memory: what each engine does with the memory map beside accesses: writes that become signals,
- * and pages that were written. The guests are a few instructions without paging, which end by an OUT.
+ * pages that were written, and what devices of the host's write and have. The guests are a few instructions
+ * without paging, which end by an OUT.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -89,7 +90,7 @@ static void finish(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 
 static const struct access_ops device_ops = {NULL, device_write, 4}, finish_ops = {NULL, finish, 4};
 
-static int set_up(const struct engine *engine)
+static int set_up_pinned(const struct engine *engine, bool pinned)
 {
     struct error error = ERROR_INIT;
     memset(&m, 0, sizeof m);
@@ -100,6 +101,8 @@ static int set_up(const struct engine *engine)
     assert_int_equal(memory_map_init(&m.map, (1ull << 36) - 1, &error), 0);
     m.ram = memory_backing_create("ram", RAM_SIZE, &error);
     assert_non_null(memory_add_ram(&m.map, "ram", 0, RAM_SIZE, 0, m.ram, 0, &error));
+    if (pinned)
+        assert_int_equal(memory_backing_pin(m.ram, &error), 0);
     m.device = memory_add_mmio(&m.map, "device", DEVICE, MEMORY_PAGE_SIZE, 0, &device_ops, NULL, &error);
     assert_int_equal(io_space_init(&m.io, &error), 0);
     assert_non_null(io_add(&m.io, "finish", FINISH, 4, 0, &finish_ops, NULL, &error));
@@ -124,6 +127,11 @@ static int set_up(const struct engine *engine)
     if (engine->vm_new(&m.vm, &machine, &error) || engine->vcpu_new(&m.vcpu, m.vm, 0, &error))
         fail_msg("%s", error.message);
     return 0;
+}
+
+static int set_up(const struct engine *engine)
+{
+    return set_up_pinned(engine, false);
 }
 
 static void tear_down(void)
@@ -365,12 +373,88 @@ static void test_many_kvm(void **state)
     test_many(&engine_kvm);
 }
 
+/* -- devices of the host's ------------------------------------------------------------------------------- */
+
+/* Code that such a device has put into the place of other code, without a word. */
+static void test_overwritten(const struct engine *engine)
+{
+    enum { OTHER = 0x3000, RESULT = 0x200000 };
+    if (set_up_pinned(engine, true))
+        skip();
+    uint8_t *at = m.ram->host + OTHER;
+    at = put32(put32(put(at, "\xc7\x05", 2), RESULT), 1); /* movl $1, RESULT */
+    end_code(at);
+    put32(put(m.ram->host + CODE, "\xe9", 1), OTHER - CODE - 5); /* jmp OTHER */
+    for (uint8_t i = 1; i < 5; i++) {
+        m.ram->host[OTHER + 6] = i;
+        go();
+        assert_int_equal(m.ram->host[RESULT], i);
+    }
+    tear_down();
+}
+
+static void test_overwritten_translate(void **state)
+{
+    (void)state;
+    test_overwritten(&engine_translate);
+}
+
+static void test_overwritten_kvm(void **state)
+{
+    (void)state;
+    test_overwritten(&engine_kvm);
+}
+
+/* Registers that the host has mapped: the guest reaches them where they are put, and they are no RAM. */
+static void test_mapped(const struct engine *engine)
+{
+    struct error error = ERROR_INIT;
+    static uint8_t registers[2 * MEMORY_PAGE_SIZE] __attribute__((aligned(MEMORY_PAGE_SIZE)));
+    if (set_up(engine))
+        skip();
+    memset(registers, 0, sizeof registers);
+    struct memory_backing *backing = memory_backing_wrap("registers", registers, sizeof registers, &error);
+    struct memory_region *region =
+        memory_add_ram(&m.map, "registers", ELSEWHERE, sizeof registers, 0, backing, 0, &error);
+    assert_non_null(region);
+    assert_int_equal(memory_backing_track_dirty(m.ram, true), 0);
+    uint8_t *at = put(m.ram->host + CODE, "\x66\xb8\x34\x12", 4); /* mov $0x1234, %ax */
+    end_code(put_store(at, ELSEWHERE + 0x1008));
+    check_pages((unsigned[]){CODE >> MEMORY_PAGE_SHIFT}, 1);
+    go();
+    assert_int_equal(registers[0x1008] | registers[0x1009] << 8, 0x1234);
+    check_pages(NULL, 0);
+    memory_discard(&m.map, ELSEWHERE, sizeof registers); /* as a guest's balloon may */
+    assert_int_equal(registers[0x1009], 0x12);
+    assert_int_equal(memory_region_place(region, ELSEWHERE + 0x10000, true, &error), 0);
+    registers[0x1009] = 0;
+    go(); /* where nothing is any more */
+    assert_int_equal(registers[0x1009], 0);
+    assert_int_equal(memory_region_remove(region, &error), 0);
+    tear_down();
+    memory_backing_free(backing);
+}
+
+static void test_mapped_translate(void **state)
+{
+    (void)state;
+    test_mapped(&engine_translate);
+}
+
+static void test_mapped_kvm(void **state)
+{
+    (void)state;
+    test_mapped(&engine_kvm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signals_translate), cmocka_unit_test(test_signals_kvm),
-        cmocka_unit_test(test_dirty_translate),   cmocka_unit_test(test_dirty_kvm),
-        cmocka_unit_test(test_many_translate),    cmocka_unit_test(test_many_kvm),
+        cmocka_unit_test(test_signals_translate),     cmocka_unit_test(test_signals_kvm),
+        cmocka_unit_test(test_dirty_translate),       cmocka_unit_test(test_dirty_kvm),
+        cmocka_unit_test(test_many_translate),        cmocka_unit_test(test_many_kvm),
+        cmocka_unit_test(test_overwritten_translate), cmocka_unit_test(test_overwritten_kvm),
+        cmocka_unit_test(test_mapped_translate),      cmocka_unit_test(test_mapped_kvm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "base/macros.h"
 
 #define PAGE_OFFSET (MEMORY_PAGE_SIZE - 1)
@@ -310,6 +311,18 @@ bool engine_reach_silently(struct engine_vcpu *v, uint64_t linear, uint64_t *phy
 
 /* -- code ------------------------------------------------------------------------------------------------ */
 
+/* What devices of the host's write nobody hears of. But a guest does not execute what is not there yet: it
+ * maps the page when it is, so that code is fetched from it anew. Whatever was translated from other bytes
+ * goes then. */
+static void look_at_code(struct engine_vm *vm, const struct engine_target *target)
+{
+    const uint64_t page = target->backing_offset >> MEMORY_PAGE_SHIFT, start = page << MEMORY_PAGE_SHIFT;
+    const uint32_t sum = MAX(crc32c(0, target->backing->host + start, MEMORY_PAGE_SIZE), 1u),
+                   before = atomic_exchange(&vm->fetched[page], sum);
+    if (before && before != sum && (atomic_load(engine_page_flags(target)) & MEMORY_PAGE_CODE))
+        translator_invalidate(vm->translator, start, MEMORY_PAGE_SIZE);
+}
+
 const struct engine_fetch *engine_fetch(struct engine_vcpu *v, uint64_t linear)
 {
     const bool user = x86_cpl(engine_state(v)) == 3;
@@ -327,6 +340,8 @@ const struct engine_fetch *engine_fetch(struct engine_vcpu *v, uint64_t linear)
         return NULL;
     find_target(v, page.physical, &target);
     const bool memory = target.host && target.whole;
+    if (memory && v->vm->fetched && target.backing == v->vm->machine.ram)
+        look_at_code(v->vm, &target);
     *fetch = (struct engine_fetch){
         .page = tlb_page(linear),
         .key = tlb_page(target.key),

@@ -111,6 +111,9 @@ struct engine_vm {
     struct memory_listener listener;
     struct engine_vcpu *_Atomic *vcpus; /* owned; by index, NULL: none yet */
     bool counters_moved;                /* by the guest, one of them; under the machine's lock */
+    /* Owned: of each page of pinned RAM the checksum when code was last fetched from it, 0: never. NULL: the
+     * RAM is not pinned. */
+    _Atomic uint32_t *fetched;
 };
 
 struct engine_vcpu {

@@ -243,6 +243,7 @@ static void vm_free(struct engine_vm *vm)
         vm->machine.ram->dirty_cleared = NULL;
         translator_free(vm->translator);
     }
+    free((void *)vm->fetched);
     free(vm->vcpus);
     free(vm);
 }
@@ -252,7 +253,9 @@ static int vm_new(struct engine_vm **out, const struct engine_machine *machine, 
     struct engine_vm *vm = calloc(1, sizeof *vm);
     if (vm)
         vm->vcpus = calloc(machine->vcpu_count, sizeof vm->vcpus[0]);
-    if (!vm || !vm->vcpus) {
+    if (vm && machine->ram->pinned)
+        vm->fetched = calloc(machine->ram->size >> MEMORY_PAGE_SHIFT, sizeof vm->fetched[0]);
+    if (!vm || !vm->vcpus || (machine->ram->pinned && !vm->fetched)) {
         vm_free(vm);
         return error_set(error, -ENOMEM, "cannot make a machine: out of memory");
     }
