@@ -34,10 +34,11 @@ enum cage_kind {
     CAGE_BLOCK, /* reads and writes disks */
 };
 
-/* For what a process has an engine. */
+/* What a process has: engines, and what else has calls of its own. */
 enum cage_engine {
     CAGE_ENGINE_KVM = 1 << 0,
     CAGE_ENGINE_TRANSLATE = 1 << 1, /* makes new executable memory */
+    CAGE_VFIO = 1 << 2,             /* no engine: PCI devices of the host's */
 };
 
 /* Of who dies of a call that is forbidden: as a shell has SIGSYS. */

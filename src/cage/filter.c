@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
+#include <linux/vfio.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -40,6 +41,7 @@ struct call {
 #define KVM       CAGE_ENGINE_KVM
 #define TRANSLATE CAGE_ENGINE_TRANSLATE
 #define EITHER    (KVM | TRANSLATE)
+#define VFIO      CAGE_VFIO
 
 /* What holds of a call's arguments, which are counted from 0. */
 #define ANY                CALL_ANY, 0, 0, 0

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <linux/sched.h>
+#include <linux/vfio.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +34,7 @@
 #define KVM       CAGE_ENGINE_KVM
 #define TRANSLATE CAGE_ENGINE_TRANSLATE
 #define EITHER    (KVM | TRANSLATE)
+#define VFIO      CAGE_VFIO
 #define GROUP(title)
 #define CALL(threads, engines, name, rule, why) {SYS_##name, threads, engines, #name},
 static const struct row {
@@ -219,6 +221,9 @@ static void test_arguments_that_lead_out_are_refused(void **state)
         {SYS_ioctl, {0, KVM_ENABLE_CAP, at}},
         {SYS_ioctl, {0, _IOW('T', 202, int), at}}, /* TUNSETIFF */
         {SYS_ioctl, {0, _IO(0x94, 9), 0}},         /* FICLONE */
+        {SYS_ioctl, {0, VFIO_DEVICE_RESET, 0}},    /* of who has no devices of the host's */
+        {SYS_ioctl, {0, VFIO_IOMMU_MAP_DMA, at}},
+        {SYS_ioctl, {0, VFIO_GROUP_GET_DEVICE_FD, at}},
         /* the process itself */
         {SYS_prctl, {PR_SET_DUMPABLE, 1}},
         {SYS_prctl, {PR_SET_PTRACER, parent}},
@@ -260,6 +265,22 @@ static void test_threads_have_less_than_the_loop(void **state)
         struct call call = calls[i];
         assert_int_equal(captive_filtered(CAGE_LOOP, CAGE_ENGINE_KVM, page, make_call, &call), 0);
     }
+}
+
+/* Of who has devices of the host's: what he does with them, and no more of them. */
+static void test_devices_of_the_hosts(void **state)
+{
+    const long at = (long)memory;
+    const unsigned with = CAGE_ENGINE_TRANSLATE | CAGE_VFIO;
+    struct call irqs = {SYS_ioctl, {0, VFIO_DEVICE_SET_IRQS, at}},
+                reset = {SYS_ioctl, {0, VFIO_DEVICE_RESET, 0}},
+                more = {SYS_ioctl, {0, VFIO_GROUP_GET_DEVICE_FD, at}};
+    (void)state;
+    assert_int_equal(captive_filtered(CAGE_VCPU, with, page, make_call, &irqs), 0);
+    assert_int_equal(captive_filtered(CAGE_BLOCK, with, page, make_call, &irqs), KILLED);
+    assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &reset), 0);
+    assert_int_equal(captive_filtered(CAGE_VCPU, with, page, make_call, &reset), KILLED);
+    assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &more), KILLED);
 }
 
 /* -- what goes on ---------------------------------------------------------------------------------------- */
@@ -365,6 +386,7 @@ int main(void)
 #endif
         cmocka_unit_test(test_arguments_that_lead_out_are_refused),
         cmocka_unit_test(test_threads_have_less_than_the_loop),
+        cmocka_unit_test(test_devices_of_the_hosts),
         cmocka_unit_test(test_the_loop_makes_threads_of_each_kind),
         cmocka_unit_test(test_only_translations_are_executable),
         cmocka_unit_test(test_who_blocks_the_signal_is_ended),
