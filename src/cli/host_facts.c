@@ -342,8 +342,8 @@ static void check_kernel(struct gathering *g)
                  "there, but visor does not use it");
     check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", VERDICT_PARTLY,
                  "there, but visor does not use it");
-    check_device(g, "vfio", "VFIO", "/dev/vfio/vfio", VERDICT_PARTLY,
-                 "there, but \"visor run --vfio\" only checks whether a device could be given");
+    check_device(g, "vfio", "VFIO", "/dev/vfio/vfio", VERDICT_YES,
+                 "\"visor run --vfio\" gives machines devices that vfio-pci has");
 
     bool known = has_word(g->filesystems, "binfmt_misc");
     bool mounted = access("/proc/sys/fs/binfmt_misc/register", F_OK) == 0;

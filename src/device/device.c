@@ -124,6 +124,14 @@ static void save_fields(struct buffer *buffer, const struct device_field *fields
     }
 }
 
+const char *devices_unsaved(const struct devices *devices)
+{
+    for (const struct device *device = devices->first; device; device = device->next)
+        if (device->type->unsaved)
+            return device->name;
+    return NULL;
+}
+
 void devices_save(const struct devices *devices, struct buffer *buffer)
 {
     buffer_append(buffer, magic, sizeof magic);

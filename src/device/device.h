@@ -102,6 +102,7 @@ struct device_field {
 struct device_type {
     const char *name;
     uint32_t version; /* grows with the meaning of the fields */
+    bool unsaved;     /* its state is not visor's to have: no machine with such a device can be saved */
     const struct device_field *fields;
     unsigned field_count;
     /* As a reset of the machine does; NULL: it has none. Lines are driven to where they then belong. */
@@ -126,6 +127,8 @@ int devices_add(struct devices *devices, const struct device_type *type, const c
                 struct error *error);
 void devices_free(struct devices *devices);
 void devices_reset(struct devices *devices);
+/* The name of one that cannot be saved, or NULL. */
+const char *devices_unsaved(const struct devices *devices);
 /* Appends all devices' saved form; buffer->failed if memory ran out. */
 void devices_save(const struct devices *devices, struct buffer *buffer);
 /* Loads what a machine with the same devices saved. -EINVAL with the reason if it does not fit; the devices

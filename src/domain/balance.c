@@ -168,6 +168,10 @@ QMP_COMMAND(set_balance)
     (void)result;
     if (least < 0 || most < MAX(least, 1))
         return error_set(error, -EINVAL, "argument 'max' must be more than 0 bytes, and not less than 'min'");
+    if (balance->machine->ram->pinned && json_is_true(json_object_get(arguments, "automatic")))
+        return error_set(error, -EBUSY,
+                         "a device of the host's may reach all of the guest's memory: none "
+                         "can be given back");
     automatic_set(balance, json_is_true(json_object_get(arguments, "automatic")));
     const uint64_t target = sizes(balance).target;
     balance->bounds = (struct balance_bounds){(uint64_t)least, (uint64_t)most};

@@ -75,7 +75,7 @@ static int config_check(const struct domain_config *config, struct error *error)
 {
     int code = 0;
     if (config->machine.vfio.count)
-        code = error_set(error, -EBUSY, "there can be only one device %s", config->machine.vfio.items[0]);
+        code = error_set(error, -EBUSY, "there can be only one PCI device %s", config->machine.vfio.items[0]);
     for (unsigned i = 0; !code && i < config->machine.disks.count; i++)
         code = check_disk(config, config->machine.disks.items[i], error);
     for (unsigned i = 0; !code && i < config->machine.nets.count; i++)

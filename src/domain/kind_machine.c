@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "backend/vfio/vfio.h"
 #include "backend/vsock/dial.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
@@ -68,6 +67,10 @@ static int memory_check(const struct domain_config *config, struct error *error)
         return error_set(error, -EINVAL,
                          "huge pages of the host's reserve are neither given back nor merged: "
                          "--memory-min, --memory-max and --ksm do not go with --huge-pages");
+    if (config->machine.vfio.count && (least || most || config->machine.ksm))
+        return error_set(error, -EINVAL,
+                         "memory that a device of the host's may reach is neither given back nor merged: "
+                         "--memory-min, --memory-max and --ksm do not go with --vfio");
     if (least > config->machine.memory)
         error_set(error, -EINVAL, "machine.memory_min is more than machine.memory");
     else if (most && most < config->machine.memory)
@@ -211,23 +214,6 @@ static void vsock_prepare(struct machine_run *own, struct domain_run *run)
     own->pc.vsock_dialer = run->dial ? &own->dialer : NULL;
 }
 
-/* What could be given is not given yet: a machine without the device would not be what was asked for. */
-static int vfio_prepare(const struct domain_config *config, struct error *error)
-{
-    char address[VFIO_ADDRESS_SIZE];
-    int code = 0;
-    for (size_t i = 0; !code && i < config->machine.vfio.count; i++) {
-        code = vfio_address_parse(address, config->machine.vfio.items[i], error);
-        if (!code)
-            code = vfio_check(&vfio_host, address, error);
-    }
-    if (!code && config->machine.vfio.count)
-        code =
-            error_set(error, -ENOSYS,
-                      "PCI device %s could be given to the machine, but visor cannot do that yet", address);
-    return code;
-}
-
 /* In the domain's process: of a device file that its user may not open it can tell why. */
 static int engine_find(struct machine_run *own, struct domain_run *run, struct error *error)
 {
@@ -241,6 +227,8 @@ static int engine_find(struct machine_run *own, struct domain_run *run, struct e
     run->cage_engines = CAGE_ENGINE_TRANSLATE; /* what KVM cannot execute it does (engine/kvm/rescue.c) */
     if (!code && own->engine.engine == &engine_kvm)
         run->cage_engines |= CAGE_ENGINE_KVM;
+    if (config->machine.vfio.count)
+        run->cage_engines |= CAGE_VFIO;
     return code;
 }
 
@@ -305,15 +293,15 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
         .command_line = config->machine.append   ? config->machine.append
                         : config->machine.kernel ? APPEND_DEFAULT
                                                  : NULL,
+        .vfio = config->machine.vfio.items,
+        .vfio_count = config->machine.vfio.count,
         .debug_exit = (uint16_t)config->machine.debug_exit,
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };
     vsock_prepare(own, run);
     if (config->machine.ksm)
         host_merges_tell();
-    int code = vfio_prepare(config, error);
-    if (!code)
-        code = consoles_prepare(own, run, error);
+    int code = consoles_prepare(own, run, error);
     if (!code)
         code = disks_prepare(own, config, error);
     nets_prepare(own, run);

@@ -171,6 +171,8 @@ int machine_state_save(struct machine_state *state, struct domain_save *save, st
 {
     if (state->save)
         return error_set(error, -EBUSY, "the machine is being saved already");
+    if (machine_check_saved(state->machine, error))
+        return error->code;
     state->save = save;
     if (!state->is_saved)
         state->was_paused = state->machine->pauses & MACHINE_PAUSE_USER;

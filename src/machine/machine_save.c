@@ -195,11 +195,19 @@ static int save_clock(struct machine *machine, struct state_writer *writer, int6
     return code;
 }
 
+int machine_check_saved(const struct machine *machine, struct error *error)
+{
+    const char *name = devices_unsaved(&machine->devices);
+    return name ? error_set(error, -ENOTSUP, "device %s cannot be saved: it is the host's", name) : 0;
+}
+
 int machine_save(struct machine *machine, struct state_writer *writer,
                  const struct machine_save_options *options, struct error *error)
 {
     if (!stands_still(machine))
         return error_set(error, -EBUSY, "a machine that runs cannot be saved");
+    if (machine_check_saved(machine, error))
+        return error->code;
     int code = save_kind(machine, writer, error);
     if (!code)
         code = save_clock(machine, writer, options->now, error);

@@ -25,6 +25,8 @@ struct machine_save_options {
     int64_t now;   /* nanoseconds since 1970 */
 };
 
+/* Whether a machine like this can be saved at all. -ENOTSUP: it has a device that cannot. */
+int machine_check_saved(const struct machine *machine, struct error *error);
 /* Of a machine that is paused, or not on yet; under its lock. -EBUSY: it runs. */
 int machine_save(struct machine *machine, struct state_writer *writer,
                  const struct machine_save_options *options, struct error *error);

@@ -57,6 +57,21 @@ static void hpet_set(void *opaque, unsigned pin, bool level)
     irq_or_set(&pc->wires.ioapic[pin], PC_DRIVER_HPET, level);
 }
 
+/* What is told to slots by the inputs that they share. */
+static void ioapic_ended(void *opaque, unsigned pin)
+{
+    struct pc *pc = opaque;
+    if (pin >= PC_PCI_INPUT)
+        pci_intx_ended(&pc->pci, pin - PC_PCI_INPUT);
+}
+
+static void pic_ended(void *opaque, unsigned irq)
+{
+    struct pc *pc = opaque;
+    if (irq == PCI_ISA_IRQ || irq == PCI_ISA_IRQ + 1)
+        pci_isa_ended(&pc->pci, irq - PCI_ISA_IRQ);
+}
+
 static void intr_set(void *opaque, unsigned number, bool level)
 {
     struct pc *pc = opaque;
@@ -171,12 +186,14 @@ static int make_controllers(struct pc *pc, const struct pc_config *config, struc
         pc->wires.ioapic[i].output = (struct irq_line){ioapic_set, &pc->ioapic, i};
     int code = pc_add(pc, &wires_type, "wires", &pc->wires, error);
     pic8259_init(&pc->pic, (struct irq_line){intr_set, pc, 0});
+    pc->pic.ended = (struct irq_watcher){pic_ended, pc};
     if (!code)
         code = pic8259_attach(&pc->pic, &machine->io, error);
     if (!code)
         code = pc_add(pc, &pic8259_type, "pic", &pc->pic, error);
     ioapic_init(&pc->ioapic, (struct msi_port){lapic_bus_send, &pc->bus});
     pc->ioapic.watcher = (struct ioapic_watcher){lapic_bus_pin, &pc->bus};
+    pc->ioapic.ended = (struct irq_watcher){ioapic_ended, pc};
     if (!code && !memory_add_mmio(&machine->memory, "ioapic", PC_IOAPIC_BASE, IOAPIC_SIZE, 0, &ioapic_ops,
                                   &pc->ioapic, error))
         code = error->code;
@@ -257,8 +274,9 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
 }
 
 static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
-    make_memory,        pc_make_rom, make_lapics,    make_controllers, make_timers,    make_control,
-    pc_make_generation, pc_make_pci, pc_make_tables, pc_open_kernel,   pc_make_virtio, pc_make_serials,
+    make_memory,    pc_make_rom,        make_lapics,  make_controllers, make_timers,
+    make_control,   pc_make_generation, pc_make_pci,  pc_open_vfio,     pc_make_tables,
+    pc_open_kernel, pc_make_virtio,     pc_make_vfio, pc_make_serials,
 };
 
 static void pc_destroy(struct machine *machine)
@@ -266,6 +284,7 @@ static void pc_destroy(struct machine *machine)
     struct pc *pc = machine->board;
     pc_close_serials(pc);
     pc_close_kernel(pc); /* which reads from a disk */
+    pc_free_vfio(pc);
     pc_free_virtio(pc);
     fw_cfg_destroy(&pc->fw_cfg);
     free(pc->lapic_pointers);

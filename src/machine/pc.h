@@ -8,6 +8,7 @@
 #include "backend/block/options.h"
 #include "backend/char/host.h"
 #include "backend/net/options.h"
+#include "backend/vfio/vfio_device.h"
 #include "backend/vsock/vsock.h"
 #include "boot/boot.h"
 #include "boot/disk_kernel.h"
@@ -23,6 +24,8 @@
 #include "device/misc/system_control.h"
 #include "device/misc/test_device.h"
 #include "device/pci/pci.h"
+#include "device/pci/vfio_memory.h"
+#include "device/pci/vfio_pci.h"
 #include "device/timer/hpet.h"
 #include "device/timer/pit8254.h"
 #include "device/timer/rtc.h"
@@ -63,6 +66,8 @@ struct pc_config {
     const char *vsock;                       /* path of the socket; NULL: there is none */
     bool vsock_optional;                     /* likewise */
     const struct vsock_dialer *vsock_dialer; /* NULL: this process connects by itself */
+    char *const *vfio;                       /* addresses of the host's PCI devices that it is given */
+    unsigned vfio_count;
     uint16_t debug_exit;                     /* port; 0: there is none, and no test_device either */
     struct char_backend debug_console;       /* of port E9h; no write(): there is none */
 };
@@ -89,6 +94,11 @@ struct pc_disk {
 struct pc_net {
     struct net_backend *backend;
     struct virtio_net *device;
+};
+
+struct pc_vfio {
+    struct vfio_device *host;
+    struct vfio_pci *device;
 };
 
 struct pc {
@@ -128,6 +138,10 @@ struct pc {
     struct char_host *console_host;
     struct virtio_vsock *vsock;
     struct vsock_backend *vsock_backend;
+    struct vfio_space *vfio_space; /* what those reach; NULL: there are none */
+    struct vfio_memory *vfio_memory;
+    struct pc_vfio *vfio;
+    unsigned vfio_count;
     struct memory_backing *rom;
     struct acpi_config tables;
     struct boot_file *kernel, *initrd;

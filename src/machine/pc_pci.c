@@ -13,9 +13,6 @@
 #define IO_BASE     0xc000
 #define IO_SIZE     0x3000
 
-/* Inputs of the I/O APIC behind those of ISA. */
-#define FIRST_INPUT 16
-
 static void intx_set(void *opaque, unsigned number, bool level)
 {
     struct pc *pc = opaque;
@@ -51,7 +48,7 @@ int pc_make_pci(struct pc *pc, const struct pc_config *config, struct error *err
         .io = &machine->io,
         .mmconfig = MMCONFIG,
         .windows = windows_of(pc),
-        .intx = {intx_set, pc, FIRST_INPUT},
+        .intx = {intx_set, pc, PC_PCI_INPUT},
         .isa = {intx_set_isa, pc, 0},
         .messages = {lapic_bus_send, &pc->bus},
         .reset_control = &reset_control_ops,
@@ -68,7 +65,7 @@ void pc_tell_pci(const struct pc *pc, struct acpi_config *tables)
     tables->mmio32 = (struct acpi_window){windows->mmio32, windows->mmio32_size};
     tables->mmio64 = (struct acpi_window){windows->mmio64, windows->mmio64_size};
     tables->pci_slots = PCI_SLOTS;
-    tables->pci_gsi = FIRST_INPUT;
+    tables->pci_gsi = PC_PCI_INPUT;
     tables->pci_isa_irq = PCI_ISA_IRQ;
     tables->pci_line = pci_intx_line;
 }

@@ -7,6 +7,9 @@
 
 #define FEATURE_LONG_MODE X86_FEATURE(X86_FEATURES_EXT_EDX, 29)
 
+/* The first of the I/O APIC's inputs that are PCI's, behind those of ISA. */
+#define PC_PCI_INPUT 16
+
 /* -- pc.c ------------------------------------------------------------------------------------------------ */
 
 /* An interrupt's drivers have numbers, 0 to 7. */
@@ -41,6 +44,13 @@ void pc_loaded(struct machine *machine, int64_t seconds, bool copy);
 struct virtio_balloon *pc_balloon(struct machine *machine);
 /* What of its memory the guest has not given away. */
 uint64_t pc_guest_memory(const struct pc *pc);
+
+/* -- pc_vfio.c ------------------------------------------------------------------------------------------- */
+
+/* Opens them, with all their refusals; nothing of them is the machine's yet. */
+int pc_open_vfio(struct pc *pc, const struct pc_config *config, struct error *error);
+int pc_make_vfio(struct pc *pc, const struct pc_config *config, struct error *error);
+void pc_free_vfio(struct pc *pc);
 
 /* -- pc_state.c -------------------------------------------------------------------------------------------
  */

@@ -203,6 +203,12 @@ QMP_COMMAND(balloon)
     int code = check_balloon(call, error);
     if (code)
         return code;
+    if (pc->machine->ram->pinned) {
+        qmp_call_set_class(call, QMP_DEVICE_NOT_ACTIVE);
+        return error_set(error, -EBUSY,
+                         "a device of the host's may reach all of the guest's memory: none "
+                         "can be given back");
+    }
     if (value <= 0)
         return error_set(error, -EINVAL, "argument 'value' must be more than 0 bytes");
     virtio_balloon_set_target(pc->balloon, all - MIN((uint64_t)value, all));

@@ -35,3 +35,10 @@ def test_no_iommu():
     result = run(ordinary[0])
     assert result.returncode == 126
     assert f"PCI device {ordinary[0]} cannot be given to a machine: this host has no IOMMU" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--memory-min", "64M"), ("--memory-max", "1G"), ("--ksm",)])
+def test_memory_that_devices_reach_is_not_given_back(option):
+    result = run_visor("run", "--rm", "--kernel", "/dev/null", "--memory", "128M", "--vfio", "03:00.0", *option)
+    assert result.returncode != 0
+    assert "do not go with --vfio" in result.stderr
