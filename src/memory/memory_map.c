@@ -123,7 +123,7 @@ struct memory_backing *memory_backing_wrap(const char *name, void *host, uint64_
         return NULL;
     struct memory_backing *backing = calloc(1, sizeof *backing);
     if (backing)
-        *backing = (struct memory_backing){.size = size, .host = host, .foreign = true};
+        *backing = (struct memory_backing){.size = size, .host = host, .foreign = true, .pagemap = -1};
     const int code = backing ? flags_map(backing) : -ENOMEM;
     if (!code)
         return backing;

@@ -4,6 +4,7 @@
  * pages that were written, and what devices of the host's write and have. The guests are a few instructions
  * without paging, which end by an OUT.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -433,6 +434,7 @@ static void test_mapped(const struct engine *engine)
     assert_int_equal(memory_region_remove(region, &error), 0);
     tear_down();
     memory_backing_free(backing);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0); /* nothing else was closed with it */
 }
 
 static void test_mapped_translate(void **state)
