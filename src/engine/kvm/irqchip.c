@@ -100,12 +100,10 @@ int kvm_irqchip_init(struct engine_vm *vm, struct error *error)
         error_hint(error, "leave it out: then they are visor's");
         return -ENOTSUP;
     }
-    int code = split(vm);
+    const int code = split(vm);
     if (code)
         return error_set(error, code, "KVM cannot have the local APICs: %s", strerror(-code));
-    code = kvm_routes_init(vm, error);
-    if (code)
-        return code;
+    kvm_routes_init(&vm->routes);
     vm->split = true;
     return 0;
 }
@@ -125,7 +123,8 @@ void kvm_irqchip_free(struct engine_vm *vm)
         vm->bus->borrower = (struct lapic_borrower){0};
         kvm_reminder_free(vm);
     }
-    kvm_routes_free(vm);
+    if (vm->split)
+        kvm_routes_free(&vm->routes);
 }
 
 /* -- registers ------------------------------------------------------------------------------------------- */
