@@ -68,8 +68,8 @@ struct pc_config {
     const struct vsock_dialer *vsock_dialer; /* NULL: this process connects by itself */
     char *const *vfio;                       /* addresses of the host's PCI devices that it is given */
     unsigned vfio_count;
-    uint16_t debug_exit;                     /* port; 0: there is none, and no test_device either */
-    struct char_backend debug_console;       /* of port E9h; no write(): there is none */
+    uint16_t debug_exit;               /* port; 0: there is none, and no test_device either */
+    struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
 
 /* The inputs of the interrupt controllers. What is told to ISA interrupt n goes to input n of the 8259s and
