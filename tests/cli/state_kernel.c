@@ -8,7 +8,7 @@
  */
 #include <stdint.h>
 
-#define WORDS  (1u << 20)
+#define WORDS (1u << 20)
 #ifndef STEPS
 #define STEPS (16u * ROUND)
 #endif

@@ -27,7 +27,8 @@ static void test_requests_of_a_guest_are_taken(void **state)
 {
     struct keeper_request news = {.ask = KEEPER_NEWS, .news = {.paused = 1}};
     struct keeper_request dial = {.ask = KEEPER_DIAL, .port = 1024};
-    struct keeper_request end = {.ask = KEEPER_ENDED, .end = {.status = 3, .reason = "reset", .failed = true}};
+    struct keeper_request end = {.ask = KEEPER_ENDED,
+                                 .end = {.status = 3, .reason = "reset", .failed = true}};
     (void)state;
     assert_true(accepts(&news) && accepts(&dial) && accepts(&end));
     assert_string_equal(end.end.reason, "reset");
