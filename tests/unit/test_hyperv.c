@@ -154,8 +154,8 @@ static void test_hypercalls(void **unused)
     assert_true(put(HYPERCALL, ADDRESS | 1)); /* of whom? */
     assert_int_equal(get(HYPERCALL), ADDRESS);
     assert_int_equal(field(0, 8), 0);
-    assert_true(put(GUEST_OS, 0x8100 << 16));
-    assert_int_equal(get(GUEST_OS), 0x8100 << 16);
+    assert_true(put(GUEST_OS, UINT64_C(0x8100) << 16));
+    assert_int_equal(get(GUEST_OS), UINT64_C(0x8100) << 16);
     assert_true(put(HYPERCALL, ADDRESS | 1));
     assert_int_equal(get(HYPERCALL), ADDRESS | 1);
     assert_int_equal(field(16, 1), 0xc3);
