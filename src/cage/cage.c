@@ -38,7 +38,9 @@ int cage_new(struct cage **out, const struct cage_options *options, struct error
     if (!cage)
         return error_set(error, -ENOMEM, "out of memory");
     cage->options = *options;
-    cage->keeper_fd = -1;
+    cage->keeper_fd = cage->spaces = -1;
+    for (unsigned i = 0; i < CAGE_SPACES; i++)
+        cage->prepared[i] = -1;
     cage->page = mmap(NULL, sizeof *cage->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (cage->page == MAP_FAILED) {
         free(cage);
@@ -52,6 +54,7 @@ void cage_free(struct cage *cage)
 {
     if (!cage)
         return;
+    cage_prepared(cage);
     munmap(cage->page, sizeof *cage->page);
     free(cage);
 }
@@ -150,10 +153,15 @@ pid_t cage_fork(struct cage *cage, struct error *error)
     cage->keeper_fd = (int)syscall(SYS_pidfd_open, cage->keeper, 0);
     if (cage->keeper_fd < 0)
         return error_set(error, -errno, "cannot make a process: %s", strerror(errno));
+    int spaces = -1;
+    if (!CAGE_SANITIZED && !(flags & CLONE_NEWUSER))
+        spaces_open(cage, &spaces);
     pid_t pid = CAGE_SANITIZED ? fork() : clone_process(flags);
     if (pid < 0 && flags) {
         int code = cage_missing(cage, pid, "namespaces", error);
         if (code) {
+            if (spaces >= 0)
+                close(spaces);
             close(cage->keeper_fd);
             return code;
         }
@@ -161,17 +169,26 @@ pid_t cage_fork(struct cage *cage, struct error *error)
         pid = clone_process(flags);
     }
     if (!pid) {
+        if (spaces >= 0)
+            close(cage->spaces);
+        cage->spaces = spaces;
         child_begin(cage, flags, user, group);
         return 0;
     }
+    if (spaces >= 0)
+        close(spaces);
     close(cage->keeper_fd);
     cage->keeper_fd = -1;
     return pid > 0 ? pid : error_set(error, pid, "cannot make a process: %s", strerror(-pid));
 }
 
-int cage_descriptor(const struct cage *cage)
+unsigned cage_descriptors(const struct cage *cage, int fds[CAGE_DESCRIPTORS])
 {
-    return cage->keeper_fd;
+    unsigned count = 0;
+    fds[count++] = cage->keeper_fd;
+    if (cage->spaces >= 0)
+        fds[count++] = cage->spaces;
+    return count;
 }
 
 /* -- entering -------------------------------------------------------------------------------------------- */

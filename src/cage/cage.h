@@ -46,6 +46,7 @@ enum cage_engine {
 
 struct cage_options {
     bool required; /* what the host refuses is an error */
+    bool prepares; /* the keeper calls cage_prepare() and cage_prepared() */
     bool terminal; /* it uses the keeper's terminal in the foreground: without a PID namespace, in whose first
                       process SIGTSTP does nothing */
 };
@@ -76,8 +77,16 @@ void cage_free(struct cage *cage);
  */
 pid_t cage_fork(struct cage *cage, struct error *error);
 
-/* In the child: a descriptor that it keeps until it enters. */
-int cage_descriptor(const struct cage *cage);
+/*
+ * In the keeper, while the child is at its work: the first begins what takes the kernel long of its walls, by
+ * a thread, and the second waits for that and has the child know of it. What there is not the child makes.
+ */
+void cage_prepare(struct cage *cage);
+void cage_prepared(struct cage *cage);
+
+#define CAGE_DESCRIPTORS 2
+/* In the child: what it keeps open until it enters; how many these are. */
+unsigned cage_descriptors(const struct cage *cage, int fds[CAGE_DESCRIPTORS]);
 
 /*
  * In the child, while it has one thread: from now on no path leads anywhere. `engines`: a set of enum

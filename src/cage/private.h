@@ -3,6 +3,7 @@
 #ifndef VISOR_CAGE_PRIVATE_H
 #define VISOR_CAGE_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -31,14 +32,28 @@ enum cage_part {
     PART_FILTER = 1 << 9,
 };
 
+enum { CAGE_SPACE_NETWORK, CAGE_SPACE_MOUNT, CAGE_SPACES };
+
 struct cage {
     struct cage_options options;
     struct cage_page *page;
     pid_t keeper;
     int keeper_fd;  /* a pidfd of it; -1: none */
-    unsigned parts; /* what the child has so far */
+    int spaces;     /* a socket between the two: see spaces.c; -1: none */
+    bool preparing; /* the keeper's thread is there */
+    pthread_t thread;
+    int prepared[CAGE_SPACES]; /* by it; -1: none */
+    unsigned parts;            /* what the child has so far */
+    bool has_root;             /* an empty one, with its namespace */
 };
 
+/* Sockets for it, before the child is made; then each keeps its end. */
+void spaces_open(struct cage *cage, int *child);
+/* In the child: enters what the keeper has prepared, and notes it in cage->parts. */
+void spaces_enter(struct cage *cage);
+
+/* An empty root for the calling thread's mount namespace, which is its own; -errno. */
+int walls_empty_root(void);
 /* Each gives up one thing for good, and notes it in cage->parts. What the host refuses is an error only if
  * the whole cage is required. */
 int walls_namespaces(struct cage *cage, struct error *error);

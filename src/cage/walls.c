@@ -60,11 +60,13 @@ static const struct {
 int walls_namespaces(struct cage *cage, struct error *error)
 {
     int all = 0, code = 0;
+    spaces_enter(cage);
+    cage->has_root = cage->parts & PART_MOUNT;
     for (unsigned i = 0; i < ARRAY_SIZE(spaces); i++)
-        all |= spaces[i].flag;
+        all |= cage->parts & spaces[i].part ? 0 : spaces[i].flag;
     const bool together = unshare(all) == 0;
     for (unsigned i = 0; !code && i < ARRAY_SIZE(spaces); i++) {
-        if (together || unshare(spaces[i].flag) == 0)
+        if (together || cage->parts & spaces[i].part || unshare(spaces[i].flag) == 0)
             cage->parts |= spaces[i].part;
         else
             code = cage_missing(cage, -errno, spaces[i].what, error);
@@ -78,7 +80,7 @@ int walls_namespaces(struct cage *cage, struct error *error)
  * mounted on does not matter: it is one that is there. With the same path twice pivot_root() puts the old
  * root on top of the new one, where umount2() finds it (pivot_root(2)).
  */
-static int empty_root(void)
+int walls_empty_root(void)
 {
     static const char options[] = "size=4k,nr_inodes=1,mode=0";
     const char *place = "/proc";
@@ -95,9 +97,9 @@ static int empty_root(void)
 
 int walls_root(struct cage *cage, struct error *error)
 {
-    if (!(cage->parts & PART_MOUNT))
-        return 0; /* it would be everybody's */
-    const int code = empty_root();
+    if (!(cage->parts & PART_MOUNT) || cage->has_root)
+        return 0; /* it would be everybody's, or is there */
+    const int code = walls_empty_root();
     if (!code)
         return 0;
     cage->parts &= ~(unsigned)PART_MOUNT;

@@ -28,10 +28,10 @@ static int ask(const struct caged *caged, const struct keeper_request *request, 
     unsigned came = fd ? 1 : 0;
     if (fd)
         *fd = -1;
-    int code = keeper_send(caged->requests, request, keeper_request_size(request->ask), fds, count);
+    int code = descriptors_send(caged->requests, request, keeper_request_size(request->ask), fds, count);
     if (code)
         return code;
-    const ssize_t size = keeper_receive(caged->requests, &reply, sizeof reply, fd, fd ? &came : NULL);
+    const ssize_t size = descriptors_receive(caged->requests, &reply, sizeof reply, fd, fd ? &came : NULL);
     return size == sizeof reply ? reply.code : -ESRCH;
 }
 
@@ -76,7 +76,8 @@ static int tell_prepared(struct caged *caged, const struct error *error)
         request.prepared.outputs[i].is_input = output->fd == run->input;
         fds[count++] = output->fd;
     }
-    const int code = keeper_send(caged->requests, &request, keeper_request_size(request.ask), fds, count);
+    const int code =
+        descriptors_send(caged->requests, &request, keeper_request_size(request.ask), fds, count);
     for (unsigned i = 0; i < count; i++)
         close(fds[i]);
     return code;
@@ -85,14 +86,15 @@ static int tell_prepared(struct caged *caged, const struct error *error)
 static int tell_caged(const struct caged *caged, const struct error *error)
 {
     const struct keeper_request request = {.ask = KEEPER_CAGED, .caged = *error};
-    return keeper_send(caged->requests, &request, keeper_request_size(request.ask), NULL, 0);
+    return descriptors_send(caged->requests, &request, keeper_request_size(request.ask), NULL, 0);
 }
 
 /* Until the keeper has written down that the domain runs. */
 static bool may_run(const struct caged *caged)
 {
     struct keeper_reply reply;
-    return keeper_receive(caged->requests, &reply, sizeof reply, NULL, NULL) == sizeof reply && !reply.code;
+    return descriptors_receive(caged->requests, &reply, sizeof reply, NULL, NULL) == sizeof reply &&
+           !reply.code;
 }
 
 /* -- being ordered --------------------------------------------------------------------------------------- */
@@ -104,7 +106,7 @@ static void ordered(void *opaque, unsigned events)
     struct error error = ERROR_INIT;
     char order;
     (void)events;
-    if (keeper_receive(caged->orders, &order, sizeof order, NULL, NULL) != sizeof order)
+    if (descriptors_receive(caged->orders, &order, sizeof order, NULL, NULL) != sizeof order)
         return;
     run->asked = true;
     if (order == KEEPER_KILL)
@@ -119,13 +121,17 @@ static void ordered(void *opaque, unsigned events)
 static int take_over(struct caged *caged, struct error *error)
 {
     struct domain_run *run = caged->run;
-    int keep[] = {caged->requests, caged->orders, cage_descriptor(caged->cage),
-                  run->resume ? run->resume->fd : caged->requests};
+    int keep[CAGE_DESCRIPTORS + 3];
+    unsigned count = cage_descriptors(caged->cage, keep);
+    keep[count++] = caged->requests;
+    keep[count++] = caged->orders;
+    if (run->resume)
+        keep[count++] = run->resume->fd;
     int code = caged->kind->enter ? caged->kind->enter(run, error) : 0;
     if (caged->errors >= 0 &&
         (dup2(caged->errors, STDOUT_FILENO) < 0 || dup2(caged->errors, STDERR_FILENO) < 0))
         code = error_set(error, -errno, "cannot take over standard error: %s", strerror(errno));
-    descriptors_close_others(keep, ARRAY_SIZE(keep));
+    descriptors_close_others(keep, count);
     if (run->domain)
         domain_forget_descriptors(run->domain);
     return code;
@@ -192,7 +198,7 @@ _Noreturn void caged_main(struct caged *caged)
     caged->kind->run(run, &last.end);
     domain_control_free(control, &last.end);
     caged->kind->discard(run);
-    keeper_send(caged->requests, &last, keeper_request_size(last.ask), NULL, 0);
+    descriptors_send(caged->requests, &last, keeper_request_size(last.ask), NULL, 0);
     fflush(NULL);
     _exit(0);
 }

@@ -83,7 +83,7 @@ static void said_take_all(const struct keeper *keeper)
 static void reply(const struct keeper *keeper, int code, int fd)
 {
     const struct keeper_reply answer = {.code = code};
-    keeper_send(keeper->requests, &answer, sizeof answer, &fd, fd >= 0 ? 1 : 0);
+    descriptors_send(keeper->requests, &answer, sizeof answer, &fd, fd >= 0 ? 1 : 0);
 }
 
 static void take_news(struct keeper *keeper, const struct keeper_news *news)
@@ -111,7 +111,7 @@ enum taken { TAKEN, NONE_NOW, NO_MORE };
 static enum taken request_take(struct keeper *keeper)
 {
     struct keeper_request request;
-    const ssize_t size = keeper_receive(keeper->requests, &request, sizeof request, NULL, NULL);
+    const ssize_t size = descriptors_receive(keeper->requests, &request, sizeof request, NULL, NULL);
     if (size == -EAGAIN)
         return NONE_NOW;
     if (size == 0)
@@ -245,7 +245,7 @@ static int await(struct keeper *keeper, enum keeper_ask what, struct keeper_requ
 {
     struct domain_run *run = keeper->run;
     struct domain_end end;
-    const ssize_t size = keeper_receive(keeper->requests, request, sizeof *request, fds, count);
+    const ssize_t size = descriptors_receive(keeper->requests, request, sizeof *request, fds, count);
     if (size == (ssize_t)keeper_request_size(what) && request->ask == what)
         return 0;
     child_wait(keeper->pid, run, &end);
@@ -306,14 +306,18 @@ static int keeper_prepare(struct domain_run *run, struct error *error)
     run->loop = NULL;
     run->asked = run->paused = false;
     const struct cage_options options = {
+        .prepares = true,
         .required = strcmp(run->config->machine.cage, "required") == 0,
         .terminal = !run->background && isatty(STDIN_FILENO),
     };
     int code = cage_new(&keeper->cage, &options, error);
     if (!code)
         code = child_start(keeper, error);
-    if (!code) /* while the child is at its work */
+    if (!code) { /* while the child is at its work */
+        cage_prepare(keeper->cage);
         code = loop_new(&run->loop, run->lock, NULL, error);
+        cage_prepared(keeper->cage);
+    }
     if (!code)
         code = await_prepared(keeper, error);
     if (code)
@@ -374,7 +378,7 @@ static void keeper_run(struct domain_run *run, struct domain_end *end)
 
 static void order(const struct keeper *keeper, char what)
 {
-    keeper_send(keeper->orders, &what, sizeof what, NULL, 0);
+    descriptors_send(keeper->orders, &what, sizeof what, NULL, 0);
 }
 
 static int keeper_stop(struct domain_run *run, struct error *error)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/descriptors.h"
 #include "cage/cage.h"
 #include "domain/kind.h"
 
@@ -61,11 +62,5 @@ size_t keeper_request_size(uint32_t ask);
 /* Takes what a stranger has sent: false: it is no request that may come while the guest runs. Texts in it end
  * and have no control characters. */
 bool keeper_request_check(struct keeper_request *request, size_t size);
-
-/* One message, with up to `count` descriptors; -errno. */
-int keeper_send(int socket, const void *data, size_t size, const int *fds, unsigned count);
-/* Its size, 0: the other has ended; -errno. `fds`, of room for `*count`, are those that came, to be closed by
- * the caller. */
-ssize_t keeper_receive(int socket, void *data, size_t size, int *fds, unsigned *count);
 
 #endif

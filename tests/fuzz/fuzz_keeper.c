@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
         abort();
     if (send(pair[1], data, size, 0) == (ssize_t)size) {
-        const ssize_t got = keeper_receive(pair[0], &request, sizeof request, NULL, NULL);
+        const ssize_t got = descriptors_receive(pair[0], &request, sizeof request, NULL, NULL);
         if (got > 0 && keeper_request_check(&request, (size_t)got)) {
             if ((size_t)got != keeper_request_size(request.ask) || request.ask <= KEEPER_CAGED)
                 abort();

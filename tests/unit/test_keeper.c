@@ -90,15 +90,15 @@ static void test_descriptors_come_along_or_are_closed(void **state)
     (void)state;
     make_pair(pair);
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    assert_int_equal(keeper_send(pair[1], &byte, 1, &ends[1], 1), 0);
-    assert_int_equal(keeper_send(pair[1], &byte, 1, &ends[1], 1), 0);
+    assert_int_equal(descriptors_send(pair[1], &byte, 1, &ends[1], 1), 0);
+    assert_int_equal(descriptors_send(pair[1], &byte, 1, &ends[1], 1), 0);
     close(ends[1]);
-    assert_int_equal(keeper_receive(pair[0], &byte, 1, came, &count), 1);
+    assert_int_equal(descriptors_receive(pair[0], &byte, 1, came, &count), 1);
     assert_int_equal(count, 1);
     assert_int_equal(write(came[0], "y", 1), 1);
     close(came[0]);
     /* Nobody wants this one: it is closed, and the pipe has no other end any more. */
-    assert_int_equal(keeper_receive(pair[0], &byte, 1, NULL, NULL), 1);
+    assert_int_equal(descriptors_receive(pair[0], &byte, 1, NULL, NULL), 1);
     assert_int_equal(read(ends[0], &byte, 1), 1);
     assert_int_equal(read(ends[0], &byte, 1), 0);
     close(ends[0]);
@@ -112,11 +112,11 @@ static void test_messages_that_are_too_long_are_an_error(void **state)
     char text[64] = "";
     (void)state;
     make_pair(pair);
-    assert_int_equal(keeper_receive(pair[0], text, sizeof text, NULL, NULL), -EAGAIN);
-    assert_int_equal(keeper_send(pair[1], text, sizeof text, NULL, 0), 0);
-    assert_int_equal(keeper_receive(pair[0], text, 8, NULL, NULL), -EMSGSIZE);
+    assert_int_equal(descriptors_receive(pair[0], text, sizeof text, NULL, NULL), -EAGAIN);
+    assert_int_equal(descriptors_send(pair[1], text, sizeof text, NULL, 0), 0);
+    assert_int_equal(descriptors_receive(pair[0], text, 8, NULL, NULL), -EMSGSIZE);
     close(pair[1]);
-    assert_int_equal(keeper_receive(pair[0], text, sizeof text, NULL, NULL), 0);
+    assert_int_equal(descriptors_receive(pair[0], text, sizeof text, NULL, NULL), 0);
     close(pair[0]);
 }
 
