@@ -558,6 +558,7 @@ static void test_mistrust(void **state)
 
 int main(void)
 {
+    signal(SIGHUP, SIG_DFL); /* who started this in the background may have had it ignored */
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         TEST(test_status),   TEST(test_refused),  TEST(test_input),     TEST(test_surroundings),
