@@ -54,27 +54,37 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+enum taken { TAKEN, NONE_NOW, NO_MORE };
+
 /* -- what the child says --------------------------------------------------------------------------------- */
 
-/* To the log, where this process's own standard error is. False: there is no more now. */
-static bool said_take(const struct keeper *keeper)
+/* To the log, where this process's own standard error is. What does not go there, on a full disk, is lost,
+ * as that itself would be: who waited for room would hold up the guest. */
+static enum taken said_take(const struct keeper *keeper)
 {
     char text[SAID_PIECE];
-    const ssize_t size = keeper->said >= 0 ? read(keeper->said, text, sizeof text) : 0;
-    return size > 0 && write(STDERR_FILENO, text, (size_t)size) == size;
+    const ssize_t size = read(keeper->said, text, sizeof text);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? NONE_NOW : NO_MORE;
+    for (ssize_t at = 0, some; at < size; at += some) {
+        some = write(STDERR_FILENO, text + at, (size_t)(size - at));
+        if (some <= 0)
+            break;
+    }
+    return size ? TAKEN : NO_MORE;
 }
 
 static void said_ready(void *opaque, unsigned events)
 {
     struct keeper *keeper = opaque;
     (void)events;
-    if (!said_take(keeper) && errno != EAGAIN)
+    if (said_take(keeper) == NO_MORE)
         loop_watch_change(keeper->says, 0);
 }
 
 static void said_take_all(const struct keeper *keeper)
 {
-    while (said_take(keeper)) {
+    while (keeper->said >= 0 && said_take(keeper) == TAKEN) {
     }
 }
 
@@ -104,8 +114,6 @@ static void take_dial(const struct keeper *keeper, uint32_t port)
     if (fd >= 0)
         close(fd);
 }
-
-enum taken { TAKEN, NONE_NOW, NO_MORE };
 
 /* One request of the guest's process, which may be anybody's by now. */
 static enum taken request_take(struct keeper *keeper)
