@@ -21,14 +21,13 @@ static struct caged *caged_of(const struct domain_run *run)
 
 /* The reply's code; `*fd`, may be NULL, is the descriptor that came with it, or -1. A keeper that is gone has
  * this process killed in a moment. */
-static int ask(const struct caged *caged, const struct keeper_request *request, const int *fds,
-               unsigned count, int *fd)
+static int ask(const struct caged *caged, const struct keeper_request *request, int *fd)
 {
     struct keeper_reply reply;
     unsigned came = fd ? 1 : 0;
     if (fd)
         *fd = -1;
-    int code = descriptors_send(caged->requests, request, keeper_request_size(request->ask), fds, count);
+    int code = descriptors_send(caged->requests, request, keeper_request_size(request->ask), NULL, 0);
     if (code)
         return code;
     const ssize_t size = descriptors_receive(caged->requests, &reply, sizeof reply, fd, fd ? &came : NULL);
@@ -39,14 +38,14 @@ static void tell_news(struct domain_run *run, bool paused)
 {
     const struct keeper_request request = {.ask = KEEPER_NEWS,
                                            .news = {.paused = paused, .asked = run->asked}};
-    ask(caged_of(run), &request, NULL, 0, NULL);
+    ask(caged_of(run), &request, NULL);
 }
 
 static int dial(struct domain_run *run, uint32_t port)
 {
     const struct keeper_request request = {.ask = KEEPER_DIAL, .port = port};
     int fd;
-    const int code = ask(caged_of(run), &request, NULL, 0, &fd);
+    const int code = ask(caged_of(run), &request, &fd);
     if (!code && fd >= 0)
         return fd;
     if (fd >= 0)
@@ -57,7 +56,7 @@ static int dial(struct domain_run *run, uint32_t port)
 static pid_t thread_outside(struct domain_run *run, pid_t thread)
 {
     const struct keeper_request request = {.ask = KEEPER_THREAD, .thread = thread};
-    const int code = ask(caged_of(run), &request, NULL, 0, NULL);
+    const int code = ask(caged_of(run), &request, NULL);
     return code > 0 ? code : 0;
 }
 
