@@ -8,8 +8,9 @@
  * sockets
  *
  * To the life cycle (process.h) the keeper is a kind like others, in place of that which is in the child.
- * What the child cannot do any more it asks the keeper for: to have written down that it stands still, and to
- * connect it to what listens for its guest. It asks for nothing else, and gets no more (keeper_message.h).
+ * What the child cannot do any more it asks the keeper for: to have written down that it stands still, to
+ * connect it to what listens for its guest, and by which numbers the host knows its threads. It asks for
+ * nothing else, and gets no more (keeper_message.h).
  */
 #ifndef VISOR_DOMAIN_KEEPER_H
 #define VISOR_DOMAIN_KEEPER_H

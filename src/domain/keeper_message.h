@@ -3,8 +3,8 @@
  * keeper_message: what a domain's process, the keeper, and its caged child say to each other.
  *
  * Two socket pairs of whole messages. By the first the child asks, and waits for the answer: one request,
- * one reply. By the second the keeper orders, a byte each, whenever it likes. Until PREPARED the child runs
- * no guest code; from then on its requests are a stranger's.
+ * one reply. By the second the keeper orders, a byte each, whenever it likes. The child runs no guest
+ * code until CAGED is answered; from then on its requests are a stranger's.
  */
 #ifndef VISOR_DOMAIN_KEEPER_MESSAGE_H
 #define VISOR_DOMAIN_KEEPER_MESSAGE_H
