@@ -93,6 +93,8 @@ static int machine_check(const struct domain_config *config, struct error *error
     }
     if (config->machine.initrd && !config->machine.kernel)
         return error_set(error, -EINVAL, "--initrd goes with a kernel that --kernel names");
+    if (config->machine.no_cage && strcmp(config->machine.cage, "required") == 0)
+        return error_set(error, -EINVAL, "--no-cage and --cage required contradict each other");
     int code = memory_check(config, error);
     if (code)
         return code;

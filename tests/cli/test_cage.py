@@ -176,6 +176,11 @@ def test_without_a_cage_it_is_one_process(store, options):  # noqa: F811
     assert threads(state["pid"], "vcpu0")
 
 
+def test_a_cage_is_not_required_and_refused(store):  # noqa: F811
+    result = store.run("create", "--no-cage", "--cage", "required", *store.options)
+    assert result.returncode != 0 and "contradict each other" in result.stderr
+
+
 @needs_root
 def test_a_required_cage_is_whole_or_not_at_all(store, tmp_path):  # noqa: F811
     assert all(caged(store, "web", "--cage", "required")["cage"].values())
