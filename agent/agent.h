@@ -41,8 +41,7 @@ void connection_fail(struct connection *connection, int error, const char *forma
 /* All of a connection, from HELLO to its end. */
 void serve(int fd, bool is_test);
 
-/* -- exec.c, files.c, facts.c, identity.c ------------------------------------------------------------------
- */
+/* -- exec.c, files.c, facts.c, identity.c --------------------------------------------------------------- */
 
 void serve_exec(struct connection *connection, struct reader *request);
 void serve_put(struct connection *connection, struct reader *request);

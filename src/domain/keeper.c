@@ -17,7 +17,6 @@
 #include "domain/caged.h"
 #include "domain/child.h"
 #include "domain/process_facts.h"
-#include "domain/store.h"
 
 #define SAID_PIECE 4096
 

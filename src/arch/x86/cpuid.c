@@ -168,8 +168,7 @@ static void extended(const struct x86_model *m, uint32_t leaf, uint32_t out[4])
     }
 }
 
-/* -- interfaces of hypervisors, each of its leaves by number ----------------------------------------------
- */
+/* -- interfaces of hypervisors, each of its leaves by number -------------------------------------------- */
 
 static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t, uint32_t number,
                         uint32_t out[4])
