@@ -64,7 +64,9 @@ ssize_t descriptors_receive(int socket, void *data, size_t size, int *fds, unsig
         *count = 0;
     }
     ssize_t got;
-    while ((got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
+    /* ECONNRESET, once: the other has ended and not read all; what it has sent comes after that. */
+    while ((got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 &&
+           (errno == EINTR || errno == ECONNRESET)) {
     }
     if (got < 0)
         return -errno;

@@ -120,6 +120,22 @@ static void test_messages_that_are_too_long_are_an_error(void **state)
     close(pair[0]);
 }
 
+static void test_who_ends_without_reading_is_heard_to_the_end(void **state)
+{
+    int pair[2];
+    char byte = 'x';
+    (void)state;
+    make_pair(pair);
+    assert_int_equal(descriptors_send(pair[0], &byte, 1, NULL, 0), 0);
+    byte = 'y';
+    assert_int_equal(descriptors_send(pair[1], &byte, 1, NULL, 0), 0);
+    close(pair[1]);
+    assert_int_equal(descriptors_receive(pair[0], &byte, 1, NULL, NULL), 1);
+    assert_int_equal(byte, 'y');
+    assert_int_equal(descriptors_receive(pair[0], &byte, 1, NULL, NULL), 0);
+    close(pair[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_reasons_end_and_have_nothing_that_a_terminal_obeys),
         cmocka_unit_test(test_descriptors_come_along_or_are_closed),
         cmocka_unit_test(test_messages_that_are_too_long_are_an_error),
+        cmocka_unit_test(test_who_ends_without_reading_is_heard_to_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
