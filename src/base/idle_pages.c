@@ -42,6 +42,7 @@ static void relocated_return(int pages, uintptr_t first, uintptr_t end)
 }
 
 struct ranges {
+    int pages;
     unsigned count;
     struct {
         uintptr_t first, end;
@@ -60,19 +61,28 @@ static int object_note(struct dl_phdr_info *object, size_t size, void *opaque)
             all->ranges[all->count].first = begin & ~(PAGE - 1);
             all->ranges[all->count++].end = ALIGN_UP(end, PAGE);
         } else if (segment->p_type == PT_GNU_RELRO && segment->p_memsz >= WORTH_A_LOOK) {
-            int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-            relocated_return(pages, ALIGN_UP(begin, PAGE), end & ~(PAGE - 1));
-            if (pages >= 0)
-                close(pages);
+            relocated_return(all->pages, ALIGN_UP(begin, PAGE), end & ~(PAGE - 1));
         }
     }
     return 0;
 }
 
-void idle_pages_return(void)
+int idle_pages_open(void)
 {
-    struct ranges all = {0};
+    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+void idle_pages_return_by(int pages)
+{
+    struct ranges all = {.pages = pages};
     dl_iterate_phdr(object_note, &all);
     for (unsigned i = 0; i < all.count; i++)
         part_return(all.ranges[i].first, all.ranges[i].end);
+    if (pages >= 0)
+        close(pages);
+}
+
+void idle_pages_return(void)
+{
+    idle_pages_return_by(idle_pages_open());
 }

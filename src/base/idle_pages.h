@@ -11,4 +11,9 @@
  */
 void idle_pages_return(void);
 
+/* The same for a process that can open nothing any more when it does it: with what it has opened before, or
+ * -1, which leaves constants with addresses in them alone. It is closed. */
+int idle_pages_open(void);
+void idle_pages_return_by(int pages);
+
 #endif

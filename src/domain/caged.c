@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/descriptors.h"
+#include "base/idle_pages.h"
 #include "base/macros.h"
 #include "domain/control.h"
 #include "domain/store.h"
@@ -191,8 +192,12 @@ _Noreturn void caged_main(struct caged *caged)
     error.code = prepare(caged, &control, &error);
     if (tell_prepared(caged, &error) || error.code)
         _exit(DOMAIN_CANNOT_RUN);
+    const int pages = idle_pages_open();
     error.code = enter(caged, control, &error);
-    if (tell_caged(caged, &error) || error.code || !may_run(caged))
+    if (tell_caged(caged, &error) || error.code)
+        _exit(DOMAIN_CANNOT_RUN);
+    idle_pages_return_by(pages); /* it has begun, and seldom needs again what that took */
+    if (!may_run(caged))
         _exit(DOMAIN_CANNOT_RUN);
     caged->kind->run(run, &last.end);
     domain_control_free(control, &last.end);
