@@ -284,16 +284,19 @@ static int await_prepared(struct keeper *keeper, struct error *error)
     return error->code;
 }
 
-static int watch_all(struct keeper *keeper, struct error *error)
+/* All but its requests, of which the first two are waited for. */
+static int loop_make(struct keeper *keeper, struct error *error)
 {
-    struct loop *loop = keeper->run->loop;
-    keeper->ended = loop_watch_add(loop, keeper->process, LOOP_READ, child_ended, keeper, error);
-    keeper->asks = loop_watch_add(loop, keeper->requests, LOOP_READ, request_ready, keeper, error);
+    struct domain_run *run = keeper->run;
+    int code = loop_new(&run->loop, run->lock, NULL, error);
+    if (code)
+        return code;
+    keeper->ended = loop_watch_add(run->loop, keeper->process, LOOP_READ, child_ended, keeper, error);
     if (keeper->said >= 0)
-        keeper->says = loop_watch_add(loop, keeper->said, LOOP_READ, said_ready, keeper, error);
-    if (!keeper->ended || !keeper->asks || (keeper->said >= 0 && !keeper->says))
+        keeper->says = loop_watch_add(run->loop, keeper->said, LOOP_READ, said_ready, keeper, error);
+    if (!keeper->ended || (keeper->said >= 0 && !keeper->says))
         return -ENOMEM;
-    return loop_settle(loop, idle_pages_return, error);
+    return loop_settle(run->loop, idle_pages_return, error);
 }
 
 static int keeper_prepare(struct domain_run *run, struct error *error)
@@ -322,7 +325,7 @@ static int keeper_prepare(struct domain_run *run, struct error *error)
         code = child_start(keeper, error);
     if (!code) { /* while the child is at its work */
         cage_prepare(keeper->cage);
-        code = loop_new(&run->loop, run->lock, NULL, error);
+        code = loop_make(keeper, error);
         cage_prepared(keeper->cage);
     }
     if (!code)
@@ -346,7 +349,8 @@ static int keeper_settle(struct domain_run *run, struct error *error)
     if (code)
         return code;
     cage_parts(keeper->cage, &run->cage);
-    return watch_all(keeper, error);
+    keeper->asks = loop_watch_add(run->loop, keeper->requests, LOOP_READ, request_ready, keeper, error);
+    return keeper->asks ? 0 : -ENOMEM;
 }
 
 /* Who is gone without a word has crashed, or did what he may not. */
