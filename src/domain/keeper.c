@@ -57,19 +57,14 @@ enum taken { TAKEN, NONE_NOW, NO_MORE };
 
 /* -- what the child says --------------------------------------------------------------------------------- */
 
-/* To the log, where this process's own standard error is. What does not go there, on a full disk, is lost,
- * as that itself would be: who waited for room would hold up the guest. */
 static enum taken said_take(const struct keeper *keeper)
 {
     char text[SAID_PIECE];
     const ssize_t size = read(keeper->said, text, sizeof text);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR ? NONE_NOW : NO_MORE;
-    for (ssize_t at = 0, some; at < size; at += some) {
-        some = write(STDERR_FILENO, text + at, (size_t)(size - at));
-        if (some <= 0)
-            break;
-    }
+    if (size > 0)
+        keeper->run->said(keeper->run, text, (size_t)size);
     return size ? TAKEN : NO_MORE;
 }
 

@@ -87,6 +87,8 @@ struct domain_run {
     bool background;                    /* its console is what the kind gives below, and not stdio */
     /* Called under the lock when it stands still, or goes on, whoever asked. May be NULL. */
     void (*paused_changed)(struct domain_run *run, bool paused);
+    /* In the background: another process of the domain has said that to its standard error. */
+    void (*said)(struct domain_run *run, const void *text, size_t size);
     bool asked;  /* somebody outside has asked for its end */
     bool paused; /* it stands still: the kind says so */
 

@@ -137,6 +137,14 @@ void domain_log_write(struct domain_log *log, const char *stream, const uint8_t 
         timerfd_settime(log->timer, 0, &soon, NULL);
 }
 
+void domain_log_write_own(struct domain_log *log, const void *data, size_t size)
+{
+    if (log->size + size > log->most)
+        log_rotate(log, size);
+    const ssize_t done = write(log->fd, data, size);
+    log->size += (size_t)MAX(done, 0);
+}
+
 static void log_due(void *opaque, unsigned events)
 {
     struct domain_log *log = opaque;

@@ -29,6 +29,8 @@ int domain_log_redirect(struct domain_log *log, struct error *error);
 int domain_log_attach(struct domain_log *log, struct loop *loop, struct error *error);
 void domain_log_detach(struct domain_log *log);
 void domain_log_write(struct domain_log *log, const char *stream, const uint8_t *data, size_t size);
+/* As it is: what another process of visor's has said to its standard error. */
+void domain_log_write_own(struct domain_log *log, const void *data, size_t size);
 void domain_log_close(struct domain_log *log);
 
 /* -- reading --------------------------------------------------------------------------------------------- */

@@ -152,6 +152,13 @@ static void paused_changed(struct domain_run *run, bool paused)
     domain_control_paused(process->control, paused); /* who waits for that will find it written down */
 }
 
+/* Into the log, which is that process's standard error no less than this one's. */
+static void said(struct domain_run *run, const void *text, size_t size)
+{
+    const struct process *process = (struct process *)((char *)run - offsetof(struct process, run));
+    domain_log_write_own(process->log, text, size);
+}
+
 static int file_write(int directory, const char *name, int flags, const char *text)
 {
     int fd = openat(directory, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
@@ -474,7 +481,8 @@ static void process_init(struct process *process, struct domain *domain, const s
                 .name = domain ? domain->name : "",
                 .outputs = {{.fd = -1}, {.fd = -1}},
                 .input = -1,
-                .paused_changed = paused_changed},
+                .paused_changed = paused_changed,
+                .said = said},
     };
 }
 

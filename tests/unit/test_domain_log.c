@@ -119,6 +119,29 @@ static void test_new_file_at_the_size(void **state)
     assert_in_range(status.st_size, 1, 500);
 }
 
+static void test_new_file_at_the_size_for_visors_own_lines(void **state)
+{
+    static const char line[] = "visor: what another process says\n";
+    struct domain_log *log;
+    struct error error = ERROR_INIT;
+    struct stat status;
+    char text[4000];
+    (void)state;
+    assert_int_equal(domain_log_open(&log, directory, 500, &error), 0);
+    for (unsigned i = 0; i < 100; i++)
+        domain_log_write_own(log, line, sizeof line - 1);
+    say(log, "console", "half");
+    domain_log_write_own(log, line, sizeof line - 1);
+    domain_log_close(log);
+    assert_int_equal(fstatat(directory, "log", &status, 0), 0);
+    assert_in_range(status.st_size, 1, 500);
+    assert_int_equal(fstatat(directory, "log.1", &status, 0), 0);
+    assert_in_range(status.st_size, 400, 500);
+    read_all("log", text, sizeof text);
+    assert_memory_equal(text, "visor:visor: what another process says|", 39);
+    assert_non_null(strstr(text, "says|console:half+"));
+}
+
 static void test_what_is_no_record_is_visors(void **state)
 {
     static const char *const lines[] = {
@@ -155,6 +178,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lines_and_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_lines_are_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_file_at_the_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_new_file_at_the_size_for_visors_own_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_no_record_is_visors, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
