@@ -11,6 +11,8 @@
 #include "base/macros.h"
 #include "machine/pc_private.h"
 
+#define WITH_HOLES (2 << 20) /* what would be the first huge page: below 1 MiB are devices and ROM */
+
 /* -- wires ----------------------------------------------------------------------------------------------- */
 
 static const struct device_field wire_fields[] = {
@@ -141,6 +143,7 @@ static int make_memory(struct pc *pc, const struct pc_config *config, struct err
     (void)config;
     struct machine *machine = pc->machine;
     struct ram_piece pieces[RAM_PIECES_MAX];
+    memory_backing_keep_plain(machine->ram, WITH_HOLES);
     int code = ram_layout_init(&pc->layout, machine->ram->size, error);
     unsigned count = code ? 0 : ram_layout_pieces(&pc->layout, pieces);
     for (unsigned i = 0; !code && i < count; i++) {

@@ -58,10 +58,21 @@ int memory_map_private(struct memory_backing *backing, uint64_t offset, uint64_t
     if (mmap(at, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | kind, -1, 0) ==
         MAP_FAILED)
         return -errno;
-    if (!backing->huge)
-        madvise(at, length, MADV_HUGEPAGE);
+    const uint64_t plain = offset < backing->plain ? MIN(backing->plain - offset, length) : 0;
+    if (plain)
+        madvise(at, plain, MADV_NOHUGEPAGE);
+    if (!backing->huge && plain < length)
+        madvise(at + plain, length - plain, MADV_HUGEPAGE);
     advise(backing, at, length);
     return 0;
+}
+
+void memory_backing_keep_plain(struct memory_backing *backing, uint64_t length)
+{
+    if (backing->huge)
+        return;
+    backing->plain = MIN(length, backing->size);
+    madvise(backing->host, backing->plain, MADV_NOHUGEPAGE);
 }
 
 int memory_backing_clear(struct memory_backing *backing, struct error *error)

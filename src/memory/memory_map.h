@@ -58,6 +58,7 @@ struct memory_backing {
     bool huge;                   /* of pages that the host has reserved for it */
     bool foreign;                /* a device's memory, which somebody else has mapped at `host` */
     bool pinned;                 /* devices of the host's reach its pages where they are */
+    uint64_t plain;              /* bytes at its start that get no huge pages */
     _Atomic uint8_t *page_flags; /* a byte for each page */
     _Atomic bool tracks_dirty;
     /* Called after pages with MEMORY_PAGE_CODE were written by anyone but the translator's own code. */
@@ -80,6 +81,9 @@ struct memory_backing {
 struct memory_backing *memory_backing_create(const char *name, uint64_t size, struct error *error);
 /* All of it is huge pages, 2 MiB each, which the host reserves now. `size` is a multiple of that. */
 struct memory_backing *memory_backing_create_huge(const char *name, uint64_t size, struct error *error);
+/* So many bytes at its start get no huge pages, which the host would have to clear, and to keep, for little:
+ * the guest would not have one there. Before it is used; not of pages that the host has reserved. */
+void memory_backing_keep_plain(struct memory_backing *backing, uint64_t length);
 /* Not memory but what a device of the host's has mapped at `host`, which stays the caller's: never given
  * back, never cleared. Accesses to it are as wide as the guest's where these are aligned and have 1, 2, 4 or
  * 8 bytes. NULL with error. */
