@@ -50,7 +50,7 @@ struct domain_config {
         bool snapshot;
         struct domain_list nets, publish, vfio, consoles;
         char *virtio_console, *vsock, *qmp;
-        bool no_reboot;
+        bool no_reboot, vmport;
         char *cage;
         bool no_cage;
         uint64_t debug_exit;

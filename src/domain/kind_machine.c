@@ -297,6 +297,7 @@ static int parts_prepare(struct machine_run *own, struct domain_run *run, struct
                                                  : NULL,
         .vfio = config->machine.vfio.items,
         .vfio_count = config->machine.vfio.count,
+        .vmport = config->machine.vmport,
         .debug_exit = (uint16_t)config->machine.debug_exit,
         .debug_console.write = config->machine.debug_console ? write_debug_console : NULL,
     };

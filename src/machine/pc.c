@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "arch/x86/features.h"
 #include "base/macros.h"
 #include "machine/pc_private.h"
 
@@ -241,6 +242,16 @@ static int make_test_device(struct pc *pc, const struct pc_config *config, struc
     return code ? code : pc_add(pc, &test_device_type, "test", &pc->test_device, error);
 }
 
+static int make_vmport(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    struct machine *machine = pc->machine;
+    (void)error;
+    if (config->vmport)
+        vmware_port_attach(&pc->vmport, &machine->io, machine->ram->size,
+                           x86_has(&machine->model, X86_FEATURE_X2APIC));
+    return 0;
+}
+
 /* Line A20 is always open, as on PCs of today: nothing here is connected to the votes on it. Port CF9h is
  * reached through the PCI host bridge. */
 static int make_control(struct pc *pc, const struct pc_config *config, struct error *error)
@@ -277,9 +288,9 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
 }
 
 static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
-    make_memory,    pc_make_rom,        make_lapics,  make_controllers, make_timers,
-    make_control,   pc_make_generation, pc_make_pci,  pc_open_vfio,     pc_make_tables,
-    pc_open_kernel, pc_make_virtio,     pc_make_vfio, pc_make_serials,
+    make_memory,    pc_make_rom,    make_lapics,        make_controllers, make_timers,
+    make_control,   make_vmport,    pc_make_generation, pc_make_pci,      pc_open_vfio,
+    pc_make_tables, pc_open_kernel, pc_make_virtio,     pc_make_vfio,     pc_make_serials,
 };
 
 static void pc_destroy(struct machine *machine)

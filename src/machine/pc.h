@@ -23,6 +23,7 @@
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
 #include "device/misc/test_device.h"
+#include "device/misc/vmware_port.h"
 #include "device/pci/pci.h"
 #include "device/pci/vfio_memory.h"
 #include "device/pci/vfio_pci.h"
@@ -68,6 +69,7 @@ struct pc_config {
     const struct vsock_dialer *vsock_dialer; /* NULL: this process connects by itself */
     char *const *vfio;                       /* addresses of the host's PCI devices that it is given */
     unsigned vfio_count;
+    bool vmport;                       /* VMware's port */
     uint16_t debug_exit;               /* port; 0: there is none, and no test_device either */
     struct char_backend debug_console; /* of port E9h; no write(): there is none */
 };
@@ -122,6 +124,7 @@ struct pc {
     struct pvpanic pvpanic;
     struct generation generation;
     bool has_generation;
+    struct vmware_port vmport;
     struct debug_exit debug_exit;
     struct test_device test_device; /* beside it */
     struct char_backend debug_console;

@@ -3,6 +3,7 @@
 
 int io_space_init(struct io_space *io, struct error *error)
 {
+    io->call = NULL;
     return memory_map_init(&io->map, 0xffff, error);
 }
 
@@ -27,4 +28,12 @@ uint32_t io_read(struct io_space *io, uint16_t port, unsigned size)
 void io_write(struct io_space *io, uint16_t port, unsigned size, uint32_t value)
 {
     memory_mmio_write(&io->map, port, size, value);
+}
+
+uint32_t io_read_by(struct io_space *io, uint16_t port, unsigned size, uint64_t *registers)
+{
+    if (!io_is_call(io, port, size))
+        return io_read(io, port, size);
+    io->call->call(io->call->opaque, registers);
+    return (uint32_t)registers[0];
 }

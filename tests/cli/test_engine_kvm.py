@@ -99,6 +99,40 @@ def test_hyperv_is_the_same(kernel, irqchip):
         assert hyperv_transcript(kernel, "kvm", "--irqchip", irqchip, "--append", words) == wanted
 
 
+def vmware_transcript(kernel, engine, *options):
+    result = run(kernel, "--cpu", "x86-64-v1", "--engine", engine, "--append", "vmware lesser kernel-apic", *options)
+    assert result.returncode == 0, result.stdout[-500:] + result.stderr
+    return result.stdout[result.stdout.index("vmware\n"):]
+
+
+def vmware_answers(text):
+    """{name: [eax, ebx, ecx, edx]}"""
+    values = [line.split(": ")[1] for line in text.splitlines()[1:21]]
+    return dict(zip(("version", "memory", "processors", "no command", "no call"), (values[i:i + 4] for i in range(0, 20, 4))))
+
+
+def test_vmware_port(kernel):
+    """Who looks for VMware finds what was asked for, and nothing in a machine where nobody did."""
+    text = vmware_transcript(kernel, "translate", "--vmport")
+    assert vmware_answers(text) == {
+        "version": ["00000006", "564d5868", "00000002", "abcd5658"],
+        "memory": ["00000020", "12345678", "ffff0014", "abcd5658"],
+        "processors": ["00000008", "12345678", "00000044", "abcd5658"],
+        "no command": ["ffffffff", "12345678", "00000fff", "abcd5658"],
+        "no call": ["ffffffff", "12345678", "0000000a", "abcd5658"],
+    }
+    assert "two bytes: 564dffff" in text
+    without = vmware_answers(vmware_transcript(kernel, "translate"))
+    assert without["version"] == ["ffffffff", "12345678", "0000000a", "abcd5658"]
+
+
+@needs_kvm
+@pytest.mark.parametrize("irqchip", ["auto", "user"])
+def test_vmware_port_is_the_same(kernel, irqchip):
+    wanted = vmware_transcript(kernel, "translate", "--vmport")
+    assert vmware_transcript(kernel, "kvm", "--irqchip", irqchip, "--vmport") == wanted
+
+
 @needs_kvm
 @pytest.mark.parametrize("irqchip", ["auto", "user"])
 def test_stops_are_not_seen(kernel, tmp_path, irqchip):

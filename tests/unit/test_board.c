@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch/x86/state.h"
 #include "device/misc/acpi_pm.h"
 #include "device/misc/debug_port.h"
 #include "device/misc/fw_cfg.h"
@@ -18,6 +19,7 @@
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
 #include "device/misc/test_device.h"
+#include "device/misc/vmware_port.h"
 #include "fake_clock.h"
 
 static struct io_space io;
@@ -370,13 +372,71 @@ static void test_test_device(void **state)
     assert_int_equal(get(0xe0, 4), 0);
 }
 
+static uint32_t vmware_call(uint32_t command, uint64_t registers[X86_GPR_COUNT])
+{
+    memset(registers, 0x77, sizeof(uint64_t[X86_GPR_COUNT]));
+    registers[X86_RAX] = VMWARE_MAGIC;
+    registers[X86_RCX] = command;
+    registers[X86_RDX] = VMWARE_PORT;
+    return io_read_by(&io, VMWARE_PORT, 4, registers);
+}
+
+/* What stands in registers says what is wanted, and what is not told stays. */
+static void test_vmware_port(void **state)
+{
+    uint64_t registers[X86_GPR_COUNT], others[X86_GPR_COUNT];
+    struct vmware_port port;
+    (void)state;
+    vmware_port_attach(&port, &io, UINT64_C(5) << 30, true);
+    assert_int_equal(vmware_call(0xabcd000a, registers), 6);
+    assert_int_equal(registers[X86_RBX], VMWARE_MAGIC);
+    assert_int_equal(registers[X86_RCX], 2);
+    assert_int_equal(registers[X86_RDX], VMWARE_PORT);
+    assert_int_equal(registers[X86_RSI], 0x7777777777777777);
+    assert_int_equal(vmware_call(20, registers), 5120);
+    assert_int_equal(vmware_call(68, registers), 8);
+    port.x2apic = false;
+    assert_int_equal(vmware_call(68, registers), 0);
+    memcpy(others, registers, sizeof others);
+    assert_int_equal(vmware_call(0xfff, registers), UINT32_MAX);
+    others[X86_RCX] = 0xfff;
+    others[X86_RAX] = UINT32_MAX;
+    assert_memory_equal(registers, others, sizeof others);
+    registers[X86_RCX] = 10;
+    registers[X86_RAX] = VMWARE_MAGIC + 1;
+    assert_int_equal(io_read_by(&io, VMWARE_PORT, 4, registers), UINT32_MAX);
+    assert_int_equal(registers[X86_RCX], 10);
+}
+
+/* An IN that is no call finds nothing there, and other ports are what they are. */
+static void test_vmware_port_by_others(void **state)
+{
+    uint64_t registers[X86_GPR_COUNT] = {VMWARE_MAGIC, 10};
+    struct vmware_port port;
+    (void)state;
+    vmware_port_attach(&port, &io, 1 << 30, true);
+    assert_int_equal(io_read_by(&io, VMWARE_PORT, 2, registers), 0xffff);
+    assert_int_equal(io_read_by(&io, VMWARE_PORT + 4, 4, registers), UINT32_MAX);
+    assert_int_equal(io_read_by(&io, DEBUG_CONSOLE_PORT, 1, registers), DEBUG_CONSOLE_PORT);
+    assert_int_equal(registers[X86_RCX], 10);
+    assert_int_equal(io_read(&io, VMWARE_PORT, 4), UINT32_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_keyboard_controller), TEST(test_resets),  TEST(test_fw_cfg),      TEST(test_acpi_timer),
-        TEST(test_acpi_events),         TEST(test_pvpanic), TEST(test_debug_ports), TEST(test_test_device),
+        TEST(test_keyboard_controller),
+        TEST(test_resets),
+        TEST(test_fw_cfg),
+        TEST(test_acpi_timer),
+        TEST(test_acpi_events),
+        TEST(test_pvpanic),
+        TEST(test_debug_ports),
+        TEST(test_test_device),
+        TEST(test_vmware_port),
+        TEST(test_vmware_port_by_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

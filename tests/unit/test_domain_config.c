@@ -107,7 +107,7 @@ static void test_round_trip(void **state)
         " \"cpu_limit\": \"1.5\", \"cpu_shares\": 512, \"pin\": [\"0:1\", \"rest:0,2-3\"],"
         " \"kernel\": \"/k\", \"initrd\": \"/i\", \"append\": \"x y\", \"disks\": [\"/d,readonly\", \"/e\"],"
         " \"snapshot\": true, \"nets\": [\"none\"], \"consoles\": [\"stdio\"], \"virtio_console\": \"none\","
-        " \"vsock\": \"/v\", \"qmp\": \"unix:/q\", \"no_reboot\": true, \"cage\": \"required\", \"no_cage\": true,"
+        " \"vsock\": \"/v\", \"qmp\": \"unix:/q\", \"no_reboot\": true, \"vmport\": true, \"cage\": \"required\", \"no_cage\": true,"
         " \"debug_exit\": 501, \"debug_console\": true}}";
     struct domain_config config;
     struct error error;

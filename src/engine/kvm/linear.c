@@ -147,9 +147,10 @@ const struct x86_linear kvm_linear = {.read = linear_read, .write = linear_write
 
 static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
 {
-    const struct engine_machine *m = &((struct engine_vcpu *)opaque)->vm->machine;
+    struct engine_vcpu *v = opaque;
+    const struct engine_machine *m = &v->vm->machine;
     pthread_mutex_lock(m->lock);
-    const uint32_t value = io_read(m->io, port, size);
+    const uint32_t value = io_read_by(m->io, port, size, v->state.gpr);
     pthread_mutex_unlock(m->lock);
     return value;
 }

@@ -189,6 +189,9 @@ void kvm_signals_follow(struct engine_vm *vm, const struct memory_view *view);
 
 /* 0, or a negative errno, reported. */
 int kvm_pull(struct engine_vcpu *v);
+/* Of general registers, rip and flags alone: also in the middle of an instruction that accesses a port. */
+int kvm_pull_general(struct engine_vcpu *v);
+int kvm_push_general(struct engine_vcpu *v);
 int kvm_push(struct engine_vcpu *v);
 /* What the kernel has begun to deliver, or will before the next instruction, is delivered by arch/x86, so
  * that nothing but registers is left of it. */

@@ -60,6 +60,17 @@ void kvm_vcpu_request(struct engine_vcpu *v, enum kvm_request request)
 
 /* -- accesses to devices --------------------------------------------------------------------------------- */
 
+/* KVM gives and takes registers in the middle of the instruction, too. One that emulates it does not add what
+ * was read any more then: that is among them. */
+static uint32_t serve_call(struct engine_vcpu *v, uint16_t port, unsigned size)
+{
+    if (kvm_pull_general(v) < 0)
+        return UINT32_MAX;
+    const uint32_t value = io_read_by(v->vm->machine.io, port, size, v->state.gpr);
+    kvm_push_general(v);
+    return value;
+}
+
 static void serve_port(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
@@ -70,7 +81,8 @@ static void serve_port(struct engine_vcpu *v)
     for (uint32_t i = 0; i < run->io.count; i++, data += size) {
         uint32_t value = 0;
         if (run->io.direction == KVM_EXIT_IO_IN) {
-            value = io_read(m->io, run->io.port, size);
+            value = io_is_call(m->io, run->io.port, size) ? serve_call(v, run->io.port, size)
+                                                          : io_read(m->io, run->io.port, size);
             memcpy(data, &value, size);
         } else {
             memcpy(&value, data, size);

@@ -284,6 +284,24 @@ static int activity_set(struct engine_vcpu *v)
     return ioctl(v->fd, KVM_SET_MP_STATE, &state) < 0 ? kvm_failed(v, "take what it does") : 0;
 }
 
+/* -- some of them ---------------------------------------------------------------------------------------- */
+
+int kvm_pull_general(struct engine_vcpu *v)
+{
+    struct kvm_regs regs;
+    if (ioctl(v->fd, KVM_GET_REGS, &regs) < 0)
+        return kvm_failed(v, "give the general registers");
+    regs_get(&regs, &v->state);
+    return 0;
+}
+
+int kvm_push_general(struct engine_vcpu *v)
+{
+    struct kvm_regs regs;
+    regs_set(&regs, &v->state);
+    return ioctl(v->fd, KVM_SET_REGS, &regs) < 0 ? kvm_failed(v, "take the general registers") : 0;
+}
+
 /* -- all of them ----------------------------------------------------------------------------------------- */
 
 int kvm_pull(struct engine_vcpu *v)

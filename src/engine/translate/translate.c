@@ -19,7 +19,7 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned size)
     struct engine_vcpu *v = opaque;
     v->hits |= engine_port_hits(v, port, size);
     pthread_mutex_lock(v->vm->machine.lock);
-    const uint32_t value = io_read(v->vm->machine.io, port, size);
+    const uint32_t value = io_read_by(v->vm->machine.io, port, size, engine_state(v)->gpr);
     pthread_mutex_unlock(v->vm->machine.lock);
     return value;
 }

@@ -278,6 +278,8 @@ void main(uint32_t information)
             tell_hypervisor();
             test_hyperv();
         }
+        if (was_told(information, "vmware"))
+            test_vmware();
         test_exceptions();
         test_paging();
         test_ports();
