@@ -133,6 +133,32 @@ def test_vmware_port_is_the_same(kernel, irqchip):
     assert vmware_transcript(kernel, "kvm", "--irqchip", irqchip, "--vmport") == wanted
 
 
+def calls_transcript(kernel, engine):
+    result = run(kernel, "--engine", engine, "--append", "calls lesser kernel-apic")
+    assert result.returncode == 0, result.stdout[-500:] + result.stderr
+    return result.stdout[result.stdout.index("calls\n"):]
+
+
+CALLS = """calls
+  poll: 00000000
+  poll by the other: 00000000
+  none: fffffc18
+  time and counter: 00000000
+  the counter is this one: 00000001
+  of this century: 00000001
+  another time: ffffffa1
+  interrupt for nobody: 00000000
+"""
+
+
+@pytest.mark.parametrize("engine", ["translate", pytest.param("kvm", marks=needs_kvm)])
+def test_calls_of_kvm(kernel, engine):
+    """A guest that finds KVM in CPUID calls it, whatever runs it."""
+    if engine == "kvm" and KVM["verdict"] != "yes":
+        pytest.skip("one that is software executes VMCALL for ever")
+    assert calls_transcript(kernel, engine).startswith(CALLS)
+
+
 @needs_kvm
 @pytest.mark.parametrize("irqchip", ["auto", "user"])
 def test_stops_are_not_seen(kernel, tmp_path, irqchip):

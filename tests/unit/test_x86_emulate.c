@@ -636,6 +636,55 @@ static void test_port_strings(void **state)
 
 /* -- the rest -------------------------------------------------------------------------------------------- */
 
+/* Either instruction, whose results are for the privileged. */
+static void test_hypercalls(void **state)
+{
+    (void)state;
+    long_mode();
+    RAX = 0xfedcba9876543210, RBX = 1, RCX = UINT64_C(2) << 40, RDX = 3, S->gpr[X86_RSI] = 4;
+    DOES(0x0f, 0x01, 0xc1); /* vmcall */
+    assert_int_equal(around.call, 0xfedcba9876543210);
+    assert_int_equal(RAX, 0x0123456789abcdef);
+    assert_int_equal(around.arguments[0], 1);
+    assert_int_equal(around.arguments[1], UINT64_C(2) << 40);
+    assert_int_equal(around.arguments[2], 3);
+    assert_int_equal(around.arguments[3], 4);
+    DOES(0x0f, 0x01, 0xd9); /* vmmcall */
+    assert_int_equal(RAX, 0xfedcba9876543210);
+    FAULTS(X86_UD, -1, 0x66, 0x0f, 0x01, 0xc1);
+    long_user();
+    around.call = 77;
+    DOES(0x0f, 0x01, 0xc1);
+    assert_int_equal((int64_t)RAX, -1);
+    assert_int_equal(around.call, 77);
+}
+
+static void test_hypercalls_of_32_bits(void **state)
+{
+    (void)state;
+    machine_protected();
+    around_init("max");
+    RAX = 0xffffffff00000009, RBX = 0x500001000;
+    DOES(0x0f, 0x01, 0xd9);
+    assert_int_equal(around.call, 9);
+    assert_int_equal(around.arguments[0], 0x1000);
+    assert_int_equal(RAX, 0xfffffff6);
+}
+
+/* Who does not see KVM in CPUID has a processor without a hypervisor's calls. */
+static void test_no_hypercalls(void **state)
+{
+    (void)state;
+    long_mode();
+    around_init("max,-kvmclock,-kvm-steal-time,-kvm-pv-eoi");
+    FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc1);
+    FAULTS(X86_UD, -1, 0x0f, 0x01, 0xd9);
+    around_init("max,-hypervisor");
+    FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc1);
+    around_init("max,hv=on");
+    DOES(0x0f, 0x01, 0xc1);
+}
+
 static void test_group7(void **state)
 {
     (void)state;
@@ -655,7 +704,7 @@ static void test_group7(void **state)
     DOES(0x0f, 0x06);                     /* clts */
     DOES(0x0f, 0x09);                     /* wbinvd */
     FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc8); /* monitor */
-    FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc1); /* vmcall */
+    FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc2); /* vmlaunch */
     FAULTS(X86_UD, -1, 0x0f, 0x01, 0xd0); /* xgetbv without OSXSAVE */
     S->cr4 |= X86_CR4_OSXSAVE;
     RCX = 0, RAX = 3, RDX = 0;
@@ -761,6 +810,9 @@ int main(void)
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_port_bitmap),
         cmocka_unit_test(test_port_strings),
+        cmocka_unit_test(test_hypercalls),
+        cmocka_unit_test(test_hypercalls_of_32_bits),
+        cmocka_unit_test(test_no_hypercalls),
         cmocka_unit_test(test_group7),
         cmocka_unit_test(test_fsgsbase),
         cmocka_unit_test(test_random),

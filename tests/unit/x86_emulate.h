@@ -17,7 +17,8 @@ static struct {
     unsigned port_size, port_count;
     uint64_t msr_value; /* of the MSRs outside: those of the local APIC */
     uint64_t cr8, tsc;
-    unsigned flushed; /* 1 + enum x86_flush of the last one */
+    uint64_t call, arguments[4]; /* of the last hypercall, which gives its number's complement */
+    unsigned flushed;            /* 1 + enum x86_flush of the last one */
     uint64_t flushed_linear;
 } around;
 
@@ -67,6 +68,14 @@ static inline uint64_t around_tsc(void *opaque)
     return around.tsc;
 }
 
+static inline uint64_t around_hypercall(void *opaque, uint64_t number, const uint64_t arguments[4])
+{
+    (void)opaque;
+    around.call = number;
+    memcpy(around.arguments, arguments, sizeof around.arguments);
+    return ~number;
+}
+
 static inline bool around_physical_read(void *opaque, uint64_t physical, unsigned size, uint64_t *value)
 {
     (void)opaque;
@@ -103,6 +112,7 @@ static inline enum x86_emulated run_bytes(const uint8_t *code, unsigned length)
         .cr8_read = around_cr8_read,
         .cr8_write = around_cr8_write,
         .tsc = around_tsc,
+        .hypercall = around_hypercall,
         .physical_read = around_physical_read,
         .flush = around_flush,
     };

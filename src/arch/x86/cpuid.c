@@ -230,7 +230,7 @@ static bool hypervisor(const struct x86_model *m, const struct x86_topology *t, 
         return false;
     if (x86_has(m, X86_FEATURE_HYPERV))
         interfaces[count++] = hyperv_leaf;
-    if (m->features[X86_FEATURES_KVM_EAX])
+    if (x86_shows_kvm(m))
         interfaces[count++] = kvm_leaf;
     interfaces[count++] = own_leaf;
     const uint32_t index = (leaf - LEAF_HYPERVISOR) / LEAF_HYPERVISOR_STEP,
@@ -242,6 +242,11 @@ static bool hypervisor(const struct x86_model *m, const struct x86_topology *t, 
         values[0] += leaf;
     memcpy(out, values, sizeof values);
     return true;
+}
+
+bool x86_shows_kvm(const struct x86_model *model)
+{
+    return x86_has(model, X86_FEATURE_HYPERVISOR) && model->features[X86_FEATURES_KVM_EAX];
 }
 
 uint32_t x86_hypervisor_leaf(const struct x86_model *model, uint32_t leaf)

@@ -30,6 +30,9 @@ struct x86_platform {
     uint64_t (*cr8_read)(void *opaque);
     void (*cr8_write)(void *opaque, uint64_t value);
     uint64_t (*tsc)(void *opaque); /* without the guest's own offset */
+    /* VMCALL and VMMCALL at CPL 0, if CPUID shows KVM's interface: RAX, and RBX, RCX, RDX, RSI. The result is
+     * for RAX. NULL: they raise #UD, as they do in processors that show no KVM. */
+    uint64_t (*hypercall)(void *opaque, uint64_t number, const uint64_t arguments[4]);
     /* 8 bytes of guest memory, for the PDPTEs of PAE paging. False: there is none. NULL: they are zero. */
     bool (*physical_read)(void *opaque, uint64_t physical, unsigned size, uint64_t *value);
     /* The page tables, or what of CR0, CR3, CR4 and EFER decides about them, are new. */

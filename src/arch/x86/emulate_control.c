@@ -411,12 +411,33 @@ static int swapgs(struct x86_emulation *e)
     return X86_EMULATED;
 }
 
+/* VMCALL and VMMCALL: which of them a guest takes goes by what it thinks of the processor's vendor, and KVM
+ * accepts both. Outside of 64-bit code the registers have 32 bits. */
+static int hypercall(struct x86_emulation *e)
+{
+    enum { NOT_PERMITTED = -1 };
+    static const uint8_t registers[4] = {X86_RBX, X86_RCX, X86_RDX, X86_RSI};
+    const unsigned size = x86_code64(e) ? 8 : 4;
+    uint64_t arguments[4], result = (uint64_t)NOT_PERMITTED;
+
+    if (!e->platform->hypercall || !x86_shows_kvm(e->platform->model))
+        return x86_undefined(e);
+    for (unsigned i = 0; i < 4; i++)
+        arguments[i] = x86_register_get(e, registers[i], size);
+    if (e->cpl == 0)
+        result = e->platform->hypercall(e->platform->opaque, x86_register_get(e, X86_RAX, size), arguments);
+    x86_register_set(e, X86_RAX, size, result);
+    return X86_EMULATED;
+}
+
 int x86_emulate_group7_register(struct x86_emulation *e)
 {
     const unsigned opcode = (e->insn.reg & 7u) << 3 | (e->insn.rm & 7u);
     if (e->insn.prefix != X86_NP && opcode < 030)
         return x86_undefined(e);
     switch (opcode) {
+    case 001:
+    case 031: return hypercall(e);
     case 012: return set_alignment_flag(e, false); /* CLAC */
     case 013: return set_alignment_flag(e, true);  /* STAC */
     case 020: return xgetbv(e);

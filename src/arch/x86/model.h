@@ -79,5 +79,7 @@ void x86_cpuid(const struct x86_model *model, const struct x86_topology *topolog
 /* The first of the leaves that a hypervisor tells of itself by (leaf 0), and the one after another; 0: there
  * are no more. */
 uint32_t x86_hypervisor_leaf(const struct x86_model *model, uint32_t leaf);
+/* Whether KVM is among them. */
+bool x86_shows_kvm(const struct x86_model *model);
 
 #endif

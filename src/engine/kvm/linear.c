@@ -6,6 +6,7 @@
 
 #include "base/macros.h"
 #include "engine/kvm/private.h"
+#include "engine/pv_call.h"
 
 static struct x86_paging paging_of(const struct engine_vcpu *v)
 {
@@ -173,6 +174,22 @@ static void cr8_write(void *opaque, uint64_t value)
     lapic_set_priority_class(((struct engine_vcpu *)opaque)->lapic, (uint8_t)value);
 }
 
+static uint64_t hypercall(void *opaque, uint64_t number, const uint64_t arguments[4])
+{
+    struct engine_vcpu *v = opaque;
+    const struct engine_machine *m = &v->vm->machine;
+    pthread_mutex_lock(m->lock);
+    const struct pv_caller caller = {
+        .memory = m->memory,
+        .bus = v->lapic->bus,
+        .tsc = kvm_clock_tsc(v) + v->state.tsc_offset,
+        .wide = x86_code_of(&v->state) == X86_CODE_64,
+    };
+    const uint64_t result = pv_call(&caller, number, arguments);
+    pthread_mutex_unlock(m->lock);
+    return result;
+}
+
 static bool physical_read(void *opaque, uint64_t physical, unsigned size, uint64_t *value)
 {
     *value = 0;
@@ -193,6 +210,7 @@ void kvm_surround(struct engine_vcpu *v)
         .cr8_read = cr8_read,
         .cr8_write = cr8_write,
         .tsc = kvm_clock_tsc,
+        .hypercall = hypercall,
         .physical_read = physical_read,
     };
 }

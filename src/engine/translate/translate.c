@@ -7,6 +7,7 @@
 #include "arch/x86/features.h"
 #include "base/macros.h"
 #include "engine/hyperv.h"
+#include "engine/pv_call.h"
 #include "engine/pv_msr.h"
 #include "engine/pvclock.h"
 #include "engine/translate/private.h"
@@ -160,6 +161,22 @@ uint64_t engine_tsc(const struct x86_cpu *cpu)
     return tsc(cpu->common.owner) + cpu->state.tsc_offset;
 }
 
+static uint64_t hypercall(void *opaque, uint64_t number, const uint64_t arguments[4])
+{
+    struct engine_vcpu *v = opaque;
+    const struct engine_machine *m = &v->vm->machine;
+    pthread_mutex_lock(m->lock);
+    const struct pv_caller caller = {
+        .memory = m->memory,
+        .bus = v->lapic->bus,
+        .tsc = tsc(v) + engine_state(v)->tsc_offset,
+        .wide = x86_code_of(engine_state(v)) == X86_CODE_64,
+    };
+    const uint64_t result = pv_call(&caller, number, arguments);
+    pthread_mutex_unlock(m->lock);
+    return result;
+}
+
 static void flush(void *opaque, enum x86_flush what, uint64_t linear)
 {
     engine_paging_flush(opaque, what, linear);
@@ -179,6 +196,7 @@ static struct x86_platform platform_of(struct engine_vcpu *v)
         .cr8_read = cr8_read,
         .cr8_write = cr8_write,
         .tsc = tsc,
+        .hypercall = hypercall,
         .physical_read = physical_read,
         .flush = flush,
     };

@@ -77,6 +77,7 @@ void test_processors(void);
 void test_hyperv(void);
 void test_hyperv_after_reset(void);
 void test_vmware(void);
+void test_hypercalls(void);
 
 static inline uint8_t in8(uint16_t port)
 {

@@ -280,6 +280,8 @@ void main(uint32_t information)
         }
         if (was_told(information, "vmware"))
             test_vmware();
+        if (was_told(information, "calls"))
+            test_hypercalls();
         test_exceptions();
         test_paging();
         test_ports();

@@ -131,11 +131,12 @@ bool x86_lift_group6(struct x86_lift *l)
     return (l->insn.reg & 7) <= 5 && x86_lift_emulate(l);
 }
 
-/* Those of the register form, by `reg` and `rm`: MONITOR, MWAIT, CLAC, STAC, XGETBV, XSETBV, SWAPGS, RDTSCP
- */
+/* Those of the register form, by `reg` and `rm`: VMCALL; MONITOR, MWAIT, CLAC, STAC; XGETBV, XSETBV; VMMCALL;
+ * SWAPGS, RDTSCP */
 bool x86_lift_group7(struct x86_lift *l)
 {
-    static const uint8_t registers[8] = {[1] = 0x0f, [2] = 0x03, [4] = 0xff, [6] = 0xff, [7] = 0x03};
+    static const uint8_t registers[8] = {
+        [0] = 0x02, [1] = 0x0f, [2] = 0x03, [3] = 0x02, [4] = 0xff, [6] = 0xff, [7] = 0x03};
     const unsigned reg = l->insn.reg & 7, rm = l->insn.rm & 7;
 
     if (l->insn.memory)
