@@ -19,9 +19,32 @@ static int begin(struct memory_backing *backing)
     return backing->tracks_dirty ? source->collect(source->opaque) : source->track(source->opaque, true);
 }
 
+void memory_backing_writer_add(struct memory_backing *backing, struct memory_writer *writer)
+{
+    writer->next = backing->writers;
+    backing->writers = writer;
+}
+
+void memory_backing_writer_remove(struct memory_backing *backing, struct memory_writer *writer)
+{
+    struct memory_writer **link = &backing->writers;
+    while (*link && *link != writer)
+        link = &(*link)->next;
+    if (*link)
+        *link = writer->next;
+}
+
+static void tell_writers(const struct memory_backing *backing, bool on)
+{
+    for (struct memory_writer *writer = backing->writers; writer; writer = writer->next)
+        writer->tracked(writer->opaque, on);
+}
+
 int memory_backing_track_dirty(struct memory_backing *backing, bool on)
 {
     const struct memory_dirty_source *source = backing->dirty_source;
+    if (on)
+        tell_writers(backing, true);
     const int code = on ? begin(backing) : 0;
     if ((!on || code) && backing->tracks_dirty && source)
         source->track(source->opaque, false);
@@ -30,6 +53,8 @@ int memory_backing_track_dirty(struct memory_backing *backing, bool on)
     backing->tracks_dirty = on && !code;
     if (backing->tracks_dirty && backing->dirty_cleared)
         backing->dirty_cleared(backing->opaque);
+    if (!backing->tracks_dirty)
+        tell_writers(backing, false);
     return code;
 }
 

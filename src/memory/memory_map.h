@@ -51,6 +51,15 @@ struct memory_dirty_source {
     void *opaque;
 };
 
+/* Who else writes to a backing's pages without a word: the host's kernel, which serves queues of a guest's.
+ * He does not while it is kept which pages were written. */
+struct memory_writer {
+    /* It is about to be kept, or is no more. */
+    void (*tracked)(void *opaque, bool on);
+    void *opaque;
+    struct memory_writer *next;
+};
+
 /* Host memory, visor's own and no child's: zero and unallocated until touched. */
 struct memory_backing {
     uint64_t size;
@@ -68,6 +77,7 @@ struct memory_backing {
     void (*dirty_cleared)(void *opaque);
     void *opaque;
     const struct memory_dirty_source *dirty_source; /* the engine's; NULL: it sets the flags itself */
+    struct memory_writer *writers;
     bool merges; /* equal pages of it and of others may be one on the host */
     int pagemap; /* what memory_backing_touched() looks into; -1: it is opened each time */
     /* What memory_backing_map_file() has mapped, in order. */
@@ -98,6 +108,9 @@ int memory_backing_track_dirty(struct memory_backing *backing, bool on);
  * cleared. From now on they count anew. No processor runs meanwhile. A negative errno, -EINVAL: it is not
  * kept; else nothing is lost for the next time. */
 int memory_backing_take_dirty(struct memory_backing *backing, uint64_t *pages);
+/* The writer stays the caller's. Under the machine's lock. */
+void memory_backing_writer_add(struct memory_backing *backing, struct memory_writer *writer);
+void memory_backing_writer_remove(struct memory_backing *backing, struct memory_writer *writer);
 /* For engines, and what tells of writes otherwise. */
 static inline void memory_backing_mark_dirty(struct memory_backing *backing, uint64_t page)
 {
