@@ -64,6 +64,10 @@ static inline void irq_ended(const struct irq_watcher *watcher, unsigned input)
 struct msi_port {
     bool (*send)(void *opaque, uint64_t address, uint32_t data); /* whether any processor took it */
     void *opaque;
+    /* From now on, until it is disconnected, whoever adds to an eventfd sends this message, and nobody else
+     * waits for it; what was added before is sent as well. False: nobody does that here. Both may be NULL. */
+    bool (*connect)(void *opaque, int fd, uint64_t address, uint32_t data);
+    void (*disconnect)(void *opaque, int fd);
 };
 
 static inline bool msi_send(const struct msi_port *port, uint64_t address, uint32_t data)

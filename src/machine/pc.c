@@ -195,7 +195,7 @@ static int make_controllers(struct pc *pc, const struct pc_config *config, struc
         code = pic8259_attach(&pc->pic, &machine->io, error);
     if (!code)
         code = pc_add(pc, &pic8259_type, "pic", &pc->pic, error);
-    ioapic_init(&pc->ioapic, (struct msi_port){lapic_bus_send, &pc->bus});
+    ioapic_init(&pc->ioapic, (struct msi_port){.send = lapic_bus_send, .opaque = &pc->bus});
     pc->ioapic.watcher = (struct ioapic_watcher){lapic_bus_pin, &pc->bus};
     pc->ioapic.ended = (struct irq_watcher){ioapic_ended, pc};
     if (!code && !memory_add_mmio(&machine->memory, "ioapic", PC_IOAPIC_BASE, IOAPIC_SIZE, 0, &ioapic_ops,
@@ -220,7 +220,7 @@ static int make_timers(struct pc *pc, const struct pc_config *config, struct err
         code = pc_add(pc, &rtc_type, "rtc", &pc->rtc, error);
     const struct irq_line legacy[2] = {pc_isa_line(pc, 0, 0), pc_isa_line(pc, 8, 0)};
     hpet_init(&pc->hpet, &machine->timers, (struct irq_line){hpet_set, pc, 0}, legacy, (struct irq_line){0},
-              (struct msi_port){lapic_bus_send, &pc->bus});
+              (struct msi_port){.send = lapic_bus_send, .opaque = &pc->bus});
     if (!code &&
         !memory_add_mmio(&machine->memory, "hpet", PC_HPET_BASE, HPET_SIZE, 0, &hpet_ops, &pc->hpet, error))
         code = error->code;

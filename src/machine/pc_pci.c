@@ -50,7 +50,7 @@ int pc_make_pci(struct pc *pc, const struct pc_config *config, struct error *err
         .windows = windows_of(pc),
         .intx = {intx_set, pc, PC_PCI_INPUT},
         .isa = {intx_set_isa, pc, 0},
-        .messages = {lapic_bus_send, &pc->bus},
+        .messages = {lapic_bus_send, &pc->bus, lapic_bus_connect, lapic_bus_disconnect},
         .reset_control = &reset_control_ops,
         .reset_opaque = &pc->control,
     };

@@ -158,7 +158,7 @@ static void machine_make_devices(struct machine *machine)
 {
     struct irq_line line = {device_set, machine, 0};
     struct irq_line timer_line = {legacy_timer_set, machine, 0}, wire = {wire_set, machine, 30};
-    struct msi_port messages = {lapic_bus_send, &machine->bus};
+    struct msi_port messages = {.send = lapic_bus_send, .opaque = &machine->bus};
     struct board board = {asked_reset, asked_power_off, asked_sleep, asked_panic, machine};
     const struct irq_line legacy[2] = {{device_set, machine, 0}, {device_set, machine, 8}};
     machine->bus = (struct lapic_bus){

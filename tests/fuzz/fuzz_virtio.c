@@ -326,7 +326,8 @@ static void operate_sockets(struct machine *machine, uint16_t value)
 }
 
 static const struct block_ops disk_ops = {.submit = disk_submit, .kick = disk_kick};
-static const struct net_ops wire_ops = {wire_send, NULL, wire_ready, wire_offloads, NULL};
+static const struct net_ops wire_ops = {
+    .send = wire_send, .receive_ready = wire_ready, .set_offloads = wire_offloads};
 
 static void machine_add_devices(struct machine *machine)
 {
@@ -379,7 +380,7 @@ static void machine_wire(struct machine *machine)
         .windows = {0xc0000000, 0x100000, 0, 0, 0xc000, 0x1000},
         .intx = {line_set, machine, 16},
         .isa = {line_set, machine, 0},
-        .messages = {message, machine},
+        .messages = {.send = message, .opaque = machine},
     };
     check(!pci_bus_init(&machine->bus, &wiring, &error) &&
           !devices_add(&machine->devices, &pci_bus_type, "pci", &machine->bus, &error));

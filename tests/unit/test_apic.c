@@ -58,7 +58,7 @@ static int set_up(void **state)
         write_register(i, 0xf0, 0x1ff);
         write_register(i, 0xd0, 1u << (24 + i));
     }
-    ioapic_init(&ioapic, (struct msi_port){lapic_bus_send, &bus});
+    ioapic_init(&ioapic, (struct msi_port){.send = lapic_bus_send, .opaque = &bus});
     return 0;
 }
 
@@ -694,9 +694,9 @@ static void test_lend_wires(void **state)
     struct lapic *lapic = &lapics[0];
     struct lapic_image image;
     (void)state;
-    ioapic_init(&ioapic, (struct msi_port){lapic_bus_send, &bus});
+    ioapic_init(&ioapic, (struct msi_port){.send = lapic_bus_send, .opaque = &bus});
     ioapic.watcher = (struct ioapic_watcher){lapic_bus_pin, &bus};
-    bus.borrower = (struct lapic_borrower){borrower_send, borrower_pin, NULL};
+    bus.borrower = (struct lapic_borrower){.send = borrower_send, .pin = borrower_pin, .opaque = NULL};
     borrowed = 0;
     write_register(0, 0x360, 0x400); /* LINT1: NMI */
     lapic_lend(lapic, &image);

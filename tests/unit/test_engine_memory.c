@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * test_engine_memory: what each engine does with the memory map beside accesses: writes that become signals,
- * pages that were written, and what devices of the host's write and have. The guests are a few instructions
- * without paging, which end by an OUT.
+ * pages that were written, and what devices of the host's write and have; and eventfds that become messages.
+ * The guests are a few instructions without paging, which end by an OUT.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -48,6 +48,7 @@ static struct {
     struct engine_vm *vm;
     struct engine_vcpu *vcpu;
     unsigned writes; /* to the device, by its callback */
+    int bell;        /* rung when the guest finishes, while it runs; 0: none */
 } m;
 
 /* -- the machine ----------------------------------------------------------------------------------------- */
@@ -86,6 +87,8 @@ static void device_write(void *opaque, uint64_t offset, unsigned size, uint64_t 
 static void finish(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 {
     (void)opaque, (void)offset, (void)size, (void)value;
+    if (m.bell)
+        eventfd_write(m.bell, 1);
     m.engine->vcpu_stop(m.vcpu);
 }
 
@@ -254,6 +257,63 @@ static void test_signals_kvm(void **state)
     (void)state;
     assert_true(engine_kvm.signals);
     test_signals(&engine_kvm);
+}
+
+/* -- messages -------------------------------------------------------------------------------------------- */
+
+/* The vectors that wait in the local APIC, from 40h on, as bits; they are taken. */
+static uint32_t take_vectors(void)
+{
+    return atomic_exchange(&m.lapic.irr[2], 0);
+}
+
+static void connect_bell(int fd, uint32_t data)
+{
+    assert_true(lapic_bus_connect(&m.bus, fd, 0xfee00000, data));
+}
+
+static void test_messages_kvm(void **state)
+{
+    (void)state;
+    if (set_up(&engine_kvm))
+        skip();
+    const int first = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), second = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const bool can = m.bus.borrower.connect;
+    lapic_set_virtual_wire(&m.lapic);
+    end_code(m.ram->host + CODE);
+    if (can) {
+        connect_bell(first, 0x51);
+        connect_bell(second, 0x52);
+        assert_false(lapic_bus_connect(&m.bus, 99, 0xfee00000, 0xc053)); /* whose end is to be told */
+        eventfd_write(first, 1);                                         /* before it runs */
+        m.bell = second;                                                 /* and while it does */
+        go();
+        assert_int_equal(take_vectors(), 1u << 0x11 | 1u << 0x12);
+        assert_int_equal(take(first) + take(second), 0);
+        lapic_bus_disconnect(&m.bus, first);
+        eventfd_write(first, 1);
+        go();
+        assert_int_equal(take_vectors(), 1u << 0x12);
+        assert_int_equal(take(first), 1);
+        lapic_bus_disconnect(&m.bus, second);
+        connect_bell(second, 0x50);
+        go();
+        assert_int_equal(take_vectors(), 1u << 0x10);
+    }
+    tear_down();
+    close(first);
+    close(second);
+    if (!can)
+        skip();
+}
+
+/* Where no engine takes them, nobody says that one does. */
+static void test_messages_translate(void **state)
+{
+    (void)state;
+    assert_int_equal(set_up(&engine_translate), 0);
+    assert_false(lapic_bus_connect(&m.bus, 0, 0xfee00000, 0x51));
+    tear_down();
 }
 
 /* -- written pages --------------------------------------------------------------------------------------- */
@@ -453,6 +513,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signals_translate),     cmocka_unit_test(test_signals_kvm),
+        cmocka_unit_test(test_messages_translate),    cmocka_unit_test(test_messages_kvm),
         cmocka_unit_test(test_dirty_translate),       cmocka_unit_test(test_dirty_kvm),
         cmocka_unit_test(test_many_translate),        cmocka_unit_test(test_many_kvm),
         cmocka_unit_test(test_overwritten_translate), cmocka_unit_test(test_overwritten_kvm),

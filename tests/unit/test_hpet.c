@@ -56,7 +56,7 @@ static int set_up(void **state)
     fake_clock_start(12340); /* a tick begins */
     const struct irq_line two[2] = {{set_legacy, NULL, 0}, {set_legacy, NULL, 1}};
     hpet_init(&hpet, &timers, (struct irq_line){set_line, NULL, 0}, two, (struct irq_line){set_mode, NULL, 0},
-              (struct msi_port){send, NULL});
+              (struct msi_port){.send = send});
     return 0;
 }
 

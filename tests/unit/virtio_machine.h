@@ -87,7 +87,7 @@ static void machine_set_up(void)
         .windows = {WINDOW, 0x20000000, UINT64_C(0x100000000), UINT64_C(1) << 36, 0xc000, 0x3000},
         .intx = {set_line, NULL, 16},
         .isa = {set_line, NULL, 0},
-        .messages = {take_message, NULL},
+        .messages = {.send = take_message},
     };
     assert_int_equal(pci_bus_init(&bus, &wiring, &error), 0);
     assert_int_equal(devices_add(&devices, &pci_bus_type, "pci", &bus, &error), 0);

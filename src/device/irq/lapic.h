@@ -66,6 +66,9 @@ struct lapic_borrower {
     bool (*send)(void *opaque, uint64_t address, uint32_t data);
     /* What an I/O APIC's pin sends from now on. The engine has to tell of the end of level-triggered ones. */
     void (*pin)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
+    /* As of a struct msi_port; may be NULL. */
+    bool (*connect)(void *opaque, int fd, uint64_t address, uint32_t data);
+    void (*disconnect)(void *opaque, int fd);
     void *opaque;
 };
 
@@ -142,8 +145,11 @@ bool lapic_has_events(const struct lapic *lapic);
 void lapic_init_processor(struct lapic *lapic);
 
 void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level);
-/* A message to address FEExxxxxh; fits an msi_port with the bus as opaque. */
+/* A message to address FEExxxxxh; fits an msi_port with the bus as opaque, as do the two for eventfds, which
+ * are the borrower's. */
 bool lapic_bus_send(void *bus, uint64_t address, uint32_t data);
+bool lapic_bus_connect(void *bus, int fd, uint64_t address, uint32_t data);
+void lapic_bus_disconnect(void *bus, int fd);
 /* Likewise, past a borrower: to the lapics here. */
 bool lapic_bus_deliver(struct lapic_bus *bus, uint64_t address, uint32_t data);
 /* What an I/O APIC's pin sends; for the borrower, if there is one. Fits an ioapic_watcher. */

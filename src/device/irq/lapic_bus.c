@@ -115,6 +115,19 @@ bool lapic_bus_send(void *opaque, uint64_t address, uint32_t data)
                           : lapic_bus_deliver(bus, address, data);
 }
 
+bool lapic_bus_connect(void *opaque, int fd, uint64_t address, uint32_t data)
+{
+    const struct lapic_borrower *borrower = &((struct lapic_bus *)opaque)->borrower;
+    return borrower->connect && borrower->connect(borrower->opaque, fd, address, data);
+}
+
+void lapic_bus_disconnect(void *opaque, int fd)
+{
+    const struct lapic_borrower *borrower = &((struct lapic_bus *)opaque)->borrower;
+    if (borrower->disconnect)
+        borrower->disconnect(borrower->opaque, fd);
+}
+
 void lapic_bus_pin(void *opaque, unsigned pin, uint64_t address, uint32_t data)
 {
     const struct lapic_borrower *borrower = &((struct lapic_bus *)opaque)->borrower;

@@ -224,6 +224,8 @@ bool pci_msix_enabled(const struct pci_device *device);
 bool pci_msi_enabled(const struct pci_device *device);
 void pci_msix_send(struct pci_device *device, unsigned vector); /* one that does not exist is ignored */
 void pci_msi_send(struct pci_device *device);
+/* What a vector would send now. False: nothing, it would wait, or there is none. */
+bool pci_msix_message(const struct pci_device *device, unsigned vector, uint64_t *address, uint32_t *data);
 uint64_t pci_msix_table_read(struct pci_device *device, uint64_t offset, unsigned size);
 void pci_msix_table_write(struct pci_device *device, uint64_t offset, unsigned size, uint64_t value);
 uint64_t pci_msix_pending_read(struct pci_device *device, uint64_t offset, unsigned size);

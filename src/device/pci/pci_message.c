@@ -78,17 +78,29 @@ bool pci_msi_enabled(const struct pci_device *device)
     return device->msi_capability && (pci_config_get(device, device->msi_capability + 2, 2) & MSI_ENABLE);
 }
 
+bool pci_msix_message(const struct pci_device *device, unsigned vector, uint64_t *address, uint32_t *data)
+{
+    const unsigned control = msix_control(device);
+    if (vector >= device->msix_count || !(control & MSIX_ENABLE))
+        return false;
+    const uint32_t *entry = &device->msix_table[4 * vector];
+    *address = entry[0] | (uint64_t)entry[1] << 32;
+    *data = entry[2];
+    return !(entry[3] & 1) && !(control & MSIX_FUNCTION_MASK) && pci_is_master(device);
+}
+
 void pci_msix_send(struct pci_device *device, unsigned vector)
 {
+    uint64_t address;
+    uint32_t data;
     if (vector >= device->msix_count || !pci_msix_enabled(device))
         return;
-    const uint32_t *entry = &device->msix_table[4 * vector];
-    if ((entry[3] & 1) || (msix_control(device) & MSIX_FUNCTION_MASK) || !pci_is_master(device)) {
+    if (!pci_msix_message(device, vector, &address, &data)) {
         device->msix_pending |= UINT64_C(1) << vector;
         return;
     }
     device->msix_pending &= ~(UINT64_C(1) << vector);
-    msi_send(&device->bus->wiring.messages, entry[0] | (uint64_t)entry[1] << 32, entry[2]);
+    msi_send(&device->bus->wiring.messages, address, data);
 }
 
 void pci_msi_send(struct pci_device *device)

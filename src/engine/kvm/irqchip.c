@@ -113,7 +113,7 @@ void kvm_irqchip_attach(struct engine_vm *vm)
     if (!vm->split)
         return;
     vm->bus = vm->machine.lapics[0]->bus;
-    vm->bus->borrower = (struct lapic_borrower){send, pin, vm};
+    vm->bus->borrower = (struct lapic_borrower){send, pin, kvm_irqfd_connect, kvm_irqfd_disconnect, vm};
     kvm_reminder_init(vm);
 }
 
@@ -257,6 +257,7 @@ void kvm_irqchip_begin(struct engine_vm *vm)
     pthread_mutex_lock(&vm->lend_lock);
     kvm_for_all(vm, lend);
     vm->lent = true;
+    kvm_irqfds_begin(vm);
     pthread_mutex_unlock(&vm->lend_lock);
 }
 
@@ -265,6 +266,7 @@ void kvm_irqchip_end(struct engine_vm *vm)
     if (!vm->split)
         return;
     pthread_mutex_lock(&vm->lend_lock);
+    kvm_irqfds_end(vm);
     kvm_for_all(vm, take_back);
     kvm_reminder_forget(vm);
     vm->lent = false;

@@ -42,6 +42,12 @@ struct kvm_signal {
     int fd;
 };
 
+/* An eventfd that the kernel makes a message of, while it has the local APICs. */
+struct kvm_line {
+    bool used;
+    int fd;
+};
+
 /* Level-triggered interrupts whose ends the kernel has to tell of; under lend_lock. */
 struct kvm_reminder {
     struct timer timer;
@@ -98,6 +104,7 @@ struct engine_vm {
     pthread_mutex_t lend_lock; /* inside the machine's lock */
     bool lent;                 /* the kernel has the registers */
     struct kvm_routes routes;
+    struct kvm_line lines[KVM_ROUTE_MESSAGES]; /* under lend_lock; by the index of their routes */
     struct kvm_reminder reminder;
 
     struct engine_vm *substitute; /* owned, of `translate`: see rescue.c; NULL: there is none yet */
@@ -214,6 +221,15 @@ bool kvm_irqchip_halts(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
 int kvm_irqchip_events(struct engine_vcpu *v);
 int kvm_irqchip_offer(struct engine_vcpu *v);
+
+/* -- irqfd.c --------------------------------------------------------------------------------------------- */
+
+/* Of a struct lapic_borrower. */
+bool kvm_irqfd_connect(void *vm, int fd, uint64_t address, uint32_t data);
+void kvm_irqfd_disconnect(void *vm, int fd);
+/* Under lend_lock: the kernel has the local APICs, or is about to have them no more. */
+void kvm_irqfds_begin(struct engine_vm *vm);
+void kvm_irqfds_end(struct engine_vm *vm);
 
 /* -- reminder.c ------------------------------------------------------------------------------------------ */
 

@@ -24,10 +24,10 @@ static int tell_kernel(const struct engine_vm *vm)
 {
     union {
         struct kvm_irq_routing head;
-        char space[sizeof(struct kvm_irq_routing) + KVM_ROUTE_PINS * sizeof(struct kvm_irq_routing_entry)];
+        char space[sizeof(struct kvm_irq_routing) + KVM_ROUTES * sizeof(struct kvm_irq_routing_entry)];
     } table = {0};
-    for (unsigned i = 0; i < KVM_ROUTE_PINS; i++) {
-        const struct kvm_route *route = &vm->routes.pins[i];
+    for (unsigned i = 0; i < KVM_ROUTES; i++) {
+        const struct kvm_route *route = &vm->routes.table[i];
         if (!route->used)
             continue;
         table.head.entries[table.head.nr++] = (struct kvm_irq_routing_entry){
@@ -42,9 +42,9 @@ static int tell_kernel(const struct engine_vm *vm)
 }
 
 /* Under the lock. What the kernel refuses is as it was. */
-static int change(struct engine_vm *vm, unsigned pin, const struct kvm_route *route)
+static int change(struct engine_vm *vm, unsigned number, const struct kvm_route *route)
 {
-    struct kvm_route *own = &vm->routes.pins[pin];
+    struct kvm_route *own = &vm->routes.table[number];
     const struct kvm_route before = *own;
     if (before.used == route->used &&
         (!route->used || (before.address == route->address && before.data == route->data)))
@@ -56,14 +56,23 @@ static int change(struct engine_vm *vm, unsigned pin, const struct kvm_route *ro
     return code;
 }
 
+static int set(struct engine_vm *vm, unsigned number, const struct kvm_route *route)
+{
+    pthread_mutex_lock(&vm->routes.lock);
+    const int code = change(vm, number, route);
+    pthread_mutex_unlock(&vm->routes.lock);
+    return code;
+}
+
 /* Only level-triggered ones have an end that anybody waits for, and a change costs much. */
 int kvm_route_pin(struct engine_vm *vm, unsigned pin, uint64_t address, uint32_t data)
 {
     const struct kvm_route route = {.used = data & DATA_LEVEL, .address = address, .data = data};
-    if (pin >= KVM_ROUTE_PINS)
-        return 0;
-    pthread_mutex_lock(&vm->routes.lock);
-    const int code = change(vm, pin, &route);
-    pthread_mutex_unlock(&vm->routes.lock);
-    return code;
+    return pin < KVM_ROUTE_PINS ? set(vm, pin, &route) : 0;
+}
+
+int kvm_route_message(struct engine_vm *vm, unsigned index, uint64_t address, uint32_t data)
+{
+    const struct kvm_route route = {.used = true, .address = address, .data = data};
+    return set(vm, KVM_ROUTE_PINS + index, &route);
 }

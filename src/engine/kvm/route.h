@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * route: KVM's table of interrupts by number, in which it must find the pins of the I/O APIC that are
- * level-triggered, to tell of the ends of their interrupts (KVM_EXIT_IOAPIC_EOI).
+ * route: KVM's table of interrupts by number. In it the kernel must find the pins of the I/O APIC that are
+ * level-triggered, to tell of the ends of their interrupts (KVM_EXIT_IOAPIC_EOI), and behind them the
+ * messages that eventfds stand for (irqfd.c).
  */
 #ifndef VISOR_ENGINE_KVM_ROUTE_H
 #define VISOR_ENGINE_KVM_ROUTE_H
@@ -10,7 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KVM_ROUTE_PINS 24
+#define KVM_ROUTE_PINS     24
+#define KVM_ROUTE_MESSAGES 40
+#define KVM_ROUTES         (KVM_ROUTE_PINS + KVM_ROUTE_MESSAGES)
 
 struct engine_vm;
 
@@ -22,7 +25,7 @@ struct kvm_route {
 
 struct kvm_routes {
     pthread_mutex_t lock;
-    struct kvm_route pins[KVM_ROUTE_PINS];
+    struct kvm_route table[KVM_ROUTES]; /* by number */
 };
 
 /* Where the kernel has the local APICs. */
@@ -31,5 +34,7 @@ void kvm_routes_free(struct kvm_routes *routes);
 
 /* What a pin of the I/O APIC sends; from any thread. 0, or a negative errno: the kernel has what it had. */
 int kvm_route_pin(struct engine_vm *vm, unsigned pin, uint64_t address, uint32_t data);
+/* What number KVM_ROUTE_PINS + `index` sends; likewise. */
+int kvm_route_message(struct engine_vm *vm, unsigned index, uint64_t address, uint32_t data);
 
 #endif
