@@ -1,40 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """PCI devices given to a machine for good: QEMU makes a PC with an IOMMU, a network card and a disk controller, in it a
 Debian kernel has visor give both to a machine of its own, and that one's drivers use them. Emulation in emulation takes
-minutes: only with VISOR_NESTED=1, where there is a qemu-system-x86_64."""
+minutes, see nested.py."""
 import hashlib
-import os
 import random
 import re
-import shutil
-import subprocess
 
 import pytest
 
-import guest_kernel
-from conftest import VISOR
+import nested
 
-QEMU = shutil.which("qemu-system-x86_64")
-OUTER = ["vfio_iommu_type1", "vfio-pci"]
-INNER = ["e1000e", "ahci", "sd_mod"]
 CONTENT = random.Random(1).randbytes(1 << 20)
 
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("VISOR_NESTED"), reason="takes minutes: VISOR_NESTED=1"),
-    pytest.mark.skipif(not QEMU, reason="no qemu-system-x86_64"),
-]
+pytestmark = nested.MARKS
 
 # The card's driver with messages by vector, and with the pin; the controller's has one message. QEMU's card fails the
 # driver's test of its one message without visor, too.
 # In between, with both at work, the machine is reset; a mark on the disk says so.
 USE_DEVICES = """
-load LOAD-DISK
+LOAD(ahci sd_mod)
 for i in $(seq 100); do [ -e /dev/sda ] && break; sleep 0.2; done
 echo "DISK-HAS $(sha256sum </dev/sda)"
 grep ahci /proc/interrupts
 mode=2
 [ "$(tail -c 5 /dev/sda)" = AGAIN ] && mode=0
-insmod /modules/e1000e.ko IntMode=$mode
+insmod MODULE(e1000e) IntMode=$mode
 ip addr add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 for i in $(seq 100); do [ "$(cat /sys/class/net/eth0/carrier)" = 1 ] && break; sleep 0.2; done
@@ -48,12 +38,7 @@ poweroff -f
 """
 
 GIVE_DEVICES = """
-ip link set lo up
-mkdir -p /root /run /var/tmp /tmp /etc
-echo "user:x:1000:1000::/tmp:/bin/sh" >/etc/passwd
-chmod 1777 /tmp /var/tmp
-export HOME=/root
-load LOAD-VFIO
+LOAD(vfio_iommu_type1 vfio-pci)
 for device in /sys/bus/pci/devices/*; do
   [ "$(cat $device/vendor):$(cat $device/device)" = 0x8086:0x10d3 ] && card=${device##*/}
 done
@@ -75,59 +60,25 @@ chown user $group
 echo PART-UNLOCKED; su user -c "HOME=/tmp /run-visor --vfio $card"
 echo PART-GIVEN; /run-visor --vfio $card --vfio $disk
 echo PART-ENDED $?
-poweroff -f
 """
-
-
-class Modules:
-    """Of a kernel, with what they need, in the order in which they are loaded."""
-
-    def __init__(self, root):
-        self.files = {path.stem.replace("-", "_"): path for path in root.glob("lib/modules/*/kernel/**/*.ko")}
-
-    def all_of(self, names, found=None):
-        found = {} if found is None else found
-        for name in names:
-            path = self.files.get(name.replace("-", "_"))
-            if not path or path.stem in found:  # without a file it is a part of the kernel
-                continue
-            data = path.read_bytes()
-            needs = re.search(rb"\0depends=([^\0]*)", data).group(1).decode()
-            self.all_of(filter(None, needs.split(",")), found)
-            found[path.stem] = data
-        return found
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
     """All that was written in the machine that QEMU makes, and what was on the disk then."""
     directory = tmp_path_factory.mktemp("nested")
-    root = guest_kernel.download(guest_kernel.kernel_package("amd64"))
-    kernel = next(root.glob("boot/vmlinuz-*"))
-    modules = Modules(root)
-    use = USE_DEVICES.replace("LOAD-DISK", " ".join(modules.all_of(["ahci", "sd_mod"])))
-    inner = guest_kernel.make_initrd(directory / "inner", use, modules.all_of(INNER))
-    stripped = directory / "visor"
-    subprocess.run(["strip", "-o", stripped, VISOR], check=True)
-    outer = guest_kernel.make_initrd(
-        directory / "outer", GIVE_DEVICES.replace("LOAD-VFIO", " ".join(modules.all_of(OUTER))), modules.all_of(OUTER),
-        {"visor": stripped.read_bytes(), "kernel": kernel.read_bytes(), "initrd": inner.read_bytes()})
     disk = directory / "disk"
     disk.write_bytes(CONTENT)
-    command = [QEMU, "-machine", "q35,kernel-irqchip=split,accel=tcg", "-cpu", "max", "-m", "768", "-nodefaults",
-               "-display", "none", "-serial", "stdio", "-no-reboot", "-device", "intel-iommu,intremap=on",
-               "-device", "pcie-root-port,id=above,slot=1", "-netdev", "user,id=net",
+    options = ["-machine", "q35,kernel-irqchip=split,accel=tcg", "-cpu", "max", "-m", "768", "-device",
+               "intel-iommu,intremap=on", "-device", "pcie-root-port,id=above,slot=1", "-netdev", "user,id=net",
                "-device", "e1000e,netdev=net,bus=above", "-device", "ahci,id=ahci,addr=5",
-               "-drive", f"if=none,id=disk,format=raw,file={disk}", "-device", "ide-hd,drive=disk,bus=ahci.0",
-               "-kernel", kernel, "-initrd", outer, "-append", "console=ttyS0 intel_iommu=on no_timer_check quiet panic=-1"]
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                            timeout=900)
-    print(result.stdout, result.stderr)
-    return result.stdout, disk.read_bytes()
+               "-drive", f"if=none,id=disk,format=raw,file={disk}", "-device", "ide-hd,drive=disk,bus=ahci.0"]
+    said = nested.Nested(directory).run(GIVE_DEVICES, USE_DEVICES, options, "intel_iommu=on")
+    return said, disk.read_bytes()
 
 
 def part(said, name):
-    return re.search(f"PART-{name}\\b(.*?)(PART-|$)", said[0], re.DOTALL).group(1)
+    return nested.part(said[0], name)
 
 
 def test_a_card_without_vfio_pci_is_refused(said):
