@@ -39,6 +39,7 @@ enum cage_engine {
     CAGE_ENGINE_KVM = 1 << 0,
     CAGE_ENGINE_TRANSLATE = 1 << 1, /* makes new executable memory */
     CAGE_VFIO = 1 << 2,             /* no engine: PCI devices of the host's */
+    CAGE_VHOST = 1 << 3,            /* likewise: queues that the host's kernel serves */
 };
 
 /* Of who dies of a call that is forbidden: as a shell has SIGSYS. */

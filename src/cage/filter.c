@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/vfio.h>
+#include <linux/vhost.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -42,6 +43,7 @@ struct call {
 #define TRANSLATE CAGE_ENGINE_TRANSLATE
 #define EITHER    (KVM | TRANSLATE)
 #define VFIO      CAGE_VFIO
+#define VHOST     CAGE_VHOST
 
 /* What holds of a call's arguments, which are counted from 0. */
 #define ANY                CALL_ANY, 0, 0, 0

@@ -338,8 +338,8 @@ static void check_kernel(struct gathering *g)
     add(g, "overlayfs", "overlayfs", overlay ? VERDICT_YES : VERDICT_NO, "%s",
         overlay ? "known to the kernel" : "not in the kernel, or its module is not loaded");
     check_device(g, "tun", "tun", "/dev/net/tun", VERDICT_YES, "tap networking");
-    check_device(g, "vhost_net", "vhost-net", "/dev/vhost-net", VERDICT_PARTLY,
-                 "there, but visor does not use it");
+    check_device(g, "vhost_net", "vhost-net", "/dev/vhost-net", VERDICT_YES,
+                 "the kernel carries the frames of taps, for machines under KVM");
     check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", VERDICT_PARTLY,
                  "there, but visor does not use it");
     check_device(g, "vfio", "VFIO", "/dev/vfio/vfio", VERDICT_YES,

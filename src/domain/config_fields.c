@@ -51,7 +51,12 @@ static int check_container_net(const char *text, struct error *error)
     if (strncmp(text, "tap", 3) == 0 && !domain_net_is_named(text))
         return error_set(error, -EINVAL,
                          "a container has no tap device of the host's; there are user, host, none");
-    return domain_net_check(text, error);
+    struct network_option option;
+    int code = domain_net_check(text, error);
+    if (!code && domain_net_is_named(text) && !network_option_parse(&option, text, error) &&
+        option.vhost != VHOST_AUTO)
+        code = error_set(error, -EINVAL, "vhost= is for a machine's card; a container has none");
+    return code;
 }
 
 static int check_publish(const char *text, struct error *error)
@@ -503,10 +508,11 @@ const struct domain_field domain_fields[] = {
      AT(machine.nets),
      .most = 8,
      .check = check_card,
-     .suggest = "user user,forward=tcp: tap none",
+     .suggest = "user user,forward=tcp: tap tap,vhost=on none",
      .option = "net",
      .argument = "KIND[,…]",
-     .help = "A network (may be repeated): user tap[=NAME] host none, or NAME[,ip=A][,mac=M][,alias=N]"},
+     .help = "A network (may be repeated): user tap[=NAME] host none, or NAME[,ip=A][,mac=M][,alias=N]; "
+             "[,vhost=on|off|auto]"},
     {.section = "machine",
      .name = "publish",
      .type = DOMAIN_LIST,

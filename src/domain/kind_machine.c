@@ -381,7 +381,11 @@ static int machine_arrive(struct domain_run *run, struct error *error)
     int code = engine_find(own, run, error);
     if (!code)
         code = host_limits_make(&own->cgroup, run->domain, run->config, error);
-    return code ? code : machine_nets_prepare(&own->nets, run, error);
+    if (!code)
+        code = machine_nets_prepare(&own->nets, run, error);
+    if (own->engine.engine == &engine_kvm && machine_nets_may_use_vhost(&own->nets))
+        run->cage_engines |= CAGE_VHOST;
+    return code;
 }
 
 static int machine_enter(struct domain_run *run, struct error *error)

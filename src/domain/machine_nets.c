@@ -28,8 +28,11 @@ static int prepare(struct machine_nets *nets, const struct domain_run *run, cons
     int code;
     nets->is_named[at] = domain_net_is_named(text);
     if (nets->is_named[at]) {
+        struct network_option named = {0};
         code = domain_nets_attach(&nets->named, run->domain, text, ports, attachment, error);
-        *options = (struct net_options){.kind = NET_TAP, .has_mac = true};
+        if (!code)
+            code = network_option_parse(&named, text, error);
+        *options = (struct net_options){.kind = NET_TAP, .has_mac = true, .vhost = named.vhost};
         strcpy(options->interface, attachment->interface);
         memcpy(options->mac, attachment->mac, sizeof options->mac);
     } else {
@@ -52,6 +55,14 @@ int machine_nets_prepare(struct machine_nets *nets, const struct domain_run *run
     for (unsigned i = 0; !code && i < texts->count; i++)
         code = prepare(nets, run, texts->items[i], i ? NULL : &ports, error);
     return code;
+}
+
+bool machine_nets_may_use_vhost(const struct machine_nets *nets)
+{
+    for (unsigned i = 0; i < nets->count; i++)
+        if (nets->options[i].kind == NET_TAP && nets->options[i].vhost != VHOST_OFF)
+            return true;
+    return false;
 }
 
 int machine_nets_connect(const struct machine_nets *nets, struct error *error)

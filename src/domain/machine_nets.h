@@ -20,6 +20,8 @@ struct machine_nets {
 int machine_nets_check(const struct domain_config *config, struct error *error);
 /* `nets` is zeros. Before the board is made. */
 int machine_nets_prepare(struct machine_nets *nets, const struct domain_run *run, struct error *error);
+/* Whether the host's kernel may be asked to serve a card's queues. */
+bool machine_nets_may_use_vhost(const struct machine_nets *nets);
 /* When it is made. */
 int machine_nets_connect(const struct machine_nets *nets, struct error *error);
 /* When it is no more. */

@@ -47,6 +47,22 @@ static void clock_go_on(struct machine *machine)
     timers_stand_still(&machine->timers, false);
 }
 
+/* What devices have been signalled meanwhile is served before anybody looks at them. */
+static void stand_still(struct machine *machine)
+{
+    clock_freeze(machine);
+    if (machine->type->stand)
+        machine->type->stand(machine, true);
+    machine_signals_serve(machine);
+}
+
+static void go_on(struct machine *machine)
+{
+    clock_go_on(machine);
+    if (machine->type->stand)
+        machine->type->stand(machine, false);
+}
+
 /* -- vCPUs ----------------------------------------------------------------------------------------------- */
 
 static void vcpus_free(struct machine *machine)
@@ -268,7 +284,7 @@ static void machine_serve_pauses(struct machine *machine)
 {
     const bool pause = machine->pauses != 0, changes = pause != machine->paused;
     if (changes)
-        (pause ? clock_freeze : clock_go_on)(machine);
+        (pause ? stand_still : go_on)(machine);
     machine->paused = pause;
     if (changes)
         machine_report(machine, &(struct machine_news){.kind = pause ? MACHINE_STOPPED : MACHINE_WENT_ON});
@@ -425,7 +441,9 @@ int machine_new(struct machine **out, const struct machine_config *config, struc
 enum machine_end machine_run(struct machine *machine)
 {
     struct error error = ERROR_INIT;
-    clock_go_on(machine);
+    pthread_mutex_lock(&machine->lock);
+    go_on(machine);
+    pthread_mutex_unlock(&machine->lock);
     if (vcpus_start(machine, &error)) {
         error_report(&error);
         machine_request(machine, MACHINE_REQUEST_FAILED);

@@ -112,6 +112,9 @@ struct machine_type {
      * and what follows the host's time does so. `copy`: others may go on from there, too, and it is to be
      * told from them. May be NULL. */
     void (*loaded)(struct machine *machine, int64_t seconds, bool copy);
+    /* The machine stands still from now on, or goes on, also for the first time: what the host does for its
+     * devices by itself ends, or may begin. No vCPU runs. May be NULL. */
+    void (*stand)(struct machine *machine, bool still);
     /* The device by which the guest gives memory back to the host. May be NULL: it has none. */
     struct virtio_balloon *(*balloon)(struct machine *machine);
     /* What a board adds to the commands of all machines (machine_qmp.h); what is asked is the struct machine.

@@ -9,6 +9,7 @@
 struct machine_signal {
     struct memory_signal memory;
     struct loop_watch *watch;
+    bool lent;
     void (*rung)(void *device, unsigned number);
     void *device;
     unsigned number;
@@ -60,7 +61,8 @@ static struct signal *signal_open(void *opaque, struct memory_region *region, ui
     }
     signal->next = machine->signals;
     machine->signals = signal;
-    memory_signal_add(&machine->memory, &signal->memory);
+    if (region)
+        memory_signal_add(&machine->memory, &signal->memory);
     return (struct signal *)signal;
 }
 
@@ -71,13 +73,29 @@ static void signal_close(void *opaque, struct signal *which)
     while (*link != signal)
         link = &(*link)->next;
     *link = signal->next;
-    memory_signal_remove(&machine->memory, &signal->memory);
+    if (signal->memory.region)
+        memory_signal_remove(&machine->memory, &signal->memory);
     signal_free(signal);
+}
+
+static int signal_descriptor(void *opaque, struct signal *which)
+{
+    (void)opaque;
+    return ((struct machine_signal *)which)->memory.fd;
+}
+
+static void signal_lend(void *opaque, struct signal *which, bool lent)
+{
+    struct machine_signal *signal = (struct machine_signal *)which;
+    (void)opaque;
+    signal->lent = lent;
+    loop_watch_change(signal->watch, lent ? 0 : LOOP_READ);
 }
 
 void machine_signals_init(struct machine *machine)
 {
-    machine->signal_host = (struct signal_host){signal_open, signal_close, machine};
+    machine->signal_host =
+        (struct signal_host){signal_open, signal_close, signal_descriptor, signal_lend, machine};
 }
 
 void machine_signals_free(struct machine *machine)
@@ -91,7 +109,7 @@ void machine_signals_serve(struct machine *machine)
 {
     for (struct machine_signal *signal = machine->signals; signal;) {
         struct pollfd ready = {.fd = signal->memory.fd, .events = POLLIN};
-        if (poll(&ready, 1, 0) <= 0) {
+        if (signal->lent || poll(&ready, 1, 0) <= 0) {
             signal = signal->next;
             continue;
         }

@@ -336,6 +336,7 @@ const struct machine_type machine_pc = {
     .save = pc_save,
     .restore = pc_restore,
     .loaded = pc_loaded,
+    .stand = pc_stand,
     .balloon = pc_balloon,
     .qmp = &pc_qmp,
 };

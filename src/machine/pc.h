@@ -94,6 +94,7 @@ struct pc_disk {
 };
 
 struct pc_net {
+    struct vhost *vhost; /* NULL: the device does all of it */
     struct net_backend *backend;
     struct virtio_net *device;
 };

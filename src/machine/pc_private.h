@@ -40,6 +40,7 @@ void pc_tell_pci(const struct pc *pc, struct acpi_config *tables);
 int pc_make_virtio(struct pc *pc, const struct pc_config *config, struct error *error);
 void pc_free_virtio(struct pc *pc);
 unsigned pc_pending(struct machine *machine);
+void pc_stand(struct machine *machine, bool still);
 void pc_loaded(struct machine *machine, int64_t seconds, bool copy);
 struct virtio_balloon *pc_balloon(struct machine *machine);
 /* What of its memory the guest has not given away. */

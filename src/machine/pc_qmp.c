@@ -83,14 +83,15 @@ QMP_COMMAND(query_netstats)
     const struct pc *pc = pc_of(call);
     *result = json_array();
     for (unsigned i = 0; i < pc->net_count; i++) {
-        const struct virtio_net_statistics *all = virtio_net_statistics(pc->nets[i].device);
+        const struct virtio_net_statistics all = virtio_net_statistics(pc->nets[i].device);
         char name[16];
         snprintf(name, sizeof name, "net%u", i);
-        json_array_append_new(*result, json_pack("{s:s, s:I, s:I, s:I, s:I}", "device", name, "rx_bytes",
-                                                 (json_int_t)all->received_bytes, "rx_frames",
-                                                 (json_int_t)all->received_frames, "tx_bytes",
-                                                 (json_int_t)all->sent_bytes, "tx_frames",
-                                                 (json_int_t)all->sent_frames));
+        json_array_append_new(*result, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I}", "device", name, "vhost",
+                                                 virtio_net_in_kernel(pc->nets[i].device), "rx_bytes",
+                                                 (json_int_t)all.received_bytes, "rx_frames",
+                                                 (json_int_t)all.received_frames, "tx_bytes",
+                                                 (json_int_t)all.sent_bytes, "tx_frames",
+                                                 (json_int_t)all.sent_frames));
     }
     return 0;
 }
@@ -301,7 +302,7 @@ QMP_ARRAY_OF(pci_info);
 QMP_OBJECT_OF(balloon_info, {"actual", &qmp_integer, false});
 QMP_OBJECT_OF(netstats_info, {"device", &qmp_string, false}, {"rx_bytes", &qmp_integer, false},
               {"rx_frames", &qmp_integer, false}, {"tx_bytes", &qmp_integer, false},
-              {"tx_frames", &qmp_integer, false});
+              {"tx_frames", &qmp_integer, false}, {"vhost", &qmp_boolean, false});
 QMP_ARRAY_OF(netstats_info);
 QMP_OBJECT_OF(guest_memory_info, {"total", &qmp_integer, true}, {"free", &qmp_integer, true},
               {"available", &qmp_integer, true}, {"caches", &qmp_integer, true},

@@ -148,6 +148,13 @@ void pc_loaded(struct machine *machine, int64_t seconds, bool copy)
         virtio_vsock_resume(pc->vsock);
 }
 
+void pc_stand(struct machine *machine, bool still)
+{
+    struct pc *pc = machine->board;
+    for (unsigned i = 0; i < pc->net_count; i++)
+        virtio_net_stand(pc->nets[i].device, still);
+}
+
 /* -- networks -------------------------------------------------------------------------------------------- */
 
 /* The same address each time for what is named alike, lest the guest take it for another card; of those that
@@ -163,6 +170,31 @@ static void name_card(uint8_t mac[6], const char *name, unsigned index)
     mac[2] = 0;
     for (unsigned i = 0; i < 3; i++)
         mac[5 - i] = (uint8_t)(hash >> 8 * i);
+}
+
+static int open_vhost(struct pc *pc, struct pc_net *net, struct error *error)
+{
+    const struct machine *machine = pc->machine;
+    if (!machine->engine->signals) {
+        error_set(error, -ENOTSUP, "the kernel serves queues of machines under KVM alone");
+        error_hint(error, "--engine kvm, or vhost=auto");
+        return -ENOTSUP;
+    }
+    int code = vhost_net_open(&net->vhost, &vhost_host, VIRTIO_NET_VHOST_FEATURES, error);
+    return code ? code : virtio_net_use_vhost(net->device, net->vhost, machine->ram, error);
+}
+
+/* Who has not asked for it is not told why there is none. */
+static int use_vhost(struct pc *pc, struct pc_net *net, enum vhost_wish wish, struct error *error)
+{
+    struct error unasked = ERROR_INIT;
+    if (wish == VHOST_OFF)
+        return 0;
+    int code = open_vhost(pc, net, wish == VHOST_ON ? error : &unasked);
+    if (!code || wish != VHOST_ON)
+        return 0;
+    error_prefix(error, "vhost=on: ");
+    return code;
 }
 
 static int make_net(struct pc *pc, const struct pc_config *config, const struct net_options *options,
@@ -186,7 +218,7 @@ static int make_net(struct pc *pc, const struct pc_config *config, const struct 
         return code;
     }
     pc->net_count++;
-    return 0;
+    return options->kind == NET_TAP ? use_vhost(pc, net, options->vhost, error) : 0;
 }
 
 /* Nobody has asked for it. */
@@ -301,6 +333,7 @@ void pc_free_virtio(struct pc *pc)
     for (unsigned i = 0; i < pc->net_count; i++) {
         virtio_net_free(pc->nets[i].device);
         net_close(pc->nets[i].backend);
+        vhost_close(pc->nets[i].vhost);
     }
     free(pc->nets);
     for (unsigned i = 0; i < pc->disk_count; i++) {

@@ -59,9 +59,11 @@ static int part_parse(struct network_option *option, const char *name, const cha
         option->has_mac = true;
     } else if (value && strcmp(name, "alias") == 0) {
         code = alias_add(option, value, error);
+    } else if (value && strcmp(name, "vhost") == 0) {
+        code = vhost_wish_parse(&option->vhost, value, error);
     } else {
         error_set(error, code, "a named network has no option \"%.80s\"", name);
-        error_hint(error, "%s,ip=ADDRESS,mac=MAC,alias=NAME", option->name);
+        error_hint(error, "%s,ip=ADDRESS,mac=MAC,alias=NAME,vhost=on|off|auto", option->name);
     }
     return code;
 }

@@ -2,7 +2,7 @@
 /*
  * option: what follows --net where it is a network's name, and --publish.
  *
- *     NAME[,ip=A][,mac=M][,alias=N]...
+ *     NAME[,ip=A][,mac=M][,alias=N]...[,vhost=on|off|auto]
  *     [IP:]HOSTPORT:PORT[/tcp|/udp]
  */
 #ifndef VISOR_NETWORK_OPTION_H
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/vhost/vhost.h"
 #include "base/error.h"
 
 #define NETWORK_NAME_MAX    63
@@ -25,6 +26,7 @@ struct network_option {
     uint8_t mac[6];
     unsigned alias_count;
     char aliases[NETWORK_ALIASES_MAX][NETWORK_HOST_MAX + 1];
+    enum vhost_wish vhost; /* of machines */
 };
 
 struct network_port {

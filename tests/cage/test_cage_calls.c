@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 #include <linux/sched.h>
 #include <linux/vfio.h>
+#include <linux/vhost.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,6 +36,7 @@
 #define TRANSLATE CAGE_ENGINE_TRANSLATE
 #define EITHER    (KVM | TRANSLATE)
 #define VFIO      CAGE_VFIO
+#define VHOST     CAGE_VHOST
 #define GROUP(title)
 #define CALL(threads, engines, name, rule, why) {SYS_##name, threads, engines, #name},
 static const struct row {
@@ -223,6 +225,8 @@ static void test_arguments_that_lead_out_are_refused(void **state)
         {SYS_ioctl, {0, _IO(0x94, 9), 0}},         /* FICLONE */
         {SYS_ioctl, {0, VFIO_DEVICE_RESET, 0}},    /* of who has no devices of the host's */
         {SYS_ioctl, {0, VFIO_IOMMU_MAP_DMA, at}},
+        {SYS_ioctl,
+         {0, VHOST_SET_MEM_TABLE, at}}, /* of who has none of its queues served by the host's kernel */
         {SYS_ioctl, {0, VFIO_GROUP_GET_DEVICE_FD, at}},
         /* the process itself */
         {SYS_prctl, {PR_SET_DUMPABLE, 1}},
@@ -281,6 +285,19 @@ static void test_devices_of_the_hosts(void **state)
     assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &reset), 0);
     assert_int_equal(captive_filtered(CAGE_VCPU, with, page, make_call, &reset), KILLED);
     assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &more), KILLED);
+}
+
+static void test_queues_that_the_kernel_serves(void **state)
+{
+    const long at = (long)memory;
+    const unsigned with = CAGE_ENGINE_TRANSLATE | CAGE_VHOST;
+    struct call memory_table = {SYS_ioctl, {0, VHOST_SET_MEM_TABLE, at}},
+                log = {SYS_ioctl, {0, VHOST_SET_LOG_BASE, at}};
+    (void)state;
+    assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &memory_table), 0);
+    assert_int_equal(captive_filtered(CAGE_VCPU, with, page, make_call, &memory_table), 0);
+    assert_int_equal(captive_filtered(CAGE_BLOCK, with, page, make_call, &memory_table), KILLED);
+    assert_int_equal(captive_filtered(CAGE_LOOP, with, page, make_call, &log), KILLED);
 }
 
 /* -- what goes on ---------------------------------------------------------------------------------------- */
@@ -387,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_arguments_that_lead_out_are_refused),
         cmocka_unit_test(test_threads_have_less_than_the_loop),
         cmocka_unit_test(test_devices_of_the_hosts),
+        cmocka_unit_test(test_queues_that_the_kernel_serves),
         cmocka_unit_test(test_the_loop_makes_threads_of_each_kind),
         cmocka_unit_test(test_only_translations_are_executable),
         cmocka_unit_test(test_who_blocks_the_signal_is_ended),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What cannot make a machine: one clear line, and what to try."""
+import os
 import socket
 import struct
 
@@ -39,6 +40,9 @@ def assert_refused(result, status, *words):
     (["--net", "none", "--publish", "80:80"], ["publish", "user"]),
     (["--publish", "80"], ["80", "8080:80"]),
     (["--net", "user,forward=tcp:99999:22"], ["99999"]),
+    (["--net", "tap,vhost=perhaps"], ["vhost=perhaps", "auto"]),
+    (["--net", "back,vhost=perhaps"], ["vhost=perhaps", "auto"]),
+    (["--net", "user,vhost=on"], ["user network", "vhost"]),
     (["--console", "telex"], ["telex", "stdio"]),
     (["--debug-exit", "0x10000"], ["0x10000"]),
     (["--disk", "a,colour=red"], ["colour"]),
@@ -51,6 +55,14 @@ def test_options(visor, options, words):
 
 def test_a_network_that_is_not_there(visor):
     assert_refused(visor("run", "--kernel", "/none", "--net", "carrier-pigeon"), 126, "carrier-pigeon", "user", "visor network create")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="a tap takes root, and /dev/net/tun")
+def test_queues_that_no_kernel_serves(visor, image):
+    tap = ["--net", f"tap=visor-{os.getpid() % 100000},vhost=on"]
+    assert_refused(visor("run", "--kernel", image, "--engine", "translate", *tap), 126, "vhost=on", "KVM alone")
+    if os.access("/dev/kvm", os.W_OK) and not os.path.exists("/dev/vhost-net"):
+        assert_refused(visor("run", "--kernel", image, "--engine", "kvm", *tap), 126, "vhost=on", "/dev/vhost-net", "modprobe")
 
 
 def test_nothing_to_start_from(visor):

@@ -184,6 +184,7 @@ def test_one_of_a_name(store):
     (["--net", "back"], 126, 'no network "back"'),
     (["--net", "back,colour=red"], 2, "colour"),
     (["--net", "back,ip=1.2.3"], 2, "1.2.3"),
+    (["--net", "back,vhost=on"], 2, "a container has none"),
     (["--net", "host", "--net", "user"], 2, "goes with no other"),
     (["--net", "none", "-p", "80:80"], 2, "no ports"),
     (["--net", "tap"], 2, "tap"),

@@ -107,7 +107,7 @@ def test_cards_count(commanded):
     machine, qmp = commanded(f"load {' '.join(DISK[:-1] + NET)}; ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; {WAITS}")
     machine.wait_for("READY")
     before = qmp.execute("x-query-netstats")
-    assert [card["device"] for card in before] == ["net0"]
+    assert [(card["device"], card["vhost"]) for card in before] == [("net0", False)]
     machine.send("ping -c 3 -s 1000 -W 10 10.0.2.2 | tail -n 3; echo DO''NE\n")
     assert "3 packets received" in machine.wait_for("DONE")
     (after,) = qmp.execute("x-query-netstats")

@@ -576,13 +576,19 @@ static void test_parse(void **state)
         "tap=1234567890123456",
         "tap=a/b",
         "tap,restrict",
+        "tap,vhost=yes",
+        "tap,vhost",
+        "user,vhost=on",
     };
     struct net_options options;
     struct error error;
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
         if (net_options_parse(&options, bad[i], &error) != -EINVAL)
             fail_msg("%s", bad[i]);
+    assert_int_equal(net_options_parse(&options, "tap=visor0,vhost=on", &error), 0);
+    assert_int_equal(options.vhost, VHOST_ON);
     assert_int_equal(net_options_parse(&options, "tap=visor0,mac=52:54:00:ab:cd:ef", &error), 0);
+    assert_int_equal(options.vhost, VHOST_AUTO);
     assert_true(options.kind == NET_TAP && !strcmp(options.interface, "visor0") && options.has_mac);
     assert_int_equal(options.mac[5], 0xef);
     assert_int_equal(net_options_parse(&options, "none", &error), 0);

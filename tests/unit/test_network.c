@@ -57,7 +57,7 @@ static void test_options(void **state)
         "",          "-a",         "a.b",         "none",
         "a,ip=10.1", "a,ip",       "a,mac=1:2:3", "a,mac=01:00:00:00:00:01",
         "a,alias=",  "a,alias=-x", "a,alias=x y", "a,colour=red",
-        "a,",        many,
+        "a,vhost=1", "a,",         many,
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_true(network_option_parse(&option, wrong[i], &error) < 0);

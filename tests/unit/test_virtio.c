@@ -116,7 +116,7 @@ static void bell_close(void *opaque, struct signal *signal)
     signal->open = false;
 }
 
-static const struct signal_host bell_host = {bell_open, bell_close, NULL};
+static const struct signal_host bell_host = {.open = bell_open, .close = bell_close};
 
 static unsigned bells_open(void)
 {

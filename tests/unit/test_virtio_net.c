@@ -48,8 +48,12 @@ static void backend_offloads(struct net_backend *unused, unsigned value)
     offloads = value;
 }
 
-static const struct net_ops backend_ops = {backend_send, backend_flush, backend_ready, backend_offloads,
-                                           NULL};
+static const struct net_ops backend_ops = {
+    .send = backend_send,
+    .flush = backend_flush,
+    .receive_ready = backend_ready,
+    .set_offloads = backend_offloads,
+};
 
 /* Of the card. */
 static uint8_t last_byte = 3;
@@ -154,8 +158,8 @@ static void test_send(void **state)
     driver_put(driver, 1, parts, 1);
     driver_kick(driver, 1);
     assert_int_equal(frames, 4);
-    assert_int_equal(virtio_net_statistics(card)->sent_frames, 4);
-    assert_int_equal(virtio_net_statistics(card)->sent_bytes, 60 + 62 + 60 + 60);
+    assert_int_equal(virtio_net_statistics(card).sent_frames, 4);
+    assert_int_equal(virtio_net_statistics(card).sent_bytes, 60 + 62 + 60 + 60);
     assert_true(driver_take(driver, 1, NULL, NULL));
     driver_put(driver, 1, (struct buffer_part[]){{DATA, 11, false}}, 1);
     driver_kick(driver, 1);
@@ -198,8 +202,8 @@ static void test_receive(void **state)
     assert_frame(DATA, 70, 10);
     assert_frame(DATA + 0x100, 80, 20);
     assert_int_equal(message_counts[1], 2);
-    assert_int_equal(virtio_net_statistics(card)->received_frames, 2);
-    assert_int_equal(virtio_net_statistics(card)->received_bytes, 68 + 88);
+    assert_int_equal(virtio_net_statistics(card).received_frames, 2);
+    assert_int_equal(virtio_net_statistics(card).received_bytes, 68 + 88);
     driver_put(driver, 0, (struct buffer_part[]){{DATA, 11, true}}, 1);
     assert_true(receive(20));
     assert_true(driver_is_broken(driver));

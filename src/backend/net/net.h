@@ -37,6 +37,11 @@ enum net_offload {
     NET_OFFLOAD_UFO = 1 << 3,
 };
 
+/* Of frames, and their bytes: sent by the guest, and received. */
+struct net_counts {
+    uint64_t sent_frames, sent_bytes, received_frames, received_bytes;
+};
+
 struct net_backend;
 
 struct net_ops {
@@ -47,6 +52,13 @@ struct net_ops {
     /* What the guest is ready to receive (enum net_offload). */
     void (*set_offloads)(struct net_backend *backend, unsigned offloads);
     void (*close)(struct net_backend *backend);
+    /* Of a backend that the host's kernel can send to and receive from by itself; NULL: it cannot. What that
+     * takes is opened before the first time, while files can be. */
+    void (*prepare_lend)(struct net_backend *backend);
+    /* From now on the kernel does, or no longer. Returns the descriptor that it does it by. */
+    int (*lend)(struct net_backend *backend, bool lent);
+    /* What has come and gone since it was lent. False: nobody knows. */
+    bool (*count)(const struct net_backend *backend, struct net_counts *counts);
 };
 
 struct net_backend {

@@ -150,8 +150,10 @@ static int tap_option(struct net_options *options, const char *name, const char 
 {
     if (value && !strcmp(name, "mac"))
         return mac_option(options, value, error);
+    if (value && !strcmp(name, "vhost"))
+        return vhost_wish_parse(&options->vhost, value, error);
     error_set(error, -EINVAL, "a tap device has no option \"%s\"", name);
-    error_hint(error, "tap=NAME, mac=MAC");
+    error_hint(error, "tap=NAME, mac=MAC, vhost=on|off|auto");
     return -EINVAL;
 }
 

@@ -3,7 +3,7 @@
  * options: what follows --net, and the network that it describes.
  *
  *   none
- *   tap[=NAME][,mac=M]
+ *   tap[=NAME][,mac=M][,vhost=on|off|auto]
  *   user[,forward=tcp|udp:[HOSTIP:]HOSTPORT:[GUESTIP:]GUESTPORT]...[,restrict][,net=CIDR][,dns=IP][,hostname=H]
  *       [,mac=M]
  */
@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 
 #include "backend/net/net.h"
+#include "backend/vhost/vhost.h"
 #include "base/loop.h"
 
 #define NET_FORWARD_MAX  64
@@ -38,6 +39,7 @@ struct net_options {
     bool has_mac;
     uint8_t mac[6];
     char interface[IFNAMSIZ]; /* TAP: empty, the kernel chooses one */
+    enum vhost_wish vhost;    /* TAP */
     /* USER: */
     bool restricted; /* the guest reaches nothing but what is forwarded */
     struct in_addr network, mask, dns;

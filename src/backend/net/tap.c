@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,8 +15,20 @@
 
 #define BATCH 64 /* frames that are received in a row */
 
+/* The interface's own counts, as the host sees it: what it has received is the guest's. */
+enum { SENT_FRAMES, SENT_BYTES, RECEIVED_FRAMES, RECEIVED_BYTES, COUNTS };
+static const char *const count_names[COUNTS] = {
+    [SENT_FRAMES] = "rx_packets",
+    [SENT_BYTES] = "rx_bytes",
+    [RECEIVED_FRAMES] = "tx_packets",
+    [RECEIVED_BYTES] = "tx_bytes",
+};
+
 struct tap {
     struct net_backend net;
+    bool lent;
+    int count_fds[COUNTS];    /* -1: it is not known */
+    uint64_t counted[COUNTS]; /* when it was lent */
     struct loop *loop;
     int fd;
     struct loop_watch *watch;
@@ -27,8 +40,9 @@ struct tap {
 
 static void tap_watch(struct tap *tap)
 {
-    loop_watch_change(tap->watch,
-                      (tap->receive_refused ? 0 : LOOP_READ) | (tap->send_refused ? LOOP_WRITE : 0));
+    loop_watch_change(tap->watch, tap->lent ? 0
+                                            : (tap->receive_refused ? 0 : LOOP_READ) |
+                                                  (tap->send_refused ? LOOP_WRITE : 0));
 }
 
 static bool tap_send(struct net_backend *backend, const struct iovec *iov, unsigned count, size_t size)
@@ -73,7 +87,7 @@ static void tap_receive(void *opaque)
 static void tap_receive_ready(struct net_backend *backend)
 {
     struct tap *tap = (struct tap *)backend;
-    if (tap->receive_refused)
+    if (tap->receive_refused && !tap->lent)
         loop_post(tap->loop, &tap->receive_call);
 }
 
@@ -104,9 +118,72 @@ static void tap_set_offloads(struct net_backend *backend, unsigned offloads)
     ioctl(tap->fd, TUNSETOFFLOAD, flags); /* fails only for what tap_open() has found missing */
 }
 
+/* -- while the kernel sends and receives ----------------------------------------------------------------- */
+
+static void tap_prepare_lend(struct net_backend *backend)
+{
+    struct tap *tap = (struct tap *)backend;
+    struct ifreq request = {0};
+    char path[128];
+    if (ioctl(tap->fd, TUNGETIFF, &request) < 0)
+        return;
+    for (unsigned i = 0; i < COUNTS; i++) {
+        if (tap->count_fds[i] >= 0)
+            continue;
+        snprintf(path, sizeof path, "/sys/class/net/%.*s/statistics/%s", IFNAMSIZ, request.ifr_name,
+                 count_names[i]);
+        tap->count_fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+    }
+}
+
+static bool read_counts(const struct tap *tap, uint64_t counts[COUNTS])
+{
+    for (unsigned i = 0; i < COUNTS; i++) {
+        char text[32];
+        const ssize_t size = tap->count_fds[i] >= 0 ? pread(tap->count_fds[i], text, sizeof text - 1, 0) : -1;
+        if (size <= 0)
+            return false;
+        text[size] = '\0';
+        counts[i] = strtoull(text, NULL, 10);
+    }
+    return true;
+}
+
+static bool tap_count(const struct net_backend *backend, struct net_counts *out)
+{
+    const struct tap *tap = (const struct tap *)backend;
+    uint64_t now[COUNTS];
+    if (!read_counts(tap, now))
+        return false;
+    const uint64_t *then = tap->counted;
+    *out = (struct net_counts){now[SENT_FRAMES] - then[SENT_FRAMES], now[SENT_BYTES] - then[SENT_BYTES],
+                               now[RECEIVED_FRAMES] - then[RECEIVED_FRAMES],
+                               now[RECEIVED_BYTES] - then[RECEIVED_BYTES]};
+    return true;
+}
+
+/* A frame for which the guest has had no room is lost, as on a wire: the kernel does not take it. */
+static int tap_lend(struct net_backend *backend, bool lent)
+{
+    struct tap *tap = (struct tap *)backend;
+    tap->lent = lent;
+    tap->held = 0;
+    tap->send_refused = tap->receive_refused = false;
+    loop_cancel(tap->loop, &tap->receive_call);
+    if (lent && !read_counts(tap, tap->counted))
+        memset(tap->counted, 0, sizeof tap->counted);
+    tap_watch(tap);
+    return tap->fd;
+}
+
+/* -- making one, and its end ----------------------------------------------------------------------------- */
+
 static void tap_close(struct net_backend *backend)
 {
     struct tap *tap = (struct tap *)backend;
+    for (unsigned i = 0; i < COUNTS; i++)
+        if (tap->count_fds[i] >= 0)
+            close(tap->count_fds[i]);
     loop_cancel(tap->loop, &tap->receive_call);
     if (tap->watch)
         loop_watch_remove(tap->watch);
@@ -115,7 +192,13 @@ static void tap_close(struct net_backend *backend)
 }
 
 static const struct net_ops tap_ops = {
-    tap_send, NULL, tap_receive_ready, tap_set_offloads, tap_close,
+    .send = tap_send,
+    .receive_ready = tap_receive_ready,
+    .set_offloads = tap_set_offloads,
+    .close = tap_close,
+    .prepare_lend = tap_prepare_lend,
+    .lend = tap_lend,
+    .count = tap_count,
 };
 
 static int tap_error(const char *name, int number, struct error *error)
@@ -194,6 +277,8 @@ int net_tap_adopt(struct net_backend **out, int fd, struct loop *loop, struct er
     tap->net.link_up = true;
     tap->loop = loop;
     tap->fd = fd;
+    for (unsigned i = 0; i < COUNTS; i++)
+        tap->count_fds[i] = -1;
     tap->receive_call = (struct loop_call){.function = tap_receive, .opaque = tap};
     tap_ask(tap);
     tap->watch = loop_watch_add(loop, fd, LOOP_READ, tap_ready, tap, error);

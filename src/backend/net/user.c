@@ -204,7 +204,11 @@ static void user_close(struct net_backend *backend)
 }
 
 static const struct net_ops user_ops = {
-    user_send, user_flush, user_receive_ready, user_set_offloads, user_close,
+    .send = user_send,
+    .flush = user_flush,
+    .receive_ready = user_receive_ready,
+    .set_offloads = user_set_offloads,
+    .close = user_close,
 };
 
 /* In the child. Each descriptor gets its place by way of one that is nobody's. */

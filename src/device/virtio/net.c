@@ -53,9 +53,9 @@ struct virtio_net {
     struct net_backend *backend;
     struct net_client client;
     bool shared;
-    uint8_t card[6]; /* its address, which the guest finds when it begins */
-    bool held;       /* the guest uses another one's: it has no link */
-    struct virtio_net_statistics statistics;
+    uint8_t card[6];                         /* its address, which the guest finds when it begins */
+    bool held;                               /* the guest uses another one's: it has no link */
+    struct virtio_net_statistics statistics; /* without what the kernel sends and receives now */
     struct virtio_chain chain, first; /* what a function is at; the first of several buffers for one frame */
     uint8_t header[NET_HEADER_SIZE];
     struct iovec frame[VIRTIO_CHAIN_MAX + 1];
@@ -284,10 +284,59 @@ static bool net_forget(struct virtio_device *device)
     return true;
 }
 
-const struct virtio_net_statistics *virtio_net_statistics(const struct virtio_net *net)
+static struct virtio_net_statistics count(const struct virtio_net *net)
 {
-    return &net->statistics;
+    struct virtio_net_statistics all = net->statistics;
+    struct net_counts kernel;
+    if (!net->backend->ops->count(net->backend, &kernel))
+        return all;
+    all.received_frames += kernel.received_frames;
+    all.received_bytes += kernel.received_bytes;
+    all.sent_frames += kernel.sent_frames;
+    all.sent_bytes += kernel.sent_bytes;
+    return all;
 }
+
+struct virtio_net_statistics virtio_net_statistics(const struct virtio_net *net)
+{
+    return virtio_net_in_kernel(net) ? count(net) : net->statistics;
+}
+
+/* -- the kernel in our place ----------------------------------------------------------------------------- */
+
+static bool vhost_may(struct virtio_device *device)
+{
+    return !((struct virtio_net *)device)->held;
+}
+
+static int vhost_lend(struct virtio_device *device, bool lent)
+{
+    struct virtio_net *net = (struct virtio_net *)device;
+    if (!lent)
+        net->statistics = count(net);
+    return net->backend->ops->lend(net->backend, lent);
+}
+
+int virtio_net_use_vhost(struct virtio_net *net, struct vhost *vhost, struct memory_backing *ram,
+                         struct error *error)
+{
+    const struct vhost_queues_options options = {vhost, ram, vhost_may, vhost_lend};
+    net->backend->ops->prepare_lend(net->backend);
+    return vhost_queues_new(&net->virtio, &options, error);
+}
+
+void virtio_net_stand(struct virtio_net *net, bool still)
+{
+    if (net->virtio.vhost)
+        vhost_queues_stand(net->virtio.vhost, still);
+}
+
+bool virtio_net_in_kernel(const struct virtio_net *net)
+{
+    return net->virtio.vhost && vhost_queues_active(net->virtio.vhost);
+}
+
+/* -- the link, and its life ------------------------------------------------------------------------------ */
 
 void virtio_net_link_changed(struct virtio_net *net)
 {
@@ -295,6 +344,8 @@ void virtio_net_link_changed(struct virtio_net *net)
     status |= net->virtio.config[CONFIG_STATUS] & STATUS_ANNOUNCE;
     virtio_config_update(&net->virtio, CONFIG_STATUS, &status, 1);
     net->virtio.initial[CONFIG_STATUS] &= (uint8_t)~STATUS_ANNOUNCE;
+    if (net->virtio.vhost)
+        vhost_queues_follow(net->virtio.vhost);
 }
 
 static void client_link_changed(void *opaque)
@@ -394,7 +445,9 @@ int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
 
 void virtio_net_free(struct virtio_net *net)
 {
-    if (net)
-        net->backend->client = NULL;
+    if (!net)
+        return;
+    vhost_queues_free(net->virtio.vhost);
+    net->backend->client = NULL;
     free(net);
 }

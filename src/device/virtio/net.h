@@ -10,7 +10,10 @@
 #define VISOR_DEVICE_VIRTIO_NET_H
 
 #include "backend/net/net.h"
-#include "device/virtio/virtio.h"
+#include "device/virtio/vhost_queues.h"
+
+/* What the host's kernel has to know to serve a card. */
+#define VIRTIO_NET_VHOST_FEATURES (VHOST_QUEUES_FEATURES | UINT64_C(1) << 15) /* merged buffers */
 
 struct virtio_net;
 
@@ -26,8 +29,15 @@ int virtio_net_new(struct virtio_net **out, const struct virtio_place *place,
 struct virtio_net_statistics {
     uint64_t received_frames, received_bytes, sent_frames, sent_bytes;
 };
-const struct virtio_net_statistics *virtio_net_statistics(const struct virtio_net *net);
-void virtio_net_free(struct virtio_net *net); /* the backend is told nothing any more */
+struct virtio_net_statistics virtio_net_statistics(const struct virtio_net *net);
+/* The host's kernel sends and receives whenever it can, by `vhost`, which is borrowed, what is in `ram`. For
+ * a backend that can be lent. */
+int virtio_net_use_vhost(struct virtio_net *net, struct vhost *vhost, struct memory_backing *ram,
+                         struct error *error);
+/* The machine stands still, or no longer. */
+void virtio_net_stand(struct virtio_net *net, bool still);
+bool virtio_net_in_kernel(const struct virtio_net *net); /* which sends and receives now */
+void virtio_net_free(struct virtio_net *net);            /* the backend is told nothing any more */
 /* backend->link_up has changed. */
 void virtio_net_link_changed(struct virtio_net *net);
 /* After it was loaded: the guest is to make its address known again, or to find out that it has no link. */

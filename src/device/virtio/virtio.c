@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "device/virtio/vhost_queues.h"
 #include "device/virtio/virtio_private.h"
 
 #define FEATURES (VIRTIO_F_INDIRECT | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1)
@@ -53,8 +54,15 @@ static void device_clear(struct virtio_device *device)
     pci_set_intx(&device->pci, false);
 }
 
+static void stop_vhost(struct virtio_device *device)
+{
+    if (device->vhost)
+        vhost_queues_stop(device->vhost);
+}
+
 static void guest_reset(struct virtio_device *device)
 {
+    stop_vhost(device);
     device->resetting = device->ops->reset && !device->ops->reset(device);
     if (!device->resetting)
         device_clear(device);
@@ -68,6 +76,7 @@ void virtio_reset_done(struct virtio_device *device)
 
 void virtio_reset(struct virtio_device *device)
 {
+    stop_vhost(device);
     if (device->ops->reset)
         device->ops->reset(device);
     device_clear(device);
@@ -80,6 +89,7 @@ void virtio_break(struct virtio_device *device, const char *reason)
         return;
     device->status |= VIRTIO_NEEDS_RESET;
     device->reason = reason;
+    stop_vhost(device);
     if (device->status & VIRTIO_DRIVER_OK)
         virtio_interrupt(device, device->config_vector, 2);
     if (device->broken)
@@ -123,6 +133,8 @@ static void write_status(struct virtio_device *device, uint8_t value)
     if (device->ops->started)
         device->ops->started(device);
     virtio_signals_open(device);
+    if (device->vhost)
+        vhost_queues_begin(device->vhost);
     virtio_notify_all(device);
 }
 
@@ -271,7 +283,9 @@ void virtio_common_write(struct virtio_device *device, unsigned offset, unsigned
 
 void virtio_notified(struct virtio_device *device, unsigned queue)
 {
-    if (queue < device->queue_count && device->queues[queue].enabled && virtio_running(device))
+    if (queue >= device->queue_count || !device->queues[queue].enabled || !virtio_running(device))
+        return;
+    if (!device->vhost || !vhost_queues_notify(device->vhost, queue))
         device->ops->notify(device, queue);
 }
 

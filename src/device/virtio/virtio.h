@@ -120,6 +120,7 @@ struct virtio_device {
     const struct virtio_ops *ops;
     struct memory_map *memory;
     const struct signal_host *signals;
+    struct vhost_queues *vhost; /* who may serve some of them; NULL: nobody (vhost_queues.h) */
     char name[32];
     const char *reason; /* why it needs a reset */
     void (*broken)(void *opaque, const char *name, const char *reason);

@@ -2,6 +2,7 @@
 /* A virtio device as a function on the PCI bus (virtio 1.2, 4.1): one BAR with a page for each structure. */
 #include <errno.h>
 
+#include "device/virtio/vhost_queues.h"
 #include "device/virtio/virtio_private.h"
 
 #define VENDOR      0x1af4
@@ -102,15 +103,19 @@ static void bar_write(void *opaque, uint64_t offset, unsigned size, uint64_t val
 {
     struct virtio_device *device = opaque;
     unsigned at = offset & 0xfff;
-    switch (offset & ~UINT64_C(0xfff)) {
-    case NOTIFY:
+    const uint64_t page = offset & ~UINT64_C(0xfff);
+    if (page == NOTIFY) {
         if (at % NOTIFY_STRIDE == 0)
             virtio_notified(device, at / NOTIFY_STRIDE);
-        break;
+        return;
+    }
+    switch (page) {
     case COMMON: virtio_common_write(device, at, size, (uint32_t)value); break;
     case CONFIG: config_write(device, at, size, value); break;
     case MSIX_TABLE: pci_msix_table_write(&device->pci, at, size, value); break;
     }
+    if (device->vhost)
+        vhost_queues_follow(device->vhost);
 }
 
 static const struct access_ops bar_ops = {bar_read, bar_write, 4};
@@ -174,6 +179,8 @@ static void pci_written(void *opaque, unsigned offset, unsigned size)
     uint32_t where, length;
     if (touches_window(device, offset, size) && window(device, &where, &length))
         bar_write(device, where, length, pci_config_get(&device->pci, device->window + CAP_EXTRA, length));
+    if (device->vhost)
+        vhost_queues_follow(device->vhost);
     /* What was put into the queues while the device could not look. */
     if (offset <= PCI_COMMAND && offset + size > PCI_COMMAND && virtio_running(device))
         virtio_notify_all(device);

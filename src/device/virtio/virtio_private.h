@@ -10,6 +10,10 @@ uint32_t virtio_common_read(struct virtio_device *device, unsigned offset);
 void virtio_common_write(struct virtio_device *device, unsigned offset, unsigned size, uint32_t value);
 /* The guest has written to a queue's notification address. */
 void virtio_notified(struct virtio_device *device, unsigned queue);
+/* Somebody else begins to serve a queue: it is found in host memory. False: there is none that could be. */
+bool virtio_queue_place(struct virtio_device *device, unsigned queue);
+/* And has served it as far as this: the rest is in guest memory. */
+void virtio_queue_stands(struct virtio_device *device, unsigned queue, uint16_t available);
 /* Looks at all queues, as after a notification of each. */
 void virtio_notify_all(struct virtio_device *device);
 

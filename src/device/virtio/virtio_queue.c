@@ -79,6 +79,19 @@ static struct virtio_queue *queue_usable(struct virtio_device *device, unsigned 
                : NULL;
 }
 
+bool virtio_queue_place(struct virtio_device *device, unsigned number)
+{
+    return queue_usable(device, number);
+}
+
+void virtio_queue_stands(struct virtio_device *device, unsigned number, uint16_t available)
+{
+    struct virtio_queue *queue = &device->queues[number];
+    queue->available = available;
+    queue->used = queue->published = load16(queue->host_device + RING_INDEX);
+    device_area_written(queue);
+}
+
 /* Whether there is a chain to take. If not, the guest is to notify; what it added just now is seen. */
 static bool queue_filled(struct virtio_device *device, struct virtio_queue *queue)
 {
