@@ -11,6 +11,7 @@
 #include "device/irq/ioapic.h"
 #include "device/irq/lapic.h"
 #include "device/irq/pic8259.h"
+#include "device/irq/synic.h"
 #include "device/misc/acpi_pm.h"
 #include "device/misc/fw_cfg.h"
 #include "device/misc/i8042.h"
@@ -36,6 +37,7 @@ struct machine {
     struct ioapic ioapic;
     struct lapic lapics[CPUS], *pointers[CPUS];
     struct lapic_bus bus;
+    struct synic synics[CPUS];
     struct pit8254 pit;
     struct rtc rtc;
     struct hpet hpet;
@@ -166,6 +168,7 @@ static void machine_make_devices(struct machine *machine)
     for (unsigned i = 0; i < CPUS; i++) {
         machine->pointers[i] = &machine->lapics[i];
         lapic_init(&machine->lapics[i], &machine->bus, i, i, 40, &machine->timers);
+        synic_init(&machine->synics[i], &machine->lapics[i], &machine->map, &machine->timers);
     }
     pic8259_init(&machine->pic, (struct irq_line){intr_set, machine, 0});
     ioapic_init(&machine->ioapic, messages);
@@ -211,6 +214,8 @@ static void machine_wire(struct machine *machine)
     struct devices *devices = &machine->devices;
     check(!devices_add(devices, &lapic_type, "lapic0", &machine->lapics[0], &error) &&
           !devices_add(devices, &lapic_type, "lapic1", &machine->lapics[1], &error) &&
+          !devices_add(devices, &synic_type, "synic0", &machine->synics[0], &error) &&
+          !devices_add(devices, &synic_type, "synic1", &machine->synics[1], &error) &&
           !devices_add(devices, &pic8259_type, "pic", &machine->pic, &error) &&
           !devices_add(devices, &ioapic_type, "ioapic", &machine->ioapic, &error) &&
           !devices_add(devices, &pit8254_type, "pit", &machine->pit, &error) &&
@@ -280,6 +285,20 @@ static uint16_t pick_port(uint8_t choice)
                   {0x600, 64}, {0xcf8, 8}, {0x40, 4},  {0xfffe, 2}};
     unsigned range = choice & 15;
     return (uint16_t)(ranges[range].first + (choice >> 4) % ranges[range].count * (range == 12 ? 2 : 1));
+}
+
+static void operate_synic(struct machine *machine, uint8_t what, uint8_t number, uint32_t value)
+{
+    struct synic *synic = &machine->synics[what >> 3 & 1];
+    const uint32_t msr = 0x40000080 + number % 0x40u;
+    const uint64_t time = now / 100;
+    uint64_t wide = value;
+    if (!synic_has_msr(msr))
+        return;
+    if (what & 4 && synic_is_timer_msr(msr)) /* a time that is near */
+        wide += time;
+    see(machine, what & 1 ? synic_msr_write(synic, msr, wide, time) : synic_msr_read(synic, msr, &wide));
+    see(machine, wide);
 }
 
 static void operate_lapic(struct machine *machine, uint8_t what, uint8_t number, uint32_t value)
@@ -358,7 +377,12 @@ static void operate(struct machine *machine, uint8_t kind, uint8_t what, uint8_t
     case 9: /* a DMA descriptor or data in memory */
         memory_write(&machine->map, number * 4u, &value, 4);
         break;
-    case 10: see(machine, pic8259_acknowledge(&machine->pic)); break;
+    case 10:
+        if (what & 0x40)
+            operate_synic(machine, what, number, value);
+        else
+            see(machine, pic8259_acknowledge(&machine->pic));
+        break;
     default: timers_run(&machine->timers); break;
     }
     see(machine, timers_next(&machine->timers));

@@ -103,6 +103,10 @@ unsigned lapic_processor_priority(const struct lapic *lapic)
 static int lapic_deliverable(const struct lapic *lapic)
 {
     int vector = highest(lapic->irr);
+    if (UNLIKELY(lapic->automatic != NULL)) {
+        const int automatic = highest(lapic->automatic);
+        vector = MAX(vector, automatic);
+    }
     return vector >= 0 && (unsigned)vector >> 4 > lapic_processor_priority(lapic) >> 4 ? vector : -1;
 }
 
@@ -129,6 +133,8 @@ int lapic_acknowledge(struct lapic *lapic)
     int vector = lapic_pending(lapic);
     if (vector == LAPIC_EXTINT) {
         atomic_fetch_and(&lapic->events, ~(uint32_t)LAPIC_EXTINT_MESSAGE);
+    } else if (vector >= 0 && lapic->automatic && bit_test(lapic->automatic, (unsigned)vector)) {
+        bit_clear(lapic->automatic, (unsigned)vector);
     } else if (vector >= 0) {
         bit_clear(lapic->irr, (unsigned)vector);
         bit_set(lapic->isr, (unsigned)vector);
@@ -223,6 +229,21 @@ void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level)
         lapic_add_event(lapic, before & bit ? 0 : pin & 1 ? LAPIC_LINT1_ROSE : LAPIC_LINT0_ROSE);
     else if (level)
         lapic_lint_update(lapic, pin & 1, !(before & bit));
+}
+
+void lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic)
+{
+    const struct lapic_borrower *borrower = &lapic->bus->borrower;
+    if (vector < 16)
+        return;
+    if (automatic && (lapic->lent || (lapic->svr & SVR_ENABLED))) {
+        bit_set(lapic->automatic, vector);
+        lapic_kick(lapic);
+    } else if (!automatic && borrower->send) {
+        borrower->send(borrower->opaque, 0xfee00000 | lapic->initial_id << 12, vector);
+    } else if (!automatic && lapic_enabled(lapic)) {
+        lapic_deliver(lapic, MODE_FIXED, vector, false);
+    }
 }
 
 /* "Signaling Interrupt Servicing Completion". */
@@ -427,6 +448,8 @@ static void registers_reset(struct lapic *lapic)
     lapic->svr = 0xff;
     for (unsigned i = 0; i < 8; i++)
         lapic->irr[i] = lapic->isr[i] = lapic->tmr[i] = 0;
+    for (unsigned i = 0; lapic->automatic && i < 8; i++)
+        lapic->automatic[i] = 0;
     lapic->errors = lapic->esr = 0;
     lapic->icr = 0;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)

@@ -84,6 +84,9 @@ struct lapic {
     _Atomic uint32_t id;   /* xAPIC: writable, 8 bits */
     _Atomic uint32_t tpr, ldr, dfr, svr;
     _Atomic uint32_t irr[8], isr[8], tmr[8];
+    /* Bits: interrupts that wait as those of irr do, and end as they are delivered. Of the SynIC (synic.h);
+     * NULL: there is none. */
+    _Atomic uint32_t *automatic;
     _Atomic uint32_t errors; /* since the last write to esr */
     uint32_t esr;
     uint64_t icr;
@@ -145,6 +148,9 @@ bool lapic_has_events(const struct lapic *lapic);
 void lapic_init_processor(struct lapic *lapic);
 
 void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level);
+/* An edge-triggered interrupt of what belongs to the processor, for whoever has the registers; under the
+ * machine's lock. `automatic`: it ends as it is delivered. */
+void lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic);
 /* A message to address FEExxxxxh; fits an msi_port with the bus as opaque, as do the two for eventfds, which
  * are the borrower's. */
 bool lapic_bus_send(void *bus, uint64_t address, uint32_t data);
