@@ -23,6 +23,7 @@
 #include "arch/x86/model.h"
 #include "arch/x86/state.h"
 #include "device/irq/lapic.h"
+#include "device/irq/synic.h"
 #include "memory/io_space.h"
 #include "memory/memory_map.h"
 
@@ -48,6 +49,7 @@ struct engine_machine {
     pthread_mutex_t *lock;
     struct clock clock;
     struct lapic **lapics; /* by vCPU */
+    struct synic **synics; /* likewise; NULL: the processors have none */
     unsigned vcpu_count;
     const struct x86_model *model;
     enum engine_irqchip irqchip;

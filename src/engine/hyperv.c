@@ -45,7 +45,8 @@ bool hyperv_has_msr(const struct x86_model *model, uint32_t msr)
 {
     if (!x86_has(model, X86_FEATURE_HYPERV))
         return false;
-    return (msr >= MSR_GUEST_OS && msr <= MSR_VP_INDEX) || (msr >= MSR_TIME && msr <= MSR_APIC_FREQUENCY);
+    return (msr >= MSR_GUEST_OS && msr <= MSR_VP_INDEX) || (msr >= MSR_TIME && msr <= MSR_APIC_FREQUENCY) ||
+           (x86_has(model, X86_FEATURE_HYPERV_SYNIC) && synic_has_msr(msr));
 }
 
 static uint64_t page_of(uint64_t value)
@@ -89,6 +90,13 @@ void hyperv_publish(const struct hyperv *hyperv)
         memory_write(clock->memory, address, &page.sequence, sizeof page.sequence);
 }
 
+/* As the page has it. */
+static uint64_t time_now(const struct hyperv *hyperv)
+{
+    const struct pvclock *clock = hyperv->clock;
+    return scaled(hyperv->tsc(hyperv->vcpu), scale_of(clock)) + offset_of(clock);
+}
+
 bool hyperv_msr_read(const struct hyperv *hyperv, uint32_t msr, uint64_t *value)
 {
     const struct x86_state *machine = hyperv->machine;
@@ -97,14 +105,12 @@ bool hyperv_msr_read(const struct hyperv *hyperv, uint32_t msr, uint64_t *value)
     case MSR_GUEST_OS: *value = machine->hv_guest_os; return true;
     case MSR_HYPERCALL: *value = machine->hv_hypercall; return true;
     case MSR_VP_INDEX: *value = hyperv->index; return true;
-    case MSR_TIME: /* as the page has it */
-        *value = scaled(hyperv->tsc(hyperv->vcpu), scale_of(clock)) + offset_of(clock);
-        return true;
+    case MSR_TIME: *value = time_now(hyperv); return true;
     case MSR_TIME_PAGE: *value = machine->hv_time_page; return true;
     case MSR_TSC_FREQUENCY: *value = clock->model->tsc_khz * UINT64_C(1000); return true;
     case MSR_APIC_FREQUENCY: *value = APIC_HZ; return true;
     }
-    return false;
+    return hyperv->synic && synic_has_msr(msr) && synic_msr_read(hyperv->synic, msr, value);
 }
 
 /* Before the guest has said who it is there are no hypercalls. */
@@ -140,5 +146,7 @@ bool hyperv_msr_write(const struct hyperv *hyperv, uint32_t msr, uint64_t value)
         hyperv_publish(hyperv);
         return true;
     }
-    return false;
+    if (!hyperv->synic || !synic_has_msr(msr))
+        return false;
+    return synic_msr_write(hyperv->synic, msr, value, synic_is_timer_msr(msr) ? time_now(hyperv) : 0);
 }

@@ -3,14 +3,16 @@
  * hyperv: what Hyper-V offers its guests, as far as it can be the same under every engine (Microsoft:
  * Hypervisor Top-Level Functional Specification; CPUID leaves 40000000h to 40000006h): who it is, the index
  * of a processor, frequencies, and the time since the machine began, by a register and by a page that says
- * how it comes of the time-stamp counter. There are no hypercalls: the page for them says so to each.
- * Interrupts and timers of its own it does not have.
+ * how it comes of the time-stamp counter; the synthetic interrupt controller and timers of each vCPU, which
+ * are a device of the machine's (device/irq/synic.h). There are no hypercalls: the page for them says so to
+ * each.
  *
  * What is of the whole machine is in the state of its first vCPU. The machine's lock is held.
  */
 #ifndef VISOR_ENGINE_HYPERV_H
 #define VISOR_ENGINE_HYPERV_H
 
+#include "device/irq/synic.h"
 #include "engine/pvclock.h"
 
 struct hyperv {
@@ -20,6 +22,7 @@ struct hyperv {
     /* The vCPU that accesses a register, its index, and its counter without what the guest has added. */
     void *vcpu;
     unsigned index;
+    struct synic *synic; /* NULL: the processors have none */
     uint64_t (*tsc)(void *vcpu);
 };
 

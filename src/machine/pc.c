@@ -180,6 +180,29 @@ static int make_lapics(struct pc *pc, const struct pc_config *config, struct err
     return code;
 }
 
+static int make_synics(struct pc *pc, const struct pc_config *config, struct error *error)
+{
+    (void)config;
+    struct machine *machine = pc->machine;
+    unsigned count = machine->vcpu_count;
+    if (!x86_has(&machine->model, X86_FEATURE_HYPERV) || !x86_has(&machine->model, X86_FEATURE_HYPERV_SYNIC))
+        return 0;
+    pc->synics = calloc(count, sizeof *pc->synics);
+    pc->synic_pointers = calloc(count, sizeof *pc->synic_pointers);
+    if (!pc->synics || !pc->synic_pointers)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    int code = 0;
+    for (unsigned i = 0; !code && i < count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "synic%u", i);
+        pc->synic_pointers[i] = &pc->synics[i];
+        synic_init(&pc->synics[i], &pc->lapics[i], &machine->memory, &machine->timers);
+        code = pc_add(pc, &synic_type, name, &pc->synics[i], error);
+    }
+    machine->parts.synics = pc->synic_pointers;
+    return code;
+}
+
 static int make_controllers(struct pc *pc, const struct pc_config *config, struct error *error)
 {
     (void)config;
@@ -288,9 +311,9 @@ static int make_control(struct pc *pc, const struct pc_config *config, struct er
 }
 
 static int (*const steps[])(struct pc *pc, const struct pc_config *config, struct error *error) = {
-    make_memory,    pc_make_rom,    make_lapics,        make_controllers, make_timers,
-    make_control,   make_vmport,    pc_make_generation, pc_make_pci,      pc_open_vfio,
-    pc_make_tables, pc_open_kernel, pc_make_virtio,     pc_make_vfio,     pc_make_serials,
+    make_memory,    pc_make_rom,    make_lapics,        make_synics,     make_controllers, make_timers,
+    make_control,   make_vmport,    pc_make_generation, pc_make_pci,     pc_open_vfio,     pc_make_tables,
+    pc_open_kernel, pc_make_virtio, pc_make_vfio,       pc_make_serials,
 };
 
 static void pc_destroy(struct machine *machine)
@@ -303,6 +326,8 @@ static void pc_destroy(struct machine *machine)
     fw_cfg_destroy(&pc->fw_cfg);
     free(pc->lapic_pointers);
     free(pc->lapics);
+    free(pc->synic_pointers);
+    free(pc->synics);
     if (pc->rom)
         memory_backing_free(pc->rom);
     free(pc);

@@ -15,6 +15,7 @@
 #include "device/char/serial16550.h"
 #include "device/irq/ioapic.h"
 #include "device/irq/pic8259.h"
+#include "device/irq/synic.h"
 #include "device/misc/acpi_pm.h"
 #include "device/misc/debug_port.h"
 #include "device/misc/fw_cfg.h"
@@ -111,6 +112,7 @@ struct pc {
     struct pc_wires wires;
     struct lapic *lapics, **lapic_pointers; /* by vCPU */
     struct lapic_bus bus;
+    struct synic *synics, **synic_pointers; /* likewise; NULL: the processors have none */
     struct pic8259 pic;
     struct ioapic ioapic;
     struct pit8254 pit;

@@ -84,10 +84,14 @@ def test_hyperv(kernel):
     for line in ("40000000 40000006 7263694d 666f736f 76482074", "40000005 00000002", "hypercalls of nobody: 00a00000",
                  "hypercalls: 00a00001", "a hypercall: 00000002", "and its upper half: 00000000", "its sequence: 00000001",
                  "it says what the register does: 00000001", "write of the index: vector 0d", "write of the time: vector 0d",
-                 "register that there is not: vector 0d"):
+                 "register that there is not: vector 0d", "messages: 00a02001", "slot: 00000000",
+                 "source of an exception: vector 0d", "messages beyond memory: vector 0d", "message: 80000010",
+                 "expired when it was to: 00000001", "and not before: 00000001", "another one waits: 00000118",
+                 "its turn: 00000018", "periodic: 0003000a", "direct: 000015a0"):
         assert line in text
     after = text[text.index("boot: 00000001"):]
-    assert "guest: 00000000" in after and "hypercalls: 00000000" in after
+    for line in ("guest: 00000000", "hypercalls: 00000000", "messages: 00000000", "source: 00010000", "timer: 00000000"):
+        assert line in after
 
 
 @needs_kvm

@@ -19,6 +19,7 @@
 #define TIME_PAGE 0x40000021
 #define TSC_HZ    0x40000022
 #define APIC_HZ   0x40000023
+#define COUNT     0x400000b1 /* of a timer */
 #define ADDRESS   0x3000
 
 static struct memory_backing *backing;
@@ -168,6 +169,28 @@ static void test_hypercalls(void **unused)
     assert_int_equal(get(HYPERCALL), 0x5002);
 }
 
+/* Whose registers they are is the vCPU's: see test_synic.c. */
+static void test_synic_is_of_the_processor(void **unused)
+{
+    struct error error = ERROR_INIT;
+    struct lapic lapic = {0};
+    struct synic synic;
+    (void)unused;
+    assert_true(hyperv_has_msr(&model, COUNT));
+    assert_false(put(COUNT, 1)); /* and there is none */
+    synic_init(&synic, &lapic, &map, &timers);
+    hyperv.synic = &synic;
+    tsc_now = clock_of_guest.base.tsc;
+    assert_true(put(COUNT, 20000010));
+    assert_true(put(COUNT - 1, 0x1601)); /* direct, vector 60h, a microsecond from now */
+    assert_int_equal(get(COUNT), 20000010);
+    assert_int_equal(timers_next(&timers), now + 1000);
+    assert_false(put(0x40000081, 0));
+    assert_int_equal(x86_model_parse(&model, "max,hv=on,-hv-synic", &error), 0);
+    assert_false(hyperv_has_msr(&model, COUNT));
+    assert_true(hyperv_has_msr(&model, TIME));
+}
+
 static void test_no_page_is_there(void **unused)
 {
     (void)unused;
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_can_only_be_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hypercalls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_synic_is_of_the_processor, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_page_is_there, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

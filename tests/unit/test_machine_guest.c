@@ -382,7 +382,7 @@ static void test_save_mapped(void **state)
 /* And by another counter a deadline is due at another time, or already. */
 #define DEADLINE_BYTES (TSC_BYTES + 8 + 9 + 4)
 
-#define MOMENTS 3
+#define MOMENTS 4
 
 static const struct place {
     const struct engine *engine;
@@ -428,23 +428,27 @@ static void test_engines(void **state)
         print_message("%s\n", error.message);
         skip();
     }
-    assert_int_equal(x86_model_parse(&config.model, "x86-64-v1", &error), 0);
-    assert_int_equal(engine_kvm.fit(&config.model, &error), 0);
     config.memory = 4 << 20;
     for (unsigned moment = 0; moment < MOMENTS; moment++) {
-        if (moment % 3 == 0)
+        const bool by_deadline = moment % 4 == 2, synthetic = moment % 4 == 3;
+        const char *model = synthetic ? "x86-64-v1,hv=on" : "x86-64-v1";
+        assert_int_equal(x86_model_parse(&config.model, model, &error), 0);
+        assert_int_equal(engine_kvm.fit(&config.model, &error), 0);
+        if (moment % 4 == 0)
             KERNEL(count);
-        else if (moment % 3 == 1)
+        else if (moment % 4 == 1)
             KERNEL(count_once);
-        else
+        else if (by_deadline)
             KERNEL(count_deadline);
+        else
+            KERNEL(count_synthetic);
         for (unsigned from = 0; from < ARRAY_SIZE(places); from++) {
             int saved = new_file();
             config.engine = places[from].engine;
             config.irqchip = places[from].irqchip;
             save_running(saved, 15 + 200 * moment / MOMENTS, false);
             for (unsigned to = 0; to < 2; to++)
-                go_on(saved, &places[(from + moment + to) % ARRAY_SIZE(places)], moment % 3 == 2);
+                go_on(saved, &places[(from + moment + to) % ARRAY_SIZE(places)], by_deadline);
             close(saved);
         }
     }
@@ -543,6 +547,32 @@ static void test_load_model(void **state)
     close(saved);
 }
 
+/* What was saved before there were Hyper-V's interrupts goes on without them. */
+static void test_load_older_hyperv(void **state)
+{
+    struct state_reader reader;
+    struct error error = ERROR_INIT;
+    int saved = new_file();
+    (void)state;
+    KERNEL(count);
+    assert_int_equal(x86_model_parse(&config.model, "max,hv=on,-hv-synic", &error), 0);
+    struct machine *machine = machine_make();
+    assert_null(machine->parts.synics);
+    assert_int_equal(save(machine, saved, &error), 0);
+    machine_free(machine);
+    assert_int_equal(x86_model_parse(&config.model, "max,hv=on", &error), 0);
+    machine = machine_make();
+    assert_non_null(machine->parts.synics);
+    machine_free(machine);
+    assert_int_equal(state_reader_open(&reader, saved, &error), 0);
+    assert_int_equal(machine_load_model(&config.model, &reader, &error), 0);
+    machine = machine_make();
+    assert_null(machine->parts.synics);
+    assert_int_equal(load(machine, saved, &error), 0);
+    machine_free(machine);
+    close(saved);
+}
+
 /* Every register has its place: what was not saved would be zero. */
 static void test_vcpu_fields(void **state)
 {
@@ -579,9 +609,17 @@ static void test_vcpu_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_init),       TEST(test_save),        TEST(test_save_fewer_devices), TEST(test_generation),
-        TEST(test_engines),    TEST(test_save_mapped), TEST(test_load_refusals),      TEST(test_load_damage),
-        TEST(test_load_model), TEST(test_vcpu_fields),
+        TEST(test_init),
+        TEST(test_save),
+        TEST(test_save_fewer_devices),
+        TEST(test_generation),
+        TEST(test_engines),
+        TEST(test_save_mapped),
+        TEST(test_load_refusals),
+        TEST(test_load_damage),
+        TEST(test_load_model),
+        TEST(test_load_older_hyperv),
+        TEST(test_vcpu_fields),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -110,6 +110,9 @@ static void test_cpuid(void **state)
     cpuid("x86-64-v2,hv=on", 1, 0x40000001, 0);
     assert_memory_equal(out, "Hv#1", 4);
     cpuid("x86-64-v2,hv=on", 1, 0x40000003, 0);
+    assert_int_equal(out[0], 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11);
+    assert_int_equal(out[3], 1 << 8 | 1 << 19);
+    cpuid("x86-64-v2,hv=on,-hv-synic", 1, 0x40000003, 0);
     assert_int_equal(out[0], 1 << 1 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11);
     assert_int_equal(out[3], 1 << 8);
     cpuid("x86-64-v2,hv=on", 4, 0x40000005, 0);
@@ -222,6 +225,7 @@ static const struct brings {
     {.feature = X86_FEATURE_KVM_STEAL_TIME, .nothing = true},
     {.feature = X86_FEATURE_KVM_PV_EOI, .nothing = true},
     {.feature = X86_FEATURE_HYPERV, .nothing = true}, /* likewise: test_hyperv */
+    {.feature = X86_FEATURE_HYPERV_SYNIC, .nothing = true},
 };
 
 /* Lifted, or left to the emulator, which does not say that it is undefined either. */

@@ -174,7 +174,9 @@ static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t,
                         uint32_t out[4])
 {
     enum { LAST = 6, TIME = 1 << 1, HYPERCALL = 1 << 5, VP_INDEX = 1 << 6, TIME_PAGE = 1 << 9 };
+    enum { SYNIC = 1 << 2, TIMERS = 1 << 3, DIRECT_TIMERS = 1 << 19, NO_AUTOMATIC_END = 1 << 9 };
     enum { FREQUENCIES = 1 << 11, HAS_FREQUENCIES = 1 << 8, RELAXED_TIMING = 1 << 5 };
+    const bool synic = x86_has(m, X86_FEATURE_HYPERV_SYNIC);
     switch (number) {
     case 0:
         out[0] = LEAF_HYPERVISOR + LAST;
@@ -184,15 +186,18 @@ static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t,
     case 3:
         out[0] = TIME | HYPERCALL | VP_INDEX | TIME_PAGE | FREQUENCIES;
         out[3] = HAS_FREQUENCIES;
+        if (synic) {
+            out[0] |= SYNIC | TIMERS;
+            out[3] |= DIRECT_TIMERS;
+        }
         break;
     case 4: /* a watchdog is no sign of a fault; who waits for a lock need not tell */
-        out[0] = RELAXED_TIMING;
+        out[0] = RELAXED_TIMING | (synic ? NO_AUTOMATIC_END : 0);
         out[1] = UINT32_MAX;
         break;
     case 5: out[0] = t->vcpu_count; break;
     default: break;
     }
-    (void)m;
     return number <= LAST;
 }
 

@@ -185,6 +185,8 @@ static int parse_feature(struct x86_model *model, const char *text, size_t lengt
     if (on && !host_has(feature))
         return error_set(error, -EINVAL, "this host's processor does not have %.*s", (int)length, text);
     set_feature(model, feature, on);
+    if (feature == X86_FEATURE_HYPERV)
+        set_feature(model, X86_FEATURE_HYPERV_SYNIC, on);
     return 0;
 }
 

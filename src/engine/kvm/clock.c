@@ -148,6 +148,7 @@ struct hyperv kvm_hyperv(struct engine_vcpu *v)
         .moved = vm->counters_moved,
         .vcpu = v,
         .index = v->index,
+        .synic = vm->machine.synics ? vm->machine.synics[v->index] : NULL,
         .tsc = plain_tsc,
     };
 }

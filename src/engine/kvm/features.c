@@ -108,6 +108,7 @@ static bool is_ours(unsigned feature)
     case X86_FEATURE_INVARIANT_TSC:
     case X86_FEATURE_ARCH_CAPABILITIES:
     case X86_FEATURE_HYPERV:
+    case X86_FEATURE_HYPERV_SYNIC:
     case X86_FEATURE_KVMCLOCK:
     case X86_FEATURE_KVM_STEAL_TIME:
     case X86_FEATURE_KVM_PV_EOI: return true;

@@ -115,6 +115,7 @@ void kvm_irqchip_attach(struct engine_vm *vm)
     vm->bus = vm->machine.lapics[0]->bus;
     vm->bus->borrower = (struct lapic_borrower){send, pin, kvm_irqfd_connect, kvm_irqfd_disconnect, vm};
     kvm_reminder_init(vm);
+    kvm_automatic_init(vm);
 }
 
 void kvm_irqchip_free(struct engine_vm *vm)
@@ -122,6 +123,7 @@ void kvm_irqchip_free(struct engine_vm *vm)
     if (vm->bus) {
         vm->bus->borrower = (struct lapic_borrower){0};
         kvm_reminder_free(vm);
+        kvm_automatic_free(vm);
     }
     if (vm->split)
         kvm_routes_free(&vm->routes);
@@ -129,7 +131,7 @@ void kvm_irqchip_free(struct engine_vm *vm)
 
 /* -- registers ------------------------------------------------------------------------------------------- */
 
-static int registers_get(struct engine_vcpu *v, struct lapic_image *out)
+int kvm_irqchip_registers(struct engine_vcpu *v, struct lapic_image *out)
 {
     struct kvm_lapic_state page;
     struct kvm_sregs2 sregs;
@@ -236,13 +238,13 @@ static void lend(struct engine_vcpu *v)
 static void take_back(struct engine_vcpu *v)
 {
     struct lapic_image image = {0};
-    if (registers_get(v, &image) < 0)
+    if (kvm_irqchip_registers(v, &image) < 0)
         return;
     if (may_be_due(&image)) {
         if (!image.registers[TIMER_CURRENT]) /* the host's timer may be on its way */
             nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
         settle_kernel(v);
-        if (registers_get(v, &image) < 0)
+        if (kvm_irqchip_registers(v, &image) < 0)
             return;
     }
     kvm_msr_pv_return(v);
@@ -293,7 +295,7 @@ int kvm_irqchip_events(struct engine_vcpu *v)
     struct lapic_image image;
     if (!(events & (LAPIC_LINT0_ROSE | LAPIC_LINT1_ROSE)))
         return 0;
-    const int code = registers_get(v, &image);
+    const int code = kvm_irqchip_registers(v, &image);
     for (unsigned i = 0; !code && i < 2; i++) {
         if (events & (i ? LAPIC_LINT1_ROSE : LAPIC_LINT0_ROSE))
             pin_rose(v, image.registers[LVT_LINT0 + i]);
@@ -301,8 +303,7 @@ int kvm_irqchip_events(struct engine_vcpu *v)
     return code;
 }
 
-/* Fills what kvm_run says of the state, which is old when that was set. */
-static void look(struct engine_vcpu *v)
+void kvm_irqchip_look(struct engine_vcpu *v)
 {
     v->run->immediate_exit = 1;
     if (ioctl(v->fd, KVM_RUN, 0) < 0 && errno != EINTR)
@@ -311,9 +312,9 @@ static void look(struct engine_vcpu *v)
     v->stale = false;
 }
 
-/* As an interrupt that has begun to be delivered: what is taken from the 8259s must not be lost if the vCPU
- * stops before it runs, and that is part of its state. */
-static int inject(struct engine_vcpu *v, uint8_t vector)
+/* What is taken from the 8259s must not be lost if the vCPU stops before it runs: an interrupt that has begun
+ * to be delivered is part of its state. */
+int kvm_irqchip_inject(struct engine_vcpu *v, uint8_t vector)
 {
     struct kvm_vcpu_events events;
     if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
@@ -328,7 +329,7 @@ static int inject(struct engine_vcpu *v, uint8_t vector)
     return 0;
 }
 
-int kvm_irqchip_offer(struct engine_vcpu *v)
+static int offer_external(struct engine_vcpu *v)
 {
     const struct engine_machine *m = &v->vm->machine;
     struct kvm_run *run = v->run;
@@ -338,14 +339,22 @@ int kvm_irqchip_offer(struct engine_vcpu *v)
         return 0;
     }
     if (v->stale)
-        look(v);
+        kvm_irqchip_look(v);
     if (run->ready_for_interrupt_injection && run->if_flag) {
         pthread_mutex_lock(m->lock);
         if (atomic_load(&v->lapic->lint) & 1)
-            code = inject(v, m->pic_acknowledge(m->opaque));
+            code = kvm_irqchip_inject(v, m->pic_acknowledge(m->opaque));
         pthread_mutex_unlock(m->lock);
         run->ready_for_interrupt_injection = 0;
     }
     run->request_interrupt_window = atomic_load(&v->lapic->lint) & 1;
     return code;
+}
+
+int kvm_irqchip_offer(struct engine_vcpu *v)
+{
+    const int code = offer_external(v);
+    if (code || LIKELY(!v->lapic->automatic))
+        return code;
+    return kvm_automatic_offer(v);
 }

@@ -115,6 +115,7 @@ int kvm_vm_new(struct engine_vm **out, const struct engine_machine *machine, str
         return error_set(error, -ENOMEM, "cannot make a machine: out of memory");
     *out = vm;
     vm->machine.lapics = machine->lapics;
+    vm->machine.synics = machine->synics;
     vm->machine.pic_acknowledge = machine->pic_acknowledge;
     vm->machine.opaque = machine->opaque;
     const int code = kvm_slots_plan(vm, error);

@@ -106,6 +106,7 @@ struct engine_vm {
     struct kvm_routes routes;
     struct kvm_line lines[KVM_ROUTE_MESSAGES]; /* under lend_lock; by the index of their routes */
     struct kvm_reminder reminder;
+    struct timer automatic_timer; /* see automatic.c */
 
     struct engine_vm *substitute; /* owned, of `translate`: see rescue.c; NULL: there is none yet */
 
@@ -126,11 +127,12 @@ struct engine_vcpu {
     struct x86_state state;
     struct x86_core core; /* for what arch/x86 does with the registers */
     _Alignas(struct kvm_xsave) uint8_t xsave[sizeof(struct kvm_xsave)]; /* as it was pulled */
-    uint64_t tsc_applied; /* what the kernel adds to the host's counter */
-    uint8_t cr8;          /* as given to the kernel */
-    bool completes;       /* the next KVM_RUN completes an access that was served */
-    bool failed;          /* reported */
-    bool stale;           /* kvm_run says nothing of the state, which was set */
+    uint64_t tsc_applied;     /* what the kernel adds to the host's counter */
+    uint8_t cr8;              /* as given to the kernel */
+    bool completes;           /* the next KVM_RUN completes an access that was served */
+    bool failed;              /* reported */
+    bool stale;               /* kvm_run says nothing of the state, which was set */
+    uint64_t automatic_delay; /* until it is asked again, see automatic.c; 0: not yet */
 
     _Atomic bool inside; /* of KVM_RUN, or about to be; its own: one of all would be written at each exit */
     struct doorbell bell;
@@ -221,6 +223,21 @@ bool kvm_irqchip_halts(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
 int kvm_irqchip_events(struct engine_vcpu *v);
 int kvm_irqchip_offer(struct engine_vcpu *v);
+/* The local APIC that the kernel has. 0, or a negative errno, reported. */
+int kvm_irqchip_registers(struct engine_vcpu *v, struct lapic_image *out);
+/* Fills what kvm_run says of the state, which is old when that was set. */
+void kvm_irqchip_look(struct engine_vcpu *v);
+/* Past the local APIC, as an interrupt that has begun to be delivered. 0, or a negative errno, reported. */
+int kvm_irqchip_inject(struct engine_vcpu *v, uint8_t vector);
+
+/* -- automatic.c ----------------------------------------------------------------------------------------- */
+
+/* Without vm->split they are not to be called. */
+void kvm_automatic_init(struct engine_vm *vm);
+void kvm_automatic_free(struct engine_vm *vm);
+bool kvm_automatic_waits(const struct engine_vcpu *v);
+/* Before KVM_RUN, with no access left to complete. 0, or a negative errno, reported. */
+int kvm_automatic_offer(struct engine_vcpu *v);
 
 /* -- irqfd.c --------------------------------------------------------------------------------------------- */
 

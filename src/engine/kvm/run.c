@@ -235,8 +235,12 @@ static enum outcome take_events(struct engine_vcpu *v)
 static enum outcome offer_interrupt(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
-    if (v->vm->split)
-        return kvm_irqchip_offer(v) < 0 ? FAILED : GO_ON;
+    if (v->vm->split) {
+        /* What is injected past the local APIC comes behind an instruction, which may still fault. */
+        const bool past = UNLIKELY(v->lapic->automatic != NULL) && kvm_automatic_waits(v);
+        const enum outcome outcome = past ? complete(v) : GO_ON;
+        return outcome != GO_ON ? outcome : kvm_irqchip_offer(v) < 0 ? FAILED : GO_ON;
+    }
     if (lapic_pending(v->lapic) != LAPIC_NONE && run->ready_for_interrupt_injection && run->if_flag) {
         const int vector = arrival_acknowledge(&v->vm->machine, v->lapic);
         if (vector >= 0 && ioctl(v->fd, KVM_INTERRUPT, &(struct kvm_interrupt){.irq = (uint32_t)vector}) < 0)
@@ -270,8 +274,9 @@ static int enter(struct engine_vcpu *v)
 static enum outcome run_code(struct engine_vcpu *v)
 {
     struct kvm_run *run = v->run;
-    if (offer_interrupt(v) != GO_ON)
-        return FAILED;
+    const enum outcome offered = offer_interrupt(v);
+    if (offered != GO_ON)
+        return offered;
     if (!v->vm->split) {
         v->cr8 = lapic_priority_class(v->lapic);
         run->cr8 = v->cr8;

@@ -49,12 +49,14 @@ static uint64_t plain_tsc(void *vcpu)
 
 static struct hyperv hyperv_of(struct engine_vcpu *v, const struct pvclock *clock)
 {
+    const struct engine_machine *m = &v->vm->machine;
     return (struct hyperv){
         .clock = clock,
         .machine = engine_state(atomic_load(&v->vm->vcpus[0])),
         .moved = v->vm->counters_moved,
         .vcpu = v,
         .index = v->index,
+        .synic = m->synics ? m->synics[v->index] : NULL,
         .tsc = plain_tsc,
     };
 }

@@ -51,6 +51,8 @@ extern bool kernel_apic;
 extern bool stopped;
 /* An interrupt needs no end: bit 0, for test_interrupts.c to enable. */
 extern volatile uint32_t end_hint;
+/* A vector whose interrupts are never ended; 0: there is none. */
+extern volatile uint32_t endless;
 
 /* -- main.c -- */
 void say(const char *text);
@@ -70,6 +72,8 @@ void test_ports(void);
 void test_memory(void);
 void test_strings(void);
 void test_interrupts(void);
+/* Halts, with interrupts disabled otherwise, until the count of a vector has come so far. */
+void wait_for(unsigned vector, uint32_t count);
 void test_timers(void);
 void test_float(void);
 void test_virtio(void);

@@ -9,8 +9,21 @@
 #define TIME_PAGE 0x40000021
 #define APIC_HZ   0x40000023
 
+/* The synthetic interrupt controller and its timers. */
+#define CONTROL      0x40000080
+#define VERSION      0x40000081
+#define MESSAGE_PAGE 0x40000083
+#define EOM          0x40000084
+#define SINT(n)      (0x40000090 + (n))
+#define CONFIG(n)    (0x400000b0 + 2 * (n))
+#define COUNT(n)     (0x400000b1 + 2 * (n))
+#define AUTOMATIC    0x20000
+enum { ENABLED = 1, PERIODIC = 2, AUTO_ENABLED = 8, DIRECT = 0x1000, MILLISECOND = 10000 };
+enum { SOURCE = 2, ENDLESS = 3, VECTOR = 0x58, ENDLESS_VECTOR = 0x59, DIRECT_VECTOR = 0x5a };
+
 #define CALLS SCRATCH
 #define PAGE  (SCRATCH + 0x1000)
+#define SLOTS (SCRATCH + 0x2000)
 
 static uint64_t read64(uint32_t address)
 {
@@ -50,6 +63,85 @@ static void test_calls(void)
     tell("and its upper half", high);
 }
 
+static uint32_t slot(unsigned source)
+{
+    return SLOTS + 256 * source;
+}
+
+static void free_slot(unsigned source)
+{
+    write32(slot(source), 0);
+    write_msr(EOM, 0);
+}
+
+static void test_synic(void)
+{
+    tell("version", (uint32_t)read_msr(VERSION));
+    tell("source", (uint32_t)read_msr(SINT(SOURCE)));
+    write32(slot(SOURCE), 1);
+    write_msr(CONTROL, 1);
+    write_msr(MESSAGE_PAGE, SLOTS | 1);
+    tell("messages", (uint32_t)read_msr(MESSAGE_PAGE));
+    tell("slot", read32(slot(SOURCE)));
+    write_msr(SINT(SOURCE), VECTOR);
+    write_msr(SINT(ENDLESS), AUTOMATIC | ENDLESS_VECTOR);
+    FAULTS("write of the version", "movl $0x40000081, %%ecx; wrmsr", "i"(0));
+    FAULTS("source of an exception", "movl $0x40000091, %%ecx; movl $15, %%eax; xorl %%edx, %%edx; wrmsr",
+           "i"(0));
+    FAULTS("messages beyond memory",
+           "movl $0x40000083, %%ecx; movl $0xf0000001, %%eax; xorl %%edx, %%edx; wrmsr", "i"(0));
+}
+
+static void test_messages(void)
+{
+    const uint64_t time = read_msr(TIME) + MILLISECOND;
+    write_msr(COUNT(1), time);
+    write_msr(CONFIG(1), ENABLED | SOURCE << 16);
+    wait_for(VECTOR, 1);
+    tell("message", read32(slot(SOURCE)));
+    tell("its size", read32(slot(SOURCE) + 4));
+    tell("timer", read32(slot(SOURCE) + 16));
+    tell("expired when it was to", read64(slot(SOURCE) + 24) == time);
+    tell("and not before", read64(slot(SOURCE) + 32) >= time);
+    tell("it is over", (uint32_t)read_msr(CONFIG(1)));
+    write_msr(CONFIG(1), ENABLED | SOURCE << 16); /* in the past, and the slot is taken */
+    tell("another one waits", read32(slot(SOURCE) + 4));
+    tell("interrupts", counts[VECTOR]);
+    free_slot(SOURCE);
+    wait_for(VECTOR, 2);
+    tell("its turn", read32(slot(SOURCE) + 4));
+    free_slot(SOURCE);
+}
+
+static void test_timers_of_hyperv(void)
+{
+    write_msr(CONFIG(0), PERIODIC | AUTO_ENABLED | ENDLESS << 16);
+    write_msr(COUNT(0), MILLISECOND);
+    for (unsigned i = 1; i <= 5; i++) { /* nobody ends them, and they are not in each other's way */
+        wait_for(ENDLESS_VECTOR, i);
+        free_slot(ENDLESS);
+    }
+    write_msr(COUNT(0), 0);
+    tell("periodic", (uint32_t)read_msr(CONFIG(0)));
+    write_msr(COUNT(2), 1);
+    write_msr(CONFIG(2), ENABLED | DIRECT | DIRECT_VECTOR << 4);
+    wait_for(DIRECT_VECTOR, 1);
+    tell("direct", (uint32_t)read_msr(CONFIG(2)));
+    tell("interrupts", counts[VECTOR] + counts[DIRECT_VECTOR]);
+}
+
+static void test_interrupts_of_hyperv(void)
+{
+    lapic_write(0xf0, 0x17e);
+    endless = ENDLESS_VECTOR;
+    test_synic();
+    test_messages();
+    test_timers_of_hyperv();
+    __asm__ volatile("sti; nop; inb $0x80, %%al; cli" : : : "eax", "memory"); /* what is on its way */
+    endless = 0;
+    lapic_write(0xf0, 0xff);
+}
+
 void test_hyperv(void)
 {
     heading("hyper-v");
@@ -67,10 +159,14 @@ void test_hyperv(void)
     FAULTS("write of the index", "movl $0x40000002, %%ecx; wrmsr", "i"(0));
     FAULTS("write of the time", "movl $0x40000020, %%ecx; wrmsr", "i"(0));
     FAULTS("register that there is not", "movl $0x40000010, %%ecx; rdmsr", "i"(0));
+    test_interrupts_of_hyperv();
 }
 
 void test_hyperv_after_reset(void)
 {
     tell("guest", (uint32_t)(read_msr(GUEST_OS) >> 32));
     tell("hypercalls", (uint32_t)read_msr(HYPERCALL));
+    tell("messages", (uint32_t)read_msr(MESSAGE_PAGE));
+    tell("source", (uint32_t)read_msr(SINT(SOURCE)));
+    tell("timer", (uint32_t)read_msr(COUNT(1)));
 }

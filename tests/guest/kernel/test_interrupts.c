@@ -17,8 +17,7 @@ static void cli(void)
     __asm__ volatile("cli" : : : "memory");
 }
 
-/* Until the count of a vector has changed so far. */
-static void wait_for(unsigned vector, uint32_t count)
+void wait_for(unsigned vector, uint32_t count)
 {
     cli();
     while (counts[vector] < count)
