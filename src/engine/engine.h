@@ -50,6 +50,7 @@ struct engine_machine {
     struct clock clock;
     struct lapic **lapics; /* by vCPU */
     struct synic **synics; /* likewise; NULL: the processors have none */
+    struct synic_connections connections;
     unsigned vcpu_count;
     const struct x86_model *model;
     enum engine_irqchip irqchip;

@@ -11,6 +11,7 @@ enum {
     MSR_TIME_PAGE = 0x40000021,
     MSR_TSC_FREQUENCY = 0x40000022,
     MSR_APIC_FREQUENCY = 0x40000023,
+    MSR_CALL = 0x400001ff, /* visor's own */
 };
 
 #define ENABLED UINT64_C(1)
@@ -27,18 +28,28 @@ struct time_page {
 };
 
 /*
- * The code of the page that guests call with a hypercall: the answer in RAX, or EDX:EAX, is that there is no
- * such call (2). It is entered in 32-bit and 64-bit code, and RDX is the caller's in the latter: what is INC
- * RAX there is DEC EAX, INC EAX elsewhere.
+ * The code of the page that guests call with a hypercall, in 32-bit and 64-bit code: see hyperv_call.c. What
+ * is INC EBP in the former is a prefix in the latter, so EBP tells the two apart.
  */
-static const uint8_t no_hypercalls[] = {
-    0x31, 0xc0,                   /* xor %eax, %eax */
-    0x48, 0xff, 0xc0,             /* inc %rax */
-    0x85, 0xc0,                   /* test %eax, %eax */
-    0x75, 0x02,                   /* jnz 1f */
-    0x31, 0xd2,                   /* xor %edx, %edx */
-    0xb8, 0x02, 0x00, 0x00, 0x00, /* 1: mov $2, %eax */
-    0xc3,                         /* ret */
+static const uint8_t call_code[] = {
+    0x55,                         /* push %rbp */
+    0x31, 0xed,                   /* xor %ebp, %ebp */
+    0x45, 0x0f, 0x1f, 0xc0,       /* nop; or inc %ebp, nop */
+    0x85, 0xed,                   /* test %ebp, %ebp */
+    0x75, 0x18,                   /* jnz 1f */
+    0x52,                         /* push %rdx */
+    0x48, 0x89, 0xcd,             /* mov %rcx, %rbp */
+    0xb9, 0xff, 0x01, 0x00, 0x40, /* mov $MSR_CALL, %ecx */
+    0x0f, 0x32,                   /* rdmsr */
+    0x48, 0xc1, 0xe2, 0x20,       /* shl $32, %rdx */
+    0x48, 0x09, 0xd0,             /* or %rdx, %rax */
+    0x48, 0x89, 0xe9,             /* mov %rbp, %rcx */
+    0x5a, 0x5d, 0xc3,             /* pop %rdx; pop %rbp; ret */
+    0x89, 0xcd,                   /* 1: mov %ecx, %ebp */
+    0xb9, 0xff, 0x01, 0x00, 0x40, /* mov $MSR_CALL, %ecx */
+    0x0f, 0x32,                   /* rdmsr */
+    0x89, 0xe9,                   /* mov %ebp, %ecx */
+    0x5d, 0xc3,                   /* pop %ebp; ret */
 };
 
 bool hyperv_has_msr(const struct x86_model *model, uint32_t msr)
@@ -46,7 +57,12 @@ bool hyperv_has_msr(const struct x86_model *model, uint32_t msr)
     if (!x86_has(model, X86_FEATURE_HYPERV))
         return false;
     return (msr >= MSR_GUEST_OS && msr <= MSR_VP_INDEX) || (msr >= MSR_TIME && msr <= MSR_APIC_FREQUENCY) ||
-           (x86_has(model, X86_FEATURE_HYPERV_SYNIC) && synic_has_msr(msr));
+           msr == MSR_CALL || (x86_has(model, X86_FEATURE_HYPERV_SYNIC) && synic_has_msr(msr));
+}
+
+bool hyperv_needs_registers(uint32_t msr)
+{
+    return msr == MSR_CALL;
 }
 
 static uint64_t page_of(uint64_t value)
@@ -109,6 +125,11 @@ bool hyperv_msr_read(const struct hyperv *hyperv, uint32_t msr, uint64_t *value)
     case MSR_TIME_PAGE: *value = machine->hv_time_page; return true;
     case MSR_TSC_FREQUENCY: *value = clock->model->tsc_khz * UINT64_C(1000); return true;
     case MSR_APIC_FREQUENCY: *value = APIC_HZ; return true;
+    case MSR_CALL:
+        if (!(machine->hv_hypercall & ENABLED))
+            return false;
+        *value = hyperv_call(hyperv);
+        return true;
     }
     return hyperv->synic && synic_has_msr(msr) && synic_msr_read(hyperv->synic, msr, value);
 }
@@ -125,7 +146,7 @@ static bool set_hypercall(const struct hyperv *hyperv, uint64_t value)
     if (value & ENABLED) {
         if (!memory_pointer(hyperv->clock->memory, address, MEMORY_PAGE_SIZE, true))
             return false;
-        memory_write(hyperv->clock->memory, address, no_hypercalls, sizeof no_hypercalls);
+        memory_write(hyperv->clock->memory, address, call_code, sizeof call_code);
     }
     machine->hv_hypercall = value;
     return true;

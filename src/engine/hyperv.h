@@ -4,8 +4,7 @@
  * Hypervisor Top-Level Functional Specification; CPUID leaves 40000000h to 40000006h): who it is, the index
  * of a processor, frequencies, and the time since the machine began, by a register and by a page that says
  * how it comes of the time-stamp counter; the synthetic interrupt controller and timers of each vCPU, which
- * are a device of the machine's (device/irq/synic.h). There are no hypercalls: the page for them says so to
- * each.
+ * are a device of the machine's (device/irq/synic.h); and the few hypercalls that go with them.
  *
  * What is of the whole machine is in the state of its first vCPU. The machine's lock is held.
  */
@@ -23,16 +22,24 @@ struct hyperv {
     void *vcpu;
     unsigned index;
     struct synic *synic; /* NULL: the processors have none */
+    const struct synic_connections *connections;
+    const struct x86_state *registers; /* its own, if hyperv_needs_registers() */
     uint64_t (*tsc)(void *vcpu);
 };
 
 /* Whether it is one of these MSRs, and the processor has them. */
 bool hyperv_has_msr(const struct x86_model *model, uint32_t msr);
+bool hyperv_needs_registers(uint32_t msr);
 /* RDMSR and WRMSR. False: the guest may not do that. */
 bool hyperv_msr_read(const struct hyperv *hyperv, uint32_t msr, uint64_t *value);
 bool hyperv_msr_write(const struct hyperv *hyperv, uint32_t msr, uint64_t value);
 /* Writes the page of the time to the guest's memory, if it has told where: when the clock's base is another,
  * and when a counter was moved. */
 void hyperv_publish(const struct hyperv *hyperv);
+
+/* -- hyperv_call.c --------------------------------------------------------------------------------------- */
+
+/* The hypercall that the vCPU's registers ask for, and its answer. */
+uint64_t hyperv_call(const struct hyperv *hyperv);
 
 #endif

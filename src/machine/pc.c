@@ -250,6 +250,18 @@ static int make_timers(struct pc *pc, const struct pc_config *config, struct err
     return code ? code : pc_add(pc, &hpet_type, "hpet", &pc->hpet, error);
 }
 
+static int make_hyperv_test(struct pc *pc, struct error *error)
+{
+    struct machine *machine = pc->machine;
+    pc->hyperv_test = malloc(sizeof *pc->hyperv_test);
+    if (!pc->hyperv_test)
+        return error_set(error, -ENOMEM, "out of memory for the machine");
+    hyperv_test_init(pc->hyperv_test, pc->synic_pointers, machine->vcpu_count);
+    machine->parts.connections = hyperv_test_connections(pc->hyperv_test);
+    const int code = hyperv_test_attach(pc->hyperv_test, &machine->io, error);
+    return code ? code : pc_add(pc, &hyperv_test_type, "hyperv-test", pc->hyperv_test, error);
+}
+
 /* For kernels that test the machine. */
 static int make_test_device(struct pc *pc, const struct pc_config *config, struct error *error)
 {
@@ -262,6 +274,8 @@ static int make_test_device(struct pc *pc, const struct pc_config *config, struc
     int code = debug_exit_attach(&pc->debug_exit, &machine->io, config->debug_exit, error);
     if (!code)
         code = test_device_attach(&pc->test_device, &machine->io, &machine->memory, error);
+    if (!code && pc->synics)
+        code = make_hyperv_test(pc, error);
     return code ? code : pc_add(pc, &test_device_type, "test", &pc->test_device, error);
 }
 
@@ -328,6 +342,7 @@ static void pc_destroy(struct machine *machine)
     free(pc->lapics);
     free(pc->synic_pointers);
     free(pc->synics);
+    free(pc->hyperv_test);
     if (pc->rom)
         memory_backing_free(pc->rom);
     free(pc);

@@ -20,6 +20,7 @@
 #include "device/misc/debug_port.h"
 #include "device/misc/fw_cfg.h"
 #include "device/misc/generation.h"
+#include "device/misc/hyperv_test.h"
 #include "device/misc/i8042.h"
 #include "device/misc/pvpanic.h"
 #include "device/misc/system_control.h"
@@ -129,7 +130,8 @@ struct pc {
     bool has_generation;
     struct vmware_port vmport;
     struct debug_exit debug_exit;
-    struct test_device test_device; /* beside it */
+    struct test_device test_device;  /* beside it */
+    struct hyperv_test *hyperv_test; /* likewise; NULL: there is no synic */
     struct char_backend debug_console;
     struct pci_bus pci;
     struct pc_disk *disks;

@@ -82,7 +82,9 @@ def test_hyperv(kernel):
     """What a guest that knows Hyper-V finds."""
     text = hyperv_transcript(kernel, "translate", "--append", "hyper-v lesser")
     for line in ("40000000 40000006 7263694d 666f736f 76482074", "40000005 00000002", "hypercalls of nobody: 00a00000",
-                 "hypercalls: 00a00001", "a hypercall: 00000002", "and its upper half: 00000000", "its sequence: 00000001",
+                 "hypercalls: 00a00001", "a hypercall: 00000002", "and its upper half: 00000000", "long spin: 00000000",
+                 "message to nobody: 00000012", "message that is not aligned: 00000004", "message without memory: 00000003",
+                 "event of nobody: 00000012", "event by memory: 00000012", "its sequence: 00000001",
                  "it says what the register does: 00000001", "write of the index: vector 0d", "write of the time: vector 0d",
                  "register that there is not: vector 0d", "messages: 00a02001", "slot: 00000000",
                  "source of an exception: vector 0d", "messages beyond memory: vector 0d", "message: 80000010",

@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 
 #include "arch/x86/features.h"
+#include "arch/x86/segment.h"
 #include "engine/hyperv.h"
 #include "fake_clock.h"
 
@@ -159,7 +161,9 @@ static void test_hypercalls(void **unused)
     assert_int_equal(get(GUEST_OS), UINT64_C(0x8100) << 16);
     assert_true(put(HYPERCALL, ADDRESS | 1));
     assert_int_equal(get(HYPERCALL), ADDRESS | 1);
-    assert_int_equal(field(16, 1), 0xc3);
+    assert_int_equal(field(0, 1), 0x55);
+    assert_int_equal(field(34, 1), 0xc3);
+    assert_int_equal(field(47, 1), 0xc3);     /* of 32-bit code */
     assert_false(put(HYPERCALL, 0x80000001)); /* no memory is there */
     assert_int_equal(get(HYPERCALL), ADDRESS | 1);
     assert_true(put(GUEST_OS, 0));
@@ -191,6 +195,97 @@ static void test_synic_is_of_the_processor(void **unused)
     assert_true(hyperv_has_msr(&model, TIME));
 }
 
+#define CALL 0x400001ff
+enum { SPIN = 8, POST = 0x5c, SIGNAL = 0x5d, FAST = 1 << 16 };
+
+static struct synic_message posted;
+static uint32_t last_connection;
+static unsigned last_flag;
+static int answer;
+
+static int take_message(void *opaque, uint32_t connection, const struct synic_message *message)
+{
+    (void)opaque;
+    last_connection = connection;
+    posted = *message;
+    return answer;
+}
+
+static int take_event(void *opaque, uint32_t connection, unsigned flag)
+{
+    (void)opaque;
+    last_connection = connection;
+    last_flag = flag;
+    return answer;
+}
+
+/* As the page has the registers, in 64-bit code and elsewhere. */
+static uint64_t call(uint64_t control, uint64_t input)
+{
+    struct x86_state wide = {.efer = X86_EFER_LMA}, narrow = {0};
+    wide.segment[X86_CS].attributes = X86_SEGMENT_LONG;
+    wide.gpr[X86_RBP] = control, wide.gpr[X86_RDX] = input;
+    narrow.segment[X86_CS].attributes = X86_SEGMENT_BIG;
+    narrow.gpr[X86_RDX] = control >> 32, narrow.gpr[X86_RAX] = (uint32_t)control;
+    narrow.gpr[X86_RBX] = input >> 32, narrow.gpr[X86_RBP] = (uint32_t)input;
+    hyperv.registers = &wide;
+    const uint64_t status = get(CALL);
+    hyperv.registers = &narrow;
+    assert_int_equal(get(CALL), status);
+    return status;
+}
+
+static void test_calls(void **unused)
+{
+    const struct synic_connections connections = {take_message, take_event, NULL};
+    struct {
+        uint32_t connection, reserved, type, size;
+        uint8_t payload[240];
+    } input = {.connection = 7, .type = 0x1234, .size = 240, .payload = {1, 2, 3}};
+    uint64_t value;
+    (void)unused;
+    assert_false(hyperv_msr_read(&hyperv, CALL, &value)); /* there is no page */
+    assert_true(put(GUEST_OS, 1) && put(HYPERCALL, ADDRESS | 1));
+    assert_int_equal(call(0x1234, 0), 2);
+    assert_int_equal(call(SPIN | FAST, 0), 0);
+    assert_int_equal(call(SPIN | FAST | UINT64_C(1) << 32, 0), 3); /* again and again */
+    assert_int_equal(call(SIGNAL | FAST, 7), 0x12);
+    memcpy(backing->host + 0x5000, &input, sizeof input);
+    assert_int_equal(call(POST, 0x5000), 0x12);
+
+    hyperv.connections = &connections;
+    answer = 0;
+    assert_int_equal(call(SIGNAL | FAST, UINT64_C(2047) << 32 | 9), 0);
+    assert_int_equal(last_connection, 9);
+    assert_int_equal(last_flag, 2047);
+    assert_int_equal(call(SIGNAL | FAST, UINT64_C(2048) << 32 | 9), 5);
+    assert_int_equal(call(SIGNAL | FAST, UINT64_C(1) << 48 | 9), 5);
+    assert_int_equal(call(SIGNAL | FAST, 0x1000009), 0x12);
+    assert_int_equal(call(SIGNAL, 0x5000), 0);
+    assert_int_equal(last_connection, 7);
+    assert_int_equal(call(POST, 0x5000), 0);
+    assert_int_equal(posted.type, 0x1234);
+    assert_int_equal(posted.size, 240);
+    assert_memory_equal(posted.payload, input.payload, 240);
+    answer = -EAGAIN;
+    assert_int_equal(call(POST, 0x5000), 0x13);
+    answer = -ENOENT;
+    assert_int_equal(call(POST, 0x5000), 0x12);
+
+    assert_int_equal(call(POST | FAST, 0), 3);
+    assert_int_equal(call(POST, 0x5004), 4);
+    assert_int_equal(call(POST, 0x5f08), 3); /* on two pages */
+    assert_int_equal(call(POST, UINT64_C(0x100000000)), 3);
+    input.size = 241;
+    memcpy(backing->host + 0x5000, &input, sizeof input);
+    assert_int_equal(call(POST, 0x5000), 5);
+    input.size = 0, input.type = 0x80000010; /* a message of the hypervisor's own */
+    memcpy(backing->host + 0x5000, &input, sizeof input);
+    assert_int_equal(call(POST, 0x5000), 5);
+    assert_int_equal(x86_model_parse(&model, "max,hv=on,-hv-synic", &(struct error)ERROR_INIT), 0);
+    assert_int_equal(call(SIGNAL | FAST, 7), 2);
+}
+
 static void test_no_page_is_there(void **unused)
 {
     (void)unused;
@@ -207,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hypercalls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_synic_is_of_the_processor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_page_is_there, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

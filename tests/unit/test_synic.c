@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "device/irq/synic.h"
+#include "device/misc/hyperv_test.h"
 #include "fake_clock.h"
 
 #define ASSIST_PAGE  0x40000073
@@ -368,6 +369,63 @@ static void test_expiration_waits(void **unused)
     assert_int_equal(slot(2)->type, 0);
 }
 
+static void test_event(void **unused)
+{
+    (void)unused;
+    synic_signal(&synic, 2, 5); /* nowhere */
+    assert_true(put(FLAGS_PAGE, 0x4000 | ENABLED));
+    synic_signal(&synic, 2, 2047);
+    synic_signal(&synic, 2, 8);
+    assert_int_equal(backing->host[0x4000 + 2 * 256 + 255], 0x80);
+    assert_int_equal(backing->host[0x4000 + 2 * 256 + 1], 1);
+    assert_int_equal(backing->host[0x4000 + 2 * 256], 0);
+    assert_int_equal(taken(), VECTOR);
+    synic_signal(&synic, 2, 8); /* set already */
+    assert_int_equal(taken(), LAPIC_NONE);
+}
+
+static void test_connections(void **unused)
+{
+    struct synic *synics[] = {&synic};
+    struct hyperv_test test;
+    struct io_space io;
+    struct error error = ERROR_INIT;
+    struct synic_message message = {.type = 1, .size = 4, .payload = {9}};
+    (void)unused;
+    hyperv_test_init(&test, synics, 1);
+    const struct synic_connections connections = hyperv_test_connections(&test);
+    assert_int_equal(io_space_init(&io, &error), 0);
+    assert_int_equal(hyperv_test_attach(&test, &io, &error), 0);
+    io_write(&io, 0x3000, 4, 0x30002); /* interrupts */
+    assert_int_equal(taken(), VECTOR);
+    io_write(&io, 0x3000, 4, 0x30102); /* of a processor that there is not, of a source */
+    io_write(&io, 0x3000, 4, 0x30010);
+    assert_int_equal(taken(), LAPIC_NONE);
+    assert_int_equal(connections.post(&test, 0x10, &message), -ENOENT);
+    io_write(&io, 0x3000, 4, 0x10040002);
+    assert_int_equal(connections.signal(&test, 0x10, 0), -ENOENT);
+    assert_int_equal(connections.post(&test, 0x10, &message), 0);
+    message.payload[0] = 10;
+    assert_int_equal(connections.post(&test, 0x10, &message), 0); /* waits */
+    assert_int_equal(connections.post(&test, 0x10, &message), -EAGAIN);
+    assert_int_equal(slot(2)->payload[0], 9);
+    slot(2)->type = 0;
+    assert_true(put(EOM, 0));
+    assert_int_equal(slot(2)->payload[0], 10);
+    assert_int_equal(taken(), VECTOR);
+    io_write(&io, 0x3000, 4, 0x10050000);
+    assert_int_equal(connections.post(&test, 0x10, &message), -ENOENT);
+    io_write(&io, 0x3000, 4, 0x21060002);
+    assert_true(put(FLAGS_PAGE, 0x4000 | ENABLED));
+    assert_int_equal(connections.signal(&test, 0x21, 0), 0);
+    assert_int_equal(connections.signal(&test, 0x21, 2047), -ENOENT);
+    assert_int_equal(connections.signal(&test, 0x1000, 0), -ENOENT);
+    assert_int_equal(backing->host[0x4000 + 2 * 256 + 4], 2);
+    io_write(&io, 0x3000, 4, 0x21070000);
+    assert_int_equal(connections.signal(&test, 0x21, 0), -ENOENT);
+    io_space_destroy(&io);
+}
+
 /* What the guest had there is a device's now. */
 static void test_no_page_is_there_any_more(void **unused)
 {
@@ -446,6 +504,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_enables, set_up_on, tear_down),
         cmocka_unit_test_setup_teardown(test_direct, set_up_on, tear_down),
         cmocka_unit_test_setup_teardown(test_expiration_waits, set_up_on, tear_down),
+        cmocka_unit_test_setup_teardown(test_event, set_up_on, tear_down),
+        cmocka_unit_test_setup_teardown(test_connections, set_up_on, tear_down),
         cmocka_unit_test_setup_teardown(test_no_page_is_there_any_more, set_up_on, tear_down),
         cmocka_unit_test_setup_teardown(test_ends_of_time, set_up_on, tear_down),
         cmocka_unit_test_setup_teardown(test_it_is_saved, set_up_on, tear_down),

@@ -111,6 +111,7 @@ static void test_cpuid(void **state)
     assert_memory_equal(out, "Hv#1", 4);
     cpuid("x86-64-v2,hv=on", 1, 0x40000003, 0);
     assert_int_equal(out[0], 1 << 1 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11);
+    assert_int_equal(out[1], 1 << 4 | 1 << 5);
     assert_int_equal(out[3], 1 << 8 | 1 << 19);
     cpuid("x86-64-v2,hv=on,-hv-synic", 1, 0x40000003, 0);
     assert_int_equal(out[0], 1 << 1 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11);

@@ -175,6 +175,7 @@ static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t,
 {
     enum { LAST = 6, TIME = 1 << 1, HYPERCALL = 1 << 5, VP_INDEX = 1 << 6, TIME_PAGE = 1 << 9 };
     enum { SYNIC = 1 << 2, TIMERS = 1 << 3, DIRECT_TIMERS = 1 << 19, NO_AUTOMATIC_END = 1 << 9 };
+    enum { POST_MESSAGES = 1 << 4, SIGNAL_EVENTS = 1 << 5 };
     enum { FREQUENCIES = 1 << 11, HAS_FREQUENCIES = 1 << 8, RELAXED_TIMING = 1 << 5 };
     const bool synic = x86_has(m, X86_FEATURE_HYPERV_SYNIC);
     switch (number) {
@@ -188,6 +189,7 @@ static bool hyperv_leaf(const struct x86_model *m, const struct x86_topology *t,
         out[3] = HAS_FREQUENCIES;
         if (synic) {
             out[0] |= SYNIC | TIMERS;
+            out[1] = POST_MESSAGES | SIGNAL_EVENTS;
             out[3] |= DIRECT_TIMERS;
         }
         break;

@@ -28,6 +28,7 @@ enum {
 #define MESSAGE_PENDING 1 /* of a slot's flags: another one waits for it */
 
 _Static_assert(sizeof(struct synic_message) * SYNIC_SOURCES == MEMORY_PAGE_SIZE, "");
+_Static_assert(sizeof(struct synic_message) == SYNIC_FLAGS / 8, "");
 
 static const struct device_field timer_fields[] = {
     DEVICE_FIELD(struct synic_timer, config),  DEVICE_FIELD(struct synic_timer, count),
@@ -91,6 +92,19 @@ bool synic_post(struct synic *synic, unsigned source, const struct synic_message
     memory_written(synic->memory, address, sizeof *message);
     synic_interrupt(synic, source);
     return true;
+}
+
+void synic_signal(struct synic *synic, unsigned source, unsigned flag)
+{
+    uint64_t address;
+    uint8_t *flags = slot_of(synic, synic->flags_page, source, &address);
+    if (!flags)
+        return;
+    const uint8_t bit = (uint8_t)(1u << flag % 8);
+    const uint8_t before = atomic_fetch_or((_Atomic uint8_t *)flags + flag / 8, bit);
+    memory_written(synic->memory, address, SYNIC_FLAGS / 8);
+    if (!(before & bit))
+        synic_interrupt(synic, source);
 }
 
 /* -- registers ------------------------------------------------------------------------------------------- */
@@ -178,6 +192,8 @@ bool synic_msr_write(struct synic *synic, uint32_t msr, uint64_t value, uint64_t
         return false;
     for (unsigned i = 0; i < SYNIC_TIMERS; i++)
         synic_timer_retry(&synic->timers[i]);
+    if (synic->waiting.retry)
+        synic->waiting.retry(synic->waiting.opaque, synic);
     return true;
 }
 

@@ -33,6 +33,23 @@ struct synic_message {
     uint8_t payload[SYNIC_PAYLOAD];
 };
 
+struct synic;
+
+/* Who has more messages for a controller than its own timers: is told when one that waits may be posted
+ * again. */
+struct synic_waiting {
+    void (*retry)(void *opaque, const struct synic *synic); /* NULL: nobody */
+    void *opaque;
+};
+
+/* Where what guests send by hypercalls goes to: 0; -ENOENT: there is no such connection; -EAGAIN: it has no
+ * room for another message. Under the machine's lock. */
+struct synic_connections {
+    int (*post)(void *opaque, uint32_t connection, const struct synic_message *message);
+    int (*signal)(void *opaque, uint32_t connection, unsigned flag);
+    void *opaque;
+};
+
 struct synic_timer {
     uint64_t config, count;
     uint64_t started, clock; /* when it was: reference time, and the machine's clock */
@@ -51,6 +68,7 @@ struct synic {
     struct lapic *lapic;
     struct memory_map *memory;
     const struct clock *clock;
+    struct synic_waiting waiting;
 };
 
 extern const struct device_type synic_type;
@@ -70,6 +88,8 @@ void synic_interrupt(struct synic *synic, unsigned source);
 /* Puts a message into a source's slot, and interrupts. False: it has to wait, and the guest is told that one
  * does. */
 bool synic_post(struct synic *synic, unsigned source, const struct synic_message *message);
+/* Sets a source's flag, and interrupts if it was not set. Where there is no page it is lost. */
+void synic_signal(struct synic *synic, unsigned source, unsigned flag);
 
 /* -- synic_timer.c --------------------------------------------------------------------------------------- */
 

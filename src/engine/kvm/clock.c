@@ -149,6 +149,8 @@ struct hyperv kvm_hyperv(struct engine_vcpu *v)
         .vcpu = v,
         .index = v->index,
         .synic = vm->machine.synics ? vm->machine.synics[v->index] : NULL,
+        .connections = &vm->machine.connections,
+        .registers = &v->state,
         .tsc = plain_tsc,
     };
 }

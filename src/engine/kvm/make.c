@@ -116,6 +116,7 @@ int kvm_vm_new(struct engine_vm **out, const struct engine_machine *machine, str
     *out = vm;
     vm->machine.lapics = machine->lapics;
     vm->machine.synics = machine->synics;
+    vm->machine.connections = machine->connections;
     vm->machine.pic_acknowledge = machine->pic_acknowledge;
     vm->machine.opaque = machine->opaque;
     const int code = kvm_slots_plan(vm, error);

@@ -140,6 +140,8 @@ static bool of_lapic(uint32_t msr)
 /* Of Hyper-V's, of which `value` is written or read. */
 static bool hyperv_msr(struct engine_vcpu *v, uint32_t msr, uint64_t *value, bool write)
 {
+    if (hyperv_needs_registers(msr) && kvm_pull(v) < 0)
+        return false;
     pthread_mutex_lock(v->vm->machine.lock);
     const struct hyperv hyperv = kvm_hyperv(v);
     const bool taken = write ? hyperv_msr_write(&hyperv, msr, *value) : hyperv_msr_read(&hyperv, msr, value);

@@ -57,6 +57,8 @@ static struct hyperv hyperv_of(struct engine_vcpu *v, const struct pvclock *cloc
         .vcpu = v,
         .index = v->index,
         .synic = m->synics ? m->synics[v->index] : NULL,
+        .connections = &m->connections,
+        .registers = engine_state(v),
         .tsc = plain_tsc,
     };
 }

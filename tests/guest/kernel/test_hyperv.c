@@ -63,6 +63,35 @@ static void test_calls(void)
     tell("and its upper half", high);
 }
 
+/* By a register, and fast, or by an address of the input. */
+static uint32_t hypercall(uint32_t control, uint32_t input)
+{
+    uint32_t low = control, high = 0;
+    __asm__ volatile("call *%[page]"
+                     : "+a"(low), "+d"(high)
+                     : [page] "r"(CALLS), "b"(0), "c"(input), "D"(0), "S"(0)
+                     : "memory", "cc");
+    return low;
+}
+
+static void test_connections(void)
+{
+    enum { SPIN = 8, POST = 0x5c, SIGNAL = 0x5d, FAST = 0x10000 };
+    const uint32_t input = SCRATCH + 0x3000;
+    for (unsigned i = 0; i < 256; i += 4)
+        write32(input + i, 0);
+    write32(input, 1);
+    write32(input + 8, 0x1234);
+    write32(input + 12, 8);
+    tell("long spin", hypercall(SPIN | FAST, 1));
+    tell("message to nobody", hypercall(POST, input));
+    tell("message that is not aligned", hypercall(POST, input + 4));
+    tell("message without memory", hypercall(POST, 0xf0000000));
+    tell("fast message", hypercall(POST | FAST, 1));
+    tell("event of nobody", hypercall(SIGNAL | FAST, 1));
+    tell("event by memory", hypercall(SIGNAL, input));
+}
+
 static uint32_t slot(unsigned source)
 {
     return SLOTS + 256 * source;
@@ -146,6 +175,7 @@ void test_hyperv(void)
 {
     heading("hyper-v");
     test_calls();
+    test_connections();
     tell("processor", (uint32_t)read_msr(INDEX));
     tell("frequency of local APICs", (uint32_t)read_msr(APIC_HZ));
     write_msr(TIME_PAGE, PAGE | 1);
