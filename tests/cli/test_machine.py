@@ -91,6 +91,22 @@ def test_four_processors_run_at_once(start):
     assert machine.end() == 0
 
 
+def test_linux_goes_by_hyperv(start):
+    """Without KVM's interface, which it prefers: its clock, its timers, and no register that it misses."""
+    machine = start("mount -t sysfs none /sys; cd /sys/devices/system; cat clockevents/clockevent*/current_device"
+                    " clocksource/clocksource0/current_clocksource; sleep 0.3; grep HVS /proc/interrupts;"
+                    "dmesg | grep -c unchecked; echo SEEN; poweroff -f",
+                    "--cpus", 2, "--net", "none", "--cpu", "max,hv=on,-kvmclock,-kvm-steal-time,-kvm-pv-eoi")
+    machine.wait_for("GUEST-BEGINS")
+    seen = machine.wait_for("SEEN").splitlines()
+    assert [line for line in seen if "clockevent" in line] == 2 * ["Hyper-V clockevent"]
+    assert "hyperv_clocksource_tsc_page" in seen
+    counts = next(line for line in seen if "HVS:" in line).split()
+    assert int(counts[1]) > 0 and int(counts[2]) > 0
+    assert seen[-1] == "0"
+    assert machine.end() == 0
+
+
 def test_characters_go_both_ways(start):
     machine = start("echo READY; read line; echo GOT $line; poweroff -f", "--net", "none")
     machine.wait_for("READY")
