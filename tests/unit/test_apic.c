@@ -663,6 +663,33 @@ static void test_lend_timer(void **state)
     assert_int_equal(lapic_acknowledge(lapic), 0x50);
 }
 
+static uint64_t passing_now(void *opaque)
+{
+    (void)opaque;
+    return now++;
+}
+
+/* Whenever it is lent while time goes on: it has interrupted, or there is something to count. */
+static void test_lend_while_time_passes(void **state)
+{
+    struct lapic *lapic = &lapics[0];
+    struct lapic_image image;
+    (void)state;
+    timers.clock.now = passing_now;
+    write_register(0, 0x3e0, 11); /* by one */
+    write_register(0, 0x320, 0x50);
+    for (unsigned passed = 0; passed < 20; passed++) {
+        write_register(0, 0x380, 10);
+        now += passed;
+        lapic_lend(lapic, &image);
+        const bool asks = image.registers[0x20 + 2] & 1 << 0x10;
+        assert_true(asks == !image.registers[0x39]);
+        assert_true(asks == !image.registers[0x38]);
+        image.registers[0x20 + 2] = image.registers[0x38] = image.registers[0x39] = 0; /* taken */
+        lapic_return(lapic, &image);
+    }
+}
+
 static void test_lend_deadline(void **state)
 {
     struct lapic *lapic = &lapics[0];
@@ -718,10 +745,23 @@ static void test_lend_wires(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_reset_state), TEST(test_priority),   TEST(test_ipi),           TEST(test_logical),
-        TEST(test_x2apic),      TEST(test_timer),      TEST(test_tsc_deadline),  TEST(test_tsc_offset),
-        TEST(test_lint),        TEST(test_errors),     TEST(test_ioapic),        TEST(test_threads),
-        TEST(test_lend),        TEST(test_lend_timer), TEST(test_lend_deadline), TEST(test_lend_wires),
+        TEST(test_reset_state),
+        TEST(test_priority),
+        TEST(test_ipi),
+        TEST(test_logical),
+        TEST(test_x2apic),
+        TEST(test_timer),
+        TEST(test_tsc_deadline),
+        TEST(test_tsc_offset),
+        TEST(test_lint),
+        TEST(test_errors),
+        TEST(test_ioapic),
+        TEST(test_threads),
+        TEST(test_lend),
+        TEST(test_lend_timer),
+        TEST(test_lend_deadline),
+        TEST(test_lend_wires),
+        TEST(test_lend_while_time_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

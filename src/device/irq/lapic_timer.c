@@ -48,11 +48,10 @@ static uint64_t timer_next(const struct lapic *lapic, uint64_t now)
     return now - (now - start) % period + period;
 }
 
-/* On the loop thread. The vCPU may just have set another time: then this one is over. */
-void lapic_timer_due(void *opaque)
+/* The vCPU may just have set another time: then this one is over. */
+static void timer_reach(struct lapic *lapic, uint64_t now)
 {
-    struct lapic *lapic = opaque;
-    uint64_t now = clock_now(lapic->clock), due = atomic_load(&lapic->timer_due);
+    uint64_t due = atomic_load(&lapic->timer_due);
     if (due > now)
         return;
     uint64_t next = TIMER_NEVER;
@@ -64,6 +63,13 @@ void lapic_timer_due(void *opaque)
     lapic_deliver_local(lapic, LAPIC_LVT_TIMER);
 }
 
+/* On the loop thread. */
+void lapic_timer_due(void *opaque)
+{
+    struct lapic *lapic = opaque;
+    timer_reach(lapic, clock_now(lapic->clock));
+}
+
 void lapic_timer_reset(struct lapic *lapic)
 {
     lapic->timer_initial = lapic->timer_divide = 0;
@@ -72,16 +78,21 @@ void lapic_timer_reset(struct lapic *lapic)
     timer_arm(lapic, TIMER_NEVER);
 }
 
-uint32_t lapic_timer_current(const struct lapic *lapic)
+static uint32_t timer_current(const struct lapic *lapic, uint64_t now)
 {
     unsigned mode = timer_mode(lapic->lvt[LAPIC_LVT_TIMER]);
     if (mode == TIMER_TSC_DEADLINE || !lapic->timer_initial || !lapic->timer_counts)
         return 0;
-    uint64_t ticks = (clock_now(lapic->clock) - lapic->timer_start) / timer_divisor(lapic);
+    uint64_t ticks = (now - lapic->timer_start) / timer_divisor(lapic);
     uint32_t initial = lapic->timer_initial;
     if (mode == TIMER_PERIODIC)
         return initial - (uint32_t)(ticks % initial);
     return ticks < initial ? initial - (uint32_t)ticks : 0;
+}
+
+uint32_t lapic_timer_current(const struct lapic *lapic)
+{
+    return timer_current(lapic, clock_now(lapic->clock));
 }
 
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t value)
@@ -171,10 +182,12 @@ void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
 
 /* -- lent ------------------------------------------------------------------------------------------------ */
 
+/* The loop may be late. What there is to count is of the same moment: it has interrupted, or it will. */
 bool lapic_timer_lend(struct lapic *lapic, uint32_t *current)
 {
-    lapic_timer_due(lapic); /* the loop may be late */
-    *current = lapic_timer_current(lapic);
+    const uint64_t now = clock_now(lapic->clock);
+    timer_reach(lapic, now);
+    *current = timer_current(lapic, now);
     timer_set(&lapic->timer, TIMER_NEVER);
     return *current != 0;
 }
