@@ -36,6 +36,7 @@ enum lapic_numbers {
     TIMER_CURRENT = 0x39
 };
 #define LVT_MASKED    (1u << 16)
+#define LVT_PERIODIC  (1u << 17)
 #define LVT_MODE(lvt) ((lvt) >> 8 & 7)
 
 /* -- what the host has ----------------------------------------------------------------------------------- */
@@ -220,6 +221,45 @@ static bool may_be_due(const struct lapic_image *image)
     return image->registers[TIMER_INITIAL] && !(image->registers[LVT_TIMER] & LVT_MASKED);
 }
 
+/* Whether the timer was reached since it had `before` to count; then it is over, or has begun anew. */
+static bool was_reached(const struct lapic_image *image, uint32_t before)
+{
+    const uint32_t current = image->registers[TIMER_CURRENT];
+    return current > before || (before && !current);
+}
+
+static bool has_asked(const struct lapic_image *image)
+{
+    const uint32_t vector = image->registers[LVT_TIMER] & 0xff;
+    return image->registers[IRR + vector / 32] >> vector % 32 & 1;
+}
+
+/* One that is periodic begins anew as soon as the host's timer has come. */
+static bool begins_anew(const struct lapic_image *image)
+{
+    return image->registers[LVT_TIMER] & LVT_PERIODIC && !image->registers[TIMER_CURRENT];
+}
+
+/*
+ * A timer that counts is reached while it is looked at: what the kernel has not made an interrupt of is
+ * nowhere in the registers. So they are taken when the timer was not reached since the kernel was asked to,
+ * or when it would not matter.
+ */
+static int registers_settle(struct engine_vcpu *v, struct lapic_image *image)
+{
+    uint32_t before;
+    do {
+        before = image->registers[TIMER_CURRENT];
+        if (!before) /* the host's timer may be on its way */
+            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+        settle_kernel(v);
+        const int code = kvm_irqchip_registers(v, image);
+        if (code)
+            return code;
+    } while ((was_reached(image, before) && !has_asked(image)) || begins_anew(image));
+    return 0;
+}
+
 static void lend(struct engine_vcpu *v)
 {
     struct lapic_image image;
@@ -240,13 +280,8 @@ static void take_back(struct engine_vcpu *v)
     struct lapic_image image = {0};
     if (kvm_irqchip_registers(v, &image) < 0)
         return;
-    if (may_be_due(&image)) {
-        if (!image.registers[TIMER_CURRENT]) /* the host's timer may be on its way */
-            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
-        settle_kernel(v);
-        if (kvm_irqchip_registers(v, &image) < 0)
-            return;
-    }
+    if (may_be_due(&image) && registers_settle(v, &image) < 0)
+        return;
     kvm_msr_pv_return(v);
     kvm_clock_tell(v);
     lapic_return(v->lapic, &image);
