@@ -47,8 +47,6 @@ extern volatile uint32_t order[16], order_count;
 extern bool lesser;
 /* Local APICs are the kernel's, which tell of no errors. */
 extern bool kernel_apic;
-/* The machine is stopped all the time: ends of level-triggered interrupts may be lost (docs/kvm.md). */
-extern bool stopped;
 /* An interrupt needs no end: bit 0, for test_interrupts.c to enable. */
 extern volatile uint32_t end_hint;
 /* A vector whose interrupts are never ended; 0: there is none. */

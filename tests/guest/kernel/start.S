@@ -170,6 +170,11 @@ long_visit:
         cli
         cmpl $2, long_ticks(%rip)
         jb 1b
+        sti                             /* what came while its handler ran is no longer asked for */
+        nop
+        in $0x80, %al
+        nop
+        cli
         ljmp *long_leave(%rip)
         .code32
 1:      mov $DATA_SELECTOR, %eax
@@ -199,15 +204,18 @@ long_leave:
         .word CODE_SELECTOR
         .text
 
-/* A level-triggered interrupt, whose device is calmed when it has come twice. */
+/* A level-triggered interrupt, whose device is calmed when it has come twice. It is the device's if that asks:
+ * a KVM that is software tells of an interrupt's end as soon as it is delivered, so that it may come again. */
         .code64
         .globl long_hpet
 long_hpet:
         push %rax
+        mov $HPET, %eax
+        testl $1, 0x20(%rax)
+        jz 1f
         incl long_ticks(%rip)
         cmpl $2, long_ticks(%rip)
         jb 1f
-        mov $HPET, %eax
         movl $1, 0x20(%rax)
 1:      mov $LAPIC, %eax
         movl $0, 0xb0(%rax)

@@ -129,8 +129,7 @@ static void hpet_end(void)
     write32(HPET + 0x10, 0);
     write32(HPET + 0x100, 0);
     tell("level-triggered interrupts", long_ticks);
-    if (!stopped)
-        tell("entry without remote IRR", ioapic_read(0x10 + 2 * HPET_PIN));
+    tell("entry without remote IRR", ioapic_read(0x10 + 2 * HPET_PIN));
     ioapic_write(0x10 + 2 * HPET_PIN, 0x10000);
 }
 
