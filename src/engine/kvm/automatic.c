@@ -46,7 +46,7 @@ static unsigned class_served(const struct lapic_image *image)
 static bool takes_any(const struct engine_vcpu *v, const struct kvm_vcpu_events *events)
 {
     return v->run->if_flag && !events->interrupt.shadow && !events->interrupt.injected &&
-           !events->nmi.injected && !events->exception.injected && !events->exception.pending;
+           !kvm_nmi_first(events) && !events->exception.injected && !events->exception.pending;
 }
 
 static void ask_again(struct engine_vcpu *v)
@@ -99,7 +99,7 @@ int kvm_automatic_offer(struct engine_vcpu *v)
     const bool enabled = image.registers[SVR] & SVR_ENABLED;
     const bool taken = takes_any(v, &events) && (unsigned)vector >> 4 > class_served(&image);
     if (enabled && taken)
-        code = kvm_irqchip_inject(v, (uint8_t)vector);
+        code = kvm_irqchip_inject(v, &events, (uint8_t)vector);
     if (!enabled || taken) {
         atomic_fetch_and(&v->lapic->automatic[vector / 32], ~(UINT32_C(1) << vector % 32));
         v->automatic_delay = 0;

@@ -349,19 +349,26 @@ void kvm_irqchip_look(struct engine_vcpu *v)
 
 /* What is taken from the 8259s must not be lost if the vCPU stops before it runs: an interrupt that has begun
  * to be delivered is part of its state. */
-int kvm_irqchip_inject(struct engine_vcpu *v, uint8_t vector)
+int kvm_irqchip_inject(struct engine_vcpu *v, struct kvm_vcpu_events *events, uint8_t vector)
 {
-    struct kvm_vcpu_events events;
-    if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
-        return kvm_failed(v, "take an interrupt");
-    events.interrupt.injected = 1;
-    events.interrupt.nr = vector;
-    events.interrupt.soft = 0;
-    events.flags = 0;
-    if (ioctl(v->fd, KVM_SET_VCPU_EVENTS, &events) < 0 ||
+    events->interrupt.injected = 1;
+    events->interrupt.nr = vector;
+    events->interrupt.soft = 0;
+    events->flags = 0;
+    if (ioctl(v->fd, KVM_SET_VCPU_EVENTS, events) < 0 ||
         ioctl(v->fd, KVM_SET_MP_STATE, &(struct kvm_mp_state){KVM_MP_STATE_RUNNABLE}) < 0)
         return kvm_failed(v, "take an interrupt");
     return 0;
+}
+
+/* Under the machine's lock. */
+static int inject_external(struct engine_vcpu *v)
+{
+    const struct engine_machine *m = &v->vm->machine;
+    struct kvm_vcpu_events events;
+    if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+        return kvm_failed(v, "take an interrupt");
+    return kvm_nmi_first(&events) ? 0 : kvm_irqchip_inject(v, &events, m->pic_acknowledge(m->opaque));
 }
 
 static int offer_external(struct engine_vcpu *v)
@@ -378,7 +385,7 @@ static int offer_external(struct engine_vcpu *v)
     if (run->ready_for_interrupt_injection && run->if_flag) {
         pthread_mutex_lock(m->lock);
         if (atomic_load(&v->lapic->lint) & 1)
-            code = kvm_irqchip_inject(v, m->pic_acknowledge(m->opaque));
+            code = inject_external(v);
         pthread_mutex_unlock(m->lock);
         run->ready_for_interrupt_injection = 0;
     }

@@ -132,6 +132,7 @@ struct engine_vcpu {
     bool completes;           /* the next KVM_RUN completes an access that was served */
     bool failed;              /* reported */
     bool stale;               /* kvm_run says nothing of the state, which was set */
+    bool nmi_given;           /* the kernel may have an NMI still to deliver */
     uint64_t automatic_delay; /* until it is asked again, see automatic.c; 0: not yet */
 
     _Atomic bool inside; /* of KVM_RUN, or about to be; its own: one of all would be written at each exit */
@@ -227,8 +228,9 @@ int kvm_irqchip_offer(struct engine_vcpu *v);
 int kvm_irqchip_registers(struct engine_vcpu *v, struct lapic_image *out);
 /* Fills what kvm_run says of the state, which is old when that was set. */
 void kvm_irqchip_look(struct engine_vcpu *v);
-/* Past the local APIC, as an interrupt that has begun to be delivered. 0, or a negative errno, reported. */
-int kvm_irqchip_inject(struct engine_vcpu *v, uint8_t vector);
+/* Past the local APIC, as an interrupt that has begun to be delivered; `events` are what the kernel has now.
+ * 0, or a negative errno, reported. */
+int kvm_irqchip_inject(struct engine_vcpu *v, struct kvm_vcpu_events *events, uint8_t vector);
 
 /* -- automatic.c ----------------------------------------------------------------------------------------- */
 
@@ -343,6 +345,8 @@ static inline bool kvm_debug_on(const struct engine_vcpu *v)
 enum engine_exit kvm_vcpu_run(struct engine_vcpu *v);
 void kvm_for_all(struct engine_vm *vm, void (*function)(struct engine_vcpu *v));
 int kvm_kick_signal(void);
+/* An interrupt has to wait: KVM delivers one that it is given before an NMI that it has. */
+bool kvm_nmi_first(const struct kvm_vcpu_events *events);
 /* What came to the local APIC while it was visor's: INIT, SIPI, NMI. 0, or a negative errno, reported. */
 int kvm_arrive(struct engine_vcpu *v);
 void kvm_vcpu_kick(struct engine_vcpu *v);

@@ -205,6 +205,7 @@ static void inject_nmis(struct engine_vcpu *v, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         if (ioctl(v->fd, KVM_NMI, 0) < 0)
             kvm_failed(v, "take an NMI");
+        v->nmi_given = true;
     }
     if (count && v->state.activity == X86_HALTED && ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) == 0 &&
         !events.nmi.masked)
@@ -231,6 +232,21 @@ static enum outcome take_events(struct engine_vcpu *v)
     return (v->vm->split ? kvm_irqchip_events : kvm_arrive)(v) < 0 ? FAILED : GO_ON;
 }
 
+bool kvm_nmi_first(const struct kvm_vcpu_events *events)
+{
+    return events->nmi.injected || (events->nmi.pending && !events->nmi.masked);
+}
+
+/* The kernel is asked only while it may have one. */
+static bool waits_for_nmi(struct engine_vcpu *v)
+{
+    struct kvm_vcpu_events events;
+    if (!v->nmi_given || ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+        return false;
+    v->nmi_given = events.nmi.injected || events.nmi.pending;
+    return kvm_nmi_first(&events);
+}
+
 /* An interrupt is taken from the local APIC when the processor takes it at once. */
 static enum outcome offer_interrupt(struct engine_vcpu *v)
 {
@@ -241,7 +257,8 @@ static enum outcome offer_interrupt(struct engine_vcpu *v)
         const enum outcome outcome = past ? complete(v) : GO_ON;
         return outcome != GO_ON ? outcome : kvm_irqchip_offer(v) < 0 ? FAILED : GO_ON;
     }
-    if (lapic_pending(v->lapic) != LAPIC_NONE && run->ready_for_interrupt_injection && run->if_flag) {
+    if (lapic_pending(v->lapic) != LAPIC_NONE && run->ready_for_interrupt_injection && run->if_flag &&
+        !waits_for_nmi(v)) {
         const int vector = arrival_acknowledge(&v->vm->machine, v->lapic);
         if (vector >= 0 && ioctl(v->fd, KVM_INTERRUPT, &(struct kvm_interrupt){.irq = (uint32_t)vector}) < 0)
             return kvm_failed(v, "take an interrupt"), FAILED;

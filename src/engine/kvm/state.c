@@ -369,6 +369,7 @@ int kvm_push(struct engine_vcpu *v)
     v->run->ready_for_interrupt_injection = 0;
     v->run->if_flag = !!(s->eflags_system & X86_EFLAGS_IF);
     v->stale = true;
+    v->nmi_given = s->nmi_pending;
     const int code = v->vm->split && activity_set(v) < 0 ? -EIO : msrs_set(v);
     return code ? code : check_paging(v);
 }

@@ -47,6 +47,8 @@ extern volatile uint32_t order[16], order_count;
 extern bool lesser;
 /* Local APICs are the kernel's, which tell of no errors. */
 extern bool kernel_apic;
+/* EFLAGS where the last NMI came. */
+extern volatile uint32_t nmi_eflags;
 /* An interrupt needs no end: bit 0, for test_interrupts.c to enable. */
 extern volatile uint32_t end_hint;
 /* A vector whose interrupts are never ended; 0: there is none. */

@@ -11,7 +11,7 @@
 volatile struct fault fault;
 volatile uint32_t resume;
 volatile uint32_t counts[VECTORS];
-volatile uint32_t order[16], order_count;
+volatile uint32_t order[16], order_count, nmi_eflags;
 bool lesser, kernel_apic;
 static bool hyperv;
 
@@ -108,8 +108,10 @@ void interrupt(struct frame *frame)
         }
         return;
     }
-    if (vector == 2)
+    if (vector == 2) {
+        nmi_eflags = frame->eflags;
         return;
+    }
     fault.vector = vector;
     fault.error = frame->error;
     fault.eip = frame->eip;

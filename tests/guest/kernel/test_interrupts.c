@@ -70,6 +70,22 @@ static void modes(void)
     tell("base", (uint32_t)read_msr(0x1b));
 }
 
+/* Of an NMI and an interrupt that could come at once the NMI does, not in the interrupt's handler. */
+static void nmi_first(void)
+{
+    clear_counts();
+    lapic_write(0x300, SELF | LOW);
+    __asm__ volatile("sti; movl %0, %1"
+                     :
+                     : "r"(SELF | NMI), "m"(*(volatile uint32_t *)(LAPIC + 0x300))
+                     : "memory");
+    for (unsigned i = 0; i < 1000 && !(counts[2] && counts[LOW]); i++)
+        in8(0x80);
+    cli();
+    tell("NMI before an interrupt", nmi_eflags >> 9 & 1);
+    order_count = 0;
+}
+
 void test_interrupts(void)
 {
     heading("interrupts");
@@ -107,6 +123,7 @@ void test_interrupts(void)
     for (unsigned i = 0; i < 1000 && !counts[2]; i++)
         __asm__ volatile("pause");
     tell("NMI", counts[2]);
+    nmi_first();
     if (kernel_apic)
         return;
     lapic_write(0x370, ERROR);
