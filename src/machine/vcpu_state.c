@@ -82,6 +82,9 @@ static const struct device_field state_fields[] = {
     FIELD(pv_wall),
     FIELD(pv_steal_time),
     FIELD(pv_eoi),
+    FIELD(pv_async_fault),
+    FIELD(pv_async_vector),
+    LIMITED(pv_async_owed, 1),
     FIELD(hv_guest_os),
     FIELD(hv_hypercall),
     FIELD(hv_time_page),
@@ -118,7 +121,7 @@ static int vcpu_loaded(void *opaque, struct error *error)
 
 const struct device_type machine_vcpu_type = {
     .name = "x86-vcpu",
-    .version = 3,
+    .version = 4,
     .fields = vcpu_fields,
     .field_count = ARRAY_SIZE(vcpu_fields),
     .loaded = vcpu_loaded,

@@ -57,6 +57,8 @@ static int set_up(void **state)
         lapic_init(&lapics[i], &bus, i, i, 40, &timers);
         write_register(i, 0xf0, 0x1ff);
         write_register(i, 0xd0, 1u << (24 + i));
+        assert_int_equal(lapic_take_events(&lapics[i]), LAPIC_SWITCHED_ON);
+        kicks[i] = 0;
     }
     ioapic_init(&ioapic, (struct msi_port){.send = lapic_bus_send, .opaque = &bus});
     return 0;

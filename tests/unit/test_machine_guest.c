@@ -21,7 +21,7 @@
 #define LOAD      0x100000
 
 /* Bytes between the members of the registers' struct. */
-#define PADDING 32u
+#define PADDING 22u
 
 extern const uint8_t guest_begin[], guest_end[];
 

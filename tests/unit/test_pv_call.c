@@ -37,6 +37,7 @@ static int set_up(void **unused)
         pointers[i] = &lapics[i];
         lapic_init(&lapics[i], &bus, i, i, 40, &timers);
         lapic_mmio_write(&lapics[i], 0xf0, 4, 0x1ff); /* enabled */
+        lapic_take_events(&lapics[i]);
     }
     backing = memory_backing_create("ram", SIZE, &error);
     return !backing || memory_map_init(&map, UINT32_MAX, &error) ||

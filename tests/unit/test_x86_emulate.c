@@ -676,7 +676,7 @@ static void test_no_hypercalls(void **state)
 {
     (void)state;
     long_mode();
-    around_init("max,-kvmclock,-kvm-steal-time,-kvm-pv-eoi");
+    around_init("max,-kvmclock,-kvm-steal-time,-kvm-pv-eoi,-kvm-asyncpf");
     FAULTS(X86_UD, -1, 0x0f, 0x01, 0xc1);
     FAULTS(X86_UD, -1, 0x0f, 0x01, 0xd9);
     around_init("max,-hypervisor");

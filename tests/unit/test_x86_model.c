@@ -97,11 +97,11 @@ static void test_cpuid(void **state)
     assert_int_equal(out[0], 0x40000001);
     assert_memory_equal(&out[1], "KVMKVMKVM\0\0\0", 12);
     cpuid("x86-64-v2", 1, 0x40000001, 0);
-    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 24);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 14 | 1 << 24);
     cpuid("x86-64-v2", 1, 0x40000100, 0);
     assert_int_equal(out[0], 0x40000100);
     assert_memory_equal(&out[1], "visor visor ", 12);
-    cpuid("x86-64-v2,-kvmclock,-kvm-steal-time,-kvm-pv-eoi", 1, 0x40000000, 0);
+    cpuid("x86-64-v2,-kvmclock,-kvm-asyncpf,-kvm-steal-time,-kvm-pv-eoi", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000000);
     assert_memory_equal(&out[1], "visor visor ", 12);
     cpuid("x86-64-v2,hv=on", 1, 0x40000000, 0);
@@ -122,7 +122,7 @@ static void test_cpuid(void **state)
     assert_int_equal(out[0], 0x40000101);
     assert_memory_equal(&out[1], "KVMKVMKVM\0\0\0", 12);
     cpuid("x86-64-v2,hv=on", 1, 0x40000101, 0);
-    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 24);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 14 | 1 << 24);
     cpuid("x86-64-v2,hv=on", 1, 0x40000200, 0);
     assert_int_equal(out[0], 0x40000200);
     assert_memory_equal(&out[1], "visor visor ", 12);
@@ -222,7 +222,8 @@ static const struct brings {
     {.feature = X86_FEATURE_LAHF_LM, .code = {0x9f}},
     {.feature = X86_FEATURE_PREFETCHW, .nothing = true},
     {.feature = X86_FEATURE_INVARIANT_TSC, .nothing = true},
-    {.feature = X86_FEATURE_KVMCLOCK, .nothing = true}, /* the engines': test_pvclock */
+    {.feature = X86_FEATURE_KVMCLOCK, .nothing = true},        /* the engines': test_pvclock */
+    {.feature = X86_FEATURE_KVM_ASYNC_FAULT, .nothing = true}, /* test_async_fault */
     {.feature = X86_FEATURE_KVM_STEAL_TIME, .nothing = true},
     {.feature = X86_FEATURE_KVM_PV_EOI, .nothing = true},
     {.feature = X86_FEATURE_HYPERV, .nothing = true}, /* likewise: test_hyperv */
@@ -311,7 +312,7 @@ static void test_hypervisor_leaves(void **state)
          {0x40000000, 0x40000001, 0x40000002, 0x40000003, 0x40000004, 0x40000005, 0x40000006, 0x40000100,
           0x40000101, 0x40000200}},
         {"max", {0x40000000, 0x40000001, 0x40000100}},
-        {"max,-kvmclock,-kvm-steal-time,-kvm-pv-eoi", {0x40000000}},
+        {"max,-kvmclock,-kvm-asyncpf,-kvm-steal-time,-kvm-pv-eoi", {0x40000000}},
         {"max,-hypervisor", {0}},
     };
     (void)state;

@@ -11,6 +11,7 @@ enum {
     LEAF_HYPERVISOR_STEP = 0x100, /* from one interface to the next */
     KVM_CLOCK_OLD = 1 << 0,
     KVM_CLOCK_STABLE = 1 << 24,
+    KVM_ASYNC_FAULT_INTERRUPT = 1 << 14,
     XSAVE_AREA = 512 + 64, /* x87 and SSE */
     CRYSTAL_MHZ = 1000,    /* of the local APIC's timer, which counts nanoseconds, as the TSC does mostly */
 };
@@ -212,7 +213,8 @@ static bool kvm_leaf(const struct x86_model *m, const struct x86_topology *t, ui
         memcpy(&out[1], kvm_signature, sizeof kvm_signature);
     } else if (number == 1) {
         out[0] = m->features[X86_FEATURES_KVM_EAX] |
-                 (x86_has(m, X86_FEATURE_KVMCLOCK) ? KVM_CLOCK_OLD | KVM_CLOCK_STABLE : 0);
+                 (x86_has(m, X86_FEATURE_KVMCLOCK) ? KVM_CLOCK_OLD | KVM_CLOCK_STABLE : 0) |
+                 (x86_has(m, X86_FEATURE_KVM_ASYNC_FAULT) ? KVM_ASYNC_FAULT_INTERRUPT : 0);
     }
     return number <= 1;
 }

@@ -50,6 +50,7 @@ void x86_state_init(struct x86_state *s, const struct x86_model *model)
     memset(s->pdpte, 0, sizeof s->pdpte);
     s->debugctl = 0;
     s->interrupt_shadow = X86_SHADOW_NONE;
+    s->pv_async_fault = s->pv_async_vector = s->pv_async_owed = 0; /* as KVM has it */
 }
 
 void x86_state_reset(struct x86_state *s, const struct x86_model *model)

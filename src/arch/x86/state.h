@@ -119,6 +119,8 @@ struct x86_state {
     uint64_t mtrr_def_type, mtrr_fixed[X86_MTRR_FIXED], mtrr_base[X86_MTRR_VARIABLE],
         mtrr_mask[X86_MTRR_VARIABLE];
     uint8_t interrupt_shadow;                         /* enum x86_shadow */
+    uint8_t pv_async_vector, pv_async_owed;           /* of engine/async_fault.h; 1: to tell the end of all */
+    uint64_t pv_async_fault;                          /* likewise: what enables it */
     uint64_t pv_time, pv_wall;                        /* MSRs of KVM's clock: see engine/pvclock.h */
     uint64_t pv_steal_time, pv_eoi;                   /* likewise, of engine/pv_msr.h */
     uint64_t hv_guest_os, hv_hypercall, hv_time_page; /* of engine/hyperv.h: of the whole machine */

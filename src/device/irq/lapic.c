@@ -231,19 +231,20 @@ void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level)
         lapic_lint_update(lapic, pin & 1, !(before & bit));
 }
 
-void lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic)
+bool lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic)
 {
     const struct lapic_borrower *borrower = &lapic->bus->borrower;
     if (vector < 16)
-        return;
-    if (automatic && (lapic->lent || (lapic->svr & SVR_ENABLED))) {
-        bit_set(lapic->automatic, vector);
-        lapic_kick(lapic);
-    } else if (!automatic && borrower->send) {
-        borrower->send(borrower->opaque, 0xfee00000 | lapic->initial_id << 12, vector);
-    } else if (!automatic && lapic_enabled(lapic)) {
-        lapic_deliver(lapic, MODE_FIXED, vector, false);
-    }
+        return false;
+    if (!automatic && borrower->send)
+        return borrower->send(borrower->opaque, 0xfee00000 | lapic->initial_id << 12, vector);
+    if (!automatic)
+        return lapic_enabled(lapic) && lapic_deliver(lapic, MODE_FIXED, vector, false);
+    if (!lapic->lent && !(lapic->svr & SVR_ENABLED))
+        return false;
+    bit_set(lapic->automatic, vector);
+    lapic_kick(lapic);
+    return true;
 }
 
 /* "Signaling Interrupt Servicing Completion". */
@@ -332,7 +333,10 @@ static void lvt_write(struct lapic *lapic, enum lapic_lvt entry, uint32_t value)
 /* "Local APIC State After It Has Been Software Disabled": all entries are masked. */
 static void svr_write(struct lapic *lapic, uint32_t value)
 {
+    const uint32_t before = lapic->svr;
     lapic->svr = value & (0xff | SVR_ENABLED | SVR_NO_BROADCAST);
+    if (lapic->svr & ~before & SVR_ENABLED)
+        lapic_add_event(lapic, LAPIC_SWITCHED_ON);
     if (!(value & SVR_ENABLED))
         for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
             lapic->lvt[i] |= LVT_MASKED;

@@ -37,6 +37,7 @@ enum lapic_event {
     LAPIC_NMI_AGAIN = 32,      /* another one came before the first was taken */
     LAPIC_LINT0_ROSE = 64,     /* of a lapic that is lent: the pin was asserted, and what its entry says of */
     LAPIC_LINT1_ROSE = 128,    /* that is whoever has it to look up */
+    LAPIC_SWITCHED_ON = 256,   /* by software: it takes interrupts again */
 };
 
 #define LAPIC_BASE_BSP     (UINT64_C(1) << 8) /* IA32_APIC_BASE */
@@ -149,8 +150,8 @@ void lapic_init_processor(struct lapic *lapic);
 
 void lapic_set_lint(struct lapic *lapic, unsigned pin, bool level);
 /* An edge-triggered interrupt of what belongs to the processor, for whoever has the registers; under the
- * machine's lock. `automatic`: it ends as it is delivered. */
-void lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic);
+ * machine's lock. `automatic`: it ends as it is delivered. False: it takes none, or none with this vector. */
+bool lapic_interrupt(struct lapic *lapic, uint8_t vector, bool automatic);
 /* A message to address FEExxxxxh; fits an msi_port with the bus as opaque, as do the two for eventfds, which
  * are the borrower's. */
 bool lapic_bus_send(void *bus, uint64_t address, uint32_t data);

@@ -215,6 +215,14 @@ int kvm_irqchip_drain(struct engine_vcpu *v)
     return halted && !has_event(v) && ioctl(v->fd, KVM_SET_MP_STATE, &halts) < 0 ? -errno : code;
 }
 
+/* The kernel halts a vCPU whose guest it cannot tell of a page fault until the page is there, or an interrupt
+ * comes. An NMI, which the state that is set next has not, ends that. */
+void kvm_irqchip_forget(struct engine_vcpu *v)
+{
+    if (kvm_async_fault_forget(v) && ioctl(v->fd, KVM_NMI, 0) == 0)
+        settle_kernel(v);
+}
+
 /* Whether a timer may have been reached of which the kernel has not made an interrupt yet. */
 static bool may_be_due(const struct lapic_image *image)
 {

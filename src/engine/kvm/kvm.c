@@ -153,6 +153,8 @@ static int vcpu_begin(struct engine_vcpu *v, struct error *error)
         code = kvm_debug_set(v, &(struct engine_debug){0}, error);
     if (code)
         return code;
+    if (place->used)
+        kvm_irqchip_forget(v);
     place->used = true;
     x86_state_reset(&v->state, &vm->model);
     v->state.activity = v->index == 0 ? X86_ACTIVE : X86_WAITS_FOR_SIPI;
@@ -209,6 +211,7 @@ static void vcpu_get_state(struct engine_vcpu *v, struct x86_state *state)
     kvm_pull(v);
     kvm_clock_show(v);
     *state = v->state;
+    state->pv_async_owed |= kvm_async_fault_waits(v); /* whoever has this state does not know the kernel's */
 }
 
 static void vcpu_set_state(struct engine_vcpu *v, const struct x86_state *state)

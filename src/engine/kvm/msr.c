@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "base/macros.h"
+#include "engine/async_fault.h"
 #include "engine/kvm/private.h"
 #include "engine/pv_msr.h"
 
@@ -91,6 +92,92 @@ int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value)
     return kernel_msr(v, KVM_SET_MSRS, msr, &value) ? 0 : kvm_failed(v, "take a model-specific register");
 }
 
+/* -- asynchronous page faults ---------------------------------------------------------------------------- */
+
+static struct async_fault async_fault_of(struct engine_vcpu *v)
+{
+    struct engine_vm *vm = v->vm;
+    return (struct async_fault){
+        .model = &vm->model, .memory = vm->machine.memory, .lapic = v->lapic, .state = &v->state};
+}
+
+/* With the local APICs in the kernel it has what was written, and tells; without it would take nothing. */
+static bool async_fault_read(struct engine_vcpu *v, uint32_t msr, uint64_t *value)
+{
+    if (v->vm->split)
+        return kernel_msr(v, KVM_GET_MSRS, msr, value);
+    *value = async_fault_msr_read(&v->state, msr);
+    return true;
+}
+
+static bool async_fault_write(struct engine_vcpu *v, uint32_t msr, uint64_t value)
+{
+    const struct async_fault fault = async_fault_of(v);
+    pthread_mutex_lock(v->vm->machine.lock);
+    const bool taken =
+        v->vm->split ? async_fault_msr_valid(&fault, msr, value) : async_fault_msr_write(&fault, msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    return taken && (!v->vm->split || kernel_msr(v, KVM_SET_MSRS, msr, &value));
+}
+
+void kvm_async_fault_tell(struct engine_vcpu *v)
+{
+    const struct async_fault fault = async_fault_of(v);
+    if (v->vm->split || !v->state.pv_async_owed)
+        return;
+    pthread_mutex_lock(v->vm->machine.lock);
+    async_fault_tell(&fault);
+    pthread_mutex_unlock(v->vm->machine.lock);
+}
+
+/* What the kernel goes by; 0 without local APICs. */
+static uint64_t async_fault_lent(struct engine_vcpu *v)
+{
+    uint64_t enable = 0;
+    if (v->vm->split && async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE))
+        kernel_msr(v, KVM_GET_MSRS, ASYNC_FAULT_ENABLE, &enable);
+    return enable;
+}
+
+bool kvm_async_fault_forget(struct engine_vcpu *v)
+{
+    uint64_t none = 0;
+    return async_fault_lent(v) && kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &none);
+}
+
+bool kvm_async_fault_waits(struct engine_vcpu *v)
+{
+    return async_fault_enabled(async_fault_lent(v));
+}
+
+/* Written anew, it makes the kernel forget its faults and tell the end of all; a guest that goes on where it
+ * was stopped is not disturbed. */
+static void async_fault_lend(struct engine_vcpu *v)
+{
+    struct x86_state *s = &v->state;
+    uint64_t enable = s->pv_async_fault, vector = s->pv_async_vector;
+    if (!async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE))
+        return;
+    kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_VECTOR, &vector);
+    if (s->pv_async_owed || async_fault_lent(v) != enable) {
+        kvm_async_fault_forget(v);
+        kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &enable);
+    }
+    s->pv_async_owed = 0;
+}
+
+static void async_fault_return(struct engine_vcpu *v)
+{
+    uint64_t vector = 0;
+    if (!async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE) ||
+        !kernel_msr(v, KVM_GET_MSRS, ASYNC_FAULT_VECTOR, &vector))
+        return;
+    v->state.pv_async_vector = (uint8_t)vector;
+    v->state.pv_async_fault = async_fault_lent(v);
+}
+
+/* -- what guests ask to be told -------------------------------------------------------------------------- */
+
 void kvm_msr_pv_lend(struct engine_vcpu *v)
 {
     for (unsigned i = 0; i < PV_MSR_COUNT; i++) {
@@ -99,6 +186,7 @@ void kvm_msr_pv_lend(struct engine_vcpu *v)
         if (place)
             kernel_msr(v, KVM_SET_MSRS, pv_msr_numbers[i], &value);
     }
+    async_fault_lend(v);
 }
 
 /* INIT disables them. */
@@ -109,6 +197,7 @@ void kvm_msr_pv_return(struct engine_vcpu *v)
         if (place && kernel_msr(v, KVM_GET_MSRS, pv_msr_numbers[i], &value) && !(value & 1))
             *place = value;
     }
+    async_fault_return(v);
 }
 
 /* False: it is no such MSR. */
@@ -154,6 +243,8 @@ bool kvm_msr_lapic_read(void *opaque, uint32_t msr, uint64_t *value)
     struct engine_vcpu *v = opaque;
     if (hyperv_has_msr(&v->vm->model, msr))
         return hyperv_msr(v, msr, value, false);
+    if (async_fault_has_msr(&v->vm->model, msr))
+        return async_fault_read(v, msr, value);
     if (pvclock_msr_read(&v->vm->pvclock, &v->state, msr, value))
         return true;
     const uint64_t *place = pv_msr_place(&v->state, &v->vm->model, msr);
@@ -185,6 +276,8 @@ bool kvm_msr_lapic_write(void *opaque, uint32_t msr, uint64_t value)
     struct engine_vcpu *v = opaque;
     if (hyperv_has_msr(&v->vm->model, msr))
         return hyperv_msr(v, msr, &value, true);
+    if (async_fault_has_msr(&v->vm->model, msr))
+        return async_fault_write(v, msr, value);
     pthread_mutex_lock(v->vm->machine.lock);
     const bool of_clock = pvclock_msr_write(&v->vm->pvclock, &v->state, kvm_clock_own(v), msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);

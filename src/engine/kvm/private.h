@@ -221,6 +221,8 @@ void kvm_irqchip_end(struct engine_vm *vm);
 /* Until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
 int kvm_irqchip_drain(struct engine_vcpu *v);
 bool kvm_irqchip_halts(struct engine_vcpu *v);
+/* Before the state after power-on: what the vCPU waited for in the kernel is no more. */
+void kvm_irqchip_forget(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
 int kvm_irqchip_events(struct engine_vcpu *v);
 int kvm_irqchip_offer(struct engine_vcpu *v);
@@ -296,6 +298,11 @@ int kvm_msr_set(struct engine_vcpu *v, uint32_t msr, uint64_t value);
  * tell of: guests need not be told. */
 void kvm_msr_pv_lend(struct engine_vcpu *v);
 void kvm_msr_pv_return(struct engine_vcpu *v);
+/* Asynchronous page faults (engine/async_fault.h). tell: where the local APICs are visor's. forget: the
+ * kernel's are nobody's any more; false: it has told of none. waits: the guest may wait for their ends. */
+void kvm_async_fault_tell(struct engine_vcpu *v);
+bool kvm_async_fault_forget(struct engine_vcpu *v);
+bool kvm_async_fault_waits(struct engine_vcpu *v);
 /* Tells the kernel the local APIC's base. */
 bool kvm_msr_base_changed(struct engine_vcpu *v);
 void kvm_msr_read(struct engine_vcpu *v);

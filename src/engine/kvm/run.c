@@ -221,6 +221,7 @@ int kvm_arrive(struct engine_vcpu *v)
         return -EIO;
     if (v->state.activity != X86_WAITS_FOR_SIPI)
         inject_nmis(v, arrival.nmis);
+    kvm_async_fault_tell(v);
     return v->failed ? -EIO : 0;
 }
 
@@ -414,6 +415,7 @@ enum engine_exit kvm_vcpu_run(struct engine_vcpu *v)
     memory_reader_wake(v->vm->machine.memory, &v->reader);
     v->debug_hit = NULL;
     begin(v->vm);
+    kvm_async_fault_tell(v);
     const enum engine_exit exit = v->failed ? ENGINE_FAILED : loop(v);
     kvm_clock_stop(v);
     end(v->vm);

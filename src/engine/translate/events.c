@@ -164,6 +164,7 @@ void engine_take_events(struct engine_vcpu *v)
     if (arrival.registers)
         engine_state_changed(v);
     take_nmis(v, arrival.nmis);
+    engine_tell_async_fault(v);
 }
 
 /* -- interrupts ------------------------------------------------------------------------------------------ */

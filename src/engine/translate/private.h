@@ -247,9 +247,11 @@ unsigned engine_port_hits(const struct engine_vcpu *v, unsigned port, unsigned s
 
 /* -- events.c -------------------------------------------------------------------------------------------- */
 
-/* Makes this thread the vCPU's, and installs the process's signal handlers. False: the host has no memory. */
 /* For a guest that goes by KVM's clock; stopped: after the machine has stood still. */
 void engine_publish_clock(struct engine_vcpu *v, bool stopped);
+/* What a guest may wait for that KVM has told of its page faults. */
+void engine_tell_async_fault(struct engine_vcpu *v);
+/* Makes this thread the vCPU's, and installs the process's signal handlers. False: the host has no memory. */
 bool engine_attach(struct engine_vcpu *v);
 /* The thread has its own signal stack again. */
 void engine_detach(struct engine_vcpu *v);

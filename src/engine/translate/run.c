@@ -438,6 +438,7 @@ enum engine_exit engine_run(struct engine_vcpu *v)
     enum engine_exit exit;
     v->debug_hit = NULL;
     engine_publish_clock(v, true);
+    engine_tell_async_fault(v);
     for (;;) {
         doorbell_listen(&v->bell);
         if (UNLIKELY(atomic_load(&v->requests)) && serve_requests(v)) {

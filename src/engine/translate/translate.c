@@ -6,6 +6,7 @@
 
 #include "arch/x86/features.h"
 #include "base/macros.h"
+#include "engine/async_fault.h"
 #include "engine/hyperv.h"
 #include "engine/pv_call.h"
 #include "engine/pv_msr.h"
@@ -90,6 +91,32 @@ static bool hyperv_msr(struct engine_vcpu *v, uint32_t msr, uint64_t *value, boo
     return taken;
 }
 
+static struct async_fault async_fault_of(struct engine_vcpu *v)
+{
+    const struct engine_machine *m = &v->vm->machine;
+    return (struct async_fault){
+        .model = m->model, .memory = m->memory, .lapic = v->lapic, .state = engine_state(v)};
+}
+
+void engine_tell_async_fault(struct engine_vcpu *v)
+{
+    const struct async_fault fault = async_fault_of(v);
+    if (!fault.state->pv_async_owed)
+        return;
+    pthread_mutex_lock(v->vm->machine.lock);
+    async_fault_tell(&fault);
+    pthread_mutex_unlock(v->vm->machine.lock);
+}
+
+static bool async_fault_write(struct engine_vcpu *v, uint32_t msr, uint64_t value)
+{
+    const struct async_fault fault = async_fault_of(v);
+    pthread_mutex_lock(v->vm->machine.lock);
+    const bool taken = async_fault_msr_write(&fault, msr, value);
+    pthread_mutex_unlock(v->vm->machine.lock);
+    return taken;
+}
+
 static bool msr_read(void *opaque, uint32_t msr, uint64_t *value)
 {
     struct engine_vcpu *v = opaque;
@@ -98,6 +125,10 @@ static bool msr_read(void *opaque, uint32_t msr, uint64_t *value)
         return hyperv_msr(v, msr, value, false);
     if (pvclock_msr_read(&clock, engine_state(v), msr, value))
         return true;
+    if (async_fault_has_msr(clock.model, msr)) {
+        *value = async_fault_msr_read(engine_state(v), msr);
+        return true;
+    }
     const uint64_t *place = pv_msr_place(engine_state(v), v->vm->machine.model, msr);
     if (place) {
         *value = *place;
@@ -113,6 +144,8 @@ static bool msr_write(void *opaque, uint32_t msr, uint64_t value)
     uint64_t before, after;
     if (hyperv_has_msr(clock.model, msr))
         return hyperv_msr(v, msr, &value, true);
+    if (async_fault_has_msr(clock.model, msr))
+        return async_fault_write(v, msr, value);
     pthread_mutex_lock(v->vm->machine.lock);
     const bool of_clock = pvclock_msr_write(&clock, engine_state(v), engine_state(v)->tsc_offset, msr, value);
     pthread_mutex_unlock(v->vm->machine.lock);

@@ -269,6 +269,51 @@ static void kvm_hints(void)
     write_msr(STEAL_TIME, 0);
 }
 
+#define REFUSED(name, msr, low, high)                                                                        \
+    FAULTS(name, "movl %[number], %%ecx; movl %[lower], %%eax; movl %[upper], %%edx; wrmsr",                 \
+           [number] "i"(msr), [lower] "r"(low), [upper] "i"(high))
+
+/* What is told who wants to hear of the host's page faults: that all of them are over. */
+static void kvm_async_faults(void)
+{
+    enum { ENABLE = 0x4b564d02, WITH_VECTOR = 0x4b564d06, ACKNOWLEDGE };
+    static volatile uint32_t area[16] __attribute__((aligned(64)));
+    const uint32_t enabled = (uint32_t)area | 9;
+    REFUSED("reserved bit", ENABLE, enabled | 0x10, 0);
+    REFUSED("another reserved bit", ENABLE, enabled | 0x20, 0);
+    REFUSED("for nested guests", ENABLE, enabled | 4, 0);
+    REFUSED("where nothing is", ENABLE, 9, 0x8);
+    REFUSED("no vector", WITH_VECTOR, 0x100, 0);
+    write_msr(WITH_VECTOR, HIGH);
+    tell("its vector", (uint32_t)read_msr(WITH_VECTOR));
+    clear_counts();
+    write_msr(ENABLE, enabled);
+    tell("faults are enabled", read_msr(ENABLE) == enabled);
+    wait_for(HIGH, 1);
+    tell("the end of all", area[1]);
+    area[1] = 0;
+    write_msr(ACKNOWLEDGE, 1);
+    sti();
+    cli();
+    tell("once", counts[HIGH]);
+    tell("acknowledgements", (uint32_t)read_msr(ACKNOWLEDGE));
+    area[1] = 5;
+    write_msr(ENABLE, enabled);
+    sti();
+    cli();
+    tell("not while another is there", counts[HIGH] == 1 && area[1] == 5);
+    area[1] = 0;
+    write_msr(ACKNOWLEDGE, 1);
+    wait_for(HIGH, 2);
+    tell("then", area[1]);
+    area[1] = 0;
+    write_msr(ENABLE, 0);
+    write_msr(ACKNOWLEDGE, 1);
+    sti();
+    cli();
+    tell("no more", counts[HIGH] == 2 && !area[1]);
+}
+
 static void tsc(void)
 {
     uint64_t last = read_tsc();
@@ -296,6 +341,7 @@ void test_timers(void)
     lapic_timer();
     kvm_clock();
     kvm_hints();
+    kvm_async_faults();
     tsc();
 }
 
