@@ -83,6 +83,17 @@ def test_guest_sees_its_machine_and_switches_it_off(start):
     assert machine.end() == 0
 
 
+def test_linux_is_told_that_no_page_fault_is_left(start):
+    """Each processor asks to be told of the host's, and is told at once that all are over: no more, as there are none."""
+    machine = start("dmesg | grep -o 'setup async PF.*'; grep HYP: /proc/interrupts; echo SEEN; poweroff -f", "--cpus", 2,
+                    append='dyndbg="file arch/x86/kernel/kvm.c +p"')
+    machine.wait_for("GUEST-BEGINS")
+    seen = machine.wait_for("SEEN")
+    assert "setup async PF for cpu 1" in seen
+    assert seen.split("HYP:")[1].split()[:2] == ["1", "1"]
+    assert machine.end() == 0
+
+
 def test_four_processors_run_at_once(start):
     machine = start("for i in 1 2 3 4; do (md5sum /bin/busybox >/tmp$i) & done; wait; cat /tmp? | sort -u | wc -l; nproc;"
                     "echo SEEN; poweroff -f", "--cpus", 4)
