@@ -55,7 +55,8 @@ def test_transcript_of_translate(kernel):
     text = transcript(kernel, "--engine", "translate", "--cpus", 2)
     assert "not here" not in text and "lost" not in text and "none" not in text.replace("x87 divides by zero: none", "")
     for line in ("vector 0e error 0011 at 40003000", "by priority: 60 51 50", "counted with locks: 00000320",
-                 "goes on from what was written: 00000001", "x87: 00000000", "boot: 00000002"):
+                 "goes on from what was written: 00000001", "x87: 00000000", "the end of all: ffffffff", "no more: 00000001",
+                 "page faults are told: 00000000", "boot: 00000002"):
         assert line in text
 
 
