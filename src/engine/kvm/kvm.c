@@ -217,6 +217,7 @@ static void vcpu_get_state(struct engine_vcpu *v, struct x86_state *state)
 static void vcpu_set_state(struct engine_vcpu *v, const struct x86_state *state)
 {
     v->state = *state;
+    v->async_fault_lent = false;
     kvm_push(v);
     kvm_clock_apply(v);
     kvm_clock_tell(v);

@@ -131,7 +131,7 @@ void kvm_async_fault_tell(struct engine_vcpu *v)
 }
 
 /* What the kernel goes by; 0 without local APICs. */
-static uint64_t async_fault_lent(struct engine_vcpu *v)
+static uint64_t async_fault_of_kernel(struct engine_vcpu *v)
 {
     uint64_t enable = 0;
     if (v->vm->split && async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE))
@@ -142,28 +142,28 @@ static uint64_t async_fault_lent(struct engine_vcpu *v)
 bool kvm_async_fault_forget(struct engine_vcpu *v)
 {
     uint64_t none = 0;
-    return async_fault_lent(v) && kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &none);
+    v->async_fault_lent = false;
+    return async_fault_of_kernel(v) && kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &none);
 }
 
 bool kvm_async_fault_waits(struct engine_vcpu *v)
 {
-    return async_fault_enabled(async_fault_lent(v));
+    return async_fault_enabled(async_fault_of_kernel(v));
 }
 
-/* Written anew, it makes the kernel forget its faults and tell the end of all; a guest that goes on where it
- * was stopped is not disturbed. */
+/* Not anew as long as the kernel has it, which would forget its faults and tell the end of all: a guest that
+ * goes on where it was stopped is not disturbed. */
 static void async_fault_lend(struct engine_vcpu *v)
 {
     struct x86_state *s = &v->state;
     uint64_t enable = s->pv_async_fault, vector = s->pv_async_vector;
-    if (!async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE))
+    if (v->async_fault_lent || !async_fault_has_msr(&v->vm->model, ASYNC_FAULT_ENABLE))
         return;
+    kvm_async_fault_forget(v);
     kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_VECTOR, &vector);
-    if (s->pv_async_owed || async_fault_lent(v) != enable) {
-        kvm_async_fault_forget(v);
-        kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &enable);
-    }
+    kernel_msr(v, KVM_SET_MSRS, ASYNC_FAULT_ENABLE, &enable);
     s->pv_async_owed = 0;
+    v->async_fault_lent = true;
 }
 
 static void async_fault_return(struct engine_vcpu *v)
@@ -173,7 +173,7 @@ static void async_fault_return(struct engine_vcpu *v)
         !kernel_msr(v, KVM_GET_MSRS, ASYNC_FAULT_VECTOR, &vector))
         return;
     v->state.pv_async_vector = (uint8_t)vector;
-    v->state.pv_async_fault = async_fault_lent(v);
+    v->state.pv_async_fault = async_fault_of_kernel(v);
 }
 
 /* -- what guests ask to be told -------------------------------------------------------------------------- */

@@ -131,6 +131,7 @@ struct engine_vcpu {
     uint8_t cr8;              /* as given to the kernel */
     bool completes;           /* the next KVM_RUN completes an access that was served */
     bool failed;              /* reported */
+    bool async_fault_lent;    /* the kernel has what the state says of asynchronous page faults */
     bool stale;               /* kvm_run says nothing of the state, which was set */
     bool nmi_given;           /* the kernel may have an NMI still to deliver */
     uint64_t automatic_delay; /* until it is asked again, see automatic.c; 0: not yet */
@@ -221,7 +222,7 @@ void kvm_irqchip_end(struct engine_vm *vm);
 /* Until it says -EINTR: what the kernel has still to tell of (0, as KVM_RUN). */
 int kvm_irqchip_drain(struct engine_vcpu *v);
 bool kvm_irqchip_halts(struct engine_vcpu *v);
-/* Before the state after power-on: what the vCPU waited for in the kernel is no more. */
+/* Before the state after power-on or INIT: what the vCPU waited for in the kernel is no more. */
 void kvm_irqchip_forget(struct engine_vcpu *v);
 /* Before KVM_RUN: pins that were asserted; an interrupt of the 8259s. 0, or a negative errno, reported. */
 int kvm_irqchip_events(struct engine_vcpu *v);

@@ -217,6 +217,8 @@ int kvm_arrive(struct engine_vcpu *v)
     if (kvm_pull(v) < 0)
         return -EIO;
     const struct arrival arrival = arrival_take(&v->state, v->lapic, &v->vm->model, v->index == 0);
+    if (arrival.init)
+        kvm_irqchip_forget(v);
     if (arrival.registers && kvm_push(v) < 0)
         return -EIO;
     if (v->state.activity != X86_WAITS_FOR_SIPI)
