@@ -46,6 +46,17 @@ static void prepare_memory(uint8_t *memory)
     memcpy(memory + CODE, code, sizeof code);
 }
 
+/* A processor that CPUID has not given long mode is refused it. */
+static int prepare_cpuid(const struct trial *t)
+{
+    _Alignas(struct kvm_cpuid2) uint8_t room[sizeof(struct kvm_cpuid2) + sizeof(struct kvm_cpuid_entry2)];
+    struct kvm_cpuid2 *cpuid = (struct kvm_cpuid2 *)room;
+    memset(room, 0, sizeof room);
+    cpuid->nent = 1;
+    cpuid->entries[0] = (struct kvm_cpuid_entry2){.function = 0x80000001, .edx = 1u << 29};
+    return ioctl(t->vcpu, KVM_SET_CPUID2, cpuid) < 0 ? -errno : 0;
+}
+
 static int prepare_registers(const struct trial *t)
 {
     struct kvm_sregs sregs;
@@ -83,7 +94,10 @@ static int make(struct trial *t)
         return -ENOTSUP;
     t->run_size = (size_t)size;
     t->run = mmap(NULL, t->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, t->vcpu, 0);
-    return t->run == MAP_FAILED ? -errno : prepare_registers(t);
+    if (t->run == MAP_FAILED)
+        return -errno;
+    const int refused = prepare_cpuid(t);
+    return refused ? refused : prepare_registers(t);
 }
 
 static void unmake(struct trial *t)
