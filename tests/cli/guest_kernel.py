@@ -30,12 +30,32 @@ echo GUEST-BEGINS
 """
 
 
-def download(package):
+def apt(suite=None):
+    """Options by which apt's tools know a suite of Debian's that may not be the host's; none: what the host knows."""
+    if not suite:
+        return []
+    directory = CACHE / f"apt-{suite}"
+    options = [word for key, name in (("Etc::sourcelist", "sources.list"), ("Etc::sourceparts", "none"),
+                                      ("State::lists", "lists"), ("Cache", "cache"))
+               for word in ("-o", f"Dir::{key}={directory / name}")]
+    if not (directory / "complete").exists():
+        for name in ("lists/partial", "cache/archives/partial"):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        (directory / "sources.list").write_text(
+            f"deb [signed-by={keyring}] http://deb.debian.org/debian {suite} main\n")
+        subprocess.run(["apt-get", *options, "update"], check=True, stdout=subprocess.DEVNULL)
+        (directory / "complete").touch()
+    return options
+
+
+def download(package, suite=None):
     """Unpacks a package of Debian's under CACHE; returns the directory."""
     directory = CACHE / package
     if not (directory / "complete").exists():
         directory.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", package], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["apt-get", *apt(suite), "download", package], cwd=directory, check=True,
+                       stdout=subprocess.DEVNULL)
         for deb in directory.glob("*.deb"):
             subprocess.run(["dpkg-deb", "-x", deb, directory], check=True)
             deb.unlink()
@@ -43,10 +63,10 @@ def download(package):
     return directory
 
 
-def kernel_package(flavour="cloud-amd64"):
+def kernel_package(flavour="cloud-amd64", suite=None):
     """The name of the package that linux-image-FLAVOUR depends on."""
-    text = subprocess.run(["apt-cache", "depends", f"linux-image-{flavour}"], capture_output=True, text=True,
-                          check=True).stdout
+    text = subprocess.run(["apt-cache", *apt(suite), "depends", f"linux-image-{flavour}"], capture_output=True,
+                          text=True, check=True).stdout
     return next(word for word in text.split() if word.startswith("linux-image-") and word[12].isdigit())
 
 

@@ -47,6 +47,8 @@ extern volatile uint32_t order[16], order_count;
 extern bool lesser;
 /* Local APICs are the kernel's, which tell of no errors. */
 extern bool kernel_apic;
+/* QEMU's AMD processor (7.2 to 10.0) aborts at a write of CR8 while an interrupt waits. */
+extern bool no_cr8;
 /* EFLAGS where the last NMI came. */
 extern volatile uint32_t nmi_eflags;
 /* An interrupt needs no end: bit 0, for test_interrupts.c to enable. */

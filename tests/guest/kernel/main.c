@@ -12,7 +12,7 @@ volatile struct fault fault;
 volatile uint32_t resume;
 volatile uint32_t counts[VECTORS];
 volatile uint32_t order[16], order_count, nmi_eflags;
-bool lesser, kernel_apic;
+bool lesser, kernel_apic, no_cr8;
 static bool hyperv;
 
 extern uint64_t idt[VECTORS];
@@ -274,6 +274,7 @@ void main(uint32_t information)
     const uint32_t boot = read32(MARK) >> 8 == 0xb007 ? read32(MARK) & 0xff : 0;
     lesser = was_told(information, "lesser");
     kernel_apic = was_told(information, "kernel-apic");
+    no_cr8 = was_told(information, "no-cr8");
     hyperv = was_told(information, "hyper-v");
     write32(MARK, 0xb00700 + boot + 1);
     make_idt();

@@ -142,7 +142,9 @@ long_visit:
         mov %rdx, long_resume(%rip)
         movabs $0x800000000000, %rax    /* not canonical */
         mov (%rax), %rax
-6:      mov $7, %eax                    /* the task priority, by CR8 */
+6:      cmpb $0, no_cr8(%rip)
+        jne 7f
+        mov $7, %eax                    /* the task priority, by CR8 */
         mov %rax, %cr8
         mov %cr8, %rax
         mov %eax, 16(%rdi)
@@ -151,7 +153,7 @@ long_visit:
         mov %eax, 20(%rdi)
         xor %eax, %eax
         mov %rax, %cr8
-        mov $0xc0000101, %ecx           /* GS base, and its exchange */
+7:      mov $0xc0000101, %ecx           /* GS base, and its exchange */
         mov $0x11223344, %eax
         mov $0x5566, %edx
         wrmsr

@@ -75,7 +75,8 @@ void test_memory(void)
                      : "=&r"(value)
                      : "m"(value), "r"(LAPIC + 0x80)
                      : "memory");
-    tell("changed in place", lapic_read(0x80));
+    /* The kernel's on an AMD processor keep the class alone, which is CR8. */
+    tell("changed in place", lapic_read(0x80) & (kernel_apic ? 0xf0 : 0xff));
     lapic_write(0x80, 0);
     __asm__ volatile("movzbl (%1), %0" : "=r"(value) : "r"(HPET + 3));
     tell("a byte", value);
