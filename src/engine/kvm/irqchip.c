@@ -38,6 +38,7 @@ enum lapic_numbers {
 #define LVT_MASKED    (1u << 16)
 #define LVT_PERIODIC  (1u << 17)
 #define LVT_MODE(lvt) ((lvt) >> 8 & 7)
+#define SETTLE_TRIES  20
 
 /* -- what the host has ----------------------------------------------------------------------------------- */
 
@@ -251,20 +252,22 @@ static bool begins_anew(const struct lapic_image *image)
 /*
  * A timer that counts is reached while it is looked at: what the kernel has not made an interrupt of is
  * nowhere in the registers. So they are taken when the timer was not reached since the kernel was asked to,
- * or when it would not matter.
+ * or when it would not matter. One that the guest has made periodic after its end never counts again, and
+ * looks like one that is about to: so there is an end of that.
  */
 static int registers_settle(struct engine_vcpu *v, struct lapic_image *image)
 {
-    uint32_t before;
-    do {
-        before = image->registers[TIMER_CURRENT];
+    for (unsigned tries = 0; tries < SETTLE_TRIES; tries++) {
+        const uint32_t before = image->registers[TIMER_CURRENT];
         if (!before) /* the host's timer may be on its way */
             nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
         settle_kernel(v);
         const int code = kvm_irqchip_registers(v, image);
         if (code)
             return code;
-    } while ((was_reached(image, before) && !has_asked(image)) || begins_anew(image));
+        if ((!was_reached(image, before) || has_asked(image)) && !begins_anew(image))
+            break;
+    }
     return 0;
 }
 
