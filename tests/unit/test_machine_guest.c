@@ -464,6 +464,28 @@ static void test_engines(void **state)
     }
 }
 
+/* It stops, though nobody knows when such a timer is due. */
+static void test_stops_with_a_late_period(void **state)
+{
+    struct error error = ERROR_INIT;
+    (void)state;
+    if (engine_kvm.probe(&error) < 0) {
+        print_message("%s\n", error.message);
+        skip();
+    }
+    config.memory = 4 << 20;
+    assert_int_equal(x86_model_parse(&config.model, "x86-64-v1", &error), 0);
+    assert_int_equal(engine_kvm.fit(&config.model, &error), 0);
+    KERNEL(late_period);
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        int saved = new_file();
+        config.engine = places[i].engine;
+        config.irqchip = places[i].irqchip;
+        save_running(saved, 20, false);
+        close(saved);
+    }
+}
+
 static void refuse(int fd, const char *reason)
 {
     struct error error;
@@ -624,6 +646,7 @@ int main(void)
         TEST(test_save_fewer_devices),
         TEST(test_generation),
         TEST(test_engines),
+        TEST(test_stops_with_a_late_period),
         TEST(test_save_mapped),
         TEST(test_load_refusals),
         TEST(test_load_damage),
