@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 
 /* Of /proc/PID/pagemap. */
 #define IS_PRESENT (1ull << 63)
+#define IS_SWAPPED (1ull << 62)
 #define IS_FILES   (1ull << 61) /* as in the file: it has not been written to */
 
 static void part_return(uintptr_t first, uintptr_t end)
@@ -24,21 +26,31 @@ static void part_return(uintptr_t first, uintptr_t end)
         madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
-/* Constants with addresses in them have been writable until they were relocated: only pages that are still
- * the file's. Nobody can write them now. */
+static bool is_own(uint64_t entry)
+{
+    return entry & IS_SWAPPED || (entry & IS_PRESENT && !(entry & IS_FILES));
+}
+
+/* Constants with addresses in them have been writable until they were relocated: all but the pages that are
+ * this process's own since then. Nobody can write them now. */
 static void relocated_return(int pages, uintptr_t first, uintptr_t end)
 {
     uint64_t entries[AT_ONCE];
+    uintptr_t from = first;
     if (lseek(pages, (off_t)(first / PAGE * sizeof entries[0]), SEEK_SET) < 0)
         return;
     while (first < end) {
         const size_t count = MIN((end - first) / PAGE, AT_ONCE);
         if (read(pages, entries, count * sizeof entries[0]) != (ssize_t)(count * sizeof entries[0]))
-            return;
-        for (size_t i = 0; i < count; i++, first += PAGE)
-            if ((entries[i] & (IS_PRESENT | IS_FILES)) == (IS_PRESENT | IS_FILES))
-                part_return(first, first + PAGE);
+            break;
+        for (size_t i = 0; i < count; i++, first += PAGE) {
+            if (!is_own(entries[i]))
+                continue;
+            part_return(from, first);
+            from = first + PAGE;
+        }
     }
+    part_return(from, first);
 }
 
 struct ranges {
