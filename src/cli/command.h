@@ -36,7 +36,7 @@ struct command {
     const char *arguments; /* of the usage line, after the options */
     bool domains;          /* they are domains: completion offers their names */
     bool paths;            /* and NAME:PATH, or files of the host's */
-    bool program;          /* only the first is a domain's; then comes a program of it */
+    bool program;      /* only the first is a domain's; then come more options or "--", and a program of it */
     const char *lists; /* the words after the first are names that this command of visor's prints; or NULL */
     const char *words; /* completion offers these as first word, space-separated; or NULL */
     const char *summary;                  /* one line */
@@ -74,7 +74,8 @@ int command_parse_options(const struct command *command, int argument_count, cha
 int command_parse_words(const struct command *command, int count, char **words, const char **found, int most,
                         int *number);
 
-/* Parses options as above and runs the command; returns its exit status. */
+/* Parses options as above, before a program also those after the name, and runs the command; returns its exit
+ * status. */
 int command_run(const struct command *command, int argument_count, char **arguments);
 
 extern const struct command command_run_domain, command_create, command_start, command_stop, command_restart,

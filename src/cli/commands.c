@@ -204,5 +204,16 @@ int command_run(const struct command *command, int argument_count, char **argume
     int status = command_parse_options(command, argument_count, arguments);
     if (status >= 0)
         return status;
-    return command->run(command->state, argument_count - optind, arguments + optind);
+    int count = argument_count - optind;
+    char **words = arguments + optind;
+    if (command->program && count) { /* options, and the "--" that ends them, may follow the name as well */
+        char *const name = words[0];
+        status = command_parse_options(command, count, words);
+        if (status >= 0)
+            return status;
+        count -= optind - 1;
+        words += optind - 1;
+        words[0] = name;
+    }
+    return command->run(command->state, count, words);
 }

@@ -238,9 +238,10 @@ static int finish_container(struct domain_config *config, int count, char **argu
     snprintf(path, sizeof path, "%s/config.json", arguments[0]);
     const char *which = access(path, F_OK) == 0 ? "bundle" : "root";
     int code = domain_config_set(config, field_of("container", which), arguments[0], which, error);
-    if (count > 1)
+    const int first = count > 1 && strcmp(arguments[1], "--") == 0 ? 2 : 1; /* it is no program's name */
+    if (count > first)
         domain_list_clear(&config->container.command);
-    for (int i = 1; !code && i < count; i++)
+    for (int i = first; !code && i < count; i++)
         code =
             domain_config_set(config, field_of("container", "command"), arguments[i], "the command", error);
     return code;

@@ -161,7 +161,8 @@ const struct command command_exec = {
     .details = "In a container it is a process of that, in a machine the guest's agent starts it, which\n"
                "\"visor image build\" puts into images. -it is for a shell.\n"
                "Exit status: the program's own, 128 and the signal's number if it was killed by one; 127\n"
-               "if there is no such program, 126 if it cannot be executed, 125 if it got not so far.\n",
+               "if there is no such program, 126 if it cannot be executed, 125 if it got not so far.\n"
+               "Options may follow the name; \"--\" ends them, before or after it.\n",
     .options = options,
     .option = set_option,
     .run = run_exec,

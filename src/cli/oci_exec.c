@@ -225,6 +225,7 @@ static int run_exec(void *context, int count, char **words)
 const struct command oci_exec = {
     .name = "oci exec",
     .arguments = "ID PROGRAM [ARGUMENT…]",
+    .program = true,
     .summary = "Runs one more program in a container",
     .details = "Without --process, what no option says is as for the container's own program.\n"
                "Exit status: the program's own, 128 and the signal's number if it was killed by one,\n"

@@ -76,6 +76,11 @@ def test_foreground_runs_and_leaves_nothing(store, root):
     assert store.check_whole() == set()
 
 
+def test_two_dashes_may_stand_between_root_and_program(store, root):
+    result = store.run("run", root, "--", "echo", "--", "said")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "-- said\n", "")
+
+
 def test_life_in_the_background(store, root):
     store.ok("run", "-d", "--name", "web", root, "sh", "-c", "echo err >&2; echo out; sleep 1000")
     store.wait_for_log("web", "out")

@@ -112,6 +112,17 @@ def test_status(domain):
     assert domain.exec("sh", "-c", "kill -9 $$").returncode == 128 + 9
 
 
+def test_two_dashes_end_options_before_and_after_the_name(domain):
+    for words in (["--", "box", "echo", "--"], ["box", "--", "echo", "--"], ["--", "box", "--", "echo", "--"],
+                  ["box", "-e", "A=b", "--", "echo", "--"]):
+        done = domain.visor("exec", *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "--\n", "")
+    done = domain.visor("exec", "box", "--", "-x")
+    assert done.returncode == 127 and "-x" in done.stderr
+    assert domain.visor("exec", "box", "--frobnicate", "true").returncode == 2
+    assert domain.visor("exec", "box", "--").returncode == 2
+
+
 def test_what_cannot_be_executed(domain):
     done = domain.exec("/no/such/program")
     assert done.returncode == 127 and "/no/such/program" in done.stderr and done.stderr.count("\n") == 1
