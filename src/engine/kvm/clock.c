@@ -92,17 +92,18 @@ uint64_t kvm_clock_tsc(void *vcpu)
 void kvm_clock_apply(struct engine_vcpu *v)
 {
     const uint64_t offset = v->vm->tsc_base + v->state.tsc_offset;
-    if (v->vm->offsets_tsc && offset != v->tsc_applied)
+    if (!v->vm->offsets_tsc)
+        kvm_clock_show(v);
+    else if (offset != v->tsc_applied)
         offset_set(v, offset);
-    kvm_clock_show(v);
 }
 
 void kvm_clock_show(struct engine_vcpu *v)
 {
-    if (v->vm->offsets_tsc)
-        return;
-    v->state.tsc_offset = guest_tsc(v) - clock_of(v->vm);
-    lapic_set_tsc_offset(v->lapic, v->state.tsc_offset);
+    if (!v->vm->offsets_tsc)
+        v->state.tsc_offset = guest_tsc(v) - clock_of(v->vm);
+    if (v->lapic->tsc_offset != v->state.tsc_offset)
+        lapic_set_tsc_offset(v->lapic, v->state.tsc_offset);
 }
 
 void kvm_clock_tell(struct engine_vcpu *v)
@@ -130,6 +131,7 @@ static void follow(struct engine_vcpu *v)
             vm->tsc_base += vm->tsc_last - clock;
     }
     kvm_clock_apply(v);
+    kvm_clock_tell(v);
 }
 
 static uint64_t plain_tsc(void *vcpu)

@@ -220,7 +220,7 @@ static void vcpu_set_state(struct engine_vcpu *v, const struct x86_state *state)
     v->async_fault_lent = false;
     kvm_push(v);
     kvm_clock_apply(v);
-    kvm_clock_tell(v);
+    kvm_clock_show(v);
 }
 
 /* -- debugging ------------------------------------------------------------------------------------------- */

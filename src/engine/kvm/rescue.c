@@ -131,8 +131,10 @@ static enum kvm_rescue by_arch(struct engine_vcpu *v, const uint8_t *code, unsig
     const uint64_t offset = v->state.tsc_offset;
     if (execute(v, code, length) != X86_DELIVERED)
         return KVM_SHUT_DOWN;
-    if (v->state.tsc_offset != offset)
+    if (v->state.tsc_offset != offset) {
         kvm_clock_apply(v);
+        kvm_clock_tell(v);
+    }
     return KVM_RESCUED;
 }
 
