@@ -15,7 +15,8 @@
 
 #include "agent.h"
 
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX     64
+#define RESERVED_PORTS_LAST 1023
 
 static int listen_unix(const char *path)
 {
@@ -37,11 +38,13 @@ static int listen_vsock(void)
     return fd;
 }
 
-/* Only the host may ask, no program of the guest that has found a way to the loopback. */
+/* Only the host may ask, no program of the guest that has found a way to the loopback; and on a host whose kernel
+ * lets all its programs connect, only who may speak from a reserved port. */
 static bool is_host(const struct sockaddr_storage *address)
 {
+    const struct sockaddr_vm *peer = (const struct sockaddr_vm *)address;
     return address->ss_family != AF_VSOCK ||
-           ((const struct sockaddr_vm *)address)->svm_cid == VMADDR_CID_HOST;
+           (peer->svm_cid == VMADDR_CID_HOST && peer->svm_port <= RESERVED_PORTS_LAST);
 }
 
 static int run(int listener, bool is_test)

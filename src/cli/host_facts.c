@@ -340,8 +340,8 @@ static void check_kernel(struct gathering *g)
     check_device(g, "tun", "tun", "/dev/net/tun", VERDICT_YES, "tap networking");
     check_device(g, "vhost_net", "vhost-net", "/dev/vhost-net", VERDICT_YES,
                  "the kernel carries the frames of taps, for machines under KVM");
-    check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", VERDICT_PARTLY,
-                 "there, but visor does not use it");
+    check_device(g, "vhost_vsock", "vhost-vsock", "/dev/vhost-vsock", VERDICT_YES,
+                 "\"visor run --vsock cid=auto\" makes a guest, under KVM, an address of AF_VSOCK");
     check_device(g, "vfio", "VFIO", "/dev/vfio/vfio", VERDICT_YES,
                  "\"visor run --vfio\" gives machines devices that vfio-pci has");
 

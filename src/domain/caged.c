@@ -65,7 +65,8 @@ static pid_t thread_outside(struct domain_run *run, pid_t thread)
 static int tell_prepared(struct caged *caged, const struct error *error)
 {
     struct domain_run *run = caged->run;
-    struct keeper_request request = {.ask = KEEPER_PREPARED, .prepared.error = *error};
+    struct keeper_request request = {.ask = KEEPER_PREPARED,
+                                     .prepared = {.error = *error, .vsock_cid = run->vsock_cid}};
     int fds[DOMAIN_OUTPUTS];
     unsigned count = 0;
     for (unsigned i = 0; i < DOMAIN_OUTPUTS; i++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/vsock/option.h"
 #include "base/macros.h"
 #include "base/size.h"
 #include "domain/config_private.h"
@@ -245,6 +246,8 @@ static char *relative_path(const struct domain_field *field, char *text)
     case DOMAIN_PATH_AFTER_KIND:
         if (strncmp(text, "unix:", 5) == 0 || strncmp(text, "file:", 5) == 0)
             path = text + 5;
+        break;
+    case DOMAIN_PATH_OR_CID: path = vsock_option_is_kernel(text) ? NULL : text;
     }
     return path && *path && *path != '/' ? path : NULL;
 }

@@ -101,6 +101,7 @@ enum domain_path {
     DOMAIN_PATH_THEN_COMMAS, /* at the beginning; its own commas are doubled */
     DOMAIN_PATH_THEN_COLON,
     DOMAIN_PATH_AFTER_KIND, /* after unix: or file: */
+    DOMAIN_PATH_OR_CID,     /* all of it, if it is one (backend/vsock/option.h) */
 };
 
 /* What becomes of a domain that runs when the field is changed. */

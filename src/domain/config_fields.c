@@ -9,6 +9,7 @@
 #include "backend/block/options.h"
 #include "backend/char/host.h"
 #include "backend/vfio/vfio.h"
+#include "backend/vsock/option.h"
 #include "boot/layout.h"
 #include "debug/gdb.h"
 #include "domain/config.h"
@@ -75,6 +76,12 @@ static int check_console(const char *text, struct error *error)
 {
     struct char_options options;
     return char_options_parse(&options, text, error);
+}
+
+static int check_vsock(const char *text, struct error *error)
+{
+    struct vsock_option option;
+    return vsock_option_parse(&option, text, error);
 }
 
 static int check_gdb(const char *text, struct error *error)
@@ -555,10 +562,12 @@ const struct domain_field domain_fields[] = {
      .name = "vsock",
      .type = DOMAIN_TEXT,
      AT(machine.vsock),
-     .path = DOMAIN_PATH,
+     .check = check_vsock,
+     .path = DOMAIN_PATH_OR_CID,
+     .suggest = "cid=auto cid=",
      .is_file = true,
-     .argument = "PATH",
-     .help = "Connections between guest and host, by Unix sockets at PATH"},
+     .argument = "PATH|cid=N|cid=auto",
+     .help = "Connections between guest and host, by Unix sockets at PATH, or by AF_VSOCK as context N"},
     {.section = "machine",
      .name = "qmp",
      .type = DOMAIN_TEXT,

@@ -11,6 +11,7 @@
 #include "backend/block/options.h"
 #include "backend/char/host.h"
 #include "backend/net/options.h"
+#include "backend/vsock/option.h"
 #include "base/macros.h"
 #include "domain/nets.h"
 #include "domain/process.h"
@@ -105,6 +106,16 @@ static void labels_clear(struct domain_list *labels)
     labels->count = kept;
 }
 
+/* A path stays the machine's; contexts of the host's kernel there are more of. */
+static int vsock_renew(struct domain_config *config, struct error *error)
+{
+    const bool kernel = config->machine.vsock && vsock_option_is_kernel(config->machine.vsock);
+    text_clear(&config->machine.vsock);
+    if (kernel)
+        config->machine.vsock = strdup(VSOCK_OPTION_AUTO);
+    return !kernel || config->machine.vsock ? 0 : error_set(error, -ENOMEM, "out of memory");
+}
+
 /* What the copies are. */
 static int config_make(struct forker *forker, const struct domain_fork_options *options, struct error *error)
 {
@@ -117,7 +128,9 @@ static int config_make(struct forker *forker, const struct domain_fork_options *
     domain_list_clear(&config->machine.publish);
     labels_clear(&config->labels);
     text_clear(&config->gdb);
-    text_clear(&config->machine.vsock);
+    code = vsock_renew(config, error);
+    if (code)
+        return code;
     text_clear(&config->machine.qmp);
     config->remove |= options->remove;
     return 0;

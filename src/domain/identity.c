@@ -22,11 +22,10 @@
 bool domain_has_agent(struct domain *machine)
 {
     struct domain_visit visit = {.domain = machine};
-    struct domain_state state;
     struct agent_host host;
     struct error error = ERROR_INIT;
     char path[PATH_MAX];
-    if (!domain_look(machine, &state, NULL) && state.status == DOMAIN_PAUSED)
+    if (!domain_look(machine, &visit.state, NULL) && visit.state.status == DOMAIN_PAUSED)
         return true;
     int code = domain_read_config(machine, &visit.config, &error);
     if (!code) {
@@ -65,7 +64,9 @@ static int tell(struct domain_visit *visit, struct error *error)
     struct agent_identity identity;
     struct agent_host host;
     char path[PATH_MAX];
-    int code = domain_read_config(visit->domain, &visit->config, error);
+    int code = domain_look(visit->domain, &visit->state, error);
+    if (!code)
+        code = domain_read_config(visit->domain, &visit->config, error);
     if (!code)
         code = identity_make(&identity, visit, error);
     if (!code) {

@@ -275,6 +275,7 @@ static int await_prepared(struct keeper *keeper, struct error *error)
         if (request.prepared.outputs[i].is_input)
             run->input = run->outputs[i].fd;
     }
+    run->vsock_cid = request.prepared.vsock_cid;
     *error = request.prepared.error;
     return error->code;
 }

@@ -29,6 +29,7 @@ enum keeper_ask {
 
 struct keeper_prepared {
     struct error error; /* its code is 0: it is */
+    uint32_t vsock_cid;
     struct {
         char name[KEEPER_NAME_SIZE]; /* "": there is none; else its descriptor is the next that came */
         uint32_t is_input;

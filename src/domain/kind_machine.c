@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "backend/vsock/dial.h"
+#include "backend/vsock/option.h"
 #include "base/macros.h"
 #include "debug/gdb.h"
 #include "domain/balance.h"
@@ -193,13 +194,16 @@ static void nets_prepare(struct machine_run *own, const struct domain_run *run)
     own->pc.nets_optional = !config->machine.nets.count && !config->machine.publish.count;
 }
 
-/* Every machine that is in the store has one, for its agent. NULL: it has none. */
-static const char *vsock_path(struct machine_run *own, const struct domain_run *run)
+/* Every machine that is in the store has one, for its agent. False: it has none. */
+static bool vsock_find(struct machine_run *own, const struct domain_run *run, struct vsock_option *vsock)
 {
-    if (run->config->machine.vsock || !run->domain)
-        return run->config->machine.vsock;
+    if (run->config->machine.vsock)
+        return vsock_option_parse(vsock, run->config->machine.vsock, NULL) == 0;
+    if (!run->domain)
+        return false;
     domain_run_path(run->domain, DOMAIN_VSOCK_FILE, own->vsock);
-    return own->vsock;
+    *vsock = (struct vsock_option){.path = own->vsock};
+    return true;
 }
 
 static int dial_out(void *opaque, uint32_t port)
@@ -210,7 +214,7 @@ static int dial_out(void *opaque, uint32_t port)
 
 static void vsock_prepare(struct machine_run *own, struct domain_run *run)
 {
-    own->pc.vsock = vsock_path(own, run);
+    own->pc.has_vsock = vsock_find(own, run, &own->pc.vsock);
     own->pc.vsock_optional = !run->config->machine.vsock;
     own->dialer = (struct vsock_dialer){dial_out, run};
     own->pc.vsock_dialer = run->dial ? &own->dialer : NULL;
@@ -346,7 +350,7 @@ static void sockets_remove(const struct domain_config *config)
     if (config->machine.qmp && domain_control_option_parse(config->machine.qmp, &control, NULL) == 0)
         unlink(control);
     free(control);
-    if (config->machine.vsock)
+    if (config->machine.vsock && !vsock_option_is_kernel(config->machine.vsock))
         unlink(config->machine.vsock);
     for (unsigned i = 0; i < config->machine.consoles.count; i++)
         remove_console(config->machine.consoles.items[i]);
@@ -383,7 +387,9 @@ static int machine_arrive(struct domain_run *run, struct error *error)
         code = host_limits_make(&own->cgroup, run->domain, run->config, error);
     if (!code)
         code = machine_nets_prepare(&own->nets, run, error);
-    if (own->engine.engine == &engine_kvm && machine_nets_may_use_vhost(&own->nets))
+    const char *vsock = run->config->machine.vsock;
+    if (own->engine.engine == &engine_kvm &&
+        (machine_nets_may_use_vhost(&own->nets) || (vsock && vsock_option_is_kernel(vsock))))
         run->cage_engines |= CAGE_VHOST;
     return code;
 }
@@ -401,9 +407,10 @@ static int machine_enter(struct domain_run *run, struct error *error)
 static int machine_dial(struct domain_run *run, uint32_t port)
 {
     struct machine_run *own = run->own;
-    const char *path = vsock_path(own, run);
+    struct vsock_option vsock;
     if (!own->dials)
-        own->dials = path && vsock_dial_open(&own->dial, path, NULL) == 0;
+        own->dials = vsock_find(own, run, &vsock) && vsock.path &&
+                     vsock_dial_open(&own->dial, vsock.path, NULL) == 0;
     return own->dials ? vsock_dial(&own->dial, port) : -ECONNREFUSED;
 }
 
@@ -478,6 +485,7 @@ static int machine_prepare(struct domain_run *run, struct error *error)
     machine_observe(own->running, &own->observer);
     machine_state_init(&own->state, run, own->running, own->disks, own->pc.disk_count);
     run->asked = run->paused = false;
+    run->vsock_cid = pc_vsock_cid(own->running);
     run->loop = own->running->loop;
     run->lock = &own->running->lock;
     return 0;

@@ -201,6 +201,7 @@ static int begin_files_put(struct process *process, struct error *error)
 static int begin_put(struct process *process, struct error *error)
 {
     process->state.cage = process->run.cage;
+    process->state.vsock_cid = process->run.vsock_cid;
     return domain_write_state(process->domain, &process->state, DOMAIN_EVENT_START, error);
 }
 

@@ -114,6 +114,8 @@ json_t *domain_state_json(const struct domain_state *state)
         failed |= json_object_set_new(document, "guest_start", json_integer((json_int_t)state->guest.start));
         failed |= json_object_set_new(document, "cage", cage_json(&state->cage));
     }
+    if (state->process.pid && state->vsock_cid)
+        failed |= json_object_set_new(document, "vsock_cid", json_integer(state->vsock_cid));
     if (state->finished) {
         failed |= json_object_set_new(document, "exit_status", json_integer(state->end.status));
         failed |= json_object_set_new(document, "reason", json_string(state->end.reason));
@@ -147,6 +149,7 @@ int domain_state_load(struct domain_state *state, const json_t *document, struct
         .process.pid = (pid_t)json_integer_value(json_object_get(document, "pid")),
         .guest.pid = (pid_t)json_integer_value(json_object_get(document, "guest_pid")),
         .guest.start = (uint64_t)json_integer_value(json_object_get(document, "guest_start")),
+        .vsock_cid = (uint32_t)json_integer_value(json_object_get(document, "vsock_cid")),
         .process.start = (uint64_t)json_integer_value(json_object_get(document, "pid_start")),
         .created = get_time(document, "created"),
         .started = get_time(document, "started"),

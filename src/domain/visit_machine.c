@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "backend/vsock/option.h"
 #include "base/macros.h"
 #include "base/visible.h"
 #include "control/agent/client.h"
@@ -17,16 +18,17 @@
 
 void domain_machine_agent(const struct domain_visit *visit, char path[PATH_MAX], struct agent_host *host)
 {
-    *host = (struct agent_host){.path = visit->config.machine.vsock, .timeout_ms = PATIENCE_MS};
-    if (host->path)
+    const char *text = visit->config.machine.vsock;
+    *host = (struct agent_host){.cid = visit->state.vsock_cid, .timeout_ms = PATIENCE_MS};
+    if (host->cid)
         return;
     domain_run_path(visit->domain, DOMAIN_VSOCK_FILE, path);
-    host->path = path;
+    host->path = text && !vsock_option_is_kernel(text) ? text : path;
 }
 
 int domain_machine_error(const struct domain_visit *visit, int code, struct error *error)
 {
-    const bool no_socket = code == -ENOENT || code == -ECONNREFUSED;
+    const bool no_socket = code == -ENOENT || code == -ECONNREFUSED || code == -ENODEV;
     if (!no_socket && code != -ENOTCONN && code != -ETIMEDOUT)
         return code;
     error_set(error, code, no_socket ? "the machine %s has no vsock" : "no agent answers in the guest of %s",

@@ -66,8 +66,8 @@ struct pc_config {
     unsigned net_count;
     bool nets_optional; /* nobody has asked for them: if there can be none, the machine goes without */
     struct char_options console;             /* of the virtio console; none: there is none */
-    const char *vsock;                       /* path of the socket; NULL: there is none */
-    bool vsock_optional;                     /* likewise */
+    struct vsock_option vsock;               /* where has_vsock */
+    bool has_vsock, vsock_optional;          /* likewise */
     const struct vsock_dialer *vsock_dialer; /* NULL: this process connects by itself */
     char *const *vfio;                       /* addresses of the host's PCI devices that it is given */
     unsigned vfio_count;
@@ -145,7 +145,9 @@ struct pc {
     struct virtio_console *console;
     struct char_host *console_host;
     struct virtio_vsock *vsock;
-    struct vsock_backend *vsock_backend;
+    struct vsock_backend *vsock_backend; /* one of the two */
+    struct vhost *vsock_vhost;
+    uint32_t vsock_cid; /* the guest's, by that; or 0 */
     struct vfio_space *vfio_space; /* what those reach; NULL: there are none */
     struct vfio_memory *vfio_memory;
     struct pc_vfio *vfio;
@@ -159,5 +161,8 @@ struct pc {
 };
 
 extern const struct machine_type machine_pc; /* its configuration is a struct pc_config */
+
+/* By which context the host's kernel knows the guest of such a machine; 0: by none. */
+uint32_t pc_vsock_cid(const struct machine *machine);
 
 #endif

@@ -153,6 +153,8 @@ void pc_stand(struct machine *machine, bool still)
     struct pc *pc = machine->board;
     for (unsigned i = 0; i < pc->net_count; i++)
         virtio_net_stand(pc->nets[i].device, still);
+    if (pc->vsock)
+        virtio_vsock_stand(pc->vsock, still);
 }
 
 /* -- networks -------------------------------------------------------------------------------------------- */
@@ -172,16 +174,21 @@ static void name_card(uint8_t mac[6], const char *name, unsigned index)
         mac[5 - i] = (uint8_t)(hash >> 8 * i);
 }
 
+static int may_use_vhost(const struct pc *pc, const char *instead, struct error *error)
+{
+    if (pc->machine->engine->signals)
+        return 0;
+    error_set(error, -ENOTSUP, "the kernel serves queues of machines under KVM alone");
+    error_hint(error, "--engine kvm, or %s", instead);
+    return -ENOTSUP;
+}
+
 static int open_vhost(struct pc *pc, struct pc_net *net, struct error *error)
 {
-    const struct machine *machine = pc->machine;
-    if (!machine->engine->signals) {
-        error_set(error, -ENOTSUP, "the kernel serves queues of machines under KVM alone");
-        error_hint(error, "--engine kvm, or vhost=auto");
-        return -ENOTSUP;
-    }
-    int code = vhost_net_open(&net->vhost, &vhost_host, VIRTIO_NET_VHOST_FEATURES, error);
-    return code ? code : virtio_net_use_vhost(net->device, net->vhost, machine->ram, error);
+    int code = may_use_vhost(pc, "vhost=auto", error);
+    if (!code)
+        code = vhost_net_open(&net->vhost, &vhost_host, VIRTIO_NET_VHOST_FEATURES, error);
+    return code ? code : virtio_net_use_vhost(net->device, net->vhost, pc->machine->ram, error);
 }
 
 /* Who has not asked for it is not told why there is none. */
@@ -259,13 +266,37 @@ static int make_console(struct pc *pc, const struct pc_config *config, struct er
     return code;
 }
 
+/* The host's kernel's. */
+static int make_vhost_vsock(struct pc *pc, uint32_t cid, struct error *error)
+{
+    const struct virtio_place place = place_of(pc, "vsock");
+    int code = may_use_vhost(pc, "--vsock PATH", error);
+    if (!code)
+        code = vhost_vsock_open(&pc->vsock_vhost, &vhost_host, VHOST_QUEUES_FEATURES,
+                                VIRTIO_VSOCK_VHOST_FEATURES, &cid, error);
+    if (!code)
+        code = virtio_vsock_new_vhost(&pc->vsock, &place, pc->vsock_vhost, pc->machine->ram, cid, error);
+    if (code)
+        error_prefix(error, "vsock: ");
+    else
+        pc->vsock_cid = cid;
+    return code;
+}
+
+uint32_t pc_vsock_cid(const struct machine *machine)
+{
+    return ((const struct pc *)machine->board)->vsock_cid;
+}
+
 static int make_vsock(struct pc *pc, const struct pc_config *config, struct error *error)
 {
-    if (!config->vsock || (config->vsock_optional && !pc_wants(pc, "vsock")))
+    if (!config->has_vsock || (config->vsock_optional && !pc_wants(pc, "vsock")))
         return 0;
+    if (!config->vsock.path)
+        return make_vhost_vsock(pc, config->vsock.cid, error);
     const struct virtio_place place = place_of(pc, "vsock");
-    int code =
-        vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock, config->vsock_dialer, error);
+    int code = vsock_unix_open(&pc->vsock_backend, pc->machine->loop, config->vsock.path,
+                               config->vsock_dialer, error);
     if (code)
         return config->vsock_optional ? go_without(error, "the machine has no vsock: ") : code;
     return virtio_vsock_new(&pc->vsock, &place, pc->vsock_backend, VSOCK_CID_FIRST, error);
@@ -318,6 +349,7 @@ static void free_others(struct pc *pc)
         virtio_vsock_free(pc->vsock);
     if (pc->vsock_backend)
         vsock_unix_close(pc->vsock_backend);
+    vhost_close(pc->vsock_vhost);
     if (pc->console)
         virtio_console_free(pc->console);
     char_host_close(pc->console_host);

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "backend/vsock/option.h"
 #include "base/macros.h"
 
 #define NOTHING (-1) /* for a descriptor: what was there is taken away */
@@ -165,6 +166,61 @@ static int net_start(struct vhost *vhost, uint64_t features, const struct memory
     return code;
 }
 
+/* -- vsocks ---------------------------------------------------------------------------------------------- */
+
+static int set_running(const struct kernel_vhost *k, int on)
+{
+    return tell(k, VHOST_VSOCK_SET_RUNNING, &on);
+}
+
+/* What programs of the host send meanwhile, the kernel keeps. */
+static void vsock_stop(struct vhost *vhost, struct vhost_queue queues[VHOST_QUEUES])
+{
+    const struct kernel_vhost *k = (struct kernel_vhost *)vhost;
+    set_running(k, 0);
+    take_back(k, queues);
+}
+
+static int vsock_start(struct vhost *vhost, uint64_t features, const struct memory_pieces *pieces,
+                       struct vhost_queue queues[VHOST_QUEUES], int errors, int target)
+{
+    struct kernel_vhost *k = (struct kernel_vhost *)vhost;
+    (void)target;
+    int code = prepare(k, features, pieces, queues, errors);
+    if (!code)
+        code = set_running(k, 1);
+    if (code)
+        leave(k);
+    return code;
+}
+
+static int set_cid(const struct kernel_vhost *k, uint32_t cid)
+{
+    uint64_t value = cid;
+    return tell(k, VHOST_VSOCK_SET_GUEST_CID, &value);
+}
+
+/* Others may look for one at the same time: it is had, or it is not. */
+static int take_cid(const struct kernel_vhost *k, uint32_t *cid, struct error *error)
+{
+    uint32_t wanted = *cid ? *cid : VSOCK_CID_FIRST;
+    int code = set_cid(k, wanted);
+    while (code == -EADDRINUSE && !*cid && wanted < VSOCK_CID_LAST)
+        code = set_cid(k, ++wanted);
+    if (code == -EADDRINUSE) {
+        error_set(error, code, "the vsock context (CID) %u is somebody else's", wanted);
+        error_hint(error, "another machine of this host has it, of visor's or not; cid=auto takes one that is free");
+    } else if (code) {
+        error_set(error, code, "the guest cannot have the vsock context (CID) %u: %s", wanted,
+                  strerror(-code));
+    } else {
+        *cid = wanted;
+    }
+    return code;
+}
+
+/* -- opening --------------------------------------------------------------------------------------------- */
+
 static void kernel_close(struct vhost *vhost)
 {
     struct kernel_vhost *k = (struct kernel_vhost *)vhost;
@@ -173,8 +229,7 @@ static void kernel_close(struct vhost *vhost)
 }
 
 static const struct vhost_ops net_ops = {own, net_start, net_stop, kernel_close};
-
-/* -- opening --------------------------------------------------------------------------------------------- */
+static const struct vhost_ops vsock_ops = {own, vsock_start, vsock_stop, kernel_close};
 
 static int open_failed(const char *path, const char *module, int code, struct error *error)
 {
@@ -188,7 +243,8 @@ static int open_failed(const char *path, const char *module, int code, struct er
 }
 
 static int kernel_open(struct vhost **out, const struct vhost_host *host, const struct vhost_ops *ops,
-                       const char *path, const char *module, uint64_t features, struct error *error)
+                       const char *path, const char *module, uint64_t features, uint64_t wished,
+                       struct error *error)
 {
     const int fd = host->open(path);
     if (fd < 0)
@@ -209,14 +265,29 @@ static int kernel_open(struct vhost **out, const struct vhost_host *host, const 
         close(fd);
         return code;
     }
-    k->vhost.features &= features;
+    k->vhost.features &= features | wished;
     *out = &k->vhost;
     return 0;
 }
 
 int vhost_net_open(struct vhost **out, const struct vhost_host *host, uint64_t features, struct error *error)
 {
-    return kernel_open(out, host, &net_ops, "/dev/vhost-net", "vhost_net", features, error);
+    return kernel_open(out, host, &net_ops, "/dev/vhost-net", "vhost_net", features, 0, error);
+}
+
+int vhost_vsock_open(struct vhost **out, const struct vhost_host *host, uint64_t features, uint64_t wished,
+                     uint32_t *cid, struct error *error)
+{
+    int code =
+        kernel_open(out, host, &vsock_ops, "/dev/vhost-vsock", "vhost_vsock", features, wished, error);
+    if (code)
+        return code;
+    code = take_cid((struct kernel_vhost *)*out, cid, error);
+    if (code) {
+        vhost_close(*out);
+        *out = NULL;
+    }
+    return code;
 }
 
 void vhost_close(struct vhost *vhost)

@@ -48,7 +48,7 @@ struct vhost_ops {
     int (*own)(struct vhost *vhost);
     /* The kernel serves the queues, of which `features` were agreed on, with what is in `pieces`; `errors`
      * is an eventfd by which it tells that it cannot go on with one. `target` is the device's: of a network
-     * card, a tap device. A negative errno: it serves none. */
+     * card, a tap device; -1: it needs none. A negative errno: it serves none. */
     int (*start)(struct vhost *vhost, uint64_t features, const struct memory_pieces *pieces,
                  struct vhost_queue queues[VHOST_QUEUES], int errors, int target);
     /* It touches nothing any more when this returns. */
@@ -64,6 +64,10 @@ struct vhost {
 /* For a network card, whose target is a tap device of which frames have a header of virtio's. -ENOTSUP: it
  * lacks one of `features`. */
 int vhost_net_open(struct vhost **out, const struct vhost_host *host, uint64_t features, struct error *error);
+/* For a vsock, whose guest is the host's context *cid as long as it is open; 0: the first that nobody has, which
+ * it is then. What of `wished` it can is in its features, besides `features`. -EADDRINUSE: somebody has it. */
+int vhost_vsock_open(struct vhost **out, const struct vhost_host *host, uint64_t features, uint64_t wished,
+                     uint32_t *cid, struct error *error);
 void vhost_close(struct vhost *vhost); /* may be NULL */
 
 #endif

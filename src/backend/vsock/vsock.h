@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "backend/vsock/option.h"
 #include "base/error.h"
 #include "base/loop.h"
 

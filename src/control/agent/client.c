@@ -17,6 +17,7 @@
 #include "base/macros.h"
 #include "base/unix_socket.h"
 #include "base/visible.h"
+#include "base/vsock_socket.h"
 
 struct session {
     int fd, timeout_ms;
@@ -170,9 +171,20 @@ static int take_hello(struct session *session, struct error *error)
     return 0;
 }
 
+/* To the machine's vsock: by a path that is yet to be told the port, or at once to the agent's. */
+static int vsock_connect(const struct agent_host *host, struct error *error)
+{
+    if (host->path)
+        return unix_socket_connect(host->path, host->timeout_ms, error);
+    if (!host->cid)
+        return host->fd;
+    const int fd = vsock_socket_connect(host->cid, AGENT_PORT, host->timeout_ms, error);
+    return fd == -ECONNRESET ? no_agent(error) : fd;
+}
+
 static int session_open(struct session **out, const struct agent_host *host, struct error *error)
 {
-    int fd = host->path ? unix_socket_connect(host->path, host->timeout_ms, error) : host->fd;
+    const int fd = vsock_connect(host, error);
     if (fd < 0)
         return fd;
     struct session *session = calloc(1, sizeof *session);

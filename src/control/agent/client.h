@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * agent/client: asks the agent in a guest (docs/agent.md), by the path that was given to `visor run --vsock`.
+ * agent/client: asks the agent in a guest (docs/agent.md), by the path, or the context (CID), that it has by
+ * `visor run --vsock`.
  * A connection is for one request: each function makes its own. The guest is not trusted: what it sends is
  * checked and limited. A timeout is for each answer, -1 is no end.
  *
@@ -17,8 +18,9 @@
 #include "control/agent/protocol.h"
 
 struct agent_host {
-    const char *path; /* of the vsock; NULL: `fd` is a connection to the agent, which is taken over */
-    int fd;
+    const char *path; /* of the vsock; NULL: */
+    uint32_t cid;     /* the guest's context, of the host's kernel's; 0: */
+    int fd;           /* a connection to the agent, which is taken over */
     bool direct; /* an agent listens there itself (visor-agent --unix) */
     int timeout_ms;
 };

@@ -124,8 +124,15 @@ static void signals_lend(const struct vhost_queues *q, bool lent)
 static void failed(struct vhost_queues *q, int code)
 {
     q->failed = true;
-    fprintf(stderr, "visor: the kernel's vhost does not serve %s, visor does: %s\n", q->device->name,
-            strerror(-code));
+    fprintf(stderr, "visor: the kernel's vhost does not serve %s%s: %s\n", q->device->name,
+            q->options.lend ? ", visor does" : "", strerror(-code));
+    if (!q->options.lend)
+        virtio_break(q->device, "the kernel's vhost does not serve its queues");
+}
+
+static int lend(const struct vhost_queues *q, bool lent)
+{
+    return q->options.lend ? q->options.lend(q->device, lent) : -1;
 }
 
 static void start(struct vhost_queues *q)
@@ -141,11 +148,11 @@ static void start(struct vhost_queues *q)
         return;
     }
     signals_lend(q, true);
-    const int target = q->options.lend(device, true);
+    const int target = lend(q, true);
     code = q->options.vhost->ops->start(q->options.vhost, device->driver_features, &q->pieces, q->queues,
                                         q->errors_fd, target);
     if (code) {
-        q->options.lend(device, false);
+        lend(q, false);
         signals_lend(q, false);
         memory_pieces_free(&q->pieces);
         failed(q, code);
@@ -172,7 +179,7 @@ void vhost_queues_stop(struct vhost_queues *q)
             told_used(device, i);
     }
     take_count(q->errors_fd);
-    q->options.lend(device, false);
+    lend(q, false);
     signals_lend(q, false);
     memory_pieces_free(&q->pieces);
 }
@@ -188,7 +195,7 @@ static bool has_signals(const struct virtio_device *device)
 static bool wanted(const struct vhost_queues *q)
 {
     return !q->still && !q->tracked && !q->failed && virtio_running(q->device) && has_signals(q->device) &&
-           q->options.may(q->device);
+           (!q->options.may || q->options.may(q->device));
 }
 
 void vhost_queues_follow(struct vhost_queues *q)
@@ -235,6 +242,8 @@ static void told_error(void *opaque, unsigned number)
     struct virtio_device *device = opaque;
     (void)number;
     device->vhost->failed = true;
+    if (!device->vhost->options.lend)
+        virtio_break(device, "the kernel's vhost cannot go on with its queues");
     vhost_queues_follow(device->vhost);
 }
 

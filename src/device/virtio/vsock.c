@@ -4,12 +4,16 @@
  * the guest waits as a bit in its connection, or as bytes at the host's end, until there is a buffer for it
  * and credit. What the guest sends goes to the host's end at once, and what that does not take waits in the
  * connection's buffer; its size is the credit that the guest has.
+ *
+ * If the host's kernel has the connections, queues 0 and 1 are its own, and there is no backend here.
  */
 #include "device/virtio/vsock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/vsock_socket.h"
 
 #define QUEUE_SIZE 128
 enum { RECEIVE, TRANSMIT, EVENTS, QUEUES };
@@ -19,7 +23,6 @@ enum { RECEIVE, TRANSMIT, EVENTS, QUEUES };
 #define CONNECTIONS 256
 #define CREDIT      0x20000 /* bytes of a connection's buffer, a power of two */
 #define RESETS      64      /* that wait to be sent for connections that there are not */
-#define PORT_FIRST  0x40000000u
 
 enum { TYPE_STREAM = 1 };
 enum {
@@ -63,7 +66,7 @@ struct virtio_vsock {
     struct virtio_device virtio;
     uint32_t next_port;
     bool lost; /* the guest is to be told that its connections are gone */
-    struct vsock_backend *backend;
+    struct vsock_backend *backend; /* NULL: it is the kernel */
     struct vsock_client client;
     uint64_t guest_cid;
     struct connection *connections;
@@ -504,11 +507,21 @@ static void send_event(struct virtio_vsock *vsock)
 static void vsock_notify(struct virtio_device *device, unsigned queue)
 {
     struct virtio_vsock *vsock = (struct virtio_vsock *)device;
-    switch (queue) {
-    case RECEIVE: pump(vsock); break;
-    case TRANSMIT: take_packets(vsock); break;
-    case EVENTS: send_event(vsock); break;
-    }
+    if (queue == EVENTS)
+        send_event(vsock);
+    else if (!vsock->backend)
+        return; /* the kernel looks at them when it goes on */
+    else if (queue == RECEIVE)
+        pump(vsock);
+    else
+        take_packets(vsock);
+}
+
+/* By their reserved ports a guest knows those who were let to the socket (base/vsock_socket.h). */
+static uint32_t port_after(uint32_t port)
+{
+    return port >= VSOCK_PORT_RESERVED_FIRST && port < VSOCK_PORT_RESERVED_LAST ? port + 1
+                                                                                : VSOCK_PORT_RESERVED_FIRST;
 }
 
 /* A program of the host wants to talk to one of the guest. */
@@ -518,7 +531,7 @@ static bool client_request(void *opaque, struct vsock_host *host, uint32_t port)
     if (!virtio_running(&vsock->virtio))
         return false;
     do {
-        vsock->next_port = vsock->next_port >= INT32_MAX ? PORT_FIRST : vsock->next_port + 1;
+        vsock->next_port = port_after(vsock->next_port);
     } while (connection_find(vsock, port, vsock->next_port));
     struct connection *connection = connection_new(vsock, host, port, vsock->next_port);
     if (!connection)
@@ -553,11 +566,17 @@ void virtio_vsock_resume(struct virtio_vsock *vsock)
     send_event(vsock);
 }
 
+void virtio_vsock_stand(struct virtio_vsock *vsock, bool still)
+{
+    if (vsock->virtio.vhost)
+        vhost_queues_stand(vsock->virtio.vhost, still);
+}
+
 static void vsock_reset(void *opaque)
 {
     struct virtio_vsock *vsock = opaque;
     virtio_reset(&vsock->virtio);
-    vsock->next_port = PORT_FIRST;
+    vsock->next_port = VSOCK_PORT_RESERVED_FIRST;
 }
 
 static int vsock_loaded(void *opaque, struct error *error)
@@ -565,6 +584,7 @@ static int vsock_loaded(void *opaque, struct error *error)
     struct virtio_vsock *vsock = opaque;
     int code = virtio_loaded(&vsock->virtio, error);
     vsock_forget(&vsock->virtio);
+    memcpy(vsock->virtio.config, &vsock->guest_cid, sizeof vsock->guest_cid);
     vsock->lost = vsock->virtio.status & VIRTIO_DRIVER_OK;
     return code;
 }
@@ -585,42 +605,62 @@ static const struct virtio_ops vsock_ops = {
     .reset = vsock_forget,
 };
 
-int virtio_vsock_new(struct virtio_vsock **out, const struct virtio_place *place,
-                     struct vsock_backend *backend, uint32_t guest_cid, struct error *error)
+/* Without anything at its host's end. */
+static int vsock_make(struct virtio_vsock **out, const struct virtio_place *place, uint64_t features,
+                      uint32_t guest_cid, struct error *error)
 {
     uint64_t config = guest_cid;
-    if (guest_cid < VSOCK_CID_FIRST || guest_cid == UINT32_MAX)
+    if (guest_cid < VSOCK_CID_FIRST || guest_cid > VSOCK_CID_LAST)
         return error_set(error, -EINVAL, "a guest cannot have the vsock context %u", guest_cid);
     struct virtio_vsock *vsock = calloc(1, sizeof *vsock);
     if (!vsock)
         return error_set(error, -ENOMEM, "no memory for device \"%s\"", place->name);
     struct virtio_parameters parameters = {
         .ops = &vsock_ops,
-        .features = F_STREAM,
+        .features = F_STREAM | features,
         .queue_count = QUEUES,
         .queue_size = QUEUE_SIZE,
         .config = &config,
         .config_size = sizeof config,
     };
-    vsock->backend = backend;
     vsock->guest_cid = guest_cid;
-    vsock->next_port = PORT_FIRST;
+    vsock->next_port = VSOCK_PORT_RESERVED_FIRST;
     int code = virtio_add(&vsock->virtio, place, &parameters, &vsock_type, vsock, error);
-    if (code) {
+    if (code)
         free(vsock);
+    else
+        *out = vsock;
+    return code;
+}
+
+int virtio_vsock_new(struct virtio_vsock **out, const struct virtio_place *place,
+                     struct vsock_backend *backend, uint32_t guest_cid, struct error *error)
+{
+    int code = vsock_make(out, place, 0, guest_cid, error);
+    if (code)
         return code;
-    }
+    struct virtio_vsock *vsock = *out;
     vsock->client = (struct vsock_client){client_request, client_ready, vsock};
+    vsock->backend = backend;
     backend->client = &vsock->client;
-    *out = vsock;
     return 0;
+}
+
+int virtio_vsock_new_vhost(struct virtio_vsock **out, const struct virtio_place *place, struct vhost *vhost,
+                           struct memory_backing *ram, uint32_t guest_cid, struct error *error)
+{
+    const struct vhost_queues_options options = {.vhost = vhost, .ram = ram};
+    int code = vsock_make(out, place, vhost->features & VIRTIO_VSOCK_VHOST_FEATURES, guest_cid, error);
+    return code ? code : vhost_queues_new(&(*out)->virtio, &options, error);
 }
 
 void virtio_vsock_free(struct virtio_vsock *vsock)
 {
     if (!vsock)
         return;
+    vhost_queues_free(vsock->virtio.vhost);
     vsock_forget(&vsock->virtio);
-    vsock->backend->client = NULL;
+    if (vsock->backend)
+        vsock->backend->client = NULL;
     free(vsock);
 }
