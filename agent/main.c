@@ -38,8 +38,8 @@ static int listen_vsock(void)
     return fd;
 }
 
-/* Only the host may ask, no program of the guest that has found a way to the loopback; and on a host whose kernel
- * lets all its programs connect, only who may speak from a reserved port. */
+/* Only the host may ask, no program of the guest that has found a way to the loopback; and on a host whose
+ * kernel lets all its programs connect, only who may speak from a reserved port. */
 static bool is_host(const struct sockaddr_storage *address)
 {
     const struct sockaddr_vm *peer = (const struct sockaddr_vm *)address;

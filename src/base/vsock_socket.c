@@ -17,7 +17,8 @@ static int bind_reserved(int fd)
     int code = -EADDRINUSE;
     for (unsigned i = 0; i < count && code == -EADDRINUSE; i++) {
         const struct sockaddr_vm own = {.svm_family = AF_VSOCK,
-                                        .svm_port = VSOCK_PORT_RESERVED_FIRST + ((unsigned)getpid() + i) % count,
+                                        .svm_port =
+                                            VSOCK_PORT_RESERVED_FIRST + ((unsigned)getpid() + i) % count,
                                         .svm_cid = VMADDR_CID_ANY};
         code = bind(fd, (const struct sockaddr *)&own, sizeof own) ? -errno : 0;
     }
@@ -44,7 +45,8 @@ int vsock_socket_connect(uint32_t cid, uint32_t port, int timeout_ms, struct err
     if (code) {
         error_set(error, code, "cannot connect from a reserved port of vsock: %s", strerror(-code));
         if (code == -EACCES)
-            error_hint(error, "who reaches a guest by its context (CID) is root, or has CAP_NET_BIND_SERVICE");
+            error_hint(error,
+                       "who reaches a guest by its context (CID) is root, or has CAP_NET_BIND_SERVICE");
     } else {
         code = connect_to(fd, cid, port, timeout_ms);
         if (code)

@@ -409,8 +409,8 @@ static int machine_dial(struct domain_run *run, uint32_t port)
     struct machine_run *own = run->own;
     struct vsock_option vsock;
     if (!own->dials)
-        own->dials = vsock_find(own, run, &vsock) && vsock.path &&
-                     vsock_dial_open(&own->dial, vsock.path, NULL) == 0;
+        own->dials =
+            vsock_find(own, run, &vsock) && vsock.path && vsock_dial_open(&own->dial, vsock.path, NULL) == 0;
     return own->dials ? vsock_dial(&own->dial, port) : -ECONNREFUSED;
 }
 

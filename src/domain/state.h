@@ -27,7 +27,7 @@ struct domain_state {
     struct process_id process; /* while it runs; of one that was CREATED to be run at once: who does that */
     struct process_id guest;   /* while it runs: the process that its guest is, if that is another one */
     struct cage_parts cage;    /* of that */
-    uint32_t vsock_cid;        /* while it runs: its guest's, of the host's kernel's contexts; 0: it is none */
+    uint32_t vsock_cid; /* while it runs: its guest's, of the host's kernel's contexts; 0: it is none */
     int64_t created, started, finished;
     struct domain_end end; /* since `finished` */
     unsigned restarts;     /* by its restart policy, since somebody started it */

@@ -147,7 +147,7 @@ struct pc {
     struct virtio_vsock *vsock;
     struct vsock_backend *vsock_backend; /* one of the two */
     struct vhost *vsock_vhost;
-    uint32_t vsock_cid; /* the guest's, by that; or 0 */
+    uint32_t vsock_cid;            /* the guest's, by that; or 0 */
     struct vfio_space *vfio_space; /* what those reach; NULL: there are none */
     struct vfio_memory *vfio_memory;
     struct pc_vfio *vfio;

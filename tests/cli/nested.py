@@ -83,13 +83,13 @@ class Nested:
         script = re.sub(r"\bMODULE\(([^)]*)\)", path, script)
         return guest_kernel.make_initrd(self.directory / name, script, needed, programs)
 
-    def run(self, outer, inner, options, append="", timeout=900, files=None):
+    def run(self, outer, inner, options, append="", timeout=900, files=None, inner_files=None):
         """What was written to the console of the machine that QEMU makes, whose script has /visor, /kernel, /initrd
-        with the inner script, and `files` by their names."""
+        with the inner script and `inner_files`, and `files` by their names."""
         stripped = self.directory / "visor"
         subprocess.run(["strip", "-o", stripped, VISOR], check=True)
         programs = {"visor": stripped.read_bytes(), "kernel": self.kernel.read_bytes(),
-                    "initrd": self._initrd("inner", inner).read_bytes(), **(files or {})}
+                    "initrd": self._initrd("inner", inner, inner_files).read_bytes(), **(files or {})}
         outer = self._initrd("outer", BEGIN + outer + "\npoweroff -f\n", programs)
         command = [*QEMU, "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", *options, "-kernel",
                    self.kernel, "-initrd", outer, "-append", f"console=ttyS0 no_timer_check quiet panic=-1 {append}"]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fuzz_backend_options: what may follow --disk, --net and --console; what is accepted is within
+/* fuzz_backend_options: what may follow --disk, --net, --console and --vsock; what is accepted is within
  * bounds. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "backend/block/options.h"
 #include "backend/char/host.h"
 #include "backend/net/options.h"
+#include "backend/vsock/option.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,6 +39,17 @@ static void try_net(const char *text)
         check(options.forwards[i].host_port && options.forwards[i].guest_port);
 }
 
+static void try_vsock(const char *text)
+{
+    struct vsock_option option;
+    struct error error = ERROR_INIT;
+    const int code = vsock_option_parse(&option, text, &error);
+    if (code)
+        check_error(code, &error);
+    else
+        check(option.path ? option.path[0] && !option.cid : !option.cid || option.cid >= VSOCK_CID_FIRST);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct error error = ERROR_INIT;
@@ -49,6 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
 
+    try_vsock(text);
     int code = block_options_parse(&disk, text, &error);
     if (code) {
         check_error(code, &error);

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/macros.h"
 #include "base/unix_socket.h"
 #include "device/virtio/vsock.h"
 
@@ -580,14 +581,43 @@ static void test_descriptors(void **state)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Whose it is, as it is said. */
+static void test_option(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+        uint32_t cid;
+    } kernels[] = {
+        {"cid=auto", true, 0},        {"cid=3", true, 3},     {"cid=4294967294", true, 4294967294},
+        {"cid=4294967295", false, 0}, {"cid=2", false, 0},    {"cid=", false, 0},
+        {"cid=-3", false, 0},         {"cid= 3", false, 0},   {"cid=3x", false, 0},
+        {"cid=automatic", false, 0},  {"cid=0x10", false, 0}, {"cid=99999999999999999999", false, 0},
+    };
+    static const char *const paths[] = {"/run/a", "./cid=3", "cid", "CID=3"};
+    struct vsock_option option;
+    struct error error = ERROR_INIT;
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(kernels); i++) {
+        assert_int_equal(vsock_option_parse(&option, kernels[i].text, &error), kernels[i].good ? 0 : -EINVAL);
+        assert_null(option.path);
+        assert_int_equal(option.cid, kernels[i].cid);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+        assert_int_equal(vsock_option_parse(&option, paths[i], &error), 0);
+        assert_ptr_equal(option.path, paths[i]);
+    }
+    assert_int_equal(vsock_option_parse(&option, "", &error), -EINVAL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_guest_connects), TEST(test_host_connects), TEST(test_credit),
-        TEST(test_flush),          TEST(test_wrong_packets), TEST(test_save),
-        TEST(test_open),           TEST(test_long_path),     TEST(test_descriptors),
+        TEST(test_guest_connects), TEST(test_host_connects), TEST(test_credit), TEST(test_flush),
+        TEST(test_wrong_packets),  TEST(test_save),          TEST(test_open),   TEST(test_long_path),
+        TEST(test_descriptors),    TEST(test_option),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

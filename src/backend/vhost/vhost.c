@@ -209,7 +209,8 @@ static int take_cid(const struct kernel_vhost *k, uint32_t *cid, struct error *e
         code = set_cid(k, ++wanted);
     if (code == -EADDRINUSE) {
         error_set(error, code, "the vsock context (CID) %u is somebody else's", wanted);
-        error_hint(error, "another machine of this host has it, of visor's or not; cid=auto takes one that is free");
+        error_hint(error,
+                   "another machine of this host has it, of visor's or not; cid=auto takes one that is free");
     } else if (code) {
         error_set(error, code, "the guest cannot have the vsock context (CID) %u: %s", wanted,
                   strerror(-code));
@@ -278,8 +279,7 @@ int vhost_net_open(struct vhost **out, const struct vhost_host *host, uint64_t f
 int vhost_vsock_open(struct vhost **out, const struct vhost_host *host, uint64_t features, uint64_t wished,
                      uint32_t *cid, struct error *error)
 {
-    int code =
-        kernel_open(out, host, &vsock_ops, "/dev/vhost-vsock", "vhost_vsock", features, wished, error);
+    int code = kernel_open(out, host, &vsock_ops, "/dev/vhost-vsock", "vhost_vsock", features, wished, error);
     if (code)
         return code;
     code = take_cid((struct kernel_vhost *)*out, cid, error);

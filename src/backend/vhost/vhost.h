@@ -64,8 +64,9 @@ struct vhost {
 /* For a network card, whose target is a tap device of which frames have a header of virtio's. -ENOTSUP: it
  * lacks one of `features`. */
 int vhost_net_open(struct vhost **out, const struct vhost_host *host, uint64_t features, struct error *error);
-/* For a vsock, whose guest is the host's context *cid as long as it is open; 0: the first that nobody has, which
- * it is then. What of `wished` it can is in its features, besides `features`. -EADDRINUSE: somebody has it. */
+/* For a vsock, whose guest is the host's context *cid as long as it is open; 0: the first that nobody has,
+ * which it is then. What of `wished` it can is in its features, besides `features`. -EADDRINUSE: somebody has
+ * it. */
 int vhost_vsock_open(struct vhost **out, const struct vhost_host *host, uint64_t features, uint64_t wished,
                      uint32_t *cid, struct error *error);
 void vhost_close(struct vhost *vhost); /* may be NULL */

@@ -21,7 +21,7 @@ struct agent_host {
     const char *path; /* of the vsock; NULL: */
     uint32_t cid;     /* the guest's context, of the host's kernel's; 0: */
     int fd;           /* a connection to the agent, which is taken over */
-    bool direct; /* an agent listens there itself (visor-agent --unix) */
+    bool direct;      /* an agent listens there itself (visor-agent --unix) */
     int timeout_ms;
 };
 

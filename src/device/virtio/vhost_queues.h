@@ -29,9 +29,9 @@ struct vhost_queues_options {
     struct memory_backing *ram; /* what the kernel reaches */
     /* Whether the device has no reason against it. NULL: it never has. */
     bool (*may)(struct virtio_device *device);
-    /* The kernel takes over, or gives back, what is at the host's end of the device; returns its target. NULL:
-     * there is nothing but the kernel, nor can the device serve the queues: while the kernel does not they
-     * wait, and what it cannot go on with breaks the device. */
+    /* The kernel takes over, or gives back, what is at the host's end of the device; returns its target.
+     * NULL: there is nothing but the kernel, nor can the device serve the queues: while the kernel does not
+     * they wait, and what it cannot go on with breaks the device. */
     int (*lend)(struct virtio_device *device, bool lent);
 };
 

@@ -65,7 +65,7 @@ struct connection {
 struct virtio_vsock {
     struct virtio_device virtio;
     uint32_t next_port;
-    bool lost; /* the guest is to be told that its connections are gone */
+    bool lost;                     /* the guest is to be told that its connections are gone */
     struct vsock_backend *backend; /* NULL: it is the kernel */
     struct vsock_client client;
     uint64_t guest_cid;

@@ -8,7 +8,8 @@
  *
  * Or they are the host's kernel's (backend/vhost), which then serves the queues of packets: AF_VSOCK sockets.
  *
- * Connections are not saved: a guest that was loaded is told that they are all gone, and reads its context anew.
+ * Connections are not saved: a guest that was loaded is told that they are all gone, and reads its context
+ * anew.
  */
 #ifndef VISOR_DEVICE_VIRTIO_VSOCK_H
 #define VISOR_DEVICE_VIRTIO_VSOCK_H
@@ -26,7 +27,8 @@ int virtio_vsock_new(struct virtio_vsock **out, const struct virtio_place *place
 /* Of vhost's features, those that the device has beside others'. */
 #define VIRTIO_VSOCK_VHOST_FEATURES (UINT64_C(1) << 1) /* SOCK_SEQPACKET */
 
-/* The kernel's: `vhost`, which is borrowed, reaches what is in `ram`. -ENOTSUP: the engine makes no signals. */
+/* The kernel's: `vhost`, which is borrowed, reaches what is in `ram`. -ENOTSUP: the engine makes no signals.
+ */
 int virtio_vsock_new_vhost(struct virtio_vsock **out, const struct virtio_place *place, struct vhost *vhost,
                            struct memory_backing *ram, uint32_t guest_cid, struct error *error);
 void virtio_vsock_free(struct virtio_vsock *vsock); /* closes all connections */

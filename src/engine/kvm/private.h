@@ -274,13 +274,13 @@ void kvm_clock_begin(struct engine_vm *vm);
 void kvm_clock_stop(struct engine_vcpu *v);
 /* The guest has written its offset. Where the host cannot add one, it stays what it is. */
 void kvm_clock_apply(struct engine_vcpu *v);
-/* Tells the local APIC what the counter is now, of a machine that has begun: there it may be a little apart from the
- * clock. */
+/* Tells the local APIC what the counter is now, of a machine that has begun: there it may be a little apart
+ * from the clock. */
 void kvm_clock_tell(struct engine_vcpu *v);
 /* What the vCPU's counter has beyond the others'. */
 uint64_t kvm_clock_own(const struct engine_vcpu *v);
-/* Of a vCPU that stands still, whose state is looked at or has just been set: the state's offset, which is what the
- * counter has where that is not ours to set, is the local APIC's. */
+/* Of a vCPU that stands still, whose state is looked at or has just been set: the state's offset, which is
+ * what the counter has where that is not ours to set, is the local APIC's. */
 void kvm_clock_show(struct engine_vcpu *v);
 /* After WRMSR of the counter: what the guest is told of it. Needs the machine's lock. */
 void kvm_clock_moved(struct engine_vcpu *v);
