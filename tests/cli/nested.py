@@ -67,7 +67,7 @@ class Nested:
         self.kernel = next(root.glob("boot/vmlinuz-*"))
         self.modules = Modules(root)
 
-    def _initrd(self, name, script, programs=None):
+    def _initrd(self, name, script, programs=None, of_host=()):
         needed = {}
 
         def load(match):
@@ -81,16 +81,17 @@ class Nested:
 
         script = re.sub(r"\bLOAD\(([^)]*)\)", load, script)
         script = re.sub(r"\bMODULE\(([^)]*)\)", path, script)
-        return guest_kernel.make_initrd(self.directory / name, script, needed, programs)
+        return guest_kernel.make_initrd(self.directory / name, script, needed, programs, of_host)
 
-    def run(self, outer, inner, options, append="", timeout=900, files=None, inner_files=None):
+    def run(self, outer, inner, options, append="", timeout=900, files=None, inner_files=None, of_host=()):
         """What was written to the console of the machine that QEMU makes, whose script has /visor, /kernel, /initrd
-        with the inner script and `inner_files`, and `files` by their names."""
+        with the inner script and `inner_files`, `files` by their names, and programs of the host with their
+        libraries."""
         stripped = self.directory / "visor"
         subprocess.run(["strip", "-o", stripped, VISOR], check=True)
         programs = {"visor": stripped.read_bytes(), "kernel": self.kernel.read_bytes(),
                     "initrd": self._initrd("inner", inner, inner_files).read_bytes(), **(files or {})}
-        outer = self._initrd("outer", BEGIN + outer + "\npoweroff -f\n", programs)
+        outer = self._initrd("outer", BEGIN + outer + "\npoweroff -f\n", programs, of_host)
         command = [*QEMU, "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", *options, "-kernel",
                    self.kernel, "-initrd", outer, "-append", f"console=ttyS0 no_timer_check quiet panic=-1 {append}"]
         result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",

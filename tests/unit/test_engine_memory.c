@@ -324,6 +324,12 @@ enum { PAGE_COUNT = RAM_SIZE >> MEMORY_PAGE_SHIFT };
 static const uint32_t targets[] = {0x200000, 0x203ffe, 0x27ffff, 0x9ff123, 0xfff000};
 static const unsigned written[] = {0x200, 0x203, 0x27f, 0x280, 0x9ff, 0xfff};
 
+/* Nested paging maps what is fetched from as writable, and KVM then tells it as written: more than was. */
+static bool may_be_told(unsigned page)
+{
+    return m.engine == &engine_kvm && page == CODE / MEMORY_PAGE_SIZE;
+}
+
 static void check_pages(const unsigned *pages, unsigned count)
 {
     uint64_t taken[PAGE_COUNT / 64];
@@ -333,8 +339,10 @@ static void check_pages(const unsigned *pages, unsigned count)
     for (unsigned page = 0; page < PAGE_COUNT; page++) {
         if (!(taken[page / 64] >> page % 64 & 1))
             continue;
-        assert_true(found < count);
-        assert_int_equal(page, pages[found++]);
+        if (found < count && page == pages[found])
+            found++;
+        else
+            assert_true(may_be_told(page));
     }
     assert_int_equal(found, count);
 }
