@@ -168,6 +168,17 @@ static int save(struct forker *forker, struct error *error)
     return code;
 }
 
+/* So that they survive the host. While they stand still: the disk is waited for, with processors that are
+ * free. */
+static void settle_all(const struct forker *forker)
+{
+    for (unsigned i = 0; i < forker->count; i++) {
+        if (!forker->forks[i].code)
+            domain_settle(&forker->forks[i].domain);
+    }
+    domain_store_settle(forker->machine->store);
+}
+
 static void start_all(struct forker *forker)
 {
     const struct domain_resume resume = {.fd = forker->fd, .hold = forker->hold[0]};
@@ -182,12 +193,10 @@ static void start_all(struct forker *forker)
         if (fork->code)
             unmake(&fork->domain);
     }
+    if (!forker->config.remove)
+        settle_all(forker);
     close(forker->hold[1]);
     forker->hold[1] = -1;
-    for (unsigned i = 0; i < forker->count && !forker->config.remove; i++) {
-        if (!forker->forks[i].code)
-            domain_settle(&forker->forks[i].domain);
-    }
 }
 
 int domain_fork(struct domain *machine, const struct domain_fork_options *options, struct domain_fork *forks,

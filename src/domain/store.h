@@ -87,10 +87,12 @@ int domain_create(struct domain *domain, struct domain_store *store, const struc
                   const char *name, bool locked, struct error *error);
 
 /* The same, locked, for several at once: what is written of it may not survive the host until
- * domain_settle(), which comes when it runs; and if the caller dies before it runs it is removed. */
+ * domain_settle() and, for all of them, domain_store_settle(), which come when it has begun; and if the
+ * caller dies before it runs it is removed. */
 int domain_create_soon(struct domain *domain, struct domain_store *store, const struct domain_config *config,
                        const char *name, struct error *error);
 void domain_settle(const struct domain *domain);
+void domain_store_settle(const struct domain_store *store);
 
 /* Opens the domain that a word means: a name, or the beginning of one id. -ENOENT; -EEXIST: of several. */
 int domain_find(struct domain *domain, struct domain_store *store, const char *word, struct error *error);

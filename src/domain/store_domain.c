@@ -252,8 +252,12 @@ void domain_settle(const struct domain *domain)
     file_settle(domain->directory, "config.json");
     file_settle(domain->directory, "state.json");
     fsync(domain->directory);
-    fsync(domain->store->names);
-    fsync(domain->store->domains);
+}
+
+void domain_store_settle(const struct domain_store *store)
+{
+    fsync(store->names);
+    fsync(store->domains);
 }
 
 /* -- finding --------------------------------------------------------------------------------------------- */
