@@ -107,7 +107,10 @@ static void ordered(void *opaque, unsigned events)
     struct error error = ERROR_INIT;
     char order;
     (void)events;
-    if (descriptors_receive(caged->orders, &order, sizeof order, NULL, NULL) != sizeof order)
+    const ssize_t size = descriptors_receive(caged->orders, &order, sizeof order, NULL, NULL);
+    if (size == 0) /* no keeper any more: this process is killed in a moment */
+        loop_watch_change(caged->ordered, 0);
+    if (size != sizeof order)
         return;
     run->asked = true;
     if (order == KEEPER_KILL)
@@ -164,8 +167,10 @@ static int prepare(struct caged *caged, struct domain_control **control, struct 
         close(run->resume->fd); /* what is still needed of the file is mapped */
     if (!code)
         code = control_open(caged, control, error);
-    if (!code && !loop_watch_add(run->loop, caged->orders, LOOP_READ, ordered, caged, error))
-        code = -ENOMEM;
+    if (!code) {
+        caged->ordered = loop_watch_add(run->loop, caged->orders, LOOP_READ, ordered, caged, error);
+        code = caged->ordered ? 0 : -ENOMEM;
+    }
     if (code && run->loop)
         abandon(caged, *control);
     return code;

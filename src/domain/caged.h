@@ -10,7 +10,8 @@ struct caged {
     const struct domain_kind *kind;
     struct cage *cage;
     int requests, orders; /* its ends of the sockets */
-    int errors;           /* what it says to standard output and error goes there; -1: as the keeper's */
+    struct loop_watch *ordered;
+    int errors; /* what it says to standard output and error goes there; -1: as the keeper's */
 };
 
 /* All that the child does. */
