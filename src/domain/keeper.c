@@ -16,6 +16,7 @@
 #include "base/macros.h"
 #include "domain/caged.h"
 #include "domain/child.h"
+#include "domain/pin.h"
 #include "domain/process_facts.h"
 
 #define SAID_PIECE 4096
@@ -30,7 +31,8 @@ struct keeper {
     int requests, orders; /* the keeper's ends */
     int said;             /* what the child says to standard error */
     struct loop_watch *ended, *asks, *says;
-    unsigned kills; /* how often its end at once was asked for */
+    cpu_set_t anywhere; /* where this process may run that nobody has pinned */
+    unsigned kills;     /* how often its end at once was asked for */
     bool has_end;
     struct domain_end end; /* as the child has told it */
 };
@@ -177,6 +179,7 @@ static void keeper_discard(struct domain_run *run)
     if (run->loop)
         loop_free(run->loop);
     run->loop = NULL;
+    pin_self(&keeper->anywhere, "the domain's process", NULL);
     cage_free(keeper->cage);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);
@@ -280,6 +283,15 @@ static int await_prepared(struct keeper *keeper, struct error *error)
     return error->code;
 }
 
+/* With the rest of the machine. Only now: where this process may run before is where vCPUs may that nobody
+ * pins, and that it can be the child has found out. */
+static void pin(const struct keeper *keeper)
+{
+    cpu_set_t set;
+    if (pin_find(&keeper->run->config->machine.pin, PIN_REST, &set))
+        pin_self(&set, "the domain's process", NULL);
+}
+
 /* All but its requests, of which the first two are waited for. */
 static int loop_make(struct keeper *keeper, struct error *error)
 {
@@ -307,6 +319,7 @@ static int keeper_prepare(struct domain_run *run, struct error *error)
                               .orders = -1,
                               .said = -1};
     pthread_mutex_init(&keeper->lock, NULL);
+    sched_getaffinity(0, sizeof keeper->anywhere, &keeper->anywhere);
     run->keeper = keeper;
     run->lock = &keeper->lock;
     run->loop = NULL;
@@ -326,11 +339,13 @@ static int keeper_prepare(struct domain_run *run, struct error *error)
     }
     if (!code)
         code = await_prepared(keeper, error);
-    if (code)
+    if (code) {
         keeper_discard(run);
-    else
-        run->guest = keeper->pid;
-    return code;
+        return code;
+    }
+    run->guest = keeper->pid;
+    pin(keeper);
+    return 0;
 }
 
 static int keeper_settle(struct domain_run *run, struct error *error)

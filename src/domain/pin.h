@@ -3,8 +3,8 @@
  * pin: which of the host's processors the threads of a domain may run on.
  *
  * A machine has a list of [WHO:]CPUS: "0:2" is vCPU 0 on processor 2, "0-3:4-7" four vCPUs on any of four,
- * "rest:0,1" what is no vCPU, and "0-3" all of it. The last that names a thread counts; a thread that nobody
- * names runs where it could before.
+ * "rest:0,1" what is no vCPU, the domain's process among it, and "0-3" all of it. The last that names a
+ * thread counts; a thread that nobody names runs where it could before.
  */
 #ifndef VISOR_DOMAIN_PIN_H
 #define VISOR_DOMAIN_PIN_H

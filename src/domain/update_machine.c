@@ -76,12 +76,14 @@ static bool is_about_memory(struct domain_change *changes, unsigned count)
 static int set_processors(struct domain_visit *visit, const struct domain_config *wanted,
                           struct domain_change *changes, unsigned count, struct error *error)
 {
-    const pid_t pid = domain_machine_process(visit);
+    const pid_t pid = domain_machine_process(visit), keeper = visit->state.process.pid;
     int code = 0;
     if (domain_change_find(changes, count, "cpu_limit") || domain_change_find(changes, count, "cpu_shares"))
         code = host_limits_update(visit->domain, wanted, &pid, 1, error);
     if (!code && domain_change_find(changes, count, "pin"))
         code = pin_machine(&wanted->machine.pin, pid, error);
+    if (!code && keeper != pid && domain_change_find(changes, count, "pin"))
+        code = pin_machine(&wanted->machine.pin, keeper, error);
     return code;
 }
 

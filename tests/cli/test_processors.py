@@ -196,9 +196,12 @@ def test_vcpus_are_pinned(store):  # noqa: F811
     assert affinity(pid, "vcpu0") == {"0"} and affinity(pid) == {"0", "1"}
     main = pathlib.Path(f"/proc/{pid}/status").read_text()
     assert re.search(r"^Cpus_allowed_list:\s+1$", main, re.MULTILINE)
+    keeper = store.state("web")["pid"]
+    assert keeper != pid and affinity(keeper) == {"1"}
     store.ok("update", "web", "--pin", "0")
-    assert affinity(pid) == {"0"}
+    assert affinity(pid) == affinity(keeper) == {"0"}
     store.ok("update", "web", "--pin", "0-1", "--pin", "1:0")
+    assert affinity(keeper) == {"0-1"}
     assert affinity(pid, "vcpu0") == {"0-1"} and affinity(pid, "vcpu1") == {"0"}
     store.ok("update", "web", "--pin", "none")
     assert len(affinity(pid)) == 1 and affinity(pid) >= {re.search(r"^Cpus_allowed_list:\s+(\S+)", pathlib.Path("/proc/self/status").read_text(),
