@@ -20,22 +20,24 @@
 
 /* -- what the host has ----------------------------------------------------------------------------------- */
 
+#define LATE_ENOUGH "it takes Linux 5.16 or later"
+
 static const struct {
     int capability;
-    const char *what;
+    const char *what, *hint;
 } needed[] = {
-    {KVM_CAP_USER_MEMORY, "memory slots"},
-    {KVM_CAP_READONLY_MEM, "read-only memory"},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits"},
-    {KVM_CAP_VCPU_EVENTS, "events of vCPUs"},
-    {KVM_CAP_DEBUGREGS, "debug registers"},
-    {KVM_CAP_XSAVE, "states of vector units"},
-    {KVM_CAP_XCRS, "extended control registers"},
-    {KVM_CAP_SREGS2, "special registers, version 2"},
-    {KVM_CAP_USER_NMI, "NMIs"},
-    {KVM_CAP_X86_USER_SPACE_MSR, "exits of model-specific registers"},
-    {KVM_CAP_X86_MSR_FILTER, "filters of model-specific registers"},
-    {KVM_CAP_VCPU_ATTRIBUTES, "attributes of vCPUs"},
+    {KVM_CAP_USER_MEMORY, "memory slots", LATE_ENOUGH},
+    {KVM_CAP_READONLY_MEM, "read-only memory", LATE_ENOUGH},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits", LATE_ENOUGH},
+    {KVM_CAP_VCPU_EVENTS, "events of vCPUs", LATE_ENOUGH},
+    {KVM_CAP_DEBUGREGS, "debug registers", LATE_ENOUGH},
+    {KVM_CAP_XSAVE, "states of vector units", LATE_ENOUGH},
+    {KVM_CAP_XCRS, "extended control registers", "the host's processor has to have XSAVE"},
+    {KVM_CAP_SREGS2, "special registers, version 2", LATE_ENOUGH},
+    {KVM_CAP_USER_NMI, "NMIs", LATE_ENOUGH},
+    {KVM_CAP_X86_USER_SPACE_MSR, "exits of model-specific registers", LATE_ENOUGH},
+    {KVM_CAP_X86_MSR_FILTER, "filters of model-specific registers", LATE_ENOUGH},
+    {KVM_CAP_VCPU_ATTRIBUTES, "attributes of vCPUs", LATE_ENOUGH},
 };
 
 /* A static program has no other way to a name than the file. */
@@ -92,7 +94,7 @@ static int check_device(int fd, struct error *error)
         if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].capability) > 0)
             continue;
         error_set(error, -ENOTSUP, "this host's KVM has no %s", needed[i].what);
-        error_hint(error, "it takes Linux 5.16 or later");
+        error_hint(error, "%s", needed[i].hint);
         return -ENOTSUP;
     }
     return 0;
