@@ -140,6 +140,8 @@ static void test_bad(void **unused)
     assert_true(pvclock_msr_write(&pvclock, &state, 0, WALL, UINT64_MAX));
     assert_false(pvclock_msr_write(&pvclock, &state, 0, 0x4b564d02, 1));
     assert_false(pvclock_msr_read(&pvclock, &state, 0x4b564d02, &value));
+    assert_int_equal(x86_model_parse(&model, "max,kvm=off", &error), 0);
+    assert_false(pvclock_msr_write(&pvclock, &state, 0, TIME, ADDRESS | 1));
     assert_int_equal(x86_model_parse(&model, "max,-kvmclock", &error), 0);
     assert_false(pvclock_msr_write(&pvclock, &state, 0, TIME, ADDRESS | 1));
     assert_false(pvclock_msr_read(&pvclock, &state, TIME, &value));

@@ -104,6 +104,13 @@ static void test_cpuid(void **state)
     cpuid("x86-64-v2,-kvmclock,-kvm-asyncpf,-kvm-steal-time,-kvm-pv-eoi", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000000);
     assert_memory_equal(&out[1], "visor visor ", 12);
+    cpuid("x86-64-v2,kvm=off", 1, 0x40000000, 0);
+    assert_int_equal(out[0], 0x40000000);
+    assert_memory_equal(&out[1], "visor visor ", 12);
+    cpuid("x86-64-v2,kvm=off,kvm=on,-kvm-pv-eoi", 1, 0x40000001, 0);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 14 | 1 << 24);
+    cpuid("x86-64-v2,-kvm,+kvmclock", 1, 0x40000001, 0);
+    assert_int_equal(out[0], 1 | 1 << 3 | 1 << 24);
     cpuid("x86-64-v2,hv=on", 1, 0x40000000, 0);
     assert_int_equal(out[0], 0x40000006);
     assert_memory_equal(&out[1], "Microsoft Hv", 12);
@@ -312,7 +319,7 @@ static void test_hypervisor_leaves(void **state)
          {0x40000000, 0x40000001, 0x40000002, 0x40000003, 0x40000004, 0x40000005, 0x40000006, 0x40000100,
           0x40000101, 0x40000200}},
         {"max", {0x40000000, 0x40000001, 0x40000100}},
-        {"max,-kvmclock,-kvm-asyncpf,-kvm-steal-time,-kvm-pv-eoi", {0x40000000}},
+        {"max,kvm=off", {0x40000000}},
         {"max,-hypervisor", {0}},
     };
     (void)state;

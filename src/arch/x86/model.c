@@ -160,6 +160,14 @@ static int find_feature(const char *text, size_t length, unsigned *feature, stru
     return -EINVAL;
 }
 
+/* One of all that KVM offers: without any a guest does not find it. */
+static void set_kvm(struct x86_model *model, bool on)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(features); i++)
+        if (features[i].feature >> 5 == X86_FEATURES_KVM_EAX)
+            set_feature(model, features[i].feature, on);
+}
+
 /* "+NAME", "-NAME", "NAME=on", "NAME=off" */
 static int parse_feature(struct x86_model *model, const char *text, size_t length, struct error *error)
 {
@@ -179,6 +187,10 @@ static int parse_feature(struct x86_model *model, const char *text, size_t lengt
     } else {
         return error_set(error, -EINVAL, "'%.*s' is neither +FEATURE nor -FEATURE nor FEATURE=on or off",
                          (int)length, text);
+    }
+    if (is_name("kvm", text, length)) {
+        set_kvm(model, on);
+        return 0;
     }
     if (find_feature(text, length, &feature, error) < 0)
         return -EINVAL;

@@ -51,8 +51,8 @@ static inline bool x86_has(const struct x86_model *model, unsigned feature)
     return model->features[feature >> 5] >> (feature & 31) & 1;
 }
 
-/* The model that a text names: NAME[,+FEATURE|,-FEATURE|,FEATURE=on|off]... An unknown name or a feature that
- * no engine has is an error that lists what there is. */
+/* The model that a text names: NAME[,+FEATURE|,-FEATURE|,FEATURE=on|off]... "kvm" are all that KVM offers. An
+ * unknown name or a feature that no engine has is an error that lists what there is. */
 int x86_model_parse(struct x86_model *model, const char *text, struct error *error);
 /* The names of models and features, by index; NULL after the last. */
 const char *x86_model_name(unsigned index);
