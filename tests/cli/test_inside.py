@@ -655,7 +655,8 @@ def test_who_goes_into_a_container_can_do_little(container, there):
                 root, namespace = os.stat(child / "root").st_ino, os.readlink(child / "ns/mnt")
                 links = [os.readlink(path) for path in (child / "fd").iterdir() if int(path.name) > 2]
                 break
-            except FileNotFoundError:  # a child before, which has only looked what the path is, or a descriptor of this one
+            except (FileNotFoundError, ProcessLookupError):  # a child before, which has only looked what the path is, or
+                # a descriptor of this one
                 pass
         assert status["CapEff"] == "000000000000001b" and status["NoNewPrivs"] == "1"
         assert root == container.root.stat().st_ino and namespace != os.readlink("/proc/self/ns/mnt")
