@@ -63,7 +63,7 @@ def container_process(store, name):
 def lives(process):
     try:
         return pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
