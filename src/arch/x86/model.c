@@ -160,7 +160,7 @@ static int find_feature(const char *text, size_t length, unsigned *feature, stru
     return -EINVAL;
 }
 
-/* One of all that KVM offers: without any a guest does not find it. */
+/* All that KVM offers; without any of it no guest finds KVM. */
 static void set_kvm(struct x86_model *model, bool on)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++)

@@ -20,24 +20,22 @@
 
 /* -- what the host has ----------------------------------------------------------------------------------- */
 
-#define LATE_ENOUGH "it takes Linux 5.16 or later"
-
 static const struct {
     int capability;
-    const char *what, *hint;
+    const char *what, *takes; /* takes: NULL: a Linux that has all of them */
 } needed[] = {
-    {KVM_CAP_USER_MEMORY, "memory slots", LATE_ENOUGH},
-    {KVM_CAP_READONLY_MEM, "read-only memory", LATE_ENOUGH},
-    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits", LATE_ENOUGH},
-    {KVM_CAP_VCPU_EVENTS, "events of vCPUs", LATE_ENOUGH},
-    {KVM_CAP_DEBUGREGS, "debug registers", LATE_ENOUGH},
-    {KVM_CAP_XSAVE, "states of vector units", LATE_ENOUGH},
-    {KVM_CAP_XCRS, "extended control registers", "the host's processor has to have XSAVE"},
-    {KVM_CAP_SREGS2, "special registers, version 2", LATE_ENOUGH},
-    {KVM_CAP_USER_NMI, "NMIs", LATE_ENOUGH},
-    {KVM_CAP_X86_USER_SPACE_MSR, "exits of model-specific registers", LATE_ENOUGH},
-    {KVM_CAP_X86_MSR_FILTER, "filters of model-specific registers", LATE_ENOUGH},
-    {KVM_CAP_VCPU_ATTRIBUTES, "attributes of vCPUs", LATE_ENOUGH},
+    {KVM_CAP_USER_MEMORY, "memory slots", NULL},
+    {KVM_CAP_READONLY_MEM, "read-only memory", NULL},
+    {KVM_CAP_IMMEDIATE_EXIT, "immediate exits", NULL},
+    {KVM_CAP_VCPU_EVENTS, "events of vCPUs", NULL},
+    {KVM_CAP_DEBUGREGS, "debug registers", NULL},
+    {KVM_CAP_XSAVE, "states of vector units", NULL},
+    {KVM_CAP_XCRS, "extended control registers", "a processor with XSAVE"},
+    {KVM_CAP_SREGS2, "special registers, version 2", NULL},
+    {KVM_CAP_USER_NMI, "NMIs", NULL},
+    {KVM_CAP_X86_USER_SPACE_MSR, "exits of model-specific registers", NULL},
+    {KVM_CAP_X86_MSR_FILTER, "filters of model-specific registers", NULL},
+    {KVM_CAP_VCPU_ATTRIBUTES, "attributes of vCPUs", NULL},
 };
 
 /* A static program has no other way to a name than the file. */
@@ -94,7 +92,7 @@ static int check_device(int fd, struct error *error)
         if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].capability) > 0)
             continue;
         error_set(error, -ENOTSUP, "this host's KVM has no %s", needed[i].what);
-        error_hint(error, "%s", needed[i].hint);
+        error_hint(error, "it takes %s", needed[i].takes ? needed[i].takes : "Linux 5.16 or later");
         return -ENOTSUP;
     }
     return 0;
