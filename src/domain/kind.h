@@ -99,8 +99,8 @@ struct domain_run {
     int input; /* what is typed goes there: one of `outputs`, or taken over as well; -1: nowhere */
     void *own;
     unsigned cage_engines; /* enum cage_engine: what its threads do in a cage */
-    uint32_t
-        vsock_cid; /* since prepare(): the host's kernel knows the guest by that context; 0: it does not */
+    /* Since prepare(): the host's kernel knows the guest by that context; 0: it does not. */
+    uint32_t vsock_cid;
 
     /* Of a guest that is in a process of its own (keeper.h). */
     struct keeper *keeper; /* here: that process's */
